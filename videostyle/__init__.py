@@ -1,0 +1,96 @@
+"""videostyle turns a movie into a painting that does not flicker.
+
+    import videostyle
+    videostyle.stylize("in.mp4", "out.mp4", style="great-wave")
+
+The public names are imported when first used: `import videostyle` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from videostyle.errors import (
+        MissingDependencyError,
+        SinkError,
+        SourceError,
+        TrainingError,
+        UnknownNameError,
+        UsageError,
+        VideostyleError,
+        WeightsError,
+    )
+    from videostyle.io import open_sink, open_source, probe
+    from videostyle.pipeline import RenderReport, paint_frames, render, stylize
+    from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+    from videostyle.types import Frame, VideoInfo
+    from videostyle.weights import gallery
+
+_HOMES = {
+    "MissingDependencyError": "errors",
+    "SinkError": "errors",
+    "SourceError": "errors",
+    "TrainingError": "errors",
+    "UnknownNameError": "errors",
+    "UsageError": "errors",
+    "VideostyleError": "errors",
+    "WeightsError": "errors",
+    "open_sink": "io",
+    "open_source": "io",
+    "probe": "io",
+    "RenderReport": "pipeline",
+    "paint_frames": "pipeline",
+    "render": "pipeline",
+    "stylize": "pipeline",
+    "EncodeOptions": "plan",
+    "FlowOptions": "plan",
+    "RenderPlan": "plan",
+    "Span": "plan",
+    "StabilizeOptions": "plan",
+    "Style": "plan",
+    "Frame": "types",
+    "VideoInfo": "types",
+    "gallery": "weights",
+}
+
+__all__ = [
+    "EncodeOptions",
+    "FlowOptions",
+    "Frame",
+    "MissingDependencyError",
+    "RenderPlan",
+    "RenderReport",
+    "SinkError",
+    "SourceError",
+    "Span",
+    "StabilizeOptions",
+    "Style",
+    "TrainingError",
+    "UnknownNameError",
+    "UsageError",
+    "VideoInfo",
+    "VideostyleError",
+    "WeightsError",
+    "__version__",
+    "gallery",
+    "open_sink",
+    "open_source",
+    "paint_frames",
+    "probe",
+    "render",
+    "stylize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'videostyle' has no attribute {name!r}")
+    return getattr(import_module(f"videostyle.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

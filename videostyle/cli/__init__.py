@@ -1,0 +1,90 @@
+"""The command line: one module a subcommand, each parsing, calling one library function and printing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import videostyle.cli
+from videostyle import __version__
+from videostyle.errors import VideostyleError
+
+_COMMANDS = {
+    "stylize": "paint a film, GIF, picture or image sequence",
+    "styles": "list the gallery of paintings",
+    "probe": "show what videostyle sees in a file",
+    "train": "train a network on paintings",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, without the usage in front of them."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (try {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from importlib import import_module
+
+    parser = _Parser(prog="videostyle", description="Turns a movie into a painting that does not flicker.")
+    parser.add_argument("--version", action="version", version=f"videostyle {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, summary in _COMMANDS.items():
+        module = import_module(f"{videostyle.cli.__name__}.{name}")
+        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        command.add_argument("--debug", action="store_true", help="show where in the code a failure happened")
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad usage, 130 when interrupted."""
+    args = _parser().parse_args(argv)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        return args.run(args)
+    except VideostyleError as error:
+        if args.debug:
+            raise
+        _say(f"videostyle: {error}", error)
+        return error.status
+    except KeyboardInterrupt as error:
+        if args.debug:
+            raise
+        _say("videostyle: interrupted", error)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`; closing stdout again at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if args.debug:
+            raise
+        name = type(error).__name__
+        _say(f"videostyle: unexpected {name}: {error}; please report it with the output of --debug", error)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(line: str, error: BaseException) -> None:
+    print(" ".join(line.split()), file=sys.stderr)
+    for note in getattr(error, "__notes__", []):
+        print(f"videostyle: {note}", file=sys.stderr)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def entry() -> NoReturn:
+    """The `videostyle` command."""
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""List the gallery: the styles that come with videostyle."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the gallery."""
+    from videostyle.weights import gallery
+
+    entries = gallery()
+    if args.json:
+        print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str))
+        return 0
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        painting = ", ".join(part for part in (entry.title, entry.painter, entry.year) if part)
+        print(f"{entry.name:{width}}  {painting}  ({entry.network}, {entry.size / 1024:.1f} kB)")
+    return 0

@@ -1,0 +1,23 @@
+"""Train a network on the paintings that a TOML file names; goes on where an interrupted run stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="see docs/TRAINING.md")
+    parser.add_argument("--steps", type=int, help="instead of the file's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train to the end of the configured steps."""
+    from videostyle.train import read_config, train
+
+    overrides = {} if args.steps is None else {"steps": args.steps}
+    config = read_config(args.config, **overrides)
+    print(train(config, log=lambda line: print(line, file=sys.stderr, flush=True)))
+    return 0

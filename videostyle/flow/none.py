@@ -1,0 +1,20 @@
+"""No motion estimate: nothing is known of where things were, so nothing is carried over."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from videostyle.plan import FlowOptions
+from videostyle.types import Flow
+
+
+class NoFlow:
+    """Zero motion with zero confidence: the stabiliser leaves every frame as it was painted."""
+
+    def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+        n, _, h, w = current.shape
+        return Flow(backward=current.new_zeros(n, 2, h, w), confidence=current.new_zeros(n, 1, h, w))
+
+
+def build(options: FlowOptions, device: str) -> NoFlow:
+    return NoFlow()

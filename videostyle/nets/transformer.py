@@ -1,0 +1,157 @@
+"""The painting network: feed-forward, one trunk for every style.
+
+Johnson, Alahi and Fei-Fei 2016 (perceptual losses, the residual trunk), with the conditional instance normalisation of
+Dumoulin, Shlens and Kudlur 2017: every convolution but the last is followed by a normalisation whose scales and shifts
+come from a *style code*. The code is the only thing in which two paintings differ, so blends and strengths are
+interpolations of codes.
+
+Where we differ: the picture enters by space-to-depth rather than a large convolution at full size, up-sampling is
+bilinear and then a convolution (no transposed convolutions, no sub-pixel shuffles: nothing that can draw a grid), and
+the code's last value says how much of the untouched picture shows through, so that the code of strength 0 is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videostyle.errors import UnknownNameError
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The sizes of a network; a checkpoint carries them, so it loads with nothing else."""
+
+    unshuffle: int
+    """Side of the square of pixels that enters as one position; 1 keeps full size."""
+    widths: tuple[int, ...]
+    """Channels after the first convolution and after each halving; the residual blocks have the last."""
+    blocks: int
+    kernel: int
+    """Side of the first and the last convolution."""
+    head: int
+    """Channels of the last, full-size feature map."""
+
+    @property
+    def stride(self) -> int:
+        """Height and width must be multiples of this; the network pads and crops by itself."""
+        return self.unshuffle * 2 ** (len(self.widths) - 1)
+
+
+ARCHITECTURES = {
+    "fast": Architecture(unshuffle=2, widths=(24, 64), blocks=5, kernel=3, head=16),
+    "fine": Architecture(unshuffle=1, widths=(32, 64, 128), blocks=5, kernel=9, head=32),
+}
+
+
+class ConditionalNorm(nn.Module):
+    """Instance normalisation scaled and shifted by a slice of the style code (Dumoulin et al. 2017)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """`x` (N, C, H, W) and `code` (N, 2C): changes of the scale from 1, then shifts."""
+        scale, shift = code[:, :, None, None].split(self.channels, dim=1)
+        return F.instance_norm(x) * (1 + scale) + shift
+
+
+class Convolution(nn.Module):
+    """A convolution with reflected borders (zeros would paint a frame around every picture)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> None:
+        super().__init__()
+        self.pad = kernel // 2
+        # No bias before a normalisation: it would be subtracted again.
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (self.pad,) * 4, mode="reflect"))
+
+
+class Layer(nn.Module):
+    """Convolution, conditional norm, and ReLU unless told otherwise."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        self.convolution = Convolution(inputs, outputs, kernel, stride)
+        self.norm = ConditionalNorm(outputs)
+        self.relu = relu
+        self.code_size = 2 * outputs
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        x = self.norm(self.convolution(x), code)
+        return F.relu(x) if self.relu else x
+
+
+class Transformer(nn.Module):
+    """Paints pictures in the style that a code names."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = a = architecture
+        self.encoder = nn.ModuleList([Layer(3 * a.unshuffle**2, a.widths[0], a.kernel)])
+        for narrow, wide in zip(a.widths, a.widths[1:], strict=False):
+            self.encoder.append(Layer(narrow, wide, 3, stride=2))
+        wide = a.widths[-1]
+        self.trunk = nn.ModuleList()
+        for _ in range(a.blocks):
+            self.trunk.extend([Layer(wide, wide, 3), Layer(wide, wide, 3, relu=False)])
+        # One doubling for each halving; where pixels entered in squares, one more to reach full size.
+        channels = [*reversed(a.widths)] if a.unshuffle == 1 else [*reversed(a.widths), a.head]
+        self.decoder = nn.ModuleList(Layer(i, o, 3) for i, o in zip(channels, channels[1:], strict=False))
+        self.last = Convolution(a.head, 3, a.kernel, bias=True)
+        self.code_sizes = [layer.code_size for layer in (*self.encoder, *self.trunk, *self.decoder)]
+
+    @property
+    def code_size(self) -> int:
+        """Length of a style code: two values for each normalised channel, and the show-through."""
+        return sum(self.code_sizes) + 1
+
+    def forward(self, content: Tensor, code: Tensor) -> Tensor:
+        """Paint `content` (N, 3, H, W) in 0..1, H and W multiples of the stride, by `code` (N, code_size): same shape and range.
+
+        The code of zeros with a last value of 0 gives the content back, bit for bit.
+        """
+        *codes, amount = code.split([*self.code_sizes, 1], dim=1)
+        rows = iter(codes)
+        x = content
+        if self.architecture.unshuffle > 1:
+            x = F.pixel_unshuffle(x, self.architecture.unshuffle)
+        for layer in self.encoder:
+            x = layer(x, next(rows))
+        for first, second in zip(self.trunk[::2], self.trunk[1::2], strict=True):
+            x = x + second(first(x, next(rows)), next(rows))
+        for layer in self.decoder:
+            x = layer(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), next(rows))
+        painted = torch.sigmoid(self.last(x))
+        # Steep near 0 so that the untouched picture shows through weak codes only; from a third upwards it is the
+        # painting at that strength which is seen, not a cross-fade.
+        amount = 1 - (1 - amount[:, :, None, None].clamp(0, 1)) ** 4
+        return content + amount * (painted - content)
+
+
+def macs_per_pixel(architecture: Architecture) -> float:
+    """Multiply-accumulates of the convolutions for each pixel of the picture."""
+    a, total, scale = architecture, 0.0, 1 / architecture.unshuffle**2
+    total += 3 * a.unshuffle**2 * a.widths[0] * a.kernel**2 * scale
+    for narrow, wide in zip(a.widths, a.widths[1:], strict=False):
+        scale /= 4
+        total += narrow * wide * 9 * scale
+    total += 2 * a.blocks * a.widths[-1] ** 2 * 9 * scale
+    channels = [*reversed(a.widths)] if a.unshuffle == 1 else [*reversed(a.widths), a.head]
+    for i, o in zip(channels, channels[1:], strict=False):
+        scale *= 4
+        total += i * o * 9 * scale
+    return total + a.head * 3 * a.kernel**2
+
+
+def architecture(name: str) -> Architecture:
+    """The sizes called `fast` or `fine`; raises UnknownNameError."""
+    if name not in ARCHITECTURES:
+        raise UnknownNameError.among("network", name, ARCHITECTURES)
+    return ARCHITECTURES[name]

@@ -1,0 +1,143 @@
+"""Perceptual networks: classifiers whose inner layers say what a picture shows and how it is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videostyle.errors import UnknownNameError, WeightsError
+
+# Convolutions in each stage, a 2x2 max-pooling between the stages; cut after the first layer of stage 5, the deepest
+# that style transfer has found use for.
+_STAGES = {"vgg16": (2, 2, 3, 3, 1), "vgg19": (2, 2, 4, 4, 1)}
+_CHANNELS = (64, 128, 256, 512, 512)
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Oxford's own weights saw BGR in 0..255 less this mean (Simonyan and Zisserman 2015); here in RGB order.
+_CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+
+PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled")
+
+
+class Perceptual(nn.Module):
+    """A VGG network up to conv5_1 that returns the layers asked for, by name: relu1_1, relu4_2..."""
+
+    def __init__(
+        self,
+        stages: Sequence[int],
+        channels: Sequence[int],
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        *,
+        reflect: bool = False,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.names: list[str] = []
+        self.convolutions = nn.ModuleList()
+        self.expansions = nn.ModuleDict()
+        width = 3
+        for stage, (count, channel) in enumerate(zip(stages, channels, strict=True), 1):
+            for i in range(1, count + 1):
+                mode = "reflect" if reflect else "zeros"
+                self.convolutions.append(nn.Conv2d(width, channel, 3, padding=1, padding_mode=mode))
+                self.names.append(f"relu{stage}_{i}")
+                width = channel
+
+    def forward(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Feature maps of `picture` (N, 3, H, W), RGB in 0..1, at the named layers; no further than the deepest."""
+        x = ((picture - self.mean) / self.std).to(self.convolutions[0].weight.dtype)
+        found: dict[str, Tensor] = {}
+        for name, convolution in zip(self.names, self.convolutions, strict=True):
+            if name.endswith("_1") and name != "relu1_1":
+                x = F.max_pool2d(x, 2)
+            x = F.relu(convolution(x), inplace=True)
+            if name in layers:
+                key = name.replace("_", "-")
+                found[name] = F.relu(self.expansions[key](x)) if key in self.expansions else x
+                if len(found) == len(layers):
+                    return found
+        raise UnknownNameError.among("layer", next(n for n in layers if n not in found), self.names)
+
+
+def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
+    """A frozen perceptual network.
+
+    `vgg16` and `vgg19` are torchvision's (downloaded by torchvision unless `weights` names a state dict);
+    `vgg19-caffe` are Oxford's original weights under torchvision's key names and `vgg19-distilled` is the 16 times
+    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. Each brings its own preprocessing.
+    Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
+    """
+    if name not in PERCEPTUAL_NETWORKS:
+        raise UnknownNameError.among("perceptual network", name, PERCEPTUAL_NETWORKS)
+    state = _read(weights) if weights is not None else _download(name)
+    try:
+        net = _distilled(state) if name == "vgg19-distilled" else _vgg(name, state)
+    except (KeyError, RuntimeError) as error:
+        where = weights or "the downloaded weights"
+        raise WeightsError(f"{where}: not the weights of {name} ({error})") from error
+    return net.eval().requires_grad_(False)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; give the path of the perceptual network's weights")
+    try:
+        return {key: value.float() for key, value in torch.load(path, map_location="cpu", weights_only=True).items()}
+    except Exception as error:  # torch.load raises whatever the unpickler met
+        raise WeightsError(f"{path}: cannot be read as PyTorch weights ({type(error).__name__})") from error
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    from torchvision import models
+
+    if name not in ("vgg16", "vgg19"):
+        raise WeightsError(f"{name} is not downloaded; give the path of its weights")
+    try:
+        return models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise WeightsError(
+            f"torchvision could not download {name} ({error}); download it elsewhere and give its path"
+        ) from error
+
+
+def _vgg(name: str, state: dict[str, Tensor]) -> Perceptual:
+    caffe = name == "vgg19-caffe"
+    # Oxford's scale is kept: the features are 255 times an 0..1 network's, which no relative loss sees.
+    mean, std = (_CAFFE_MEAN, (1 / 255,) * 3) if caffe else (_IMAGENET_MEAN, _IMAGENET_STD)
+    net = Perceptual(_STAGES[name.removesuffix("-caffe")], _CHANNELS, mean, std)
+    # torchvision numbers ReLU and pooling modules too: only the order of the convolutions matters.
+    numbers = sorted({int(key.split(".")[1]) for key in state if key.startswith("features.")})
+    for number, convolution in zip(numbers, net.convolutions, strict=False):
+        kernel = state[f"features.{number}.weight"]
+        if caffe and number == 0:
+            kernel = kernel.flip(1)  # these kernels expect BGR
+        convolution.load_state_dict({"weight": kernel, "bias": state[f"features.{number}.bias"]})
+    if len(numbers) < len(net.convolutions):
+        raise KeyError(f"{len(numbers)} convolutions, {len(net.convolutions)} needed")
+    return net
+
+
+def _distilled(state: dict[str, Tensor]) -> Perceptual:
+    net = Perceptual(_STAGES["vgg19"], (16, 32, 64, 128, 128), reflect=True)
+    kernel = state["conv11.weight"]
+    # The original begins with a 1x1 convolution that swaps to BGR, multiplies by 255 and subtracts the mean: keep it
+    # as a colour transform in front of conv1_1, which has reflected borders, so folding the two changes nothing.
+    first, offset = state["conv0.weight"][:, :, 0, 0], state["conv0.bias"]
+    for name, convolution in zip(net.names, net.convolutions, strict=True):
+        key = "conv" + name.removeprefix("relu").replace("_", "")
+        weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
+        if name == "relu1_1":
+            bias = bias + torch.einsum("oikl,i->o", kernel, offset)
+            weight = torch.einsum("oikl,ij->ojkl", kernel, first)
+        convolution.load_state_dict({"weight": weight, "bias": bias})
+        if f"{key}_aux.weight" in state:
+            wide, narrow = state[f"{key}_aux.weight"].shape[:2]
+            expansion = nn.Conv2d(narrow, wide, 1)
+            expansion.load_state_dict({"weight": state[f"{key}_aux.weight"], "bias": state[f"{key}_aux.bias"]})
+            net.expansions[name.replace("_", "-")] = expansion
+    return net

@@ -1,0 +1,23 @@
+"""Colours of the film, brush of the painter."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+# BT.709 luma, for R'G'B' as it comes from the film; the weights only have to be near what the eye sees.
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def keep_colors(painted: Tensor, content: Tensor) -> Tensor:
+    """The painting's lights and darks with the content's hues: (N, 3, H, W) in 0..1 both.
+
+    Luminance-only transfer (Gatys, Bethge, Hertzmann and Shechtman 2016), by adding the difference of luma to the
+    content. Where that would leave 0..1, the hue is kept and the saturation gives way, so nothing clips to a flat patch.
+    """
+    weights = painted.new_tensor(_LUMA).view(1, 3, 1, 1)
+    luma = (painted * weights).sum(1, keepdim=True)
+    chroma = content - (content * weights).sum(1, keepdim=True)
+    top, bottom = chroma.amax(1, keepdim=True), chroma.amin(1, keepdim=True)
+    room = (1 - luma) / top.clamp(min=1e-6)
+    floor = luma / (-bottom).clamp(min=1e-6)
+    return (luma + chroma * room.minimum(floor).clamp(0, 1)).clamp(0, 1)

@@ -1,0 +1,77 @@
+"""What a painting is measured by: pure functions of feature maps and pictures.
+
+Feature maps are (N, C, H, W), Gram matrices (N, C, C); every distance is divided by the energy of its target, so that
+layers, paintings and perceptual networks of any scale weigh alike and 1 means "as far off as a black picture's".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrices (N, C, C) of feature maps: the mean over positions of the products of every two channels.
+
+    Gatys, Ecker and Bethge 2016; theirs is a sum over positions, a mean does not depend on the picture's size.
+    """
+    n, c, h, w = features.shape
+    # Divided before the product, which in half precision might overflow; it is summed in float32 whatever the type.
+    flat = features.reshape(n, c, h * w) / (h * w) ** 0.5
+    return (flat @ flat.transpose(1, 2)).float()
+
+
+def gram_distance(painted: Tensor, style: Tensor) -> Tensor:
+    """Squared distance of Gram matrices for each picture, over the style's energy: (N,)."""
+    return ((painted - style) ** 2).sum((1, 2)) / (style**2).sum((1, 2))
+
+
+def content_distance(painted: Tensor, content: Tensor) -> Tensor:
+    """Squared distance of feature maps for each picture, over the content's energy: (N,).
+
+    Feature reconstruction after Johnson, Alahi and Fei-Fei 2016.
+    """
+    target = content.float()
+    return ((painted.float() - target) ** 2).mean((1, 2, 3)) / (target**2).mean((1, 2, 3)).clamp(min=1e-6)
+
+
+def total_variation(picture: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels for each picture: (N,). Rudin, Osher and Fatemi 1992."""
+    across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean((1, 2, 3))
+    down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean((1, 2, 3))
+    return across + down
+
+
+def temporal_distance(moved_painting: Tensor, painting_of_moved: Tensor, valid: Tensor) -> Tensor:
+    """Mean absolute difference of a moved painting and the painting of the moved picture, for each: (N,).
+
+    `valid` (N, 1, H, W) is 1 where the motion stayed inside the picture. After Wang et al. 2020 (ReReVST, compound
+    regularisation), who move single photographs and so need no films, no flow estimate and no occlusion.
+    """
+    difference = (moved_painting - painting_of_moved).abs().mean(1, keepdim=True)
+    return (difference * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1)
+
+
+def random_motion(
+    count: int, height: int, width: int, generator: torch.Generator, *, scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """A smooth random flow (N, 2, H, W) in pixels and where it points inside the picture (N, 1, H, W), 0 or 1.
+
+    The sum of a bicubic surface through 4x4 random values (3 px), a shift (4 px), a rotation (0.02 rad) and a zoom
+    (3 %), all normal: what a hand-held camera and moving things do from one frame to the next. `scale` multiplies all.
+    """
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator) * scale
+
+    flow = F.interpolate(3 * normal(count, 2, 4, 4), (height, width), mode="bicubic", align_corners=True)
+    y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
+    position = torch.stack((x, y)).expand(count, 2, height, width)
+    turned = torch.stack((-y, x)).expand(count, 2, height, width)
+    flow = flow + 4 * normal(count, 2, 1, 1) + 0.02 * normal(count, 1, 1, 1) * turned
+    flow = flow + 0.03 * normal(count, 1, 1, 1) * position
+    at = position + flow + torch.tensor([width / 2, height / 2]).view(1, 2, 1, 1)
+    last = torch.tensor([width - 1, height - 1]).view(1, 2, 1, 1)
+    valid = ((at >= 0) & (at <= last)).all(1, keepdim=True)
+    return flow, valid.float()

@@ -1,0 +1,288 @@
+"""The loop: decode, stylize, stabilise, encode. Everything else is a part it calls.
+
+    decode ─▶ cuts, motion ─▶ paint ─▶ stabilise ─▶ encode, copy sound
+    thread    thread          thread   caller       thread
+
+Frames pass from thread to thread through bounded queues, so memory does not grow with the film's length. The stages
+overlap: while one frame is painted, the motion of the next is estimated and the one before is encoded.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor
+
+from videostyle.cuts import mark_cuts
+from videostyle.engines import choose_device, choose_engine
+from videostyle.errors import SourceError, UsageError
+from videostyle.flow import choose_flow, load_flow
+from videostyle.io import open_sink, open_source
+from videostyle.ops.pixels import join_alpha, resize, split_alpha, to_float, to_pixels
+from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.stabilize import Stabilizer
+from videostyle.stylizers import load_stylizer
+from videostyle.threads import background, prefetch
+from videostyle.types import Flow, Frame, Sink, Source, Stylizer
+
+if TYPE_CHECKING:
+    from typing import Self
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderReport:
+    """What a render decided and did; `to_json` is what `--report` writes."""
+
+    source: str
+    output: str
+    frames: int
+    seconds: float
+    """From opening the source to the output's final name."""
+    size: tuple[int, int]
+    """Width and height of the painted frames."""
+    style: dict[str, Any]
+    engine: str
+    """The engine that painted; "" where nothing was."""
+    device: str
+    flow: str
+    """The flow estimator that stabilised; "none" where nothing was."""
+    encoder: dict[str, Any]
+    cuts: list[float]
+    """Seconds at which a new shot begins, the first one's start left out."""
+    stages: dict[str, float]
+    """Seconds each stage worked, its waiting for other stages left out. They overlap: the sum exceeds `seconds`."""
+    streams: list[dict[str, Any]]
+    """What became of every stream of the source: copied, re-encoded or dropped."""
+    warnings: list[str]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, decoding, encoding and start-up included."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {**asdict(self), "fps": round(self.fps, 3)}
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds worked by stage; each stage is one thread's, so no two write to the same entry."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+    def around(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items, with the time to make each counted."""
+        iterator = iter(items)
+        while True:
+            with self(stage):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+
+class _Painter:
+    """The parts that turn frames into painted frames, made once for a render."""
+
+    def __init__(self, plan: RenderPlan, clock: _Clock) -> None:
+        self.plan = plan
+        self.clock = clock
+        self.device = choose_device(plan.device)
+        self.paints = not plan.style.is_none
+        self.engine = choose_engine(plan.engine, self.device) if self.paints else ""
+        self.stylizer: Stylizer = load_stylizer(plan.style, self.engine, self.device)
+        # With nothing painted there is nothing to steady: the pass-through leaves every pixel as it is.
+        steady = self.paints and plan.stabilize.amount > 0
+        options = plan.flow if steady else FlowOptions(method="none")
+        self.flow = choose_flow(options, self.device)
+        self.stabilizer = Stabilizer(load_flow(options, self.device), plan.stabilize if steady else StabilizeOptions(0))
+        self.size: tuple[int, int] | None = None
+        self.cuts: list[float] = []
+
+    def painted(self, frames: Iterable[Frame], stack: ExitStack) -> Iterator[Frame]:
+        """Painted frames, as many and with the times of `frames`; their threads end when `stack` is left."""
+        depth = self.plan.queue_depth
+        if not self.paints and self.size is None:
+            yield from frames
+            return
+        moving = stack.enter_context(prefetch(self._motions(frames), depth))
+        fresh = stack.enter_context(prefetch(self._paintings(moving), depth))
+        for frame, painting, motion in fresh:
+            with self.clock("stabilize"):
+                picture = self.stabilizer.blend(painting, motion)
+                _, alpha = split_alpha(frame.pixels)
+                pixels = to_pixels(picture, frame.pixels.dtype)[0]
+                if alpha is not None and self.size is not None:
+                    alpha = to_pixels(resize(_alpha_float(alpha), self.size[::-1]), alpha.dtype)[0]
+                yield_frame = frame.with_pixels(join_alpha(pixels, alpha))
+            yield yield_frame
+
+    def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
+        for frame in mark_cuts(frames):
+            if frame.is_cut and frame.index > 0:
+                self.cuts.append(round(frame.time, 3))
+            with self.clock("flow"):
+                content = to_float(frame, self.device)
+                if self.size is not None:
+                    content = resize(content, self.size[::-1])
+                motion = self.stabilizer.motion(frame.is_cut, content)
+            yield frame, content, motion
+
+    def _paintings(
+        self, moving: Iterable[tuple[Frame, Tensor, Flow | None]]
+    ) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
+        for frame, content, motion in moving:
+            with self.clock("paint"):
+                painting = self.stylizer(content)
+            yield frame, painting, motion
+
+
+def _alpha_float(alpha: Tensor) -> Tensor:
+    return to_float(alpha.expand(3, -1, -1))[:, :1]
+
+
+def render(
+    plan: RenderPlan,
+    *,
+    source: Source | None = None,
+    sink: Sink | None = None,
+    on_frame: Callable[[Frame], None] | None = None,
+    on_start: Callable[[Source, RenderPlan], None] | None = None,
+) -> RenderReport:
+    """Paint one film, holding a bounded number of frames.
+
+    `source` and `sink` replace the plan's paths (a camera, a list in memory). `on_start` is called once with the opened
+    source, `on_frame` with each painted frame as it goes to the encoder, both in the caller's thread.
+    Raises SourceError, SinkError, UsageError, WeightsError; on any of them, and on Ctrl-C, nothing is left under the
+    output's name.
+    """
+    started = time.perf_counter()
+    clock = _Clock()
+    with ExitStack() as stack:
+        video = stack.enter_context(source or open_source(plan.source))
+        # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
+        size = fit(plan.size, video.info.width, video.info.height)
+        out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=plan.source)
+        painter = _Painter(plan, clock)
+        painter.size = size if size != (video.info.width, video.info.height) else None
+        if on_start is not None:
+            on_start(video, plan)
+        count = 0
+        # Entered in the order of the data, left in reverse: the threads nearest the sink end first, and the encoder is
+        # left last of them, so what caused the end reaches it.
+        decoded = stack.enter_context(prefetch(clock.around("decode", video.frames(plan.span)), plan.queue_depth))
+        encoder = stack.enter_context(background(_Timed(out, clock), plan.queue_depth))
+        with ExitStack() as threads:
+            for frame in painter.painted(decoded, threads):
+                encoder.write(frame)
+                count += 1
+                if on_frame is not None:
+                    on_frame(frame)
+        if count == 0:
+            raise SourceError(f"{plan.source}: no frame in the part asked for")
+    return RenderReport(
+        source=plan.source,
+        output=plan.output,
+        frames=count,
+        seconds=round(time.perf_counter() - started, 3),
+        size=size,
+        style=asdict(plan.style),
+        engine=painter.engine,
+        device=painter.device,
+        flow=painter.flow,
+        encoder=dict(getattr(out, "settings", {})),
+        cuts=painter.cuts,
+        stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+        streams=list(getattr(out, "streams", [])),
+        warnings=[*video.warnings, *out.warnings],
+    )
+
+
+class _Timed:
+    """A sink whose work is counted."""
+
+    def __init__(self, sink: Sink, clock: _Clock) -> None:
+        self.sink = sink
+        self.clock = clock
+        self.warnings = sink.warnings
+
+    def write(self, frame: Frame) -> None:
+        with self.clock("encode"):
+            self.sink.write(frame)
+
+    def __enter__(self) -> Self:
+        self.sink.__enter__()
+        return self
+
+    def __exit__(self, *why: Any) -> None:
+        self.sink.__exit__(*why)
+
+
+def stylize(
+    source: str,
+    output: str,
+    style: str | dict[str, float] = "great-wave",
+    *,
+    strength: float = 1.0,
+    keep_colors: bool = False,
+    on_frame: Callable[[Frame], None] | None = None,
+    **settings: Any,
+) -> RenderReport:
+    """Paint a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
+
+    `style` is a name, or names with weights to blend: `{"great-wave": 2, "scream": 1}`. `settings` are the other
+    fields of `videostyle.RenderPlan`: `stabilize=StabilizeOptions(0.5)`, `size="640x360"`, `engine="torch"`...
+    """
+    blend = {style: 1.0} if isinstance(style, str) else style
+    chosen = Style(tuple(blend.items()), strength, keep_colors)
+    return render(RenderPlan(source=source, output=output, style=chosen, **settings), on_frame=on_frame)
+
+
+def paint_frames(frames: Iterable[Frame], style: Style, **settings: Any) -> Iterator[Frame]:
+    """Paint frames from anywhere, one by one, steadied like a film: for embedding in other programs.
+
+    `frames` are in order and have the same size; `settings` are fields of RenderPlan (flow, stabilize, engine,
+    device, queue_depth). Closing the iterator early ends its threads.
+    """
+    painter = _Painter(RenderPlan(source="", output="", style=style, **settings), _Clock())
+    with ExitStack() as stack:
+        yield from painter.painted(frames, stack)
+
+
+def fit(size: str | None, width: int, height: int) -> tuple[int, int]:
+    """Width and height of the painted picture for a source of `width` by `height`.
+
+    `size` is None (the source's own), "360" (the short side) or "640x360" (the largest that fits inside, aspect kept).
+    Sizes are even, as most codecs need, unless they are the source's own. Raises UsageError for any other text.
+    """
+    if size is None:
+        return width, height
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
+    if found is None or int(found[1]) < 2 or (found[2] and int(found[2]) < 2):
+        raise UsageError(f"size must look like 640x360 or 360 (the short side), got {size!r}")
+    if found[2]:
+        scale = min(Fraction(int(found[1]), width), Fraction(int(found[2]), height))
+    else:
+        scale = Fraction(int(found[1]), min(width, height))
+    if scale == 1:
+        return width, height
+    wide, tall = (max(2 * round(side * scale / 2), 2) for side in (width, height))
+    return wide, tall

@@ -1,0 +1,223 @@
+"""Threads between the stages of a render: decode ahead, encode behind, drop what comes too late.
+
+Each is a context manager: enter it after what it reads from or writes to, so that it is left before, and no thread
+outlives its `with`. Each holds a bounded number of items. An exception in the thread is raised again in the caller.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from videostyle.types import Frame, Sink
+
+T = TypeVar("T")
+
+# A wait with a timeout can be interrupted with Ctrl-C on every system; one without cannot on Windows.
+_WAKE = 1.0
+
+
+class Prefetch(Generic[T]):
+    """Reads an iterable in a thread and hands its items on in order. Made by `prefetch` and `latest`."""
+
+    def __init__(self, iterable: Iterable[T], depth: int, *, drop: bool) -> None:
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, got {depth}")
+        self.dropped = 0
+        """Items thrown away because newer ones came before anyone asked."""
+        self._iterable = iterable
+        self._depth = depth
+        self._drop = drop
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._left = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        # Daemon: a second Ctrl-C while a read hangs in native code still ends the program.
+        self._thread = threading.Thread(target=self._produce, name="videostyle-prefetch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._left = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            _join(self._thread)
+        self._items.clear()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        with self._changed:
+            if self._thread is None or self._left:
+                raise RuntimeError("a prefetched iterable is read inside its with block")
+            while not self._items and not self._ended:
+                self._changed.wait(_WAKE)
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            error, self._error = self._error, None
+        if error is not None:
+            raise error
+        raise StopIteration
+
+    def _produce(self) -> None:
+        iterator: Iterator[T] | None = None
+        try:
+            iterator = iter(self._iterable)
+            for item in iterator:
+                if not self._put(item):
+                    break
+        except BaseException as error:
+            self._error = error
+        finally:
+            try:
+                close = getattr(iterator, "close", None)
+                if close is not None:  # a generator runs its own clean-up in the thread that ran it
+                    close()
+            except BaseException as error:
+                self._error = self._error or error
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def _put(self, item: T) -> bool:
+        """False when the reader has left."""
+        with self._changed:
+            if self._drop and len(self._items) >= self._depth:
+                self._items.popleft()
+                self.dropped += 1
+            while len(self._items) >= self._depth and not self._left:
+                self._changed.wait(_WAKE)
+            if self._left:
+                return False
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+
+def prefetch(iterable: Iterable[T], depth: int) -> Prefetch[T]:
+    """Read `iterable` in a thread, at most `depth` items ahead.
+
+    The items that came before a failure are handed on first, then its exception is raised. Leaving early stops the
+    thread after the item it is reading and closes the iterable if it is a generator. What the thread itself holds
+    counts too: `depth` items wait and one more is in its hands.
+    """
+    return Prefetch(iterable, depth, drop=False)
+
+
+def latest(iterable: Iterable[T]) -> Prefetch[T]:
+    """Read `iterable` in a thread and hand on the newest item, dropping those it overtakes. For live sources."""
+    return Prefetch(iterable, 1, drop=True)
+
+
+class Background:
+    """Writes frames to a sink in a thread. Itself a sink. Made by `background`."""
+
+    def __init__(self, sink: Sink, depth: int) -> None:
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, got {depth}")
+        self._sink = sink
+        self._depth = depth
+        self._items: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._finish = False
+        self._abort = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._sink.warnings
+
+    def __enter__(self) -> Self:
+        self._sink.__enter__()
+        self._thread = threading.Thread(target=self._consume, name="videostyle-background", daemon=True)
+        self._thread.start()
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Queue a frame; waits while `depth` of them are queued. Raises what the sink raised on an earlier one."""
+        with self._changed:
+            if self._thread is None or self._finish or self._abort:
+                raise RuntimeError("a background sink is written to inside its with block")
+            while len(self._items) >= self._depth and self._error is None:
+                self._changed.wait(_WAKE)
+            if self._error is not None:
+                raise self._error
+            self._items.append(frame)
+            self._changed.notify_all()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._stop(abort=False)
+            except BaseException as interruption:  # Ctrl-C while the last frames are encoded
+                self._stop(abort=True)
+                self._sink.__exit__(type(interruption), interruption, interruption.__traceback__)
+                raise
+            if self._error is None:
+                self._sink.__exit__(None, None, None)
+                return
+            failure = self._error
+            self._sink.__exit__(type(failure), failure, failure.__traceback__)
+            raise failure
+        self._stop(abort=True)
+        self._sink.__exit__(kind, error, trace)
+
+    def _stop(self, *, abort: bool) -> None:
+        with self._changed:
+            self._finish = True
+            self._abort = self._abort or abort
+            self._changed.notify_all()
+        if self._thread is not None:
+            _join(self._thread)
+
+    def _consume(self) -> None:
+        try:
+            while (frame := self._take()) is not None:
+                self._sink.write(frame)
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._items.clear()
+                self._changed.notify_all()
+
+    def _take(self) -> Frame | None:
+        """The next frame; None when there is nothing more to do."""
+        with self._changed:
+            while not self._items and not self._finish and not self._abort:
+                self._changed.wait(_WAKE)
+            if self._abort or not self._items:
+                return None
+            frame = self._items.popleft()
+            self._changed.notify_all()
+            return frame
+
+
+def background(sink: Sink, depth: int) -> Background:
+    """Write to `sink` in a thread, at most `depth` frames behind.
+
+    Left normally: writes what is queued, then lets the sink commit. Left by an exception, the caller's or the
+    sink's own: drops what is queued and hands the exception to the sink, which discards. The sink is entered and left
+    in the caller's thread.
+    """
+    return Background(sink, depth)
+
+
+def _join(thread: threading.Thread) -> None:
+    while thread.is_alive():
+        thread.join(_WAKE)

@@ -1,0 +1,55 @@
+"""A training run from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+from videostyle.errors import TrainingError, UsageError
+from videostyle.plan import Painting, TrainConfig
+
+
+def read_config(path: Path, **overrides: Any) -> TrainConfig:
+    """The run that `path` describes; `overrides` replace its values. Paths in it are relative to it.
+
+    Raises UsageError naming the key, if one is missing, unknown or of the wrong type.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from error
+    paintings = table.pop("paintings", [])
+    if not isinstance(paintings, list) or not all(isinstance(painting, dict) for painting in paintings):
+        raise UsageError(f"{path}: write each painting as a table headed [[paintings]]")
+    here = path.parent
+    values = _typed(TrainConfig, table, here, path)
+    values["paintings"] = tuple(Painting(**_typed(Painting, painting, here, path)) for painting in paintings)
+    return TrainConfig(**(values | overrides))
+
+
+def _typed(kind: type, table: dict[str, Any], here: Path, path: Path) -> dict[str, Any]:
+    known = {field.name: field for field in fields(kind)}
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{path}: no setting named {key!r}; known: {', '.join(known)}")
+    for name, field in known.items():
+        if field.default is MISSING and name not in table and name != "paintings":
+            raise UsageError(f"{path}: {name!r} is missing")
+    return {key: _value(known[key], value, here, path) for key, value in table.items()}
+
+
+def _value(field: Field[Any], value: Any, here: Path, path: Path) -> Any:
+    wanted = str(field.type)
+    if wanted.startswith("Path") and isinstance(value, str):
+        return here / Path(value).expanduser()
+    if wanted.startswith("tuple") and isinstance(value, list):
+        return tuple(value)
+    if wanted == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if wanted in ("int", "str", "bool") and type(value).__name__ == wanted:
+        return value
+    raise UsageError(f"{path}: {field.name} = {value!r} should be of type {wanted}")

@@ -1,0 +1,206 @@
+"""The training loop, flat, in one place: set the rate, paint, judge, step, log, save."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videostyle.errors import TrainingError
+from videostyle.nets.transformer import Transformer, architecture
+from videostyle.nets.vgg import Perceptual, load_perceptual
+from videostyle.ops import losses
+from videostyle.ops.warp import warp
+from videostyle.plan import Painting, TrainConfig
+from videostyle.train.data import Crops, list_photographs, read_picture, write_picture
+
+Log = Callable[[str], None]
+
+
+class Codes(nn.Module):
+    """The style codes being learned: row 0 is the identity, then one row for each painting."""
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.cat([torch.zeros(1, size), 0.01 * torch.randn(count, size)]))
+        amount = torch.ones(count + 1, 1)
+        amount[0] = 0
+        # How much of the untouched picture shows through is fixed: none for paintings, all for the identity.
+        self.register_buffer("amount", amount)
+
+    def forward(self, style: Tensor, strength: Tensor) -> Tensor:
+        """Codes (N, size) of the paintings numbered `style` (N,), from 1, at `strength` (N,) in 0..1."""
+        rows = torch.cat([self.rows[:, :-1], self.amount], dim=1)
+        return torch.lerp(rows[:1].expand(len(style), -1), rows[style], strength[:, None])
+
+
+def train(config: TrainConfig, log: Log = print) -> Path:
+    """Train `config`'s network and codes, going on from the last checkpoint in its folder; returns that folder.
+
+    Leaves `checkpoint.pt`, `log.jsonl`, `sheet-*.png` and, at the end, `trained.pt` with the losses on the photographs
+    held back. Raises TrainingError for no or unreadable pictures and when the loss is not finite.
+    """
+    config.folder.mkdir(parents=True, exist_ok=True)
+    photographs = list_photographs(config.photographs)
+    if len(photographs) <= config.held_back:
+        raise TrainingError(f"{config.photographs}: {len(photographs)} pictures, {config.held_back} to be held back")
+    held = photographs[:: max(len(photographs) // max(config.held_back, 1), 1)][: config.held_back]
+    crops = Crops([path for path in photographs if path not in held], config.crop, config.seed)
+
+    torch.manual_seed(config.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    judge = load_perceptual(config.perceptual, config.perceptual_weights)
+    # Converted once: autocast would convert frozen weights again at every step.
+    judge = judge.to(device, torch.bfloat16 if config.bf16 else torch.float32, memory_format=torch.channels_last)
+    net = Transformer(architecture(config.network))
+    codes = Codes(len(config.paintings), net.code_size)
+    both = nn.ModuleDict({"net": net, "codes": codes}).to(device, memory_format=torch.channels_last)
+    targets = style_targets(judge, config, device)
+    optimizer = torch.optim.Adam(both.parameters(), lr=config.rate)
+    step = _resume(config, both, optimizer, log)
+    layers = (*config.style_layers, *config.content_layers)
+
+    started, history = time.monotonic(), (config.folder / "log.jsonl").open("a", encoding="utf-8")
+    while step < config.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
+        generator = crops.generator(step)
+        content = crops(config.batch, generator)
+        style = 1 + torch.randperm(max(len(config.paintings), config.batch), generator=generator)[: config.batch] % len(
+            config.paintings
+        )
+        weak = torch.rand(config.batch, generator=generator) < config.weak_share
+        strength = torch.where(weak, torch.rand(config.batch, generator=generator), torch.ones(config.batch))
+        flow, valid = losses.random_motion(config.batch, config.crop, config.crop, generator)
+        noise = 0.012 * torch.randn(content.shape, generator=generator)
+        gain = 1 + 0.02 * torch.randn(config.batch, 1, 1, 1, generator=generator)
+        content, style, strength, flow, valid, noise, gain = (
+            x.to(device) for x in (content, style, strength, flow, valid, noise, gain)
+        )
+        moved = (warp(content, flow) * gain + noise).clamp(0, 1)
+
+        with torch.autocast(device, torch.bfloat16, enabled=config.bf16):
+            code = codes(style, strength)
+            seen = torch.cat([content, moved]).contiguous(memory_format=torch.channels_last)
+            painted, painted_moved = net(seen, torch.cat([code, code])).float().chunk(2)
+        features = judge(painted, layers)
+        with torch.no_grad():
+            wanted = judge(content, config.content_layers)
+        style_loss = sum(
+            weight * losses.gram_distance(losses.gram(features[layer]), targets[layer][style - 1])
+            for layer, weight in zip(config.style_layers, config.style_weights, strict=True)
+        )
+        content_loss = sum(
+            weight * losses.content_distance(features[layer], wanted[layer])
+            for layer, weight in zip(config.content_layers, config.content_weights, strict=True)
+        )
+        smooth = losses.total_variation(painted)
+        unsteady = losses.temporal_distance(warp(painted, flow), painted_moved, valid)
+        fidelity = (painted - content).abs().mean((1, 2, 3))
+        loss = (
+            strength * style_loss
+            + (2 - strength) * content_loss
+            + config.total_variation * smooth
+            + config.temporal * min(1, step / max(config.temporal_ramp, 1)) * unsteady
+            + config.weak_fidelity * (1 - strength) * fidelity
+        ).mean()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is not finite at step {step}; the last good state is {config.folder / 'checkpoint.pt'}: "
+                "lower the rate and start again"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(both.parameters(), config.clip)
+        optimizer.step()
+
+        full = strength == 1
+        row = {"step": step, "loss": loss.item(), "rate": learning_rate(config, step)}
+        for name, values in (("style", style_loss), ("content", content_loss), ("temporal", unsteady)):
+            assert isinstance(values, Tensor)
+            row[name] = values[full].mean().item() if full.any() else None
+        history.write(json.dumps(row) + "\n")
+        step += 1
+        if step % 20 == 0:
+            history.flush()
+            pace = (time.monotonic() - started) / 20
+            started = time.monotonic()
+            left = pace * (config.steps - step) / 60
+            log(
+                f"step {step}/{config.steps}  loss {row['loss']:.3f}  style {row['style'] or math.nan:.3f}  "
+                f"content {row['content'] or math.nan:.3f}  temporal {row['temporal'] or math.nan:.4f}  "
+                f"{pace:.2f} s/step  {left:.0f} min left"
+            )
+        if step % config.save_every == 0 or step == config.steps:
+            _save(config, both, optimizer, step)
+        if step % config.sheet_every == 0 or step == config.steps:
+            write_picture(config.folder / f"sheet-{step:06d}.png", sheet(net, codes, held, len(config.paintings)))
+    history.close()
+    if crops.unreadable:
+        log(f"{len(crops.unreadable)} unreadable pictures were skipped, {min(crops.unreadable)} the first")
+    return config.folder
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.rate * rise * fall
+
+
+def style_targets(judge: Perceptual, config: TrainConfig, device: str) -> dict[str, Tensor]:
+    """Gram matrices of the paintings by layer, (paintings, C, C) each."""
+    rows: dict[str, list[Tensor]] = {layer: [] for layer in config.style_layers}
+    for painting in config.paintings:
+        picture = read_picture(painting.image, painting.size).to(device)
+        with torch.no_grad():
+            for layer, features in judge(picture, config.style_layers).items():
+                rows[layer].append(losses.gram(features)[0])
+    return {layer: torch.stack(grams) for layer, grams in rows.items()}
+
+
+@torch.no_grad()
+def sheet(net: Transformer, codes: Codes, paths: list[Path], paintings: int, side: int = 240) -> Tensor:
+    """Every painting on every photograph, (3, H, W): a column a photograph, the photographs themselves on top."""
+    device = codes.rows.device
+    pictures = torch.cat([F.interpolate(read_picture(path), (side, side), mode="bilinear", antialias=True) for path in paths])
+    rows = [pictures]
+    for style in range(1, paintings + 1):
+        for strength in (0.5, 1.0) if style == 1 else (1.0,):
+            number = torch.full((len(paths),), style, device=device)
+            code = codes(number, torch.full((len(paths),), strength, device=device))
+            rows.append(net(pictures.to(device), code).cpu())
+    return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+
+
+def _resume(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimizer, log: Log) -> int:
+    path = config.folder / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        both.load_state_dict(saved["model"])
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{path}: made with another network or number of paintings; choose another folder"
+        ) from error
+    optimizer.load_state_dict(saved["optimizer"])
+    log(f"going on from step {saved['step']}")
+    return int(saved["step"])
+
+
+def _save(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    recipe: dict[str, Any] = json.loads(json.dumps(asdict(config), default=str))
+    state = {"model": both.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "recipe": recipe}
+    partial = config.folder / "checkpoint.partial"
+    torch.save(state, partial)
+    os.replace(partial, config.folder / "checkpoint.pt")
