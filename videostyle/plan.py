@@ -18,7 +18,7 @@ def _unit(name: str, value: float) -> None:
         raise UsageError(f"{name} must be between 0 and 1, got {value}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Span:
     """The part of a film to work on, in seconds from its first frame; `end` None is the end of the film."""
 
@@ -32,7 +32,7 @@ class Span:
             raise UsageError(f"end must be after start, got {float(self.start):g} s to {float(self.end):g} s")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Style:
     """A painting, a blend of paintings, or none."""
 
@@ -47,7 +47,7 @@ class Style:
         _unit("strength", self.strength)
         if not self.blend:
             raise UsageError("name at least one style")
-        if any(weight < 0 for _, weight in self.blend) or sum(weight for _, weight in self.blend) <= 0:
+        if not all(weight >= 0 for _, weight in self.blend) or not sum(weight for _, weight in self.blend) > 0:
             raise UsageError("style weights must not be negative, and one must be above 0")
 
     @property
@@ -56,7 +56,7 @@ class Style:
         return all(name == "none" for name, _ in self.blend)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FlowOptions:
     """How motion between frames is estimated."""
 
@@ -69,7 +69,7 @@ class FlowOptions:
     """RAFT works on pictures scaled down to at most this many pixels; its cost grows with the square of the area."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StabilizeOptions:
     """How much of the previous painting is carried along the motion."""
 
@@ -80,7 +80,7 @@ class StabilizeOptions:
         _unit("stabilize", self.amount)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EncodeOptions:
     """How the output is written."""
 
@@ -92,7 +92,7 @@ class EncodeOptions:
     overwrite: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RenderPlan:
     """One film (or picture) to paint."""
 
@@ -111,7 +111,7 @@ class RenderPlan:
     queue_depth: int = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Painting:
     """A painting to learn, and what its card and the gallery say of it."""
 
@@ -126,7 +126,7 @@ class Painting:
     """The longer side, in pixels, at which its brush marks are learned: larger is coarser marks in the film."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run; `videostyle train` reads it from a TOML file with these names."""
 
@@ -167,6 +167,10 @@ class TrainConfig:
 
     held_back: int = 6
     """Photographs kept out of training, for the sheets and the losses in the cards."""
+    card_picture: Path | None = None
+    """A picture to paint for the cards; must be free to publish."""
+    data: str = ""
+    """What the photographs are, for the cards."""
     save_every: int = 100
     sheet_every: int = 200
 

@@ -8,7 +8,7 @@ import bpy
 
 Colour = tuple[float, float, float]
 HAZE: Colour = (0.62, 0.74, 0.88)
-HAZE_LENGTH = 1000.0
+HAZE_LENGTH = 1500.0
 """Metres over which the air hides all but 1/e of a surface."""
 
 
@@ -147,7 +147,7 @@ def material(name: str) -> bpy.types.Material:
     surface = tree.nodes.new("ShaderNodeBsdfPrincipled")
     if name == "water":
         at = tree.nodes.new("ShaderNodeUVMap").outputs[0]  # rest coordinates: streaks travel with the surface
-        streaks = _noise(tree, at, 0.35, 6, 0.42, 0.7)
+        streaks = _noise(tree, at, 0.35, 3, 0.42, 0.7)
         tree.links.new(_mix(tree, streaks, (0.012, 0.075, 0.085), (0.035, 0.15, 0.15)), surface.inputs["Base Color"])
         surface.inputs["Roughness"].default_value = 0.17
         surface.inputs["IOR"].default_value = 1.33
@@ -155,8 +155,8 @@ def material(name: str) -> bpy.types.Material:
         return made
     look = LOOKS[name]
     at = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
-    stains = _noise(tree, at, look.scale, 5)
-    fine = _noise(tree, at, look.scale * 7, 3)
+    stains = _noise(tree, at, look.scale, 3)
+    fine = _noise(tree, at, look.scale * 7, 1)
     factor = _math(tree, "ADD", _math(tree, "MULTIPLY", stains, 0.7), _math(tree, "MULTIPLY", fine, 0.3))
     height = fine
     split = tree.nodes.new("ShaderNodeSeparateXYZ")
@@ -190,7 +190,7 @@ def material(name: str) -> bpy.types.Material:
     tree.links.new(colour, surface.inputs["Base Color"])
     surface.inputs["Roughness"].default_value = look.roughness
     surface.inputs["Specular IOR Level"].default_value = 0.3
-    if look.bump:
+    if look.bump >= 0.2:  # a bump evaluates its pattern three times
         bump = tree.nodes.new("ShaderNodeBump")
         bump.inputs["Strength"].default_value, bump.inputs["Distance"].default_value = look.bump, 0.1
         tree.links.new(height, bump.inputs["Height"])
@@ -249,6 +249,20 @@ def sky(scene: bpy.types.Scene, sun: tuple[float, float, float], seed: float) ->
     tree.links.new(ramp.outputs[0], mix.inputs[6])
     tree.links.new(cloud, mix.inputs[7])
     background = tree.nodes.new("ShaderNodeBackground")
-    background.name = "sky light"
     tree.links.new(mix.outputs[2], background.inputs["Color"])
-    tree.links.new(background.outputs[0], tree.nodes.new("ShaderNodeOutputWorld").inputs["Surface"])
+    strength = tree.nodes.new("ShaderNodeValue")
+    strength.name = "sky light"
+    tree.links.new(strength.outputs[0], background.inputs["Strength"])
+    plain = tree.nodes.new("ShaderNodeBackground")  # what lights and mirrors see: no noise to evaluate, a fifth of the time
+    hidden = tree.nodes.new("ShaderNodeMix")
+    hidden.data_type = "RGBA"
+    hidden.inputs["Factor"].default_value = 0.25
+    tree.links.new(ramp.outputs[0], hidden.inputs[6])
+    hidden.inputs[7].default_value = (0.85, 0.84, 0.83, 1)
+    tree.links.new(hidden.outputs[2], plain.inputs["Color"])
+    tree.links.new(strength.outputs[0], plain.inputs["Strength"])
+    choose = tree.nodes.new("ShaderNodeMixShader")
+    tree.links.new(tree.nodes.new("ShaderNodeLightPath").outputs["Is Camera Ray"], choose.inputs[0])
+    tree.links.new(plain.outputs[0], choose.inputs[1])
+    tree.links.new(background.outputs[0], choose.inputs[2])
+    tree.links.new(choose.outputs[0], tree.nodes.new("ShaderNodeOutputWorld").inputs["Surface"])

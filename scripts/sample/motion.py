@@ -46,7 +46,7 @@ def smoothstep(x: np.ndarray | float, low: float = 0.0, high: float = 1.0) -> np
 
 def sun_energy(frame: int) -> float:
     """The one light change: a cloud leaves the sun between frames 38 and 70."""
-    return 0.45 + 4.05 * float(smoothstep(frame, 38, 70))
+    return 0.5 + 4.7 * float(smoothstep(frame, 38, 70))
 
 
 def camera(frame: int) -> tuple[np.ndarray, np.ndarray]:

@@ -64,11 +64,14 @@ class Set:
     def animate(self, owner: bpy.types.ID, path: str, value: Callable[[int], shapes.Point | float]) -> None:
         """Key a property on every frame, straight lines between."""
         rows = np.array([np.atleast_1d(value(frame)) for frame in self.keys], float)
-        owner.animation_data_create()
-        if owner.animation_data.action is None:
-            owner.animation_data.action = bpy.data.actions.new(owner.name)
+        data = owner.animation_data or owner.animation_data_create()
+        if data.action is None:
+            data.action = bpy.data.actions.new(owner.name)
+            data.action_slot = data.action.slots.new(owner.id_type, owner.name)
+            data.action.layers.new("keys").strips.new(type="KEYFRAME").channelbag(data.action_slot, ensure=True)
+        curves = data.action.layers[0].strips[0].channelbag(data.action_slot).fcurves
         for axis in range(rows.shape[1]):
-            curve = owner.animation_data.action.fcurves.new(path, index=axis)
+            curve = curves.new(path, index=axis)
             curve.keyframe_points.add(len(rows))
             pairs = np.stack((np.array(self.keys, float), rows[:, axis]), 1)
             curve.keyframe_points.foreach_set("co", pairs.ravel())
@@ -180,30 +183,30 @@ class Set:
         sun.rotation_euler = (np.pi / 2 - np.arctan2(z, np.hypot(x, y)), 0, np.arctan2(y, x) + np.pi / 2)
         scene.collection.objects.link(sun)
         materials.sky(scene, shot.sun, 2.6 if shot is SHOTS[0] else 7.3)
-        light = scene.world.node_tree.nodes["sky light"].inputs["Strength"]
-        tree = scene.world.node_tree
-        tree.animation_data_create()
-        self.animate(tree, f'nodes["sky light"].inputs[{1}].default_value', lambda frame: 0.0 + 0.74 + 0.06 * motion.sun_energy(frame)) if False else None
-        light.default_value = 0.95
+        sky = scene.world.node_tree
+        self.animate(sky, 'nodes["sky light"].outputs[0].default_value', lambda frame: 0.66 + 0.025 * motion.sun_energy(frame))
         scene.render.engine = "CYCLES"
         cycles = scene.cycles
         cycles.device, cycles.seed = "CPU", 7
-        cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces, cycles.transmission_bounces = 3, 2, 2, 1
+        cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces, cycles.transmission_bounces = 2, 1, 1, 1
+        cycles.use_light_tree = False  # one lamp
+        cycles.use_adaptive_sampling, cycles.adaptive_threshold, cycles.adaptive_min_samples = True, 0.04, 8
+        scene.world.cycles.sampling_method = "NONE"  # a smooth sky needs no importance map, which would be made anew each frame
         cycles.caustics_reflective = cycles.caustics_refractive = False
         cycles.sample_clamp_indirect = 3.0
         cycles.denoiser, cycles.denoising_input_passes, cycles.denoising_prefilter = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL", "FAST"
         scene.render.use_motion_blur = False
-        scene.render.use_persistent_data = True
+        scene.render.use_persistent_data = False  # saves little here, and deforming meshes stay exact
         scene.render.fps = motion.FPS
-        scene.view_settings.view_transform, scene.view_settings.look = "Filmic", "Medium High Contrast"
-        scene.view_settings.exposure = 0.25
+        scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Punchy"
+        scene.view_settings.exposure = 1.05
         return scene
 
 
 def bank_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The meadow the first camera stands on: high at the left, falling to the water."""
     edge = 7.6 - 0.55 * x + 0.6 * np.sin(0.9 * x)
-    return 3.05 - 0.10 * x - 0.12 * y - 4.2 * motion.smoothstep(y, edge - 2.6, edge + 1.6) + 0.12 * shapes.value_noise(x * 0.7, y * 0.7, 5)
+    return 3.8 - 0.15 * x - 0.12 * y - 4.2 * motion.smoothstep(y, edge - 2.6, edge + 1.6) + 0.12 * shapes.value_noise(x * 0.7, y * 0.7, 5)
 
 
 def headland(stage: Set) -> None:
@@ -212,12 +215,12 @@ def headland(stage: Set) -> None:
     stage.water(5.5, 4000, 0.72, 7)
     x, y = np.meshgrid(np.linspace(-14, 14, 90), np.linspace(0.5, 20, 70))
     bank = Shape()
-    bank.grid(np.stack((x, y, bank_height(x, y)), -1), "meadow")
+    bank.grid(np.stack((x, y, bank_height(x, y)), -1), "grass")
     stage.place("bank", bank)
 
     count = 17000  # grass, in one mesh that the wind bends
-    depth = 2.4 + 10.5 * rng.random(count) ** 1.4
-    root = np.stack((rng.uniform(-1, 1, count) * (0.55 * depth + 2.2) - 0.6, depth), 1)
+    depth = 1.7 + 11.2 * rng.random(count) ** 1.4
+    root = np.stack((rng.uniform(-1, 1, count) * (0.55 * depth + 2.6) - 0.9, depth), 1)
     root = root[bank_height(root[:, 0], root[:, 1]) > 0.7]
     count = len(root)
     tall = rng.uniform(0.13, 0.42, count) * (0.75 + 0.5 * shapes.value_noise(root[:, 0], root[:, 1], 9))
@@ -244,7 +247,7 @@ def headland(stage: Set) -> None:
         high, colour = rng.uniform(0.22, 0.46), str(rng.choice(["flower red", "flower white", "flower yellow", "flower pink"], p=[0.4, 0.3, 0.2, 0.1]))
         before = meadow.count
         meadow.rod((*at, base), (*at, base + high), 0.005, "grass blade", sides=4)
-        meadow.ball((*at, base + high), (0.034, 0.034, 0.026), colour, 6)
+        meadow.ball((*at, base + high), (0.024, 0.024, 0.016), colour, 6)
         reach.append(meadow.vertices[before:, 2] - base)
         roots.append(np.repeat(at[None], meadow.count - before, 0))
     still, rise, ground = meadow.vertices, np.concatenate(reach), np.concatenate(roots)
@@ -260,10 +263,10 @@ def headland(stage: Set) -> None:
     tops = []
     for px, py in posts:
         base = float(bank_height(np.array([px]), np.array([py]))[0])
-        fence.rod((px, py, base - 0.3), (px + 0.03, py, base + 0.88), 0.055, "planks", 0.048, 8)
-        tops.append(np.array([px + 0.02, py, base + 0.82]))
+        fence.rod((px, py, base - 0.3), (px + 0.03, py, base + 0.72), 0.05, "planks", 0.048, 8)
+        tops.append(np.array([px + 0.02, py, base + 0.66]))
     for a, b in zip(tops[:-1], tops[1:], strict=True):
-        for drop in (0.0, 0.34):
+        for drop in (0.0, 0.3):
             for i in range(6):
                 s0, s1 = i / 6, (i + 1) / 6
                 sag = 0.3 * (s0 * (1 - s0)), 0.3 * (s1 * (1 - s1))
@@ -336,7 +339,7 @@ def headland(stage: Set) -> None:
             branch.rod(start, twig, 0.007, "bark", 0.003, 5)
             ends += [twig, (start + twig) / 2]
     for end in ends:
-        for _ in range(9):
+        for _ in range(14):
             centre = end + rng.normal(0, 0.085, 3)
             one = rng.normal(0, 1, 3) * (1, 1, 0.6)
             one /= np.linalg.norm(one)
@@ -345,7 +348,7 @@ def headland(stage: Set) -> None:
             size = rng.uniform(0.035, 0.062)
             points = np.array([-one, -0.2 * one - two, one, -0.2 * one + two]) * size + centre
             branch.add(points, [(0, 1, 2, 3)], str(rng.choice(["leaf", "leaf light", "leaf dark"])))
-    thing = stage.place("branch", branch, (-4.35, 5.3, 6.52), index=PLANTS)
+    thing = stage.place("branch", branch, (-3.8, 5.3, 6.2), index=PLANTS)
 
     def swing(frame: int) -> tuple[float, float, float]:
         t = frame / motion.FPS
@@ -500,3 +503,11 @@ def build(shot: Shot, frames: range, folder: Path) -> bpy.types.Scene:
     stage = Set(shot, frames, folder)
     (headland if shot is SHOTS[0] else quay)(stage)
     return stage.finish()
+
+
+def flat_material() -> bpy.types.Material:
+    """What every surface wears in the data pass, where light is of no interest."""
+    made = bpy.data.materials.new("flat")
+    made.use_nodes = True
+    made.cycles.emission_sampling = "NONE"
+    return made

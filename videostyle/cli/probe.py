@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what the file holds."""
     from videostyle.io import probe
-    from videostyle.io.probe import describe, to_json
+    from videostyle.io.info import describe, to_json
 
     info = probe(args.file)
     print(json.dumps(to_json(info), indent=2) if args.json else describe(info))

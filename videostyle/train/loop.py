@@ -7,9 +7,8 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +19,10 @@ from videostyle.nets.transformer import Transformer, architecture
 from videostyle.nets.vgg import Perceptual, load_perceptual
 from videostyle.ops import losses
 from videostyle.ops.warp import warp
-from videostyle.plan import Painting, TrainConfig
+from videostyle.plan import TrainConfig
+from videostyle.train.curve import draw_losses
 from videostyle.train.data import Crops, list_photographs, read_picture, write_picture
+from videostyle.train.export import export_models
 
 Log = Callable[[str], None]
 
@@ -46,8 +47,9 @@ class Codes(nn.Module):
 def train(config: TrainConfig, log: Log = print) -> Path:
     """Train `config`'s network and codes, going on from the last checkpoint in its folder; returns that folder.
 
-    Leaves `checkpoint.pt`, `log.jsonl`, `sheet-*.png` and, at the end, `trained.pt` with the losses on the photographs
-    held back. Raises TrainingError for no or unreadable pictures and when the loss is not finite.
+    Leaves `checkpoint.pt`, `log.jsonl`, `losses.png`, `sheet-*.png` and, at the end, `models/`: the network and style
+    files with their cards, ready to be used (VIDEOSTYLE_MODELS names such a folder).
+    Raises TrainingError for no or unreadable pictures and when the loss is not finite.
     """
     config.folder.mkdir(parents=True, exist_ok=True)
     photographs = list_photographs(config.photographs)
@@ -69,7 +71,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
     step = _resume(config, both, optimizer, log)
     layers = (*config.style_layers, *config.content_layers)
 
-    started, history = time.monotonic(), (config.folder / "log.jsonl").open("a", encoding="utf-8")
+    history = _history(config.folder / "log.jsonl", step)
+    started, since = time.monotonic(), step
     while step < config.steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
@@ -132,8 +135,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         step += 1
         if step % 20 == 0:
             history.flush()
-            pace = (time.monotonic() - started) / 20
-            started = time.monotonic()
+            pace = (time.monotonic() - started) / (step - since)
+            started, since = time.monotonic(), step
             left = pace * (config.steps - step) / 60
             log(
                 f"step {step}/{config.steps}  loss {row['loss']:.3f}  style {row['style'] or math.nan:.3f}  "
@@ -144,7 +147,9 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             _save(config, both, optimizer, step)
         if step % config.sheet_every == 0 or step == config.steps:
             write_picture(config.folder / f"sheet-{step:06d}.png", sheet(net, codes, held, len(config.paintings)))
+            draw_losses(config.folder / "log.jsonl", config.folder / "losses.png")
     history.close()
+    _export(config, net, codes, judge, targets, held, step)
     if crops.unreadable:
         log(f"{len(crops.unreadable)} unreadable pictures were skipped, {min(crops.unreadable)} the first")
     return config.folder
@@ -169,6 +174,34 @@ def style_targets(judge: Perceptual, config: TrainConfig, device: str) -> dict[s
 
 
 @torch.no_grad()
+def held_back_losses(
+    net: Transformer,
+    code: Tensor,
+    judge: Perceptual,
+    target: dict[str, Tensor],
+    config: TrainConfig,
+    held: list[Path],
+) -> dict[str, float]:
+    """Style and content distances of one style, weighted as in training, mean over the photographs held back.
+
+    `code` (1, code_size); `target` the painting's Gram matrices (1, C, C) by layer. The photographs are cropped to
+    whole multiples of the network's stride.
+    """
+    style, content, stride = 0.0, 0.0, net.architecture.stride
+    for path in held:
+        picture = read_picture(path).to(code.device)
+        height, width = (side // stride * stride for side in picture.shape[2:])
+        picture = picture[:, :, :height, :width]
+        features = judge(net(picture, code), (*config.style_layers, *config.content_layers))
+        wanted = judge(picture, config.content_layers)
+        for layer, weight in zip(config.style_layers, config.style_weights, strict=True):
+            style += weight * losses.gram_distance(losses.gram(features[layer]), target[layer]).item()
+        for layer, weight in zip(config.content_layers, config.content_weights, strict=True):
+            content += weight * losses.content_distance(features[layer], wanted[layer]).item()
+    return {"style": round(style / len(held), 4), "content": round(content / len(held), 4)}
+
+
+@torch.no_grad()
 def sheet(net: Transformer, codes: Codes, paths: list[Path], paintings: int, side: int = 240) -> Tensor:
     """Every painting on every photograph, (3, H, W): a column a photograph, the photographs themselves on top."""
     device = codes.rows.device
@@ -180,6 +213,15 @@ def sheet(net: Transformer, codes: Codes, paths: list[Path], paintings: int, sid
             code = codes(number, torch.full((len(paths),), strength, device=device))
             rows.append(net(pictures.to(device), code).cpu())
     return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+
+
+def _history(path: Path, step: int) -> TextIO:
+    """The log, open for appending, without what was logged after the checkpoint that is gone on from."""
+    if path.exists():
+        rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] < step]
+        path.write_text("".join(kept), encoding="utf-8")
+    return path.open("a", encoding="utf-8")
 
 
 def _resume(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimizer, log: Log) -> int:
@@ -199,8 +241,28 @@ def _resume(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimiz
 
 
 def _save(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    recipe: dict[str, Any] = json.loads(json.dumps(asdict(config), default=str))
-    state = {"model": both.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "recipe": recipe}
+    state = {"model": both.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     partial = config.folder / "checkpoint.partial"
     torch.save(state, partial)
     os.replace(partial, config.folder / "checkpoint.pt")
+
+
+def _export(
+    config: TrainConfig,
+    net: Transformer,
+    codes: Codes,
+    judge: Perceptual,
+    targets: dict[str, Tensor],
+    held: list[Path],
+    step: int,
+) -> None:
+    one = torch.ones(1, device=codes.rows.device)
+    rows, scores = [], []
+    for number in range(len(config.paintings)):
+        with torch.no_grad():
+            rows.append(codes(torch.tensor([number + 1], device=one.device), one))
+        target = {layer: grams[number : number + 1] for layer, grams in targets.items()}
+        scores.append(held_back_losses(net, rows[-1], judge, target, config, held))
+    with torch.no_grad():
+        identity = codes(torch.tensor([1], device=one.device), 0 * one)
+    export_models(config, net, identity, rows, scores, step)

@@ -1,0 +1,123 @@
+"""How fast the whole command is: against a naive loop on the same clip in the same run, and stage by stage.
+
+    python benchmarks/speed.py FILM [--size 640x360] [--frames 150] [--rounds 3] [--json FILE]
+
+The naive loop is what most scripts do: OpenCV reads a frame, Johnson's 32/64/128 network paints it in eager PyTorch
+(float32, as it comes), OpenCV writes it; no sound, no stabilising, no overlap. Both run as in use, start-up left out,
+alternating, so that a machine whose speed drifts slows both alike; the figure to quote is the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+import videostyle
+from videostyle.nets.transformer import ARCHITECTURES, Transformer, macs_per_pixel
+from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions, Style
+
+
+def naive(film: Path, output: Path, frames: int) -> float:
+    """Frames a second of the naive loop."""
+    torch.manual_seed(0)
+    net = Transformer(ARCHITECTURES["fine"]).eval()  # the widths of Johnson's network; random weights cost the same
+    code = torch.zeros(1, net.code_size)
+    code[:, -1] = 1
+    capture = cv2.VideoCapture(str(film))
+    width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    writer = cv2.VideoWriter(str(output), cv2.VideoWriter_fourcc(*"mp4v"), 24, (width, height))
+    started, count = 0.0, 0
+    with torch.no_grad():
+        while count <= frames:
+            ok, bgr = capture.read()
+            if not ok:
+                break
+            picture = torch.from_numpy(bgr[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+            painted = net(picture, code)[0].permute(1, 2, 0).mul(255).byte().numpy()
+            writer.write(np.ascontiguousarray(painted[..., ::-1]))
+            count += 1
+            if count == 1:
+                started = time.perf_counter()  # the first frame warms up
+    seconds = time.perf_counter() - started
+    writer.release()
+    return (count - 1) / seconds
+
+
+def whole(film: Path, output: Path, frames: int, stabilize: float, style: str) -> tuple[float, dict[str, float]]:
+    """Frames a second of the command from its second frame on, and milliseconds a frame by stage."""
+    stamps: list[float] = []
+    plan = RenderPlan(
+        source=str(film),
+        output=str(output),
+        style=Style(((style, 1.0),)),
+        stabilize=StabilizeOptions(stabilize),
+        encode=EncodeOptions(overwrite=True),
+    )
+    report = videostyle.render(plan, on_frame=lambda frame: stamps.append(time.perf_counter()))
+    # The network is compiled before the first frame. What the queues held back then is painted by the last stamp.
+    rate = (len(stamps) - 1) / (stamps[-1] - stamps[0])
+    return rate, {stage: seconds / report.frames * 1000 for stage, seconds in report.stages.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("film", type=Path)
+    parser.add_argument("--size", default="640x360")
+    parser.add_argument("--frames", type=int, default=150, help="of the command; the naive loop paints a tenth")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--style", default="great-wave")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clip = prepare(args.film, Path(folder) / "clip.mp4", args.size, args.frames)
+        rates: dict[str, list[float]] = {"naive": [], "stabilised": [], "per frame": []}
+        stages: list[dict[str, float]] = []
+        for _ in range(args.rounds):
+            rates["naive"].append(naive(clip, Path(folder) / "naive.mp4", max(args.frames // 10, 5)))
+            for name, amount in (("stabilised", StabilizeOptions.amount), ("per frame", 0.0)):
+                rate, cost = whole(clip, Path(folder) / "painted.mp4", args.frames, amount, args.style)
+                rates[name].append(rate)
+                if amount:
+                    stages.append(cost)
+    ratios = [fast / slow for fast, slow in zip(rates["stabilised"], rates["naive"], strict=True)]
+    result = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
+        "size": args.size,
+        "thousand multiply-adds a pixel": {n: round(macs_per_pixel(a) / 1000, 1) for n, a in ARCHITECTURES.items()},
+        "frames a second": {name: [round(rate, 2) for rate in values] for name, values in rates.items()},
+        "stabilised over naive": round(statistics.median(ratios), 2),
+        "milliseconds a frame by stage": {
+            stage: round(statistics.median(cost[stage] for cost in stages), 1) for stage in stages[0]
+        },
+    }
+    print(json.dumps(result, indent=2))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def prepare(film: Path, clip: Path, size: str, frames: int) -> Path:
+    """The first `frames` frames of the film at `size`, as h264."""
+    with videostyle.open_source(str(film)) as video:
+        rate = video.info.average_rate or Fraction(24)
+    plan = RenderPlan(
+        source=str(film), output=str(clip), size=size, span=videostyle.Span(end=Fraction(frames) / rate)
+    )
+    videostyle.render(plan)
+    return clip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Imports go one way; the diagram in docs/ARCHITECTURE.md cannot rot."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "videostyle"
+
+# A module imports from lower layers, or from its own folder.
+LAYERS = [
+    {"errors", "types", "plan", "plugins", "threads"},
+    {"ops", "nets"},
+    {"weights", "engines", "io"},
+    {"flow", "stylizers", "cuts", "stabilize"},
+    {"pipeline"},
+    {"train", "metrics"},
+    {"cli"},
+]
+# Type-only imports between the values of the lowest layer.
+WITHIN_LOWEST = LAYERS[0]
+
+
+def part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def layer(name: str) -> int:
+    return next(level for level, names in enumerate(LAYERS) if name in names)
+
+
+def imports(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("videostyle"):
+            found += [node.module] if node.module != "videostyle" else [f"videostyle.{a.name}" for a in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.startswith("videostyle")]
+    return found
+
+
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or not path.stem.startswith("__")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imports(path):
+        other = part(module)
+        if other in ("", "__version__", own):
+            continue
+        if own in WITHIN_LOWEST and other in WITHIN_LOWEST:
+            continue
+        if own == "stabilize" and other == "flow":
+            continue
+        allowed = layer(other) < layer(own) or (layer(other) == layer(own) == 2)
+        assert allowed, f"{path.relative_to(PACKAGE)} imports {module}"
+
+
+def test_every_module_has_a_layer() -> None:
+    names = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
+    assert names == set().union(*LAYERS)

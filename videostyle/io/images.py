@@ -1,0 +1,276 @@
+"""Pictures and numbered sequences of pictures, in and out, through OpenCV."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from videostyle.errors import SinkError, SourceError, UsageError
+from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
+from videostyle.io.info import check_readable
+from videostyle.io.writer import check_target
+from videostyle.plan import EncodeOptions, Span
+from videostyle.types import Color, Frame, StreamInfo, VideoInfo
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+_DEEP = (".png", ".tif", ".tiff")
+_ALPHA = (".png", ".tif", ".tiff", ".webp")
+_PARAMETERS = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+    ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+}
+_PLACEHOLDER = re.compile(r"%(0\d+)?d")
+
+
+def is_picture(path: str) -> bool:
+    """By its extension."""
+    return Path(path).suffix.lower() in EXTENSIONS
+
+
+def is_pattern(path: str) -> bool:
+    """True for a name such as shots/%05d.png that is not itself a file."""
+    return _PLACEHOLDER.search(Path(path).name) is not None and not os.path.exists(path)
+
+
+def read_picture(path: str) -> Tensor:
+    """The picture in a file, upright: (3 or 4, H, W) RGB with straight alpha, uint8 or uint16 as stored.
+
+    A permuted view of (H, W, C) memory. Raises SourceError.
+    """
+    check_readable(path)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the disk") from error
+    try:
+        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        stored = None
+    if stored is None:
+        raise SourceError(f"{path}: is not a picture that can be read, or is cut off; open and save it again as PNG")
+    if stored.dtype not in (np.uint8, np.uint16):
+        raise SourceError(f"{path}: holds {stored.dtype} numbers; save it with 8 or 16 bits a channel")
+    channels = 1 if stored.ndim == 2 else stored.shape[2]
+    order = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
+    if channels == 2:  # grey with alpha
+        stored, channels = cv2.merge([stored[..., 0]] * 3 + [stored[..., 1]]), 4
+    if channels not in order:
+        raise SourceError(f"{path}: has {channels} channels; save it as grey, RGB or RGBA")
+    return torch.from_numpy(_orientation(data).apply(cv2.cvtColor(stored, order[channels]))).permute(2, 0, 1)
+
+
+def _orientation(data: bytes) -> Orientation:
+    """The EXIF orientation in the bytes of a JPEG, PNG, WebP or TIFF file."""
+    for mark in (b"Exif\0\0", b"eXIf", b"EXIF"):
+        at = data.find(mark)
+        if at >= 0:
+            at += len(mark) + (4 if mark == b"EXIF" else 0)  # WebP puts the chunk's length between
+            break
+    else:
+        at = 0
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[at : at + 4])
+    if order is None:
+        return UPRIGHT
+    try:
+        (first,) = struct.unpack_from(order + "I", data, at + 4)
+        (count,) = struct.unpack_from(order + "H", data, at + first)
+        for entry in range(at + first + 2, at + first + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(order + "HHIH", data, entry)
+            if tag == 0x0112:
+                return EXIF_ORIENTATIONS.get(value, UPRIGHT)
+    except struct.error:
+        pass
+    return UPRIGHT
+
+
+def _files(path: str) -> list[str]:
+    """The pictures a path stands for, in order: one file, a folder of them, or a numbered pattern."""
+    if os.path.isdir(path):
+        found = sorted((str(p) for p in Path(path).iterdir() if is_picture(str(p)) and p.is_file()), key=_natural)
+        if not found:
+            raise SourceError(f"{path}: is a folder without pictures; it should hold {', '.join(EXTENSIONS)} files")
+        return found
+    if not is_pattern(path):
+        return [path]
+    folder, name = Path(path).parent, Path(path).name
+    before, _, after = _PLACEHOLDER.split(name, maxsplit=1)
+    shape = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    if not folder.is_dir():
+        raise SourceError(f"{path}: there is no folder {folder}; check the name")
+    numbered = {int(m[1]): str(p) for p in folder.iterdir() if (m := shape.fullmatch(p.name))}
+    if not numbered:
+        raise SourceError(f"{path}: no file in {folder} has a name of this pattern; check it")
+    return [numbered[n] for n in sorted(numbered)]
+
+
+def _natural(path: str) -> list[Any]:
+    """Sort key in which 9.png comes before 10.png."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", Path(path).name)]
+
+
+class ImageSource:
+    """One picture, a folder of pictures, or a numbered sequence such as shots/%05d.png, as a film."""
+
+    is_live = False
+
+    def __init__(self, path: str, rate: Fraction | int = 24) -> None:
+        """`rate` is in pictures a second. Raises SourceError where nothing can be read."""
+        self._paths = _files(path)
+        self._rate = Fraction(rate)
+        self.warnings: list[str] = []
+        first = read_picture(self._paths[0])
+        channels, height, width = first.shape
+        deep = first.dtype == torch.uint16
+        kind = Path(self._paths[0]).suffix.lower().lstrip(".")
+        pix_fmt = {(3, False): "rgb24", (4, False): "rgba", (3, True): "rgb48le"}.get((channels, deep), "rgba64le")
+        self.info = VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            time_base=1 / self._rate,
+            average_rate=self._rate,
+            frame_count=len(self._paths),
+            start=Fraction(0),
+            duration=len(self._paths) / self._rate,
+            rotation=0,
+            sample_aspect_ratio=Fraction(1),
+            color=Color(range="pc"),
+            bit_depth=16 if deep else 8,
+            has_alpha=channels == 4,
+            interlaced=False,
+            codec=kind,
+            pix_fmt=pix_fmt,
+            container="pictures",
+            streams=(StreamInfo(0, "video", kind, detail=f"{width}x{height} {pix_fmt}"),),
+        )
+        self._warn_of_gaps()
+
+    def _warn_of_gaps(self) -> None:
+        if len(self._paths) > 1 and is_pattern(self.info.path):
+            numbers = [int(re.findall(r"\d+", Path(p).name)[-1]) for p in (self._paths[0], self._paths[-1])]
+            missing = numbers[1] - numbers[0] + 1 - len(self._paths)
+            if missing > 0:
+                self.warnings.append(f"{self.info.path}: {missing} numbers are missing and passed over")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
+        """The pictures from `span.start` to before `span.end`; raises SourceError where one is unlike the first."""
+        expected = (4 if self.info.has_alpha else 3, self.info.height, self.info.width)
+        count = 0
+        for pts, path in enumerate(self._paths):
+            time = pts / self._rate
+            if time < span.start or (span.end is not None and time >= span.end):
+                continue
+            pixels = read_picture(path)
+            if tuple(pixels.shape) != expected:
+                shape = f"{pixels.shape[2]}x{pixels.shape[1]} with {pixels.shape[0]} channels"
+                wanted = f"{expected[2]}x{expected[1]} with {expected[0]}"
+                raise SourceError(f"{path}: is {shape}, the pictures before it {wanted}; make all of one size and kind")
+            yield Frame(pixels, pts, 1 / self._rate, 1, count)
+            count += 1
+
+
+class ImageSink:
+    """Pictures written one by one, each under its final name only when whole: one file, or a numbered sequence from 1.
+
+    A sequence that is broken off keeps the pictures it has.
+    """
+
+    def __init__(self, path: str, options: EncodeOptions = EncodeOptions(), source: str | None = None) -> None:  # noqa: B008
+        """`path` is a picture's name or a pattern such as frames/%05d.png; `source` may not be overwritten.
+
+        Raises UsageError for a name or option that cannot be, SinkError where the folder cannot be written to.
+        """
+        self.warnings: list[str] = []
+        self.partial: str | None = None
+        self._path = path
+        self._options = options
+        self._source = source
+        self._extension = Path(path).suffix.lower()
+        self._numbered = _PLACEHOLDER.search(Path(path).name) is not None
+        self._count = 0
+        if not is_picture(path):
+            raise UsageError(f"{path}: is not the name of a picture; it should end in {', '.join(EXTENSIONS)}")
+        for name, value in (("codec", options.codec != "auto"), ("crf", options.crf), ("preset", options.preset)):
+            if value not in (None, False):
+                raise UsageError(f"{name} is for films; {self._extension} pictures have none, leave it out")
+        if options.pix_fmt is not None:
+            raise UsageError(f"pix_fmt is for films; {self._extension} pictures have none, leave it out")
+        check_target(self._name(1), options.overwrite, source)
+
+    def _name(self, number: int) -> str:
+        if not self._numbered:
+            return self._path
+        folder, name = os.path.split(self._path)
+        return os.path.join(folder, _PLACEHOLDER.sub(lambda m: f"{number:{m[1] or ''}d}", name, count=1))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Write one picture; raises SinkError, and UsageError for a second one where the name holds one."""
+        if self._count and not self._numbered:
+            name = Path(self._path)
+            raise UsageError(f"{self._path}: holds one picture; name a sequence, {name.stem}-%05d{name.suffix}")
+        target = self._name(self._count + 1)
+        check_target(target, self._options.overwrite, self._source)
+        growing = str(Path(target).with_name(f".{Path(target).stem}.partial{Path(target).suffix}"))
+        try:
+            whole, data = cv2.imencode(self._extension, self._fit(frame.pixels), _PARAMETERS.get(self._extension, []))
+            if not whole:
+                raise SinkError(f"{target}: OpenCV cannot write this picture as {self._extension}; choose .png")
+            Path(growing).write_bytes(data.tobytes())
+            os.replace(growing, target)
+        except (OSError, cv2.error) as error:
+            Path(growing).unlink(missing_ok=True)
+            if isinstance(error, SinkError):
+                raise
+            raise SinkError(f"{target}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
+        self._count += 1
+
+    def _fit(self, pixels: Tensor) -> np.ndarray[Any, Any]:
+        """(H, W, C) in OpenCV's channel order, in a depth and with an alpha the format can hold."""
+        picture = pixels.permute(1, 2, 0).contiguous().numpy()
+        if picture.dtype == np.uint16 and self._extension not in _DEEP:
+            self._warn(f"16-bit colour stored as 8-bit: {self._extension} cannot hold more; .png can")
+            picture = ((picture.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        if picture.shape[2] == 3:
+            return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        if self._extension in _ALPHA:
+            return cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
+        full = np.iinfo(picture.dtype).max
+        alpha = picture[..., 3:]
+        if (alpha < full).any():
+            self._warn(f"transparency dropped: {self._extension} cannot hold it; transparent parts become black")
+        black = np.round(picture[..., :3] * (alpha / full)).astype(picture.dtype)
+        return cv2.cvtColor(black, cv2.COLOR_RGB2BGR)
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and not self._count:
+            raise SinkError(f"{self._path}: no frame was written, so there is no picture; check the span")

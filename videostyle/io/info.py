@@ -1,0 +1,250 @@
+"""What a film, picture or sequence is, told before its frames are decoded."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+from av.codec.context import CodecContext
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from videostyle.errors import SourceError
+from videostyle.io.colors import color_of, orientation_of, pixel_format, side_data
+from videostyle.types import Color, StreamInfo, VideoInfo
+
+_PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
+
+
+def check_readable(path: str) -> None:
+    """Raise SourceError, in one line, unless `path` is a file with something in it that may be read."""
+    if not os.path.exists(path):
+        raise SourceError(f"{path}: no such file; check the name and the folder")
+    if os.path.isdir(path):
+        raise SourceError(f"{path}: is a folder, not a film; name a file in it, or a pattern such as {path}/%05d.png")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path}: permission denied; ask for the right to read it")
+    if os.path.getsize(path) == 0:
+        raise SourceError(f"{path}: is empty (0 bytes); copy or download it again")
+
+
+@contextmanager
+def open_container(path: str) -> Iterator[InputContainer]:
+    """Open a media file for reading.
+
+    Raises SourceError where it is missing, empty, not permitted, cut off before its index, or nothing FFmpeg knows.
+    """
+    check_readable(path)
+    try:
+        # "file:" keeps FFmpeg from reading a name such as "a:b.mp4" or "-x.mp4" as a protocol or an option.
+        container = av.open(f"file:{path}", "r", metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(_why_unreadable(path, error)) from error
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def _why_unreadable(path: str, error: BaseException) -> str:
+    if isinstance(error, PermissionError):
+        return f"{path}: permission denied; ask for the right to read it"
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return f"{path}: is cut off, its index (moov) is missing; copy or download it again, or record it anew"
+    return f"{path}: is not a film or picture that FFmpeg can read; check that it is the right file"
+
+
+def film_stream(container: InputContainer, path: str) -> VideoStream:
+    """The video stream that is the film: FFmpeg's best, cover art left aside.
+
+    Raises SourceError where there is none, or no decoder for it.
+    """
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not films:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        raise SourceError(f"{path}: has no video stream, only {kinds}; choose a file with a picture")
+    best = container.streams.best("video")
+    stream = best if isinstance(best, VideoStream) and best in films else films[0]
+    if stream.codec_context is None:
+        raise SourceError(f"{path}: no decoder for its video in this FFmpeg; convert it to H.264 first")
+    return stream
+
+
+def decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """The decoder for a film's packets, on all cores.
+
+    VP8 and VP9 carry alpha beside the picture, which only libvpx decodes.
+    """
+    canonical = stream.codec_context.codec.canonical_name
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and canonical in ("vp8", "vp9"):
+        decoder = cast(VideoCodecContext, CodecContext.create({"vp8": "libvpx", "vp9": "libvpx-vp9"}[canonical], "r"))
+    decoder.thread_type = "AUTO"
+    return decoder
+
+
+def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.VideoFrame]:
+    """The film's stream and its first frame that decodes; raises SourceError where none does."""
+    stream = film_stream(container, path)
+    decoder = decoder_of(stream)
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = decoder.decode(packet)
+            except av.FFmpegError:
+                continue
+            if frames:
+                return stream, frames[0]
+    except av.FFmpegError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); copy or download it again") from error
+    raise SourceError(f"{path}: none of its frames can be decoded; the file is damaged or cut off")
+
+
+def probe_video(path: str) -> VideoInfo:
+    """Describe a film, decoding one frame: rotation, alpha and interlacing are known only then.
+
+    Raises SourceError.
+    """
+    with open_container(path) as container:
+        stream, frame = first_frame(container, path)
+        orientation = orientation_of(frame)
+        width, height = (frame.height, frame.width) if orientation.transpose else (frame.width, frame.height)
+        pixels = pixel_format(frame.format.name)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        if aspect <= 0:
+            aspect = Fraction(1)
+        time_base = stream.time_base or Fraction(1, 1000)
+        pts = frame.pts if frame.pts is not None else stream.start_time
+        return VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            time_base=time_base,
+            average_rate=stream.average_rate or stream.guessed_rate or None,
+            frame_count=stream.frames or _estimated_count(container, stream),
+            start=None if pts is None else pts * time_base,
+            duration=_duration(container, stream),
+            rotation=orientation.rotation,
+            sample_aspect_ratio=1 / aspect if orientation.transpose else aspect,
+            color=_film_color(stream, frame),
+            bit_depth=pixels.depth,
+            has_alpha=pixels.alpha,
+            interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE_OR_UNKNOWN,
+            codec=stream.codec_context.codec.canonical_name,
+            pix_fmt=frame.format.name,
+            container=container.format.name,
+            streams=tuple(_describe_stream(s) for s in container.streams),
+        )
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    return Fraction(container.duration, 1_000_000) if container.duration else None
+
+
+def _estimated_count(container: InputContainer, stream: VideoStream) -> int | None:
+    duration = _duration(container, stream)
+    return round(duration * stream.average_rate) if duration and stream.average_rate else None
+
+
+def _film_color(stream: VideoStream, frame: av.VideoFrame) -> Color:
+    """The frame's tags, and the container's where the frame has none."""
+    mine = color_of(frame)
+    context = stream.codec_context
+    frame.color_primaries = frame.color_primaries if mine.primaries else context.color_primaries
+    frame.color_trc = frame.color_trc if mine.transfer else context.color_trc
+    return color_of(frame)
+
+
+def _describe_stream(stream: Stream) -> StreamInfo:
+    context: Any = stream.codec_context  # the attributes depend on the kind of stream
+    codec = context.codec.canonical_name if context else stream.name or "unknown"
+    detail = ""
+    if stream.type == "video" and context:
+        picture = ", cover art" if stream.disposition & Disposition.attached_pic else ""
+        detail = f"{context.width}x{context.height} {context.pix_fmt or ''}".rstrip() + picture
+    elif stream.type == "audio" and context:
+        detail = f"{context.sample_rate} Hz {context.layout.name}"
+    language = stream.metadata.get("language", "")
+    return StreamInfo(stream.index, stream.type, codec, "" if language == "und" else language, detail)
+
+
+def hdr_metadata(path: str) -> tuple[str, str, list[str]]:
+    """Mastering display and light level of an HDR film, in x265's notation, and the kinds that cannot be carried.
+
+    Units are x265's: chromaticity in 0.00002, luminance in 0.0001 cd/m2. "" where the film does not say.
+    """
+    display, light, lost = "", "", []
+    with open_container(path) as container:
+        _, frame = first_frame(container, path)
+        try:
+            kinds = {data.type: bytes(data) for data in side_data(frame)}
+        except ValueError:  # a kind PyAV has no name for hides the others
+            return "", "", ["HDR side data of an unknown kind"]
+    if (raw := kinds.get(SideDataType.MASTERING_DISPLAY_METADATA)) and len(raw) >= 88:
+        numbers = struct.unpack("=22i", raw[:88])
+        values = [Fraction(n, d or 1) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
+        r, g, b, white = ([round(v * 50000) for v in values[i : i + 2]] for i in (0, 2, 4, 6))
+        low, high = (round(v * 10000) for v in values[8:10])
+        if numbers[20] and numbers[21]:
+            points = {"G": g, "B": b, "R": r, "WP": white}
+            display = "".join(f"{name}({x},{y})" for name, (x, y) in points.items()) + f"L({high},{low})"
+    if (raw := kinds.get(SideDataType.CONTENT_LIGHT_LEVEL)) and len(raw) >= 8:
+        light = "{},{}".format(*struct.unpack("=2I", raw[:8]))
+    if SideDataType.DYNAMIC_HDR_PLUS in kinds:
+        lost.append("HDR10+ dynamic metadata")
+    if SideDataType.DOVI_METADATA in kinds or SideDataType.DOVI_RPU_BUFFER in kinds:
+        lost.append("Dolby Vision metadata")
+    return display, light, lost
+
+
+def to_json(info: VideoInfo) -> dict[str, Any]:
+    """`info` as plain values for JSON: exact fractions as text ("1001/30000"), with seconds as numbers beside them."""
+    plain = asdict(info)
+    for name in ("time_base", "average_rate", "sample_aspect_ratio", "start", "duration"):
+        plain[name] = None if plain[name] is None else str(plain[name])
+    plain["start_seconds"] = None if info.start is None else float(info.start)
+    plain["duration_seconds"] = None if info.duration is None else float(info.duration)
+    plain["frames_per_second"] = None if info.average_rate is None else float(info.average_rate)
+    plain["streams"] = [asdict(stream) for stream in info.streams]
+    return plain
+
+
+def describe(info: VideoInfo) -> str:
+    """`info` for people, one property a line."""
+    color = info.color
+    told = [f"matrix {color.space}", f"range {color.range}", f"primaries {color.primaries}", f"transfer {color.transfer}"]
+    rate = "rate not stated" if info.average_rate is None else f"{float(info.average_rate):g} frames a second"
+    frames = "number of frames not stated" if info.frame_count is None else f"{info.frame_count} frames"
+    notes = [
+        f"turned {info.rotation} degrees clockwise" if info.rotation else "",
+        "interlaced" if info.interlaced else "",
+        "transparency" if info.has_alpha else "",
+        f"pixel aspect {info.sample_aspect_ratio}" if info.sample_aspect_ratio != 1 else "",
+    ]
+    lines = [
+        f"{info.path}: {info.container}",
+        f"  picture   {info.width}x{info.height} {info.codec} {info.pix_fmt}, {info.bit_depth} bits a channel",
+        f"  time      {rate}, {frames}, time base {info.time_base}",
+        "  colours   " + (", ".join(word for word in told if not word.endswith(" ")) or "not stated"),
+    ]
+    if info.duration is not None:
+        lines.insert(3, f"  duration  {float(info.duration):.3f} s")
+    if any(notes):
+        lines.append("  note      " + ", ".join(note for note in notes if note))
+    for stream in info.streams:
+        language = f" [{stream.language}]" if stream.language else ""
+        lines.append(f"  stream {stream.index}  {stream.kind} {stream.codec}{language} {stream.detail}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,105 @@
+"""Films in memory: a source from pictures at hand and a sink that collects frames, for tests and embedding."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sized
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videostyle.errors import UsageError
+from videostyle.plan import Span
+from videostyle.types import Color, Frame, VideoInfo
+
+
+class MemorySource:
+    """Frames from a list or an endless iterator; pictures are taken one at a time."""
+
+    is_live = False
+
+    def __init__(
+        self, pictures: Iterable[Frame | Tensor | np.ndarray[Any, Any]], rate: Fraction | int = 24, name: str = "memory"
+    ) -> None:
+        """`pictures` are Frames, (C, H, W) tensors or (H, W, C) arrays, RGB or RGBA, uint8 or uint16.
+
+        Raises UsageError where there is none.
+        """
+        self.warnings: list[str] = []
+        self._rate = Fraction(rate)
+        iterator = (self._frame(picture, index) for index, picture in enumerate(pictures))
+        first = next(iterator, None)
+        if first is None:
+            raise UsageError("a source in memory needs at least one picture")
+        self._pictures = itertools.chain([first], iterator)
+        channels, height, width = first.pixels.shape
+        deep = first.pixels.dtype == torch.uint16
+        self.info = VideoInfo(
+            path=name,
+            width=width,
+            height=height,
+            time_base=first.time_base,
+            average_rate=self._rate,
+            frame_count=len(pictures) if isinstance(pictures, Sized) else None,
+            start=first.pts * first.time_base,
+            duration=None,
+            rotation=0,
+            sample_aspect_ratio=Fraction(1),
+            color=Color(range="pc"),
+            bit_depth=16 if deep else 8,
+            has_alpha=channels == 4,
+            interlaced=False,
+            codec="rawvideo",
+            pix_fmt={(3, False): "rgb24", (4, False): "rgba", (3, True): "rgb48le"}.get((channels, deep), "rgba64le"),
+            container="memory",
+        )
+
+    def _frame(self, picture: Frame | Tensor | np.ndarray[Any, Any], index: int) -> Frame:
+        if isinstance(picture, Frame):
+            return picture
+        pixels = picture if isinstance(picture, Tensor) else torch.from_numpy(picture).permute(2, 0, 1)
+        return Frame(pixels, index, 1 / self._rate, 1, index)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
+        """The frames from `span.start` to before `span.end`, in seconds from the first."""
+        origin = self.info.start or Fraction(0)
+        for frame in self._pictures:
+            time = frame.pts * frame.time_base - origin
+            if span.end is not None and time >= span.end:
+                return
+            if time >= span.start:
+                yield frame
+
+
+class MemorySink:
+    """Collects the frames written to it in `frames`."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.warnings: list[str] = []
+        self.committed = False
+        """True once it was left without an error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.committed = kind is None
+
+    def write(self, frame: Frame) -> None:
+        """Keep `frame` itself; its pixels are not copied."""
+        self.frames.append(frame)

@@ -1,0 +1,279 @@
+"""What goes along with the picture: sound, subtitles, fonts, cover, chapters and tags, copied packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Discard, Disposition, Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
+
+from videostyle.io.codecs import Container
+from videostyle.io.info import film_stream, open_container
+
+_SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
+_TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
+_FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+"""Tags that tell of the source's file, not of the film."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of the source that is kept, in its own seconds, and how far it moves."""
+
+    start: Fraction | None
+    """None keeps everything from the beginning, priming samples before it included."""
+    end: Fraction | None
+    shift: Fraction
+    """Taken off every timestamp."""
+
+
+class StreamCopier:
+    """Adds a source's other streams to an output, then moves their packets along with the picture.
+
+    It opens the source itself, so that no container is shared with the thread that decodes.
+    """
+
+    def __init__(
+        self, path: str, output: OutputContainer, name: str, container: Container, window: Window, warnings: list[str]
+    ) -> None:
+        """Add the streams; call before the output's header is written. `warnings` gets a line for each that is left.
+
+        Raises SourceError where the source cannot be opened again.
+        """
+        self._output = output
+        self._name = name
+        self._container = container
+        self._window = window
+        self.streams: list[str] = []
+        """One line for each stream that goes along, and how."""
+        self._warnings = warnings
+        self._closing = ExitStack()
+        self._source: InputContainer = self._closing.enter_context(open_container(path))
+        self._handlers: dict[int, Callable[[Packet[Any]], None]] = {}
+        self._flushes: list[Callable[[], None]] = []
+        self._copy_tags()
+        film = film_stream(self._source, path).index
+        chosen = [stream for stream in self._source.streams if stream.index != film and self._add(stream)]
+        for stream in self._source.streams:
+            if stream.index not in self._handlers:
+                stream.discard = Discard.all
+        if chosen and window.start is not None:
+            self._source.seek(max(int((window.start - _SUBTITLE_LEAD) * av.time_base), 0))
+        self._packets = self._demux([s for s in chosen if s.index in self._handlers])
+        self._next: Packet[Any] | None = next(self._packets, None)
+
+    def _copy_tags(self) -> None:
+        tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in _FILE_TAGS}
+        self._output.metadata.update(tags)
+        kept = []
+        for chapter in self._source.chapters():
+            base = chapter["time_base"] or Fraction(1)
+            start, end = chapter["start"] * base, chapter["end"] * base
+            first, last = self._window.start or start, self._window.end or end
+            if end > first and start < last:
+                moved = (max(start, first) - self._window.shift, min(end, last) - self._window.shift)
+                chapter["start"], chapter["end"] = (round(t / base) for t in moved)
+                kept.append(chapter)
+        if kept and self._container.audio:
+            self._output.set_chapters(kept)
+        elif kept:
+            self._warnings.append(f"{len(kept)} chapters dropped: {self._name} cannot hold them")
+
+    # Adding streams
+
+    def _add(self, stream: Stream) -> bool:
+        """Add `stream` to the output in the best way there is; False, with a warning, where there is none."""
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name or "unknown"
+        if stream.type == "data" and codec in ("bin_data", "unknown") and self._source.chapters():
+            return False  # an mp4's chapter titles, already copied as chapters
+        if stream.type == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
+            self._output.add_attachment(
+                stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data
+            )
+            self.streams.append(f"attachment stream {stream.index} ({stream.name}) copied")
+            return True
+        if stream.type == "video" and stream.disposition & Disposition.attached_pic and self._container.cover:
+            return self._add_cover(stream, codec)
+        if stream.type == "audio" and stream.codec_context:
+            if _matches(codec, self._container.audio):
+                return self._copy(stream, codec)
+            if self._container.audio_fallback:
+                self._transcode_audio(stream, codec)
+                return True
+        if stream.type == "subtitle" and stream.codec_context:
+            if codec in self._container.subtitles:
+                return self._copy(stream, codec)
+            if codec in _TEXT_SUBTITLES and self._container.text:
+                self._transcode_text(stream, codec)
+                return True
+        kind = "cover art" if stream.disposition & Disposition.attached_pic else stream.type
+        self._drop(kind, stream, codec)
+        return False
+
+    def _drop(self, kind: str, stream: Stream, codec: str, why: str = "") -> None:
+        second = stream.type == "video" and not stream.disposition & Disposition.attached_pic
+        reason = why or ("only one picture track is painted" if second else f"{self._name} cannot hold it")
+        self._warnings.append(f"{kind} stream {stream.index} ({codec}) dropped: {reason}")
+
+    def _copy(self, stream: Stream, codec: str) -> bool:
+        try:
+            twin = self._output.add_stream_from_template(stream, opaque=True)
+        except (ValueError, av.FFmpegError) as error:
+            self._drop(stream.type, stream, codec, f"{self._name} cannot hold it ({error})")
+            return False
+        _copy_stream_tags(stream, twin)
+        self.streams.append(f"{stream.type} stream {stream.index} ({codec}) copied")
+
+        def mux(packet: Packet[Any]) -> None:
+            base = packet.time_base
+            shift = round(self._window.shift / base)
+            packet.stream = twin
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+            self._output.mux(packet)
+
+        self._handlers[stream.index] = mux
+        return True
+
+    def _add_cover(self, stream: Stream, codec: str) -> bool:
+        if self._name != "mkv":
+            return self._copy(stream, codec)
+        packet = next((p for p in self._source.demux(stream) if p.size), None)
+        self._source.seek(0)
+        if packet is None:
+            self._drop("cover art", stream, codec, "it is empty")
+            return False
+        kind = {"mjpeg": "jpeg"}.get(codec, codec)
+        self._output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))
+        self.streams.append(f"cover art stream {stream.index} ({codec}) copied")
+        return True
+
+    def _transcode_audio(self, stream: Stream, codec: str) -> None:
+        assert isinstance(stream, AudioStream)
+        decoder = stream.codec_context
+        encoder = self._container.audio_fallback
+        rate = 48000 if encoder == "libopus" or decoder.sample_rate > 48000 else decoder.sample_rate
+        twin = cast(AudioStream, self._output.add_stream(encoder, rate=rate))
+        twin.codec_context.layout = decoder.layout
+        twin.codec_context.bit_rate = 96_000 * max(decoder.layout.nb_channels, 1)
+        _copy_stream_tags(stream, twin)
+        done = f"audio stream {stream.index} ({codec}) re-encoded to {encoder.removeprefix('lib')}"
+        self.streams.append(done)
+        self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
+        shift = self._window.shift
+
+        def push(frame: av.AudioFrame | None) -> None:
+            if frame is not None and frame.pts is not None and frame.time_base:
+                frame.pts -= round(shift / frame.time_base)
+            self._output.mux(twin.encode(frame))
+
+        def mux(packet: Packet[Any]) -> None:
+            try:
+                frames = decoder.decode(packet)
+            except av.FFmpegError:
+                return  # a damaged packet; the gap stays where it was
+            for frame in frames:
+                push(frame)
+
+        def flush() -> None:
+            for frame in decoder.decode(None):
+                push(frame)
+            push(None)
+
+        self._handlers[stream.index] = mux
+        self._flushes.append(flush)
+
+    def _transcode_text(self, stream: Stream, codec: str) -> None:
+        assert self._container.text is not None
+        decoder, (name, target) = stream.codec_context, self._container.text
+        assert isinstance(decoder, SubtitleCodecContext)
+        decoder.open(strict=False)
+        twin = self._output.add_stream(name)
+        encoder: CodecContext = twin.codec_context
+        assert isinstance(encoder, SubtitleCodecContext)
+        encoder.subtitle_header = decoder.subtitle_header
+        encoder.time_base = Fraction(1, 1000)
+        _copy_stream_tags(stream, twin)
+        done = f"subtitle stream {stream.index} ({codec}) rewritten as {target}"
+        self.streams.append(done)
+        self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
+
+        def mux(packet: Packet[Any]) -> None:
+            lines = decoder.decode2(packet)
+            if lines is None or not len(lines) or packet.pts is None:
+                return
+            written = encoder.encode_subtitle(lines)
+            written.stream = twin
+            written.time_base = Fraction(1, 1000)
+            written.pts = written.dts = round((packet.pts * packet.time_base - self._window.shift) * 1000)
+            written.duration = round((packet.duration or 0) * packet.time_base * 1000)
+            self._output.mux(written)
+
+        self._handlers[stream.index] = mux
+
+    # Moving packets
+
+    def advance(self, until: Fraction | None) -> None:
+        """Mux every packet that starts by `until`, in the source's seconds; None is all that is left."""
+        while self._next is not None and (until is None or _time(self._next) <= until):
+            packet, self._next = self._next, next(self._packets, None)
+            self._handlers[packet.stream_index](packet)
+
+    def _demux(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
+        """The packets of `streams` inside the window, in the order they are shown; subtitles are clipped to it."""
+        if not streams:
+            return
+        start, end = self._window.start, self._window.end
+        for packet in self._source.demux(streams):
+            if not packet.size or (packet.pts is None and packet.dts is None):
+                continue
+            time = _time(packet)
+            if end is not None and time >= end:
+                if time > end + _SUBTITLE_LEAD:
+                    return
+                continue
+            if start is not None and time < start:
+                tail = time + (packet.duration or 0) * packet.time_base
+                if packet.stream.type != "subtitle" or tail <= start:
+                    continue
+                packet.pts = packet.dts = round(start / packet.time_base)
+                packet.duration = round((tail - start) / packet.time_base)
+            yield packet
+
+    def finish(self, until: Fraction | None = None) -> None:
+        """Mux what is left, up to `until` where the film was broken off, and flush the encoders."""
+        self.advance(until)
+        for flush in self._flushes:
+            flush()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._closing.close()
+
+
+def _time(packet: Packet[Any]) -> Fraction:
+    ticks = packet.pts if packet.pts is not None else packet.dts
+    return (ticks or 0) * packet.time_base
+
+
+def _matches(codec: str, allowed: tuple[str, ...]) -> bool:
+    return any(codec == a or (a.endswith("*") and codec.startswith(a[:-1])) for a in allowed)
+
+
+def _copy_stream_tags(stream: Stream, twin: Stream) -> None:
+    own = ("encoder", "duration", "handler_name", "vendor_id", "bps", "number_of_frames", "number_of_bytes")
+    kept = {
+        k: v for k, v in stream.metadata.items()
+        if not k.lower().startswith(("_statistics", *own)) or k.lower() == "handler_name"
+    }  # fmt: skip
+    twin.metadata.update(kept)
+    twin.disposition = stream.disposition

@@ -1,0 +1,403 @@
+"""Films out: encoding with the source's times and colours, beside everything else the source holds."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import torch
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+from videostyle.errors import SinkError, SourceError, UsageError
+from videostyle.io.codecs import (
+    CONTAINERS,
+    choose_codec,
+    choose_pix_fmt,
+    container_for,
+    encoder_options,
+)
+from videostyle.io.colors import (
+    HDR_TRANSFERS,
+    PRIMARIES,
+    RANGES,
+    SPACES,
+    TRANSFERS,
+    FromTensor,
+    assumed_space,
+    number_of,
+    pixel_format,
+)
+from videostyle.io.info import hdr_metadata, open_container
+from videostyle.io.remux import StreamCopier, Window
+from videostyle.plan import EncodeOptions, Span
+from videostyle.types import Color, Frame, VideoInfo
+
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; errors only
+
+
+def check_target(path: str, overwrite: bool, source: str | None = None) -> None:
+    """Raise UsageError or SinkError, in one line, unless a file may be written at `path`."""
+    target = Path(path)
+    if source is not None and target.exists() and os.path.exists(source) and target.samefile(source):
+        raise UsageError(f"{path}: is the input itself; choose another name for the output")
+    if target.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{path}: exists already; choose another name or allow overwriting")
+    folder = target.parent
+    if not folder.is_dir():
+        raise SinkError(f"{path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise SinkError(f"{path}: no permission to write in {folder}; choose another folder")
+
+
+class VideoSink:
+    """A film being written with FFmpeg.
+
+    It grows under a name of its own beside the final one and takes the final name only when it is whole. Left by an
+    error or Ctrl-C with frames in it, it is closed properly, so it plays, and stays under that name: `partial`.
+
+    Times are the source's: pts and time base go to the encoder as they are, and mp4 and mov keep them to the tick.
+    Containers with a coarser clock round, and say so in `warnings`. With a span, the first frame written is at 0.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        info: VideoInfo,
+        options: EncodeOptions = EncodeOptions(),  # noqa: B008 - frozen
+        span: Span = Span(),  # noqa: B008 - frozen
+        size: tuple[int, int] | None = None,
+        copy_from: str | None = None,
+        average_rate: Fraction | None = None,
+    ) -> None:
+        """`size` is (width, height) of the frames, the source's by default; `copy_from` the file to take sound from.
+
+        Raises UsageError for what cannot be, SinkError where the folder cannot be written to.
+        """
+        self.warnings: list[str] = []
+        self.partial: str | None = None
+        """Where an unfinished film was left; None while all is well."""
+        self.settings: dict[str, str] = {}
+        """How the film is encoded; filled in at the first frame."""
+        self.streams: list[str] = []
+        """What goes along with the picture; filled in at the first frame."""
+        self._path = path
+        self._name = container_for(path)
+        self._container = CONTAINERS[self._name]
+        self._codec_name, self._codec = choose_codec(self._name, options)
+        self._options = options
+        self._info = info
+        self._span = span
+        self._size = size or (info.width, info.height)
+        # The pictures' alpha and depth are known at the first frame; a size no encoder takes is known now.
+        choose_pix_fmt(self._codec_name, self._codec, options, self._size, info.pix_fmt, info.bit_depth, info.has_alpha)
+        check_target(path, options.overwrite, copy_from or info.path)
+        self._copy_from = copy_from
+        self._rate = average_rate or info.average_rate
+        self._growing = str(Path(path).with_name(f".{Path(path).stem}.partial{Path(path).suffix}"))
+        self._output: OutputContainer | None = None
+        self._copier: StreamCopier | None = None
+        self._palette: _Palette | None = None
+        self._stream: VideoStream
+        self._convert: FromTensor
+        self._window = Window(None, None, Fraction(0))
+        self._time_base = info.time_base
+        self._channels = 3
+        self._last: Frame | None = None
+        self._rounded = False
+        self._see_through = False
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame; the first one fixes depth, alpha and time base. Raises SinkError."""
+        with self._plainly():
+            if self._output is None:
+                self._start(frame)
+            if self._channels == 4 and not self._keeps_alpha:
+                frame = self._without_alpha(frame)
+            picture = self._convert(frame.pixels)
+            picture.pts, picture.time_base = self._ticks(frame), self._time_base
+            picture.duration = self._duration(frame)
+            self._mux(picture)
+            self._last, self._count = frame, self._count + 1
+            if self._copier is not None:
+                self._copier.advance(frame.pts * frame.time_base)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._commit()
+        else:
+            self._break_off()
+            if self.partial is not None and error is not None:
+                error.add_note(f"the {self._count} frames done so far are kept in {self.partial}")
+
+    # Starting
+
+    def _start(self, frame: Frame) -> None:
+        channels, height, width = frame.pixels.shape
+        if (width, height) != self._size:
+            raise SinkError(f"{self._path}: the first frame is {width}x{height}, not {self._size[0]}x{self._size[1]}")
+        self._channels = channels
+        deep = frame.pixels.dtype == torch.uint16
+        depth = 8 if not deep else self._info.bit_depth if self._info.bit_depth > 8 else 10
+        pix_fmt, lost = choose_pix_fmt(
+            self._codec_name, self._codec, self._options, self._size, self._info.pix_fmt, depth, channels == 4
+        )
+        # Many formats always carry alpha; that it is lost matters only once a picture uses it.
+        self._alpha_warning = next((line for line in lost if line.startswith("transparency")), "")
+        self.warnings += [line for line in lost if line != self._alpha_warning]
+        self._keeps_alpha = pixel_format(pix_fmt).alpha or pix_fmt == "pal8"
+        first = frame.pts * frame.time_base
+        if self._span.start or self._span.end is not None:
+            origin = self._info.start or Fraction(0)
+            end = None if self._span.end is None else origin + self._span.end
+            self._window = Window(first if self._span.start else None, end, first if self._span.start else Fraction(0))
+        # A GIF's clock is fixed; every other encoder counts in the source's ticks.
+        self._time_base = Fraction(1, 100) if self._name == "gif" else frame.time_base
+        with self._plainly():
+            self._output = av.open(
+                f"file:{self._growing}", "w", format=self._container.format, container_options=self._muxer_options()
+            )
+            self._add_film(pix_fmt)
+            if self._copy_from is not None:
+                self._copier = StreamCopier(
+                    self._copy_from, self._output, self._name, self._container, self._window, self.warnings
+                )
+                self.streams = self._copier.streams
+            self._output.start_encoding()
+
+    def _muxer_options(self) -> dict[str, str]:
+        if self._container.format in ("matroska", "webm"):
+            # Sound often starts a little before 0, to be skipped; moving everything to make it 0 would move the film.
+            return {"avoid_negative_ts": "disabled"}
+        if self._container.format not in ("mp4", "mov"):
+            return {}
+        # Both clocks must tick as finely as the source's: the track's for each frame, the film's for where it starts.
+        ticks = str(self._time_base.denominator)
+        return {"movflags": "+faststart", "video_track_timescale": ticks, "movie_timescale": ticks}
+
+    def _add_film(self, pix_fmt: str) -> None:
+        assert self._output is not None
+        color = self._color(pix_fmt)
+        options = encoder_options(self._codec_name, self._codec, self._options)
+        if color.transfer in HDR_TRANSFERS:
+            options |= self._hdr_options(options)
+        rate = (self._rate or Fraction(25)).limit_denominator(1_000_000)
+        stream = self._output.add_stream(self._codec.encoder, rate=rate, options=options, time_base=self._time_base)
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height = self._size
+        context.pix_fmt = pix_fmt
+        context.sample_aspect_ratio = self._info.sample_aspect_ratio
+        context.thread_type = "AUTO"
+        context.flags |= Flags.frame_duration
+        context.colorspace = number_of(SPACES, color.space)
+        context.color_range = number_of(RANGES, color.range)
+        context.color_primaries = number_of(PRIMARIES, color.primaries)
+        context.color_trc = number_of(TRANSFERS, color.transfer)
+        if self._codec_name == "hevc" and self._container.format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # QuickTime shows no hev1
+        self.settings = {"container": self._name, "codec": self._codec_name, "pix_fmt": pix_fmt, **options}
+        self._palette = _Palette() if pix_fmt == "pal8" else None
+        self._convert = FromTensor("rgba" if self._palette else pix_fmt, color)
+        self._stream = stream
+
+    def _color(self, pix_fmt: str) -> Color:
+        """What to convert to and to tag: the source's own, its matrix and range stated even where it left them open."""
+        mine = self._info.color
+        kept = pixel_format(pix_fmt)
+        if kept.chroma == "rgb":
+            return Color("gbr", "pc", mine.primaries, mine.transfer)
+        was_rgb = pixel_format(self._info.pix_fmt).chroma == "rgb"
+        space = assumed_space("" if was_rgb else mine.space, self._info.height)
+        limited = was_rgb or mine.range != "pc"
+        full = kept.full_range or (not limited and self._codec_name != "prores")
+        return Color(space, "pc" if full else "tv", mine.primaries, mine.transfer)
+
+    def _hdr_options(self, options: dict[str, str]) -> dict[str, str]:
+        """Encoder options that carry the source's mastering display and light level; warns where there are none."""
+        try:
+            display, light, lost = hdr_metadata(self._info.path)
+        except SourceError:
+            return {}
+        self.warnings += [f"{kind} dropped: it cannot be carried over" for kind in lost]
+        if not display and not light:
+            return {}
+        if self._codec_name == "hevc":
+            more = [f"master-display={display}"] * bool(display) + [f"max-cll={light}"] * bool(light)
+            return {"x265-params": ":".join([options["x265-params"], "hdr10=1", "repeat-headers=1", *more])}
+        if self._codec_name == "h264":
+            more = [f"mastering-display={display}"] * bool(display) + [f"cll={light}"] * bool(light)
+            return {"x264-params": ":".join(more)}
+        self.warnings.append(f"HDR mastering metadata dropped: {self._codec_name} is not told it here; choose hevc")
+        return {}
+
+    # Writing
+
+    def _ticks(self, frame: Frame) -> int:
+        time = frame.pts * frame.time_base - self._window.shift
+        ticks = time / self._time_base
+        pts = round(ticks)
+        clock = self._container.tick
+        if not self._rounded and (pts != ticks or (clock is not None and (time * clock).denominator != 1)):
+            self._rounded = True
+            unit = f"1/{clock} s" if clock else f"{self._time_base} s"
+            self.warnings.append(f"frame times rounded to {unit}: {self._name} cannot hold {frame.time_base} s")
+        return pts
+
+    def _duration(self, frame: Frame) -> int:
+        """How long the frame is shown; where the source does not say, as long as the one before it."""
+        if frame.duration:
+            return max(round(frame.duration * frame.time_base / self._time_base), 1)
+        if self._last is not None and frame.pts > self._last.pts:
+            return max(round((frame.pts - self._last.pts) * frame.time_base / self._time_base), 1)
+        return max(round(1 / ((self._rate or Fraction(25)) * self._time_base)), 1)
+
+    def _without_alpha(self, frame: Frame) -> Frame:
+        """The frame over black, its three colours only."""
+        alpha = frame.pixels[3:].float()
+        full = torch.iinfo(frame.pixels.dtype).max
+        if self._see_through or bool((alpha < full).any()):
+            if not self._see_through:
+                self._see_through = True
+                self.warnings.append(self._alpha_warning)
+            colors = (frame.pixels[:3].float() * (alpha / full)).round()
+            return frame.with_pixels(colors.to(frame.pixels.dtype))
+        return frame.with_pixels(frame.pixels[:3])
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        assert self._output is not None
+        for ready in self._palette(picture) if self._palette else (picture,):
+            self._output.mux(self._stream.encode(ready))
+
+    # Ending
+
+    def _commit(self) -> None:
+        if self._output is None:
+            raise SinkError(f"{self._path}: no frame was written, so there is no film; check the span")
+        try:
+            with self._plainly():
+                self._close(None)
+                self._note_lost_tags()
+                os.replace(self._growing, self._path)
+        except BaseException:
+            self._discard()
+            raise
+
+    def _break_off(self) -> None:
+        """Close what there is so that it plays; delete it where there is nothing or it cannot be closed."""
+        if self._output is None or self._last is None:
+            self._discard()
+            return
+        try:
+            self._close(self._last.pts * self._last.time_base)
+            with open_container(self._growing):
+                self.partial = self._growing
+        except (av.FFmpegError, OSError, ValueError):
+            self._discard()
+
+    def _close(self, until: Fraction | None) -> None:
+        assert self._output is not None
+        self._mux(None)
+        if self._copier is not None:
+            self._copier.finish(until)
+            self._copier.close()
+        self._output.close()
+        self._output = None
+
+    def _discard(self) -> None:
+        if self._copier is not None:
+            self._copier.close()
+        if self._output is not None:
+            with suppress(av.FFmpegError, OSError, ValueError):
+                self._output.close()
+        self._output = None
+        Path(self._growing).unlink(missing_ok=True)
+
+    def _note_lost_tags(self) -> None:
+        """Muxers leave out tags they have no place for, and do not say so; look at what arrived."""
+        if self._copy_from is None:
+            return
+        with open_container(self._copy_from) as source, open_container(self._growing) as written:
+            arrived = {key.lower() for key in written.metadata}
+            own = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+            lost = [key for key in source.metadata if key.lower() not in arrived and key.lower() not in own]
+        if lost:
+            self.warnings.append(f"tags dropped: {self._name} cannot hold {', '.join(lost)}")
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Turn FFmpeg's errors into a SinkError of one line."""
+        try:
+            yield
+        except (av.FFmpegError, OSError, ValueError) as error:
+            if isinstance(error, (SinkError, SourceError, UsageError)):
+                raise
+            number = getattr(error, "errno", None)
+            if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                why = "the disk is full; free some space or write elsewhere"
+            elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+                why = "no permission to write there; choose another folder"
+            else:
+                why = f"{self._codec_name} in {self._name} failed: {error}".splitlines()[0]
+            raise SinkError(f"{self._path}: {why}") from error
+
+
+class _Palette:
+    """Reduces pictures to 256 colours for GIF, one palette for each picture, so that memory stays bounded.
+
+    Ordered dithering keeps still areas still from picture to picture, which error diffusion does not.
+    """
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+
+    def __call__(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame | None]:
+        """Pictures ready for the encoder; None, the end, is passed on."""
+        if picture is None:
+            yield None
+            return
+        if self._graph is None:
+            self._graph = self._build(picture)
+        base, duration = picture.time_base, picture.duration
+        self._graph.vpush(picture)
+        while True:
+            try:
+                ready = self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            ready.time_base, ready.duration = base, duration
+            yield ready
+
+    def _build(self, picture: av.VideoFrame) -> Graph:
+        graph = Graph()
+        source = graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+        )
+        split = graph.add("split")
+        colors = graph.add("palettegen", stats_mode="single", reserve_transparent="1")
+        use = graph.add("paletteuse", new="1", dither="bayer", bayer_scale="3", alpha_threshold="128")
+        sink = graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(use, 0, 0)
+        split.link_to(colors, 1, 0)
+        colors.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        return graph

@@ -1,0 +1,36 @@
+"""The loss curves of a run as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from videostyle.errors import MissingDependencyError
+
+
+def draw_losses(log: Path, picture: Path) -> None:
+    """Draw the style, content and temporal losses that `log` (JSON lines) holds over the steps, logarithmic.
+
+    Raises MissingDependencyError without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("loss curves need matplotlib: pip install 'videostyle[train]'") from error
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for name in ("style", "content", "temporal"):
+        points = [(row["step"], row[name]) for row in rows if row[name] is not None]
+        if not points:
+            continue
+        steps, values = zip(*points, strict=True)
+        # One batch says little: a running mean over a fiftieth of the run, in the same colour, over the raw values.
+        window = max(len(values) // 50, 1)
+        means = [sum(values[max(i - window, 0) : i + 1]) / len(values[max(i - window, 0) : i + 1]) for i in range(len(values))]
+        (line,) = axes.plot(steps, means, label=name)
+        axes.plot(steps, values, color=line.get_color(), alpha=0.15, linewidth=0.7)
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(picture, dpi=100)

@@ -1,0 +1,82 @@
+"""Finished training as files to ship: a network, its styles, and a card for each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from videostyle import weights
+from videostyle.nets.transformer import Transformer, macs_per_pixel
+from videostyle.plan import Painting, TrainConfig
+from videostyle.train.data import read_picture, write_picture
+
+_PRIVATE = {"photographs", "folder", "perceptual_weights", "initial", "card_picture", "paintings"}
+
+
+def export_models(
+    config: TrainConfig,
+    net: Transformer,
+    identity: Tensor,
+    codes: list[Tensor],
+    scores: list[dict[str, float]],
+    steps: int,
+) -> None:
+    """Write `config.folder`/models: files, cards, thumbnails and the manifest.
+
+    `identity` and each of `codes` are (1, code_size); `scores` are the losses on photographs held back, by painting.
+    """
+    net = net.cpu().eval()
+    folder = config.folder / "models" / config.network
+    recipe = {key: value for key, value in asdict(config).items() if key not in _PRIVATE}
+    recipe = json.loads(json.dumps({**recipe, "steps": steps}, default=str))
+    card = {"recipe": recipe, "data": config.data, "licence": "CC0-1.0"}
+    digest = weights.save_network(folder / "network.safetensors", config.network, net, identity.cpu(), card)
+    for painting, code, score in zip(config.paintings, codes, scores, strict=True):
+        about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}
+        style_card = {**card, **about, "painting_licence": painting.licence, "losses": score}
+        weights.save_style(folder / f"{painting.name}.safetensors", code.cpu(), config.network, digest, style_card)
+        shown = _thumbnail(config, net, code.cpu(), folder / f"{painting.name}.jpg")
+        text = _card(config, net, painting, score, steps, shown)
+        (folder / f"{painting.name}.md").write_text(text, encoding="utf-8")
+    weights.write_manifest(config.folder / "models")
+
+
+@torch.no_grad()
+def _thumbnail(config: TrainConfig, net: Transformer, code: Tensor, path: Path) -> bool:
+    if config.card_picture is None:
+        return False
+    picture = read_picture(config.card_picture)
+    height, width = (side // net.architecture.stride * net.architecture.stride for side in picture.shape[2:])
+    write_picture(path, net(picture[:, :, :height, :width], code)[0])
+    return True
+
+
+def _card(
+    config: TrainConfig, net: Transformer, painting: Painting, score: dict[str, Any], steps: int, shown: bool
+) -> str:
+    def terms(layers: tuple[str, ...], factors: tuple[float, ...]) -> str:
+        return ", ".join(f"{layer} {factor:g}" for layer, factor in zip(layers, factors, strict=True))
+
+    rows = [
+        ("Painting", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
+        ("Rights in the painting", painting.licence),
+        ("Network", f"{config.network}, {macs_per_pixel(net.architecture) / 1000:.1f} thousand multiply-adds a pixel"),
+        ("Photographs", config.data),
+        ("Judge", config.perceptual),
+        ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam from {config.rate:g} down half a cosine"),
+        ("Painting's longer side", f"{painting.size} px"),
+        ("Style", f"Gram distance at {terms(config.style_layers, config.style_weights)}"),
+        ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
+        ("Other terms", f"total variation {config.total_variation:g}, temporal {config.temporal:g}"),
+        ("Style loss on photographs held back", f"{score['style']:.3f} (0: the painting's own statistics)"),
+        ("Content loss on them", f"{score['content']:.3f} (0: the photograph)"),
+        ("Licence of these weights", "CC0 1.0"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
+    picture = f"![{painting.name}]({painting.name}.jpg)\n\n" if shown else ""
+    return f"# {painting.name}\n\n{picture}| | |\n| --- | --- |\n{table}\n"
