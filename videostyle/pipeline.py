@@ -132,8 +132,8 @@ class _Painter:
                 pixels = to_pixels(picture, frame.pixels.dtype)[0]
                 if alpha is not None and self.size is not None:
                     alpha = to_pixels(resize(_alpha_float(alpha), self.size[::-1]), alpha.dtype)[0]
-                yield_frame = frame.with_pixels(join_alpha(pixels, alpha))
-            yield yield_frame
+                painted = frame.with_pixels(join_alpha(pixels, alpha))
+            yield painted
 
     def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
         for frame in mark_cuts(frames):
@@ -175,45 +175,60 @@ def render(
     output's name.
     """
     started = time.perf_counter()
-    clock = _Clock()
-    with ExitStack() as stack:
-        video = stack.enter_context(source or open_source(plan.source))
+    with source or open_source(plan.source) as video:
         # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
         size = fit(plan.size, video.info.width, video.info.height)
-        out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=plan.source)
+        # Sound is copied from the file; frames from elsewhere have none.
+        file = plan.source if source is None else None
+        out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file)
+        clock = _Clock()
         painter = _Painter(plan, clock)
         painter.size = size if size != (video.info.width, video.info.height) else None
         if on_start is not None:
             on_start(video, plan)
-        count = 0
-        # Entered in the order of the data, left in reverse: the threads nearest the sink end first, and the encoder is
-        # left last of them, so what caused the end reaches it.
-        decoded = stack.enter_context(prefetch(clock.around("decode", video.frames(plan.span)), plan.queue_depth))
-        encoder = stack.enter_context(background(_Timed(out, clock), plan.queue_depth))
-        with ExitStack() as threads:
-            for frame in painter.painted(decoded, threads):
-                encoder.write(frame)
-                count += 1
-                if on_frame is not None:
-                    on_frame(frame)
+        try:
+            count = _run(painter, video, out, on_frame)
+        except BaseException as error:
+            partial = getattr(out, "partial", None)
+            if partial:
+                error.add_note(f"what was painted so far is in {partial}")
+            raise
+        return RenderReport(
+            source=plan.source,
+            output=plan.output,
+            frames=count,
+            seconds=round(time.perf_counter() - started, 3),
+            size=size,
+            style=asdict(plan.style),
+            engine=painter.engine,
+            device=painter.device,
+            flow=painter.flow,
+            encoder=dict(getattr(out, "settings", {})),
+            cuts=painter.cuts,
+            stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+            streams=list(getattr(out, "streams", [])),
+            warnings=[*video.warnings, *out.warnings],
+        )
+
+
+def _run(painter: _Painter, video: Source, out: Sink, on_frame: Callable[[Frame], None] | None) -> int:
+    """The main loop; returns how many frames were written."""
+    plan, clock, count = painter.plan, painter.clock, 0
+    # Entered in the order of the data and left in reverse: whatever ends the loop reaches the encoder first, then the
+    # threads end from the last to the first, and nothing is closed under a thread that reads from it.
+    with (
+        prefetch(clock.around("decode", video.frames(plan.span)), plan.queue_depth) as decoded,
+        ExitStack() as threads,
+        background(_Timed(out, clock), plan.queue_depth) as encoder,
+    ):
+        for frame in painter.painted(decoded, threads):
+            encoder.write(frame)
+            count += 1
+            if on_frame is not None:
+                on_frame(frame)
         if count == 0:
             raise SourceError(f"{plan.source}: no frame in the part asked for")
-    return RenderReport(
-        source=plan.source,
-        output=plan.output,
-        frames=count,
-        seconds=round(time.perf_counter() - started, 3),
-        size=size,
-        style=asdict(plan.style),
-        engine=painter.engine,
-        device=painter.device,
-        flow=painter.flow,
-        encoder=dict(getattr(out, "settings", {})),
-        cuts=painter.cuts,
-        stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
-        streams=list(getattr(out, "streams", [])),
-        warnings=[*video.warnings, *out.warnings],
-    )
+    return count
 
 
 class _Timed:

@@ -139,6 +139,7 @@ class Background:
 
     @property
     def warnings(self) -> list[str]:
+        """The sink's own."""
         return self._sink.warnings
 
     def __enter__(self) -> Self:

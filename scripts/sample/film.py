@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
-
 from sample import motion, sound
 
 BT709 = 1
@@ -40,9 +39,11 @@ def write_film(output: Path, pictures: Sequence[Path], crf: int = 17) -> None:
             picture = av.VideoFrame.from_ndarray(read_picture(path), format="rgb24")
             frame = picture.reformat(
                 format="yuv420p",
-                src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
-                dst_colorspace=Colorspace.ITU709, interpolation="LANCZOS",
-            )  # fmt: skip
+                src_color_range=ColorRange.JPEG,
+                dst_color_range=ColorRange.MPEG,
+                dst_colorspace=Colorspace.ITU709,
+                interpolation="LANCZOS",
+            )
             frame.pts, frame.time_base = number, Fraction(1, motion.FPS)
             container.mux(video.encode(frame))
             # a frame's worth of sound beside it, so that the file is interleaved

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import OpenEXR
-
 from sample import motion
 
 
@@ -34,7 +33,12 @@ def sky_flow(frame: int, towards: int, height: int, width: int) -> np.ndarray:
     rays = np.stack(((x + 0.5 - width / 2) / focal, -(y + 0.5 - height / 2) / focal, -np.ones(x.shape)), -1)
     turn = motion.rotation(motion.camera(frame)[1]).T @ motion.rotation(motion.camera(towards)[1])
     rays = rays @ turn  # to the world by this camera, to the other's axes by its transpose
-    at = np.stack((-rays[..., 0] / rays[..., 2] * focal + width / 2, rays[..., 1] / rays[..., 2] * focal + height / 2), -1) - 0.5
+    at = (
+        np.stack(
+            (-rays[..., 0] / rays[..., 2] * focal + width / 2, rays[..., 1] / rays[..., 2] * focal + height / 2), -1
+        )
+        - 0.5
+    )
     return (at - np.stack((x, y), -1)).astype(np.float32)
 
 
@@ -77,6 +81,16 @@ def hidden(current: Passes, previous: Passes, tolerance: float = 0.25) -> np.nda
             error = np.linalg.norm(previous.forward[ny, nx] + current.backward, axis=-1)
             seen |= (error < limit) & (previous.index[ny, nx] == current.index)
     return ~(seen & inside)
+
+
+def within_surfaces(backward: np.ndarray, index: np.ndarray, reach: int = 1) -> np.ndarray:
+    """(H, W) bool: pixels whose neighbours show the same kind of thing and move alike, to a quarter of a pixel."""
+    alike = np.ones(index.shape, bool)
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            moved = np.abs(np.roll(backward, (dy, dx), (0, 1)) - backward).max(-1)
+            alike &= (moved < 0.25) & (np.roll(index, (dy, dx), (0, 1)) == index)
+    return alike
 
 
 def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:

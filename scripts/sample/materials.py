@@ -100,7 +100,9 @@ def _mix(tree: bpy.types.NodeTree, factor: Socket, a: Colour, b: Colour) -> Sock
     return mix.outputs[2]
 
 
-def _noise(tree: bpy.types.NodeTree, at: Socket, scale: float, detail: float = 4, low: float = 0.35, high: float = 0.65) -> Socket:
+def _noise(
+    tree: bpy.types.NodeTree, at: Socket, scale: float, detail: float = 4, low: float = 0.35, high: float = 0.65
+) -> Socket:
     noise = tree.nodes.new("ShaderNodeTexNoise")
     noise.inputs["Scale"].default_value, noise.inputs["Detail"].default_value = scale, detail
     tree.links.new(at, noise.inputs["Vector"])
@@ -181,7 +183,9 @@ def material(name: str) -> bpy.types.Material:
         height = _math(tree, "SUBTRACT", fine, _math(tree, "MULTIPLY", brick.outputs["Fac"], 2.0))
     elif look.pattern in ("planks", "seams"):
         along = z if look.pattern == "seams" else _math(tree, "ADD", y, z)
-        wave = _math(tree, "FRACT", _math(tree, "MULTIPLY", along, look.scale * (1.6 if look.pattern == "planks" else 1.2)))
+        wave = _math(
+            tree, "FRACT", _math(tree, "MULTIPLY", along, look.scale * (1.6 if look.pattern == "planks" else 1.2))
+        )
         edge = _math(tree, "LESS_THAN", wave, 0.1)
         factor = _math(tree, "ADD", _math(tree, "MULTIPLY", factor, 0.8), _math(tree, "MULTIPLY", edge, 0.6))
     clamp = tree.nodes.new("ShaderNodeClamp")
@@ -221,7 +225,12 @@ def sky(scene: bpy.types.Scene, sun: tuple[float, float, float], seed: float) ->
     up = _math(tree, "MAXIMUM", split.outputs[2], 0.0)
     ramp = tree.nodes.new("ShaderNodeValToRGB")
     tree.links.new(up, ramp.inputs[0])
-    stops = ((0.0, (0.80, 0.83, 0.84)), (0.06, (0.62, 0.76, 0.90)), (0.22, (0.30, 0.53, 0.85)), (0.7, (0.11, 0.28, 0.64)))
+    stops = (
+        (0.0, (0.80, 0.83, 0.84)),
+        (0.06, (0.62, 0.76, 0.90)),
+        (0.22, (0.30, 0.53, 0.85)),
+        (0.7, (0.11, 0.28, 0.64)),
+    )
     elements = ramp.color_ramp.elements
     while len(elements) < len(stops):
         elements.new(0.5)
@@ -253,7 +262,9 @@ def sky(scene: bpy.types.Scene, sun: tuple[float, float, float], seed: float) ->
     strength = tree.nodes.new("ShaderNodeValue")
     strength.name = "sky light"
     tree.links.new(strength.outputs[0], background.inputs["Strength"])
-    plain = tree.nodes.new("ShaderNodeBackground")  # what lights and mirrors see: no noise to evaluate, a fifth of the time
+    plain = tree.nodes.new(
+        "ShaderNodeBackground"
+    )  # what lights and mirrors see: no noise to evaluate, a fifth of the time
     hidden = tree.nodes.new("ShaderNodeMix")
     hidden.data_type = "RGBA"
     hidden.inputs["Factor"].default_value = 0.25

@@ -66,7 +66,9 @@ def camera(frame: int) -> tuple[np.ndarray, np.ndarray]:
     phase = 0.0 if shot.name == "headland" else 2.0
 
     def sway(rate: float, shift: float) -> float:
-        return float(np.sin(2 * np.pi * rate * t + shift + phase) + 0.45 * np.sin(2 * np.pi * rate * 2.3 * t + 3 * shift))
+        return float(
+            np.sin(2 * np.pi * rate * t + shift + phase) + 0.45 * np.sin(2 * np.pi * rate * 2.3 * t + 3 * shift)
+        )
 
     position = position + np.array([0.018 * sway(0.41, 0.4), 0.01 * sway(0.33, 1.9), 0.016 * sway(0.57, 2.7)])
     pitch += np.radians(0.13) * sway(0.52, 0.9)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import bpy
 import numpy as np
-
 from sample import materials, motion, shapes
 from sample.motion import SHOTS, Shot
 from sample.shapes import Shape
@@ -30,9 +30,15 @@ class Set:
         self.waves = motion.Waves(3 if shot is SHOTS[0] else 4, height=1.0 if shot is SHOTS[0] else 0.55)
 
     def place(
-        self, name: str, shape: Shape, at: shapes.Point = (0, 0, 0), turn: float = 0.0, index: int = STILL,
-        smooth: bool = True, rest: np.ndarray | None = None,
-    ) -> bpy.types.Object:  # fmt: skip
+        self,
+        name: str,
+        shape: Shape,
+        at: shapes.Point = (0, 0, 0),
+        turn: float = 0.0,
+        index: int = STILL,
+        smooth: bool = True,
+        rest: np.ndarray | None = None,
+    ) -> bpy.types.Object:
         """Make an object of a shape; `rest` (N, 2) becomes its UV map."""
         mesh = bpy.data.meshes.new(name)
         mesh.from_pydata(shape.vertices.tolist(), [], shape.faces)
@@ -57,7 +63,12 @@ class Set:
     def copy(self, thing: bpy.types.Object, at: shapes.Point, turn: float, scale: float = 1.0) -> bpy.types.Object:
         """Another object that shares the mesh of `thing`."""
         other = bpy.data.objects.new(thing.name, thing.data)
-        other.location, other.rotation_euler, other.scale, other.pass_index = at, (0, 0, turn), [scale] * 3, thing.pass_index
+        other.location, other.rotation_euler, other.scale, other.pass_index = (
+            at,
+            (0, 0, turn),
+            [scale] * 3,
+            thing.pass_index,
+        )
         self.scene.collection.objects.link(other)
         return other
 
@@ -80,7 +91,7 @@ class Set:
 
     def deform(self, thing: bpy.types.Object, shape_at: Deform) -> None:
         """Give a mesh other vertex positions on every frame, from a PC2 file, which the motion pass understands."""
-        path = self.folder / f"{self.shot.name}-{thing.name}.pc2"
+        path = self.folder / f"{self.shot.name}-{self.keys.start}-{self.keys.stop}-{thing.name}.pc2"
         count = len(thing.data.vertices)
         with path.open("wb") as file:
             file.write(struct.pack("<12siiffi", b"POINTCACHE2\0", 1, count, 0.0, 1.0, len(self.keys)))
@@ -89,7 +100,13 @@ class Set:
         modifier = thing.modifiers.new("points", "MESH_CACHE")
         modifier.cache_format, modifier.filepath, modifier.frame_start = "PC2", str(path), float(self.keys[0])
 
-    def afloat(self, thing: bpy.types.Object, path: Callable[[float], tuple[float, float, float]], reach: float, sway: float = 1.0) -> None:
+    def afloat(
+        self,
+        thing: bpy.types.Object,
+        path: Callable[[float], tuple[float, float, float]],
+        reach: float,
+        sway: float = 1.0,
+    ) -> None:
         """Let a boat ride the waves along `path`, which gives x, y and heading in radians for a time in seconds."""
 
         def where(frame: int) -> tuple[float, float, float]:
@@ -131,13 +148,19 @@ class Set:
             bird.ball((0, 0, 0), (0.26, 0.08, 0.085), "gull", 10)
             bird.ball((0.23, 0, 0.05), (0.09, 0.06, 0.06), "gull", 8)
             bird.rod((0.29, 0, 0.04), (0.37, 0, 0.025), 0.016, "flower yellow", 0.005, 5)
-            bird.add(np.array([[-0.2, -0.05, 0.02], [-0.2, 0.05, 0.02], [-0.4, 0.09, 0.0], [-0.4, -0.09, 0.0]]), [(0, 1, 2, 3)], "gull")
+            bird.add(
+                np.array([[-0.2, -0.05, 0.02], [-0.2, 0.05, 0.02], [-0.4, 0.09, 0.0], [-0.4, -0.09, 0.0]]),
+                [(0, 1, 2, 3)],
+                "gull",
+            )
             wings = []
             for sign in (-1, 1):
                 span = np.linspace(0, 0.72, 7)
                 chord = 0.2 * (1 - (span / 0.75) ** 2) ** 0.5 + 0.01
                 sweep = 0.06 - 0.28 * np.maximum(0, span - 0.3) ** 1.3 + 0.12 * np.minimum(span, 0.3)
-                sheet = np.stack([np.stack((sweep + along * chord, sign * span, 0.04 + 0 * span), 1) for along in (0.5, 0.1, -0.5)])
+                sheet = np.stack(
+                    [np.stack((sweep + along * chord, sign * span, 0.04 + 0 * span), 1) for along in (0.5, 0.1, -0.5)]
+                )
                 wings.append(bird.grid(sheet[:, :6], "gull grey"))
                 wings.append(bird.grid(sheet[:, 5:], "black"))
             rest = bird.vertices * size
@@ -145,21 +168,24 @@ class Set:
             for part in wings:
                 wing[part] = True
 
-            def flap(frame: float, rest: np.ndarray = rest, wing: np.ndarray = wing, phase: float = phase, size: float = size) -> np.ndarray:
+            def flap(
+                frame: float, rest: np.ndarray = rest, wing: np.ndarray = wing, phase: float = phase, size: float = size
+            ) -> np.ndarray:
                 t = frame / motion.FPS
                 beat = motion.smoothstep(np.sin(0.9 * t + 2 * phase), -0.1, 0.6)
                 swing = 0.22 + 0.5 * float(beat) * np.sin(2 * np.pi * 2.6 * t + phase)
                 out = rest.copy()
                 span = np.abs(rest[:, 1]) / size
-                out[:, 2] += wing * size * (swing * span - 0.75 * (swing * 0.6 + 0.25) * np.maximum(0, span - 0.3) ** 1.5)
+                out[:, 2] += (
+                    wing * size * (swing * span - 0.75 * (swing * 0.6 + 0.25) * np.maximum(0, span - 0.3) ** 1.5)
+                )
                 return out
 
             thing = self.place(f"gull{number}", bird, index=MOVING)
             self.deform(thing, flap)
-            first = self.shot.first
 
             def fly(frame: int, p: tuple[float, ...] = (x, y, z, vx, vy, vz, phase)) -> tuple[float, float, float]:
-                t = (frame - first) / motion.FPS
+                t = (frame - self.shot.first) / motion.FPS
                 return p[0] + p[3] * t, p[1] + p[4] * t, p[2] + p[5] * t + 0.25 * float(np.sin(1.3 * t + p[6]))
 
             self.animate(thing, "location", fly)
@@ -184,17 +210,24 @@ class Set:
         scene.collection.objects.link(sun)
         materials.sky(scene, shot.sun, 2.6 if shot is SHOTS[0] else 7.3)
         sky = scene.world.node_tree
-        self.animate(sky, 'nodes["sky light"].outputs[0].default_value', lambda frame: 0.66 + 0.025 * motion.sun_energy(frame))
+        self.animate(
+            sky, 'nodes["sky light"].outputs[0].default_value', lambda frame: 0.66 + 0.025 * motion.sun_energy(frame)
+        )
         scene.render.engine = "CYCLES"
         cycles = scene.cycles
         cycles.device, cycles.seed = "CPU", 7
         cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces, cycles.transmission_bounces = 2, 1, 1, 1
         cycles.use_light_tree = False  # one lamp
         cycles.use_adaptive_sampling, cycles.adaptive_threshold, cycles.adaptive_min_samples = True, 0.04, 8
-        scene.world.cycles.sampling_method = "NONE"  # a smooth sky needs no importance map, which would be made anew each frame
+        # A smooth sky needs no importance map, which would be made anew for each frame.
+        scene.world.cycles.sampling_method = "NONE"
         cycles.caustics_reflective = cycles.caustics_refractive = False
         cycles.sample_clamp_indirect = 3.0
-        cycles.denoiser, cycles.denoising_input_passes, cycles.denoising_prefilter = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL", "FAST"
+        cycles.denoiser, cycles.denoising_input_passes, cycles.denoising_prefilter = (
+            "OPENIMAGEDENOISE",
+            "RGB_ALBEDO_NORMAL",
+            "FAST",
+        )
         scene.render.use_motion_blur = False
         scene.render.use_persistent_data = False  # saves little here, and deforming meshes stay exact
         scene.render.fps = motion.FPS
@@ -206,7 +239,13 @@ class Set:
 def bank_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The meadow the first camera stands on: high at the left, falling to the water."""
     edge = 7.6 - 0.55 * x + 0.6 * np.sin(0.9 * x)
-    return 3.8 - 0.15 * x - 0.12 * y - 4.2 * motion.smoothstep(y, edge - 2.6, edge + 1.6) + 0.12 * shapes.value_noise(x * 0.7, y * 0.7, 5)
+    return (
+        3.8
+        - 0.15 * x
+        - 0.12 * y
+        - 4.2 * motion.smoothstep(y, edge - 2.6, edge + 1.6)
+        + 0.12 * shapes.value_noise(x * 0.7, y * 0.7, 5)
+    )
 
 
 def headland(stage: Set) -> None:
@@ -229,13 +268,25 @@ def headland(stage: Set) -> None:
     foot = np.column_stack((root, bank_height(root[:, 0], root[:, 1]) - 0.03))
     across = np.stack((np.cos(turn), np.sin(turn), 0 * turn), 1) * width[:, None]
     middle = foot + np.column_stack((lean * 0.3, tall * 0.55))
-    blades = np.stack((foot - across, foot + across, middle + across * 0.8, middle - across * 0.8, foot + np.column_stack((lean, tall))), 1)
+    blades = np.stack(
+        (
+            foot - across,
+            foot + across,
+            middle + across * 0.8,
+            middle - across * 0.8,
+            foot + np.column_stack((lean, tall)),
+        ),
+        1,
+    )
     rises = np.stack((0 * tall, 0 * tall, tall * 0.55, tall * 0.55, tall), 1)
     meadow, reach, roots = Shape(), [], []
-    for tone in ("grass blade", "grass light", "grass dry"):
+    for tone in ("grass blade", "grass light", "grass dry"):  # each tone takes its share anew: some blades twice
         mask = rng.choice(3, count, p=[0.5, 0.32, 0.18]) == ("grass blade", "grass light", "grass dry").index(tone)
         some, first = blades[mask], np.arange(mask.sum()) * 5
-        faces = np.stack((first, first + 1, first + 2, first + 3), 1).tolist() + np.stack((first + 3, first + 2, first + 4), 1).tolist()
+        faces = (
+            np.stack((first, first + 1, first + 2, first + 3), 1).tolist()
+            + np.stack((first + 3, first + 2, first + 4), 1).tolist()
+        )
         meadow.add(some.reshape(-1, 3), faces, tone)
         reach.append(rises[mask].ravel())
         roots.append(np.repeat(root[mask], 5, 0))
@@ -244,7 +295,10 @@ def headland(stage: Set) -> None:
         base = float(bank_height(at[:1], at[1:])[0])
         if base < 0.9:
             continue
-        high, colour = rng.uniform(0.22, 0.46), str(rng.choice(["flower red", "flower white", "flower yellow", "flower pink"], p=[0.4, 0.3, 0.2, 0.1]))
+        high, colour = (
+            rng.uniform(0.22, 0.46),
+            str(rng.choice(["flower red", "flower white", "flower yellow", "flower pink"], p=[0.4, 0.3, 0.2, 0.1])),
+        )
         before = meadow.count
         meadow.rod((*at, base), (*at, base + high), 0.005, "grass blade", sides=4)
         meadow.ball((*at, base + high), (0.024, 0.024, 0.016), colour, 6)
@@ -265,12 +319,18 @@ def headland(stage: Set) -> None:
         base = float(bank_height(np.array([px]), np.array([py]))[0])
         fence.rod((px, py, base - 0.3), (px + 0.03, py, base + 0.72), 0.05, "planks", 0.048, 8)
         tops.append(np.array([px + 0.02, py, base + 0.66]))
-    for a, b in zip(tops[:-1], tops[1:], strict=True):
+    for a, b in pairwise(tops):
         for drop in (0.0, 0.3):
             for i in range(6):
                 s0, s1 = i / 6, (i + 1) / 6
                 sag = 0.3 * (s0 * (1 - s0)), 0.3 * (s1 * (1 - s1))
-                fence.rod(a + (b - a) * s0 - (0, 0, drop + sag[0]), a + (b - a) * s1 - (0, 0, drop + sag[1]), 0.013, "straw", sides=5)
+                fence.rod(
+                    a + (b - a) * s0 - (0, 0, drop + sag[0]),
+                    a + (b - a) * s1 - (0, 0, drop + sag[1]),
+                    0.013,
+                    "straw",
+                    sides=5,
+                )
     stage.place("fence", fence)
 
     jetty = Shape()  # from the left bank into the harbour
@@ -278,7 +338,12 @@ def headland(stage: Set) -> None:
         jetty.box((-15.5 + 0.22 * i, 27 + rng.normal(0, 0.03), 0.95), (0.19, 1.7, 0.07), "planks")
     for i in range(7):
         for side in (-0.75, 0.75):
-            jetty.rod((-15 + 2.1 * i, 27 + side, -1.5), (-15 + 2.1 * i, 27 + side, 1.75 if i % 2 else 1.0), 0.12, "planks dark")
+            jetty.rod(
+                (-15 + 2.1 * i, 27 + side, -1.5),
+                (-15 + 2.1 * i, 27 + side, 1.75 if i % 2 else 1.0),
+                0.12,
+                "planks dark",
+            )
     stage.place("jetty", jetty)
 
     mole = Shape()  # breakwater of boulders, with the lighthouse on its end
@@ -286,7 +351,9 @@ def headland(stage: Set) -> None:
         along = rng.random() ** 0.9
         centre = np.array([11.5 + 34 * along, 58 + 4 * along, 0.0]) + rng.normal(0, 1, 3) * (0.8, 1.5, 0.25)
         size = rng.uniform(0.45, 1.25)
-        mole.ball(centre + (0, 0, 0.35 + 0.4 * (1.25 - size)), size * rng.uniform(0.7, 1.2, 3), "rock", 8, 0.28, i)
+        mole.ball(
+            np.add(centre, (0, 0, 0.35 + 0.4 * (1.25 - size))), size * rng.uniform(0.7, 1.2, 3), "rock", 8, 0.28, i
+        )
     mole.box((29, 60.3, 0.9), (34, 2.3, 1.0), "stone", np.arctan2(4, 34))
     stage.place("mole", mole)
     stage.place("lighthouse", shapes.lighthouse(), (13.4, 58.3, 1.5))
@@ -299,7 +366,15 @@ def headland(stage: Set) -> None:
     )
     for name, length, colours, mast, (bx, by, heading) in fleet:
         boat = stage.place(name, shapes.sailing_boat(length, colours, None, mast), index=MOVING)
-        stage.afloat(boat, lambda t, b=(bx, by, heading): (b[0] + 0.12 * np.sin(0.5 * t + b[1]), b[1], b[2] + 0.05 * np.sin(0.45 * t + b[0])), length / 3)
+        stage.afloat(
+            boat,
+            lambda t, b=(bx, by, heading): (
+                b[0] + 0.12 * np.sin(0.5 * t + b[1]),
+                b[1],
+                b[2] + 0.05 * np.sin(0.45 * t + b[0]),
+            ),
+            length / 3,
+        )
     runner = shapes.sailing_boat(7.6, ("hull white", "hull red", "deck"), ("sail white", "sail white"), 10.2, -1.0)
     thing = stage.place("runner", runner, index=MOVING)
     stage.afloat(thing, lambda t: (-12.5 + 2.7 * t, 47.0 - 0.15 * t, 0.06 + 0.03 * np.sin(t)), 2.6)
@@ -310,18 +385,33 @@ def headland(stage: Set) -> None:
     stage.afloat(dinghy, lambda t: (3.6 + 0.1 * np.sin(0.6 * t), 22.0, 2.5 + 0.12 * np.sin(0.5 * t)), 1.2, 1.4)
 
     coast = Shape()
-    for base, tall, seed, low, high in ((520, 38, 21, -700, 900), (1000, 105, 22, -1300, 1500), (1900, 210, 23, -2300, 2500)):
+    for base, tall, seed, low, high in (
+        (520, 38, 21, -700, 900),
+        (1000, 105, 22, -1300, 1500),
+        (1900, 210, 23, -2300, 2500),
+    ):
         gx, gy = np.meshgrid(np.linspace(low, high, 220), np.linspace(0, 1, 24))
         ridge = 0.55 + 0.45 * shapes.value_noise(gx / (base * 0.42), gx * 0 + 0.3, seed, 5)
-        height = tall * ridge * np.sin(np.pi * np.clip(gy * 0.8, 0, 1)) ** 0.9 * motion.smoothstep(np.abs(gx - base * 0.12) + base * 0.2 * (base > 600), 0.03 * base, 0.42 * base)
-        height = height + tall * 0.16 * shapes.value_noise(gx / (base * 0.06), gy * 7, seed + 5, 3) * np.clip(gy * 3, 0, 1)
+        height = (
+            tall
+            * ridge
+            * np.sin(np.pi * np.clip(gy * 0.8, 0, 1)) ** 0.9
+            * motion.smoothstep(np.abs(gx - base * 0.12) + base * 0.2 * (base > 600), 0.03 * base, 0.42 * base)
+        )
+        height = height + tall * 0.16 * shapes.value_noise(gx / (base * 0.06), gy * 7, seed + 5, 3) * np.clip(
+            gy * 3, 0, 1
+        )
         coast.grid(np.stack((gx, base + gy * base * 0.5, np.where(gy == 0, -2, height)), -1), "hills")
     stage.place("coast", coast)
     hamlet = Shape()
     for i in range(26):
         hx = rng.normal(-150, 55) if i % 3 else rng.normal(185, 30)
         wide, tall = rng.uniform(5, 9), rng.uniform(4, 7)
-        hamlet.box((hx, 528 + rng.uniform(0, 30), tall / 2 + rng.uniform(0, 6)), (wide, 6, tall + 6), str(rng.choice(["white wall", "cream wall", "ochre wall"])))
+        hamlet.box(
+            (hx, 528 + rng.uniform(0, 30), tall / 2 + rng.uniform(0, 6)),
+            (wide, 6, tall + 6),
+            str(rng.choice(["white wall", "cream wall", "ochre wall"])),
+        )
         hamlet.box((hx, 528, tall + 5), (wide + 1, 6, 2.2), "roof red")
     stage.place("hamlet", hamlet)
 
@@ -352,22 +442,33 @@ def headland(stage: Set) -> None:
 
     def swing(frame: int) -> tuple[float, float, float]:
         t = frame / motion.FPS
-        return 0.02 * np.sin(1.9 * t), 0.05 + 0.028 * np.sin(1.35 * t) + 0.011 * np.sin(3.1 * t + 1), 0.02 * np.sin(1.1 * t + 2)
+        return (
+            0.02 * np.sin(1.9 * t),
+            0.05 + 0.028 * np.sin(1.35 * t) + 0.011 * np.sin(3.1 * t + 1),
+            0.02 * np.sin(1.1 * t + 2),
+        )
 
     stage.animate(thing, "rotation_euler", swing)
-    stage.gulls([
-        (-7.5, 21, 7.4, 4.0, 0.8, 0.1, 0.3, 1.15),
-        (10.5, 30, 8.6, -2.6, -0.4, -0.12, 1.7, 1.1),
-        (3.0, 40, 11.5, -1.7, 0.6, 0.2, 2.9, 1.1),
-        (5.0, 48, 13.0, -2.0, 0.2, 0.0, 4.1, 1.1),
-        (16.0, 26, 5.6, -3.4, 0.2, 0.25, 5.2, 1.1),
-    ])  # fmt: skip
+    stage.gulls(
+        [
+            (-7.5, 21, 7.4, 4.0, 0.8, 0.1, 0.3, 1.15),
+            (10.5, 30, 8.6, -2.6, -0.4, -0.12, 1.7, 1.1),
+            (3.0, 40, 11.5, -1.7, 0.6, 0.2, 2.9, 1.1),
+            (5.0, 48, 13.0, -2.0, 0.2, 0.0, 4.1, 1.1),
+            (16.0, 26, 5.6, -3.4, 0.2, 0.25, 5.2, 1.1),
+        ]
+    )
 
 
 def hill_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The rise behind the village, highest under the windmill."""
     rise = motion.smoothstep(y, 50, 135)
-    return 1.7 + 15 * rise + 9 * np.exp(-(((x - 24) / 32) ** 2)) * rise + 1.6 * shapes.value_noise(x / 26, y / 26, 31) * motion.smoothstep(y, 48, 70)
+    return (
+        1.7
+        + 15 * rise
+        + 9 * np.exp(-(((x - 24) / 32) ** 2)) * rise
+        + 1.6 * shapes.value_noise(x / 26, y / 26, 31) * motion.smoothstep(y, 48, 70)
+    )
 
 
 def quay(stage: Set) -> None:
@@ -399,7 +500,14 @@ def quay(stage: Set) -> None:
     garden.box((6.4, 42.0, 2.5), (5.8, 0.4, 1.8), "stone")
     for i in range(70):
         spot = (6.4 + rng.uniform(-2.8, 2.8), 42.1 + rng.normal(0, 0.15), 3.4 + rng.uniform(-0.5, 0.25))
-        garden.ball(spot, [rng.uniform(0.1, 0.24)] * 3, str(rng.choice(["leaf", "leaf dark", "leaf light", "flower pink"], p=[0.4, 0.3, 0.2, 0.1])), 6, 0.3, i)
+        garden.ball(
+            spot,
+            [rng.uniform(0.1, 0.24)] * 3,
+            str(rng.choice(["leaf", "leaf dark", "leaf light", "flower pink"], p=[0.4, 0.3, 0.2, 0.1])),
+            6,
+            0.3,
+            i,
+        )
     stage.place("garden", garden)
 
     mill, sails = shapes.windmill()
@@ -408,7 +516,9 @@ def quay(stage: Set) -> None:
     wheel = stage.place("mill sails", sails, (18.2, 107.9, top + 12.2), index=MOVING)
     stage.animate(wheel, "rotation_euler", lambda frame: (0.06, 0.62 * frame / motion.FPS + 0.35, 0.1))
     oak = stage.place("tree0", shapes.tree(5, 7.5, 2600), (5.0, 46.5, 1.6), index=PLANTS)
-    stage.animate(oak, "rotation_euler", lambda frame: (0.008 * np.sin(frame / 11), 0.012 * np.sin(frame / 15 + 1), 0.0))
+    stage.animate(
+        oak, "rotation_euler", lambda frame: (0.008 * np.sin(frame / 11), 0.012 * np.sin(frame / 15 + 1), 0.0)
+    )
     elm = stage.place("tree1", shapes.tree(8, 8.5, 2600, 0.8), (-31, 47, 1.6), index=PLANTS)
     for i in range(34):
         tx, ty = rng.uniform(-75, 95), rng.uniform(66, 150)
@@ -428,8 +538,15 @@ def quay(stage: Set) -> None:
         px = -23 + 4.1 * i
         lamps.lathe([(0.2, 1.7), (0.15, 2.1), (0.24, 2.3), (0.02, 2.36)], ["black"] * 3, (px, 34.4, 0), 10)
     for px, py in ((-9.0, 37.2), (-8.3, 37.5), (-8.7, 36.8), (9.2, 37.6), (9.9, 37.2)):
-        lamps.lathe([(0.3, 1.6), (0.4, 2.05), (0.3, 2.5), (0.01, 2.5)], ["planks", "planks dark", "deck"], (px, py, 0), 14)
-    for px, py, pz, size in ((15.0, 37.0, 1.6, 0.8), (15.8, 37.2, 1.6, 0.7), (15.3, 37.0, 2.4, 0.6), (-2.0, 37.4, 1.6, 0.7)):
+        lamps.lathe(
+            [(0.3, 1.6), (0.4, 2.05), (0.3, 2.5), (0.01, 2.5)], ["planks", "planks dark", "deck"], (px, py, 0), 14
+        )
+    for px, py, pz, size in (
+        (15.0, 37.0, 1.6, 0.8),
+        (15.8, 37.2, 1.6, 0.7),
+        (15.3, 37.0, 2.4, 0.6),
+        (-2.0, 37.4, 1.6, 0.7),
+    ):
         lamps.box((px, py, pz + size / 2), (size, size, size), "planks", px)
     for px in (-16.0, 8.0, 22.5):  # ladders down to the water
         for side in (-0.22, 0.22):
@@ -438,9 +555,9 @@ def quay(stage: Set) -> None:
             lamps.rod((px - 0.22, 33.95, z), (px + 0.22, 33.95, z), 0.025, "wire", sides=5)
     stage.place("lamps", lamps)
 
-    bunting, pins, where = Shape(), [], []  # small flags between the lamps, free at their lower tip
+    bunting, pins = Shape(), []  # small flags between the lamps, free at their lower tip
     tones = ("flower red", "sail white", "flag blue", "flower yellow")
-    for a, b in zip(posts[:-1], posts[1:], strict=True):
+    for a, b in pairwise(posts):
         for i in range(22):
             s0, s1 = i / 22, (i + 1) / 22
             p0, p1 = (np.array([a + (b - a) * s, 35.6, 5.35 - 3.4 * s * (1 - s) * 0.9]) for s in (s0, s1))
@@ -449,9 +566,12 @@ def quay(stage: Set) -> None:
             pins += [0.0] * (bunting.count - before)
             left, right = p0 + (p1 - p0) * 0.12, p0 + (p1 - p0) * 0.88
             tip = (left + right) / 2 - (0, 0, 0.42)
-            bunting.add(np.stack((left, right, (left + tip) / 2, (right + tip) / 2, tip)), [(0, 1, 3, 2), (2, 3, 4)], tones[i % 4])
+            bunting.add(
+                np.stack((left, right, (left + tip) / 2, (right + tip) / 2, tip)),
+                [(0, 1, 3, 2), (2, 3, 4)],
+                tones[i % 4],
+            )
             pins += [0.0, 0.0, 0.45, 0.45, 1.0]
-        where.append(a)
     hung, free = bunting.vertices, np.array(pins)
 
     def flutter(frame: float) -> np.ndarray:
@@ -468,16 +588,39 @@ def quay(stage: Set) -> None:
     )
     for name, length, colours, mast, (bx, by, heading) in fleet:
         boat = stage.place(name, shapes.sailing_boat(length, colours, None, mast), index=MOVING)
-        stage.afloat(boat, lambda t, b=(bx, by, heading): (b[0] + 0.1 * np.sin(0.5 * t + b[1]), b[1], b[2] + 0.03 * np.sin(0.45 * t + b[0])), length / 3, 1.5)
+        stage.afloat(
+            boat,
+            lambda t, b=(bx, by, heading): (
+                b[0] + 0.1 * np.sin(0.5 * t + b[1]),
+                b[1],
+                b[2] + 0.03 * np.sin(0.45 * t + b[0]),
+            ),
+            length / 3,
+            1.5,
+        )
     sloop = shapes.sailing_boat(5.6, ("hull teal", "hull white", "deck"), ("sail ochre", "sail white"), 7.0, -1.0)
     first = motion.CUT / motion.FPS
     thing = stage.place("sloop", sloop, index=MOVING)
-    stage.afloat(thing, lambda t: (-11.5 + 2.5 * (t - first), 20.5 + 0.2 * (t - first), 0.1 + 0.03 * np.sin(t)), 2.0, 1.3)
+    stage.afloat(
+        thing, lambda t: (-11.5 + 2.5 * (t - first), 20.5 + 0.2 * (t - first), 0.1 + 0.03 * np.sin(t)), 2.0, 1.3
+    )
     for number, (px, py, heading, colour) in enumerate(((6.6, 15.0, 2.7, "hull white"), (9.4, 26.5, 0.5, "hull navy"))):
         dinghy = stage.place(f"dinghy{number}", shapes.rowing_boat(colour), index=MOVING)
-        stage.afloat(dinghy, lambda t, b=(px, py, heading): (b[0] + 0.08 * np.sin(0.6 * t), b[1], b[2] + 0.1 * np.sin(0.5 * t)), 1.2, 1.6)
+        stage.afloat(
+            dinghy,
+            lambda t, b=(px, py, heading): (b[0] + 0.08 * np.sin(0.6 * t), b[1], b[2] + 0.1 * np.sin(0.5 * t)),
+            1.2,
+            1.6,
+        )
 
-    for number, (px, py, speed, coat) in enumerate(((-8.0, 36.6, 1.25, "coat red"), (9.0, 37.0, -1.1, "coat blue"), (-0.5, 36.4, -1.3, "coat green"), (17.0, 36.8, -1.2, "coat red"))):
+    for number, (px, py, speed, coat) in enumerate(
+        (
+            (-8.0, 36.6, 1.25, "coat red"),
+            (9.0, 37.0, -1.1, "coat blue"),
+            (-0.5, 36.4, -1.3, "coat green"),
+            (17.0, 36.8, -1.2, "coat red"),
+        )
+    ):
         body, leg = shapes.person(coat, number)
         walker = stage.place(f"walker{number}", body, index=MOVING, turn=0 if speed > 0 else np.pi)
 
@@ -489,12 +632,18 @@ def quay(stage: Set) -> None:
         for side in (-1, 1):
             limb = stage.place(f"leg{number}{side}", leg, (0, 0.09 * side, 0.82), index=MOVING)
             limb.parent = walker
-            stage.animate(limb, "rotation_euler", lambda frame, side=side: (0.0, 0.5 * side * np.sin(5.2 * (frame - motion.CUT) / motion.FPS), 0.0))
-    stage.gulls([
-        (-9.0, 24, 9.0, 3.4, 0.5, -0.15, 0.9, 1.1),
-        (10.0, 22, 7.8, -2.8, 0.6, 0.15, 2.2, 1.1),
-        (2.0, 30, 11.6, 1.9, 0.4, 0.1, 3.9, 1.1),
-    ])  # fmt: skip
+            stage.animate(
+                limb,
+                "rotation_euler",
+                lambda frame, side=side: (0.0, 0.5 * side * np.sin(5.2 * (frame - motion.CUT) / motion.FPS), 0.0),
+            )
+    stage.gulls(
+        [
+            (-9.0, 24, 9.0, 3.4, 0.5, -0.15, 0.9, 1.1),
+            (10.0, 22, 7.8, -2.8, 0.6, 0.15, 2.2, 1.1),
+            (2.0, 30, 11.6, 1.9, 0.4, 0.1, 3.9, 1.1),
+        ]
+    )
 
 
 def build(shot: Shot, frames: range, folder: Path) -> bpy.types.Scene:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,13 +62,17 @@ class Shape:
 
     def box(self, centre: Point, size: Point, material: str, turn: float = 0.0) -> slice:
         """An axis-aligned box, then turned about z through its centre."""
-        corners = np.array([[x, y, z] for z in (-0.5, 0.5) for y in (-0.5, 0.5) for x in (-0.5, 0.5)]) * np.asarray(size)
+        corners = np.array([[x, y, z] for z in (-0.5, 0.5) for y in (-0.5, 0.5) for x in (-0.5, 0.5)]) * np.asarray(
+            size
+        )
         c, s = np.cos(turn), np.sin(turn)
         corners = corners @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + np.asarray(centre, float)
         faces = ((0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5))
         return self.add(corners, faces, material)
 
-    def rod(self, start: Point, end: Point, radius: float, material: str, tip: float | None = None, sides: int = 7) -> slice:
+    def rod(
+        self, start: Point, end: Point, radius: float, material: str, tip: float | None = None, sides: int = 7
+    ) -> slice:
         """A round bar from start to end; `tip` is the radius there."""
         a, b = np.asarray(start, float), np.asarray(end, float)
         axis = (b - a) / max(float(np.linalg.norm(b - a)), 1e-9)
@@ -88,20 +93,31 @@ class Shape:
         quads = np.stack((index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]), -1).reshape(-1, 4)
         return self.add(points.reshape(-1, 3), quads.tolist(), material)
 
-    def lathe(self, profile: Sequence[tuple[float, float]], materials: Sequence[str], centre: Point, sides: int = 32) -> None:
+    def lathe(
+        self, profile: Sequence[tuple[float, float]], materials: Sequence[str], centre: Point, sides: int = 32
+    ) -> None:
         """Turn a (radius, height) profile about z; one material for each band between two profile points."""
         angle = np.arange(sides + 1) * 2 * np.pi / sides
         for (r0, z0), (r1, z1), material in zip(profile[:-1], profile[1:], materials, strict=True):
-            rings = [np.stack((r * np.cos(angle), r * np.sin(angle), np.full_like(angle, z)), 1) for r, z in ((r0, z0), (r1, z1))]
+            rings = [
+                np.stack((r * np.cos(angle), r * np.sin(angle), np.full_like(angle, z)), 1)
+                for r, z in ((r0, z0), (r1, z1))
+            ]
             self.grid(np.stack(rings) + np.asarray(centre, float), material)
 
-    def ball(self, centre: Point, radii: Point, material: str, sides: int = 12, rough: float = 0.0, seed: int = 0) -> slice:
+    def ball(
+        self, centre: Point, radii: Point, material: str, sides: int = 12, rough: float = 0.0, seed: int = 0
+    ) -> slice:
         """An ellipsoid; `rough` makes a stone of it."""
-        v, u = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, sides // 2 + 2), np.linspace(0, 2 * np.pi, sides + 1), indexing="ij")
+        v, u = np.meshgrid(
+            np.linspace(-np.pi / 2, np.pi / 2, sides // 2 + 2), np.linspace(0, 2 * np.pi, sides + 1), indexing="ij"
+        )
         unit = np.stack((np.cos(v) * np.cos(u), np.cos(v) * np.sin(u), np.sin(v)), -1)
         if rough:
             turn = np.random.default_rng(seed).uniform(-2, 2, (3, 3))
-            bumps = np.sin(unit @ turn[0] * 2.2 + seed) + np.sin(unit @ turn[1] * 3.1) + np.sin(unit @ turn[2] * 4.3 - seed)
+            bumps = (
+                np.sin(unit @ turn[0] * 2.2 + seed) + np.sin(unit @ turn[1] * 3.1) + np.sin(unit @ turn[2] * 4.3 - seed)
+            )
             unit = unit * (1 + rough * bumps / 2)[..., None]
         return self.grid(unit * np.asarray(radii, float) + np.asarray(centre, float), material)
 
@@ -126,7 +142,11 @@ def hull(shape: Shape, length: float, beam: float, side: str, bottom: str, deck:
             shape.grid(np.stack(rows[i : i + 2] if sign < 0 else rows[i : i + 2][::-1]), material)
     top = np.stack((x + rake, breadth * 1.0, rail * 0.93), 1)
     shape.grid(np.stack((top * (1, -1, 1), top * (1, 0, 1) + (0, 0, 0.04), top)), deck)
-    stern = [[x[0], sign * breadth[0] * w, rail[0] * lv if lv > 0 else lv * 0.1 * length] for sign in (1, -1) for lv, w in zip(levels, widths, strict=True)]
+    stern = [
+        [x[0], sign * breadth[0] * w, rail[0] * lv if lv > 0 else lv * 0.1 * length]
+        for sign in (1, -1)
+        for lv, w in zip(levels, widths, strict=True)
+    ]
     n = len(levels)
     shape.add(np.array(stern), [(i, i + 1, n + i + 1, n + i) for i in range(n - 1)], side)
 
@@ -138,11 +158,18 @@ def sail(shape: Shape, tack: Point, head: Point, clew: Point, belly: float, mate
     luff, leech = tack + (head - tack) * v[..., None], clew + (head - clew) * v[..., None]
     points = luff + (leech - luff) * u[..., None]
     points[..., 0] += 0.05 * np.linalg.norm(clew - tack) * np.sin(np.pi * v) * u  # a rounded leech
-    points[..., 1] += belly * np.sin(np.pi * np.clip(u * 0.9 + 0.02, 0, 1)) * (1 - v) ** 0.7 * (0.35 + 0.65 * np.sin(np.pi * np.clip(v, 0, 0.5)))
+    points[..., 1] += (
+        belly
+        * np.sin(np.pi * np.clip(u * 0.9 + 0.02, 0, 1))
+        * (1 - v) ** 0.7
+        * (0.35 + 0.65 * np.sin(np.pi * np.clip(v, 0, 0.5)))
+    )
     shape.grid(points, material)
 
 
-def sailing_boat(length: float, colours: tuple[str, str, str], sails: tuple[str, str] | None, mast: float, lean: float = 0.0) -> Shape:
+def sailing_boat(
+    length: float, colours: tuple[str, str, str], sails: tuple[str, str] | None, mast: float, lean: float = 0.0
+) -> Shape:
     """A sloop with standing rigging; without `sails` they lie furled on the boom."""
     boat = Shape()
     beam = 0.32 * length
@@ -157,7 +184,11 @@ def sailing_boat(length: float, colours: tuple[str, str, str], sails: tuple[str,
     boom = deck + 0.15 * length
     boat.rod((foot, 0, boom), (-0.42 * length, 0.02 * length, boom + 0.01 * length), 0.006 * length, "spar")
     wire = 0.0026 * length
-    bow, stern, top = (0.54 * length, 0, 0.125 * length), (-0.49 * length, 0, 0.1 * length), (foot - 0.01 * length, 0, mast * 0.97)
+    bow, stern, top = (
+        (0.54 * length, 0, 0.125 * length),
+        (-0.49 * length, 0, 0.1 * length),
+        (foot - 0.01 * length, 0, mast * 0.97),
+    )
     boat.rod(bow, top, wire, "wire", sides=5)
     boat.rod(stern, top, wire, "wire", sides=5)
     spread = 0.62 * mast
@@ -166,19 +197,64 @@ def sailing_boat(length: float, colours: tuple[str, str, str], sails: tuple[str,
         chain, tip = (foot, sign * 0.46 * beam, deck), (foot, sign * 0.36 * beam, spread)
         boat.rod(chain, tip, wire, "wire", sides=5)
         boat.rod(tip, top, wire, "wire", sides=5)
-        rail = np.array([[x * length, sign * 0.47 * beam * (1 - max(0.0, x) * 1.1), deck + 0.02 * length] for x in (-0.45, -0.25, -0.05, 0.15, 0.35)])
+        rail = np.array(
+            [
+                [x * length, sign * 0.47 * beam * (1 - max(0.0, x) * 1.1), deck + 0.02 * length]
+                for x in (-0.45, -0.25, -0.05, 0.15, 0.35)
+            ]
+        )
         for post in rail:
-            boat.rod(post, post + (0, 0, 0.075 * length), 0.0025 * length, "wire", sides=5)
-        for a, b in zip(rail[:-1], rail[1:], strict=True):
-            boat.rod(a + (0, 0, 0.072 * length), b + (0, 0, 0.072 * length), 0.002 * length, "wire", sides=5)
+            boat.rod(post, np.add(post, (0, 0, 0.075 * length)), 0.0025 * length, "wire", sides=5)
+        for a, b in pairwise(rail):
+            boat.rod(
+                np.add(a, (0, 0, 0.072 * length)), np.add(b, (0, 0, 0.072 * length)), 0.002 * length, "wire", sides=5
+            )
     if sails:
-        sail(boat, (foot - 0.015 * length, 0, boom + 0.02 * length), (foot - 0.015 * length, 0, mast * 0.96), (-0.42 * length, 0.03 * length, boom + 0.03 * length), lean * 0.12 * length, sails[0])
-        sail(boat, (0.51 * length, 0, 0.15 * length), (foot + 0.03 * length, 0, mast * 0.86), (0.0, 0.06 * length, boom), lean * 0.16 * length, sails[1])
-        boat.ball((-0.3 * length, 0.07 * beam, deck + 0.06 * length), (0.028 * length, 0.03 * length, 0.065 * length), "coat red", 10)
-        boat.ball((-0.3 * length, 0.07 * beam, deck + 0.145 * length), (0.02 * length, 0.02 * length, 0.024 * length), "skin", 10)
+        sail(
+            boat,
+            (foot - 0.015 * length, 0, boom + 0.02 * length),
+            (foot - 0.015 * length, 0, mast * 0.96),
+            (-0.42 * length, 0.03 * length, boom + 0.03 * length),
+            lean * 0.12 * length,
+            sails[0],
+        )
+        sail(
+            boat,
+            (0.51 * length, 0, 0.15 * length),
+            (foot + 0.03 * length, 0, mast * 0.86),
+            (0.0, 0.06 * length, boom),
+            lean * 0.16 * length,
+            sails[1],
+        )
+        boat.ball(
+            (-0.3 * length, 0.07 * beam, deck + 0.06 * length),
+            (0.028 * length, 0.03 * length, 0.065 * length),
+            "coat red",
+            10,
+        )
+        boat.ball(
+            (-0.3 * length, 0.07 * beam, deck + 0.145 * length),
+            (0.02 * length, 0.02 * length, 0.024 * length),
+            "skin",
+            10,
+        )
     else:
-        boat.rod((foot - 0.03 * length, 0, boom + 0.022 * length), (-0.4 * length, 0.02 * length, boom + 0.03 * length), 0.021 * length, "canvas", 0.013 * length, 9)
-        boat.rod((0.5 * length, 0, 0.19 * length), (foot + 0.06 * length, 0, mast * 0.84), 0.008 * length, "canvas", 0.005 * length, 6)
+        boat.rod(
+            (foot - 0.03 * length, 0, boom + 0.022 * length),
+            (-0.4 * length, 0.02 * length, boom + 0.03 * length),
+            0.021 * length,
+            "canvas",
+            0.013 * length,
+            9,
+        )
+        boat.rod(
+            (0.5 * length, 0, 0.19 * length),
+            (foot + 0.06 * length, 0, mast * 0.84),
+            0.008 * length,
+            "canvas",
+            0.005 * length,
+            6,
+        )
     return boat
 
 
@@ -200,7 +276,12 @@ def lighthouse() -> Shape:
     tower.lathe([(2.9, -1.5), (2.8, 0.7), (2.5, 0.9), (radii[0], 0.9)], ["stone", "stone", "stone"], (0, 0, 0))
     profile = list(zip(radii.tolist(), heights.tolist(), strict=True))
     tower.lathe(profile, ["white wall" if i % 2 else "red paint" for i in range(bands)], (0, 0, 0), 40)
-    tower.lathe([(radii[-1], 10.6), (1.95, 10.85), (1.95, 11.05), (0.9, 11.05)], ["white wall", "white wall", "white wall"], (0, 0, 0), 40)
+    tower.lathe(
+        [(radii[-1], 10.6), (1.95, 10.85), (1.95, 11.05), (0.9, 11.05)],
+        ["white wall", "white wall", "white wall"],
+        (0, 0, 0),
+        40,
+    )
     tower.lathe([(0.92, 11.05), (0.92, 11.6)], ["red paint"], (0, 0, 0))
     tower.lathe([(0.86, 11.6), (0.86, 13.0)], ["lantern"], (0, 0, 0))
     tower.lathe([(1.15, 13.0), (1.0, 13.35), (0.55, 13.85), (0.12, 14.1), (0.02, 14.4)], ["red paint"] * 4, (0, 0, 0))
@@ -212,7 +293,13 @@ def lighthouse() -> Shape:
         for z in (11.5, 11.93):
             tower.rod((1.85 * c, 1.85 * s, z), (1.85 * c2, 1.85 * s2, z), 0.03, "wire", sides=5)
     for angle in np.arange(8) * np.pi / 4:
-        tower.rod((0.89 * np.cos(angle), 0.89 * np.sin(angle), 11.6), (0.89 * np.cos(angle), 0.89 * np.sin(angle), 13.0), 0.04, "wire", sides=5)
+        tower.rod(
+            (0.89 * np.cos(angle), 0.89 * np.sin(angle), 11.6),
+            (0.89 * np.cos(angle), 0.89 * np.sin(angle), 13.0),
+            0.04,
+            "wire",
+            sides=5,
+        )
     for z, angle in ((3.2, -1.9), (5.9, -1.3), (8.6, -1.75)):
         r = float(np.interp(z, heights, radii)) - 0.02
         tower.box((r * np.cos(angle), r * np.sin(angle), z), (0.2, 0.5, 0.85), "glass", angle)
@@ -220,7 +307,17 @@ def lighthouse() -> Shape:
     return tower
 
 
-def house(width: float, depth: float, eaves: float, ridge: float, wall: str, roof: str, shutter: str, seed: int, gable_front: bool) -> Shape:
+def house(
+    width: float,
+    depth: float,
+    eaves: float,
+    ridge: float,
+    wall: str,
+    roof: str,
+    shutter: str,
+    seed: int,
+    gable_front: bool,
+) -> Shape:
     """A town house; its front is the wall at y = 0, its foot z = 0, x centred."""
     rng = np.random.default_rng(seed)
     home = Shape()
@@ -234,9 +331,23 @@ def house(width: float, depth: float, eaves: float, ridge: float, wall: str, roo
             slope = (ridge - eaves) / w
             low, high = np.array([sign * (w + over), eaves - over * slope]), np.array([0.0, ridge])
             for lift, material in ((0.14, roof), (0.02, "white wall")):
-                edge = np.array([[low[0], -over, low[1] + lift], [high[0], -over, high[1] + lift], [high[0], depth + over, high[1] + lift], [low[0], depth + over, low[1] + lift]])
+                edge = np.array(
+                    [
+                        [low[0], -over, low[1] + lift],
+                        [high[0], -over, high[1] + lift],
+                        [high[0], depth + over, high[1] + lift],
+                        [low[0], depth + over, low[1] + lift],
+                    ]
+                )
                 home.add(edge, [(0, 1, 2, 3)], material)
-            rim = np.array([[low[0], -over - 0.02, low[1]], [high[0], -over - 0.02, high[1]], [high[0], -over - 0.02, high[1] + 0.18], [low[0], -over - 0.02, low[1] + 0.18]])
+            rim = np.array(
+                [
+                    [low[0], -over - 0.02, low[1]],
+                    [high[0], -over - 0.02, high[1]],
+                    [high[0], -over - 0.02, high[1] + 0.18],
+                    [low[0], -over - 0.02, low[1] + 0.18],
+                ]
+            )
             home.add(rim, [(0, 1, 2, 3)], "white wall")
         home.box((0, -0.03, eaves + 0.45 * (ridge - eaves)), (0.75, 0.1, 1.0), "white wall")
         home.box((0, -0.06, eaves + 0.45 * (ridge - eaves)), (0.55, 0.1, 0.8), "glass")
@@ -247,7 +358,14 @@ def house(width: float, depth: float, eaves: float, ridge: float, wall: str, roo
         for sign in (-1, 1):
             y = middle + sign * (middle + over)
             z = eaves - over * (ridge - eaves) / middle
-            edge = np.array([[-w - 0.15, y, z + 0.1], [w + 0.15, y, z + 0.1], [w + 0.15, middle, ridge + 0.1], [-w - 0.15, middle, ridge + 0.1]])
+            edge = np.array(
+                [
+                    [-w - 0.15, y, z + 0.1],
+                    [w + 0.15, y, z + 0.1],
+                    [w + 0.15, middle, ridge + 0.1],
+                    [-w - 0.15, middle, ridge + 0.1],
+                ]
+            )
             home.add(edge, [(0, 1, 2, 3)], roof)
         home.box((0, -over, eaves - 0.12), (width + 0.3, 0.12, 0.14), "white wall")
     chimney = rng.uniform(0.25, 0.6) * w * rng.choice((-1, 1))
@@ -278,8 +396,17 @@ def house(width: float, depth: float, eaves: float, ridge: float, wall: str, roo
                 if rng.random() < 0.55:  # a flower box
                     home.box((x, -0.26, z - 0.62), (0.95, 0.22, 0.2), "planks")
                     for _ in range(26):
-                        spot = (x + rng.uniform(-0.46, 0.46), -0.28 + rng.uniform(-0.14, 0.1), z - 0.46 + rng.uniform(-0.12, 0.12))
-                        home.ball(spot, [rng.uniform(0.04, 0.09)] * 3, str(rng.choice(["leaf", "leaf light", "flower red", "flower pink"])), 5)
+                        spot = (
+                            x + rng.uniform(-0.46, 0.46),
+                            -0.28 + rng.uniform(-0.14, 0.1),
+                            z - 0.46 + rng.uniform(-0.12, 0.12),
+                        )
+                        home.ball(
+                            spot,
+                            [rng.uniform(0.04, 0.09)] * 3,
+                            str(rng.choice(["leaf", "leaf light", "flower red", "flower pink"])),
+                            5,
+                        )
     return home
 
 
@@ -349,7 +476,9 @@ def windmill() -> tuple[Shape, Shape]:
 def person(coat: str, seed: int) -> tuple[Shape, Shape]:
     """Body and one leg; the leg hangs from the origin so that it can swing."""
     body, leg = Shape(), Shape()
-    body.lathe([(0.02, 0.72), (0.2, 0.74), (0.19, 1.05), (0.24, 1.32), (0.13, 1.46), (0.03, 1.5)], [coat] * 5, (0, 0, 0), 10)
+    body.lathe(
+        [(0.02, 0.72), (0.2, 0.74), (0.19, 1.05), (0.24, 1.32), (0.13, 1.46), (0.03, 1.5)], [coat] * 5, (0, 0, 0), 10
+    )
     body.ball((0, 0, 1.63), (0.11, 0.12, 0.14), "skin", 10)
     body.ball((0, 0.0, 1.7), (0.13, 0.14, 0.09), "hair" if seed % 2 else "straw", 10)
     for sign in (-1, 1):

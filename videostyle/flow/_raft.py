@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.models import WeightsEnum
 from torchvision.models.optical_flow import Raft_Small_Weights
 
 from videostyle.errors import WeightsError
-from videostyle.ops.pixels import pad_to_multiple, resize_area
+from videostyle.ops.filters import enlarge, shrink
+from videostyle.ops.pixels import pad_to_multiple
 from videostyle.ops.warp import confidence, resize_flow
 from videostyle.plan import FlowOptions
 from videostyle.types import Flow
@@ -40,7 +40,7 @@ class Raft:
         scale = min(self._longest_side / max(h, w), 1)
         height, width = max(round(h * scale), 1), max(round(w * scale), 1)
         now, before = (
-            pad_to_multiple(resize_area(picture.to(self._device), (height, width)), MULTIPLE, MINIMUM) * 2 - 1
+            pad_to_multiple(shrink(picture.to(self._device), (height, width)), MULTIPLE, MINIMUM) * 2 - 1
             for picture in (current, previous)
         )
         # float16 halves the time on a GPU; on a CPU it is emulated.
@@ -50,7 +50,7 @@ class Raft:
         trust = confidence(backward, forward)
         return Flow(
             backward=resize_flow(backward, (h, w)).to(current.device),
-            confidence=F.interpolate(trust, (h, w), mode="bilinear").to(current.device),
+            confidence=enlarge(trust, (h, w)).to(current.device),
         )
 
 

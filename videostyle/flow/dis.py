@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from videostyle.ops.pixels import pad_to_multiple, resize_area
+from videostyle.ops.filters import enlarge, luma, shrink
+from videostyle.ops.pixels import pad_to_multiple
 from videostyle.ops.warp import confidence, resize_flow
 from videostyle.plan import FlowOptions
 from videostyle.types import Flow
@@ -34,6 +34,7 @@ class DIS:
         self._forward = _search(stride=6, refinements=0)
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+        """Pictures of any size; below 32 px a side they are padded, and little is found in them."""
         h, w = current.shape[-2:]
         scale = min(max(1 / SHRINK, SMALLEST_SIDE / max(h, w)), 1)
         size = max(round(h * scale), 1), max(round(w * scale), 1)
@@ -43,7 +44,7 @@ class DIS:
         trust = confidence(backward, forward)
         return Flow(
             backward=resize_flow(backward, (h, w)).to(current.device),
-            confidence=F.interpolate(trust, (h, w), mode="bilinear").to(current.device),
+            confidence=enlarge(trust, (h, w)).to(current.device),
         )
 
 
@@ -64,12 +65,10 @@ def _calc(search: cv2.DISOpticalFlow, start: np.ndarray, end: np.ndarray, size: 
 
 def _gray(pictures: Tensor, size: tuple[int, int]) -> list[np.ndarray]:
     """(N, 3, H, W) as N grey uint8 arrays (h, w) of `size`, padded to what DIS can take."""
-    small = pad_to_multiple(resize_area(pictures, size), 1, MINIMUM).cpu()
-    return [
-        cv2.convertScaleAbs(cv2.cvtColor(row.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2GRAY), alpha=255)
-        for row in small
-    ]
+    small = pad_to_multiple(luma(shrink(pictures, size)), 1, MINIMUM).cpu()
+    return [cv2.convertScaleAbs(picture[0].contiguous().numpy(), alpha=255) for picture in small]
 
 
 def build(options: FlowOptions, device: str) -> DIS:
+    """DIS has nothing to set and runs on the CPU whatever the device."""
     return DIS()

@@ -12,9 +12,11 @@ class NoFlow:
     """Zero motion with zero confidence: the stabiliser leaves every frame as it was painted."""
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+        """Zeros."""
         n, _, h, w = current.shape
         return Flow(backward=current.new_zeros(n, 2, h, w), confidence=current.new_zeros(n, 1, h, w))
 
 
 def build(options: FlowOptions, device: str) -> NoFlow:
+    """Nothing to set."""
     return NoFlow()

@@ -9,4 +9,5 @@ from videostyle.plan import FlowOptions
 
 
 def build(options: FlowOptions, device: str) -> Raft:
+    """Raises WeightsError, see `load_raft`."""
     return load_raft(raft_small, Raft_Small_Weights.C_T_V2, options, device)

@@ -28,7 +28,10 @@ def _is_pictures(path: str) -> bool:
 
 
 def probe(path: str) -> VideoInfo:
-    """What is at `path`, decoding one frame; `to_json` turns it into plain values, `describe` into text. Raises SourceError."""
+    """What is at `path`, decoding one frame; `to_json` turns it into plain values, `describe` into text.
+
+    Raises SourceError.
+    """
     return open_source(path).info
 
 
@@ -44,7 +47,7 @@ def open_sink(
     """A film, GIF, picture or numbered sequence to write at `path`, the painting of the source that `info` tells of.
 
     `span` is the part of the source that is written, `size` the (width, height) of its frames, `copy_from` the file
-    to take sound, subtitles, chapters and tags from (None or pictures: none), `average_rate` the rate to note for players.
+    to take sound, subtitles, chapters and tags from (None or pictures: none), `average_rate` the rate players are told.
 
     Raises UsageError for a request that cannot be carried out, SinkError where the folder cannot be written to.
     """

@@ -243,5 +243,5 @@ def _losses(name: str, chosen: str, source: str, depth: int, alpha: bool, *, rem
         lost.append(f"{depth}-bit colour stored as {kept.depth}-bit: {name} as {chosen} cannot hold more")
     finer = {"444": ("422", "420"), "422": ("420",), "440": ("420",)}
     if remark_chroma and kept.chroma in finer.get(had.chroma, ()):
-        lost.append(f"chroma stored as {kept.chroma}, not the source's {had.chroma}, for players; set pix_fmt to keep it")
+        lost.append(f"chroma stored as {kept.chroma}, not the source's {had.chroma}, for players; pix_fmt can keep it")
     return lost

@@ -225,7 +225,7 @@ def to_json(info: VideoInfo) -> dict[str, Any]:
 def describe(info: VideoInfo) -> str:
     """`info` for people, one property a line."""
     color = info.color
-    told = [f"matrix {color.space}", f"range {color.range}", f"primaries {color.primaries}", f"transfer {color.transfer}"]
+    told = [f"{name} {word}" for name, word in asdict(color).items() if word]
     rate = "rate not stated" if info.average_rate is None else f"{float(info.average_rate):g} frames a second"
     frames = "number of frames not stated" if info.frame_count is None else f"{info.frame_count} frames"
     notes = [
@@ -238,7 +238,7 @@ def describe(info: VideoInfo) -> str:
         f"{info.path}: {info.container}",
         f"  picture   {info.width}x{info.height} {info.codec} {info.pix_fmt}, {info.bit_depth} bits a channel",
         f"  time      {rate}, {frames}, time base {info.time_base}",
-        "  colours   " + (", ".join(word for word in told if not word.endswith(" ")) or "not stated"),
+        "  colours   " + (", ".join(told) or "not stated"),
     ]
     if info.duration is not None:
         lines.insert(3, f"  duration  {float(info.duration):.3f} s")

@@ -110,16 +110,20 @@ class VideoSource:
         with open_container(self._path) as container:
             stream = film_stream(container, self._path)
             self._announced = stream.frames if start is None else 0
-            if start is None or not self._seek(container, stream, start):
-                yield from deinterlaced(self._decoded(container, stream, decoder_of(stream)), self.info.time_base)
-                return
-            found = deinterlaced(self._decoded(container, stream, decoder_of(stream)), self.info.time_base)
-            first = next(found, None)
-            if first is not None and first.pts is not None and first.pts * self.info.time_base <= start:
-                yield first
-                yield from found
-                return
-        yield from self._pictures(None)  # the seek landed late: read from the beginning instead
+            if start is None or self._seek(container, stream, start):
+                decoded = self._decoded(container, stream, decoder_of(stream))
+                found = deinterlaced(decoded, self.info.time_base)
+                first = next(found, None)
+                if first is not None and (start is None or self._is_by(first, start)):
+                    yield first
+                    yield from found
+                    return
+        if start is not None:  # it cannot seek, or it landed late: read from the beginning instead
+            yield from self._pictures(None)
+
+    def _is_by(self, picture: av.VideoFrame, time: Fraction) -> bool:
+        pts = picture.pts if picture.pts is not None else picture.dts
+        return pts is not None and pts * self.info.time_base <= time
 
     def _seek(self, container: InputContainer, stream: VideoStream, start: Fraction) -> bool:
         try:
@@ -179,9 +183,7 @@ def _bwdif(picture: av.VideoFrame, time_base: Fraction) -> Graph:
     graph = Graph()
     graph.threads = 1
     graph.link_nodes(
-        graph.add_buffer(
-            width=picture.width, height=picture.height, format=picture.format, time_base=time_base
-        ),
+        graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=time_base),
         graph.add("bwdif", mode="send_frame", parity="auto", deint="interlaced"),
         graph.add("buffersink"),
     ).configure()

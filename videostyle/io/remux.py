@@ -21,6 +21,17 @@ from videostyle.io.info import film_stream, open_container
 
 _SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
+# WAV and its like give only a number of channels, which encoders do not take.
+_LAYOUTS = {
+    f"{count} channels": name
+    for count, name in enumerate(("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1"), start=1)
+}
+# QuickTime has numbers for languages, which FFmpeg knows by their older ISO 639-2 codes.
+_QUICKTIME_LANGUAGES = {
+    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "fas": "per", "ces": "cze", "slk": "slo",
+    "ron": "rum", "mkd": "mac", "sqi": "alb", "hye": "arm", "kat": "geo", "mya": "bur", "msa": "may", "bod": "tib",
+    "cym": "wel", "eus": "baq",
+}  # fmt: skip
 _FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 """Tags that tell of the source's file, not of the film."""
 
@@ -58,6 +69,8 @@ class StreamCopier:
         self._warnings = warnings
         self._closing = ExitStack()
         self._source: InputContainer = self._closing.enter_context(open_container(path))
+        self.languages: dict[int, str] = {}
+        """Of the output's streams, by index."""
         self._handlers: dict[int, Callable[[Packet[Any]], None]] = {}
         self._flushes: list[Callable[[], None]] = []
         self._copy_tags()
@@ -124,13 +137,23 @@ class StreamCopier:
         reason = why or ("only one picture track is painted" if second else f"{self._name} cannot hold it")
         self._warnings.append(f"{kind} stream {stream.index} ({codec}) dropped: {reason}")
 
+    def _tag(self, stream: Stream, twin: Stream) -> None:
+        """Copy what describes the stream, but for what only its old container or encoder had to say."""
+        own = ("encoder", "duration", "vendor_id", "bps", "number_of_", "_statistics")
+        tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(own)}
+        if self._name == "mov" and "language" in tags:
+            tags["language"] = _QUICKTIME_LANGUAGES.get(tags["language"], tags["language"])
+        twin.metadata.update(tags)
+        twin.disposition = stream.disposition
+        self.languages[twin.index] = tags.get("language", "und")
+
     def _copy(self, stream: Stream, codec: str) -> bool:
         try:
             twin = self._output.add_stream_from_template(stream, opaque=True)
         except (ValueError, av.FFmpegError) as error:
             self._drop(stream.type, stream, codec, f"{self._name} cannot hold it ({error})")
             return False
-        _copy_stream_tags(stream, twin)
+        self._tag(stream, twin)
         self.streams.append(f"{stream.type} stream {stream.index} ({codec}) copied")
 
         def mux(packet: Packet[Any]) -> None:
@@ -163,9 +186,9 @@ class StreamCopier:
         encoder = self._container.audio_fallback
         rate = 48000 if encoder == "libopus" or decoder.sample_rate > 48000 else decoder.sample_rate
         twin = cast(AudioStream, self._output.add_stream(encoder, rate=rate))
-        twin.codec_context.layout = decoder.layout
+        twin.codec_context.layout = _LAYOUTS.get(decoder.layout.name, decoder.layout.name)
         twin.codec_context.bit_rate = 96_000 * max(decoder.layout.nb_channels, 1)
-        _copy_stream_tags(stream, twin)
+        self._tag(stream, twin)
         done = f"audio stream {stream.index} ({codec}) re-encoded to {encoder.removeprefix('lib')}"
         self.streams.append(done)
         self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
@@ -202,7 +225,7 @@ class StreamCopier:
         assert isinstance(encoder, SubtitleCodecContext)
         encoder.subtitle_header = decoder.subtitle_header
         encoder.time_base = Fraction(1, 1000)
-        _copy_stream_tags(stream, twin)
+        self._tag(stream, twin)
         done = f"subtitle stream {stream.index} ({codec}) rewritten as {target}"
         self.streams.append(done)
         self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
@@ -234,6 +257,10 @@ class StreamCopier:
             return
         start, end = self._window.start, self._window.end
         for packet in self._source.demux(streams):
+            if packet.size and packet.stream.disposition & Disposition.attached_pic:
+                packet.pts = packet.dts = round(self._window.shift / packet.time_base)
+                yield packet
+                continue
             if not packet.size or (packet.pts is None and packet.dts is None):
                 continue
             time = _time(packet)
@@ -267,13 +294,3 @@ def _time(packet: Packet[Any]) -> Fraction:
 
 def _matches(codec: str, allowed: tuple[str, ...]) -> bool:
     return any(codec == a or (a.endswith("*") and codec.startswith(a[:-1])) for a in allowed)
-
-
-def _copy_stream_tags(stream: Stream, twin: Stream) -> None:
-    own = ("encoder", "duration", "handler_name", "vendor_id", "bps", "number_of_frames", "number_of_bytes")
-    kept = {
-        k: v for k, v in stream.metadata.items()
-        if not k.lower().startswith(("_statistics", *own)) or k.lower() == "handler_name"
-    }  # fmt: skip
-    twin.metadata.update(kept)
-    twin.disposition = stream.disposition

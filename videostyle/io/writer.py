@@ -143,9 +143,7 @@ class VideoSink:
         if kind is None:
             self._commit()
         else:
-            self._break_off()
-            if self.partial is not None and error is not None:
-                error.add_note(f"the {self._count} frames done so far are kept in {self.partial}")
+            self._break_off(error)
 
     # Starting
 
@@ -155,7 +153,7 @@ class VideoSink:
             raise SinkError(f"{self._path}: the first frame is {width}x{height}, not {self._size[0]}x{self._size[1]}")
         self._channels = channels
         deep = frame.pixels.dtype == torch.uint16
-        depth = 8 if not deep else self._info.bit_depth if self._info.bit_depth > 8 else 10
+        depth = max(self._info.bit_depth, 10 if deep else 8)
         pix_fmt, lost = choose_pix_fmt(
             self._codec_name, self._codec, self._options, self._size, self._info.pix_fmt, depth, channels == 4
         )
@@ -296,11 +294,22 @@ class VideoSink:
                 self._close(None)
                 self._note_lost_tags()
                 os.replace(self._growing, self._path)
-        except BaseException:
+        except Exception:
             self._discard()
             raise
+        except BaseException as stop:  # Ctrl-C at the very end: a file already closed is a whole film
+            if self._output is not None:
+                self._discard()
+            else:
+                self._keep(stop)
+            raise
 
-    def _break_off(self) -> None:
+    def _keep(self, error: BaseException | None) -> None:
+        self.partial = self._growing
+        if error is not None:
+            error.add_note(f"the {self._count} frames done so far are kept in {self.partial}")
+
+    def _break_off(self, error: BaseException | None) -> None:
         """Close what there is so that it plays; delete it where there is nothing or it cannot be closed."""
         if self._output is None or self._last is None:
             self._discard()
@@ -308,7 +317,7 @@ class VideoSink:
         try:
             self._close(self._last.pts * self._last.time_base)
             with open_container(self._growing):
-                self.partial = self._growing
+                self._keep(error)
         except (av.FFmpegError, OSError, ValueError):
             self._discard()
 
@@ -332,12 +341,17 @@ class VideoSink:
 
     def _note_lost_tags(self) -> None:
         """Muxers leave out tags they have no place for, and do not say so; look at what arrived."""
-        if self._copy_from is None:
+        if self._copy_from is None or self._copier is None:
             return
         with open_container(self._copy_from) as source, open_container(self._growing) as written:
             arrived = {key.lower() for key in written.metadata}
             own = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
             lost = [key for key in source.metadata if key.lower() not in arrived and key.lower() not in own]
+            lost += [
+                f"the language {language} of stream {index}"
+                for index, language in self._copier.languages.items()
+                if language != "und" and written.streams[index].metadata.get("language") != language
+            ]
         if lost:
             self.warnings.append(f"tags dropped: {self._name} cannot hold {', '.join(lost)}")
 

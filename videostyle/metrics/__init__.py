@@ -1,0 +1,1 @@
+"""How steady, how faithful, how painterly: scores over iterators of frames."""

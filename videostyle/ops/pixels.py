@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -78,27 +76,6 @@ def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
         return picture
     resized = F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
     return resized.clamp_(0, 1)
-
-
-def shrink(picture: Tensor, longest_side: int) -> Tensor:
-    """(N, C, H, W) scaled down by area to at most `longest_side` pixels, aspect kept; itself where it is no larger."""
-    h, w = picture.shape[-2:]
-    scale = longest_side / max(h, w)
-    if scale >= 1:
-        return picture
-    return resize_area(picture, (max(round(h * scale), 1), max(round(w * scale), 1)))
-
-
-def resize_area(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, h, w) scaled down to `size` (H, W), each pixel the mean of the area it covers. Cheap, never overshoots."""
-    if tuple(picture.shape[-2:]) == tuple(size):
-        return picture
-    if picture.device.type != "cpu":
-        return F.interpolate(picture, size=size, mode="area")
-    # OpenCV needs a fifth of torch's time for it on the CPU, and weights pixels covered in part.
-    rows = [np.ascontiguousarray(row.permute(1, 2, 0).numpy(force=True)) for row in picture]
-    small = [cv2.resize(row, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, -1) for row in rows]
-    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2)
 
 
 def pad_to_multiple(picture: Tensor, multiple: int, minimum: int = 0) -> Tensor:

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from videostyle.cli import main
+from videostyle.cli.stylize import _default_output, _seconds, _weighted
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """Eight frames of a moving gradient, 64x48."""
+    import av
+
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(8):
+            picture = np.add.outer(np.arange(48) * 3, np.arange(64) * 2 + 5 * index) % 256
+            frame = av.VideoFrame.from_ndarray(np.repeat(picture[..., None], 3, 2).astype(np.uint8), "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
+    try:
+        status = main(argv)
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    text = capsys.readouterr().err
+    lines = [line for line in text.replace("\r", "\n").splitlines() if line.startswith("videostyle")]
+    assert "Traceback" not in text
+    return status, "\n".join(lines)
+
+
+def test_a_film_is_painted_and_reported(toy_gallery: Path, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, report = film.with_name("painted.mp4"), film.with_name("report.json")
+    argv = ["stylize", str(film), "-o", str(output), "--style", "dots:2", "--style", "waves", "--report", str(report)]
+    assert main([*argv, "--strength", "0.8"]) == 0
+    assert output.is_file()
+    told = json.loads(report.read_text())
+    assert told["frames"] == 8
+    assert told["style"]["blend"] == [["dots", 2.0], ["waves", 1.0]]
+    assert told["encoder"]["codec"] == "h264"
+    assert told["fps"] > 0
+    captured = capsys.readouterr()
+    assert captured.out.strip() == str(output)
+    assert "8 frames" in captured.err
+
+
+def test_quiet_is_quiet(toy_gallery: Path, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stylize", str(film), "-o", str(film.with_name("q.mp4")), "--style", "dots", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_picture_is_painted(toy_gallery: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 255, (33, 47, 3), np.uint8))
+    assert main(["stylize", str(picture), "--style", "lines", "-q"]) == 0
+    assert cv2.imread(str(tmp_path / "a-lines.png")).shape == (33, 47, 3)
+
+
+def test_part_of_a_film(toy_gallery: Path, film: Path) -> None:
+    import av
+
+    output = film.with_name("part.mp4")
+    argv = ["stylize", str(film), "-o", str(output), "--style", "none", "--start", "0.1", "--end", "0:00.25", "-q"]
+    assert main(argv) == 0
+    with av.open(str(output)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "message"),
+    [
+        (["stylize", "{film}"], 2, "--style"),
+        (["stylize", "{film}", "--style", "dotz"], 2, "no style named 'dotz'; did you mean dots"),
+        (["stylize", "{film}", "--style", "dots", "--strength", "2"], 2, "strength must be between 0 and 1"),
+        (["stylize", "{film}", "--style", "dots", "--strength", "much"], 2, "invalid float"),
+        (["stylize", "{film}", "--style", "dots", "--size", "large"], 2, "size must look like"),
+        (["stylize", "{film}", "--style", "dots", "--start", "5", "--end", "4"], 2, "end must be after start"),
+        (["stylize", "{film}", "--style", "dots", "--start", "noon"], 2, "is not a time"),
+        (["stylize", "{film}", "--style", "dots", "--device", "tpu"], 2, "no device 'tpu'"),
+        (["stylize", "{film}", "--style", "dots", "--codec", "h265x"], 2, "h265x"),
+        (["stylize", "{film}", "--style", "dots", "-o", "{film}"], 2, "is the input itself"),
+        (["stylize", "{film}", "--style", "dots", "-o", "{folder}/none/out.mp4"], 1, "there is no folder"),
+        (["stylize", "{film}", "--style", "dots", "--report", "{folder}/none/r.json"], 2, "does not exist"),
+        (["stylize", "{folder}/missing.mp4", "--style", "dots"], 1, "missing.mp4"),
+        (["stylize", "{folder}/text.mp4", "--style", "dots"], 1, "text.mp4"),
+        (["stylize", "{folder}/empty.mp4", "--style", "dots"], 1, "empty.mp4"),
+        (["stylize", "{film}", "--style", "dots", "--flow", "raft", "--flow-weights", "{folder}/text.mp4"], 1, "text.mp4"),
+        (["probe", "{folder}/missing.mp4"], 1, "missing.mp4"),
+        (["train", "{folder}/missing.toml"], 1, "missing.toml"),
+        (["paint"], 2, "paint"),
+        ([], 2, "COMMAND"),
+    ],
+)
+def test_mistakes_get_one_clear_line(
+    toy_gallery: Path,
+    film: Path,
+    capsys: pytest.CaptureFixture[str],
+    argv: list[str],
+    status: int,
+    message: str,
+) -> None:
+    film.with_name("text.mp4").write_text("this is no film, whatever its name says\n" * 20)
+    film.with_name("empty.mp4").write_bytes(b"")
+    before = sorted(film.parent.iterdir())
+    got, text = failing(capsys, *(arg.format(film=film, folder=film.parent) for arg in argv))
+    assert got == status
+    assert message in text
+    assert len(text.splitlines()) == 1
+    assert sorted(film.parent.iterdir()) == before
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(
+    toy_gallery: Path, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = film.with_name("out.mp4")
+    output.write_bytes(b"precious")
+    status, text = failing(capsys, "stylize", str(film), "-o", str(output), "--style", "dots")
+    assert status == 2
+    assert "exists already" in text
+    assert output.read_bytes() == b"precious"
+    assert main(["stylize", str(film), "-o", str(output), "--style", "dots", "--overwrite", "-q"]) == 0
+    assert output.read_bytes() != b"precious"
+
+
+def test_sigterm_and_ctrl_c_leave_a_part_that_plays(toy_models: Path, film: Path, tmp_path: Path) -> None:
+    """The program runs as a user's would and is stopped in the middle."""
+    import os
+    import signal
+    import time
+
+    import av
+
+    # Long enough not to end by itself: one frame, shown again and again.
+    long = tmp_path / "long.mp4"
+    with av.open(str(long), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8), "rgb24")
+        for index in range(6000):
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    for number, name in ((signal.SIGTERM, "term"), (signal.SIGINT, "int")):
+        output = tmp_path / name / "out.mp4"
+        output.parent.mkdir()
+        argv = [sys.executable, "-m", "videostyle", "stylize", str(long), "-o", str(output), "--style", "dots", "-q"]
+        process = subprocess.Popen(
+            argv, stderr=subprocess.PIPE, text=True, env={**os.environ, "VIDEOSTYLE_MODELS": str(toy_models)}
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not any(p.stat().st_size > 48 for p in output.parent.iterdir()):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        (partial,) = output.parent.iterdir()
+        assert str(partial) in err
+        assert not output.exists()
+        with av.open(str(partial)) as container:
+            assert sum(1 for _ in container.decode(video=0)) >= 1
+
+
+def test_styles_are_listed(toy_gallery: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["styles"]) == 0
+    assert "dots   Dots, Nobody, 1900  (fast" in capsys.readouterr().out
+    assert main(["styles", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in listed] == ["dots", "lines", "waves"]
+
+
+def test_probe_tells_what_a_file_holds(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", str(film), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["width"], told["height"], told["frame_count"]) == (64, 48, 8)
+    assert main(["probe", str(film)]) == 0
+    assert "64x48" in capsys.readouterr().out
+
+
+def test_help_needs_no_torch() -> None:
+    for argv in (["--help"], ["stylize", "--help"], ["styles"]):
+        code = f"import sys; sys.argv[1:] = {argv}; import videostyle.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
+        code += "sys.exit(bool({'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)))"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_every_public_name_is_there() -> None:
+    import videostyle
+
+    for name in videostyle.__all__:
+        assert getattr(videostyle, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = videostyle.nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("12", 12), ("12.5", Fraction(25, 2)), ("1:02", 62), ("1:02:03.25", Fraction(14893, 4))]
+)
+def test_times_are_exact(text: str, seconds: Fraction) -> None:
+    assert _seconds(text) == seconds
+
+
+def test_weights_follow_the_last_colon() -> None:
+    assert _weighted("great-wave") == ("great-wave", 1.0)
+    assert _weighted("great-wave:0.3") == ("great-wave", 0.3)
+    assert _weighted("C:/my styles/mine.safetensors") == ("C:/my styles/mine.safetensors", 1.0)
+
+
+def test_the_output_is_named_after_film_and_style() -> None:
+    assert _default_output("a/film.mkv", (("dots", 1.0),)) == "a/film-dots.mkv"
+    assert _default_output("film.avi", (("dots", 1.0), ("x/waves.safetensors", 1.0))) == "film-dots+waves.mp4"
+    assert _default_output("shots/f_%05d.png", (("dots", 1.0),)) == "shots/f-dots.mp4"
