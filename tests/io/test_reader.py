@@ -6,6 +6,7 @@ import os
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import media
@@ -15,6 +16,7 @@ import torch
 
 from videostyle.errors import SourceError
 from videostyle.io import describe, open_source, probe, to_json
+from videostyle.io.reader import VideoSource
 from videostyle.plan import Span
 
 F = Fraction
@@ -166,7 +168,10 @@ def test_irregular_times_are_kept_to_the_tick(tmp_path: Path) -> None:
     assert source.info.start == F(127995, 15360)
 
 
-@pytest.mark.parametrize(("start", "end"), [("0", "1"), ("0.98", "1.5"), ("2.001", None), ("3.1", "3.2"), ("9", None)])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("0", "1"), ("0.98", "1.5"), ("2.001", None), ("1.9", "2"), ("1.95", "2.1"), ("3.1", "3.2"), ("9", None)],
+)
 def test_a_span_holds_the_frames_from_start_to_before_end(tmp_path: Path, start: str, end: str | None) -> None:
     path = media.film(  # B-frames and a key frame every two seconds, starting at 0.5 s
         tmp_path / "a.mp4", 100, times=[6400 + 512 * i for i in range(100)],
@@ -183,6 +188,16 @@ def test_a_span_of_a_file_that_cannot_seek_is_read_from_the_beginning(tmp_path: 
     whole = times_read(path)
     assert len(whole) == 30
     assert len(times_read(path, Span(F(1, 2)))) == len([t for t in whole if t >= whole[0] + F(1, 2)])
+
+
+def test_a_seek_that_lands_late_loses_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(self: VideoSource, container: Any, stream: Any, start: Fraction) -> bool:
+        container.seek(int((start + 1) / self.info.time_base), stream=stream)
+        return True
+
+    path = media.film(tmp_path / "a.mp4", 75, options={"g": "10", "preset": "ultrafast"})
+    monkeypatch.setattr(VideoSource, "_seek", late)
+    assert times_read(path, Span(F(1))) == [F(i, 25) for i in range(25, 75)]
 
 
 # Which stream, and what when there is none

@@ -117,7 +117,6 @@ class VideoSink:
         self._last: Frame | None = None
         self._rounded = False
         self._see_through = False
-        self._count = 0
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +132,7 @@ class VideoSink:
             picture.pts, picture.time_base = self._ticks(frame), self._time_base
             picture.duration = self._duration(frame)
             self._mux(picture)
-            self._last, self._count = frame, self._count + 1
+            self._last = frame
             if self._copier is not None:
                 self._copier.advance(frame.pts * frame.time_base)
 
@@ -143,7 +142,7 @@ class VideoSink:
         if kind is None:
             self._commit()
         else:
-            self._break_off(error)
+            self._break_off()
 
     # Starting
 
@@ -297,19 +296,14 @@ class VideoSink:
         except Exception:
             self._discard()
             raise
-        except BaseException as stop:  # Ctrl-C at the very end: a file already closed is a whole film
+        except BaseException:  # Ctrl-C at the very end: a file already closed is a whole film
             if self._output is not None:
                 self._discard()
             else:
-                self._keep(stop)
+                self.partial = self._growing
             raise
 
-    def _keep(self, error: BaseException | None) -> None:
-        self.partial = self._growing
-        if error is not None:
-            error.add_note(f"the {self._count} frames done so far are kept in {self.partial}")
-
-    def _break_off(self, error: BaseException | None) -> None:
+    def _break_off(self) -> None:
         """Close what there is so that it plays; delete it where there is nothing or it cannot be closed."""
         if self._output is None or self._last is None:
             self._discard()
@@ -317,7 +311,7 @@ class VideoSink:
         try:
             self._close(self._last.pts * self._last.time_base)
             with open_container(self._growing):
-                self._keep(error)
+                self.partial = self._growing
         except (av.FFmpegError, OSError, ValueError):
             self._discard()
 

@@ -82,11 +82,6 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
     return enlarge(flow, size) * scale
 
 
-def compose(first: Tensor, second: Tensor) -> Tensor:
-    """Follow `first`, then `second` from where it lands: p to p + first(p) to + second(there). Both (N, 2, H, W)."""
-    return first + warp(second, first)
-
-
 def contradiction(flow: Tensor, back: Tensor) -> Tensor:
     """How badly going along `flow` and `back` again misses the start: (N, 1, H, W), 1 and above is occluded.
 
