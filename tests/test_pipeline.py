@@ -32,7 +32,7 @@ def pan(count: int, height: int = 48, width: int = 64, channels: int = 3, deep: 
 
 def run(pictures, **plan) -> tuple[videostyle.RenderReport, list[Frame]]:  # type: ignore[no-untyped-def]
     sink = MemorySink()
-    plan.setdefault("style", DOTS)
+    plan = {"style": DOTS, "engine": "torch", **plan}  # the reference; nothing to compile
     report = render(RenderPlan("memory", "memory", **plan), source=MemorySource(pictures), sink=sink)
     assert sink.committed
     return report, sink.frames
@@ -41,7 +41,7 @@ def run(pictures, **plan) -> tuple[videostyle.RenderReport, list[Frame]]:  # typ
 def test_every_frame_is_painted_at_its_own_time(toy_gallery: Path) -> None:
     pictures = pan(5)
     odd_times = [Frame(p, pts, Fraction(1, 1000), 40, i) for i, (p, pts) in enumerate(zip(pictures, [7, 40, 90, 91, 300], strict=True))]
-    report, frames = run(odd_times)
+    report, frames = run(odd_times, engine="auto")
     assert [frame.pts for frame in frames] == [7, 40, 90, 91, 300]
     assert report.frames == 5
     assert all(f.pixels.shape == (3, 48, 64) and f.pixels.dtype == torch.uint8 for f in frames)
@@ -138,7 +138,7 @@ def test_memory_is_bounded(toy_gallery: Path) -> None:
             self.frames = [frame]
 
     sink = Counter()
-    plan = RenderPlan("memory", "memory", style=DOTS, queue_depth=2)
+    plan = RenderPlan("memory", "memory", style=DOTS, engine="torch", queue_depth=2)
     report = render(plan, source=MemorySource(endless()), sink=sink)
     assert report.frames == 150
     assert most < 25
@@ -146,7 +146,7 @@ def test_memory_is_bounded(toy_gallery: Path) -> None:
 
 def test_an_early_end_leaves_no_thread(toy_gallery: Path) -> None:
     before = threading.active_count()
-    frames = paint_frames(MemorySource(itertools.cycle(pan(4))).frames(Span()), DOTS)
+    frames = paint_frames(MemorySource(itertools.cycle(pan(4))).frames(Span()), DOTS, engine="torch")
     assert next(frames).pixels.shape == (3, 48, 64)
     frames.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
@@ -162,7 +162,7 @@ def test_a_failing_source_discards_the_output(toy_gallery: Path) -> None:
     sink = MemorySink()
     before = threading.active_count()
     with pytest.raises(SourceError, match="pulled out"):
-        render(RenderPlan("memory", "memory", style=DOTS), source=Damaged(pan(9)), sink=sink)
+        render(RenderPlan("memory", "memory", style=DOTS, engine="torch"), source=Damaged(pan(9)), sink=sink)
     assert not sink.committed
     assert threading.active_count() == before
 
@@ -174,7 +174,7 @@ def test_a_failing_sink_ends_the_render(toy_gallery: Path) -> None:
 
     with pytest.raises(OSError, match="no space"):
         render(
-            RenderPlan("memory", "memory", style=DOTS), source=MemorySource(itertools.cycle(pan(4))), sink=Full()
+            RenderPlan("memory", "memory", style=DOTS, engine="torch"), source=MemorySource(itertools.cycle(pan(4))), sink=Full()
         )
 
 
@@ -183,7 +183,7 @@ def test_an_interruption_says_where_the_rest_is(toy_gallery: Path, tmp_path: Pat
         if frame.index == 5:
             raise KeyboardInterrupt
 
-    plan = RenderPlan("memory", str(tmp_path / "out.mp4"), style=DOTS)
+    plan = RenderPlan("memory", str(tmp_path / "out.mp4"), style=DOTS, engine="torch")
     with pytest.raises(KeyboardInterrupt) as caught:
         render(plan, source=MemorySource(itertools.cycle(pan(6))), on_frame=interrupt)
     (note,) = caught.value.__notes__
@@ -208,7 +208,7 @@ def test_a_span_beyond_the_end_is_an_error(toy_gallery: Path) -> None:
 
 def test_paint_frames_agrees_with_render(toy_gallery: Path) -> None:
     _, rendered = run(pan(4))
-    painted = list(paint_frames(MemorySource(pan(4)).frames(Span()), DOTS))
+    painted = list(paint_frames(MemorySource(pan(4)).frames(Span()), DOTS, engine="torch"))
     assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(painted, rendered, strict=True))
 
 

@@ -59,8 +59,8 @@ class RenderReport:
     """Seconds at which a new shot begins, the first one's start left out."""
     stages: dict[str, float]
     """Seconds each stage worked, its waiting for other stages left out. They overlap: the sum exceeds `seconds`."""
-    streams: list[dict[str, Any]]
-    """What became of every stream of the source: copied, re-encoded or dropped."""
+    streams: list[str]
+    """What became of the other streams of the source: copied or re-encoded; those dropped are among the warnings."""
     warnings: list[str]
 
     @property

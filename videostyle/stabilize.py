@@ -83,7 +83,8 @@ def trust(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
     h, w = content.shape[-2:]
     difference = content - warp(previous, resize_flow(flow.backward, (h, w)))
     known = shrink(flow.confidence, (h, w))
-    exposure = (difference * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp(min=1)
+    # The median, so that something large that came into view is not taken for light; a sixteenth of the pixels will do.
+    exposure = difference[:, :, ::4, ::4].flatten(2).median(dim=2).values[..., None, None]
     unlike = box((difference - exposure).abs().mean(1, keepdim=True), 1)
     likeness = torch.exp(-(unlike / DIFFERENCE).square())
     height, width = flow.confidence.shape[-2:]

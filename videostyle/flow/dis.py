@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
-from videostyle.ops.filters import enlarge, luma, shrink
+from videostyle.ops.filters import enlarge, luma, shrink, stack_rows
 from videostyle.ops.pixels import pad_to_multiple
 from videostyle.ops.warp import confidence, resize_flow
 from videostyle.plan import FlowOptions
@@ -23,15 +22,20 @@ MINIMUM = 32
 class DIS:
     """Both directions on shrunk grey pictures; the disagreement of the two is the confidence. No weights.
 
-    For 640x360 the two take 2.8 ms of one core. Against RAFT-small on six films, mean end-point error in pixels:
-    this 0.74, ultrafast 1.25, fast 1.03 (2 ms), medium 0.62 (8 ms). Starting the search at half of the shrunk
-    picture instead of a quarter is what pays, six steps of descent are enough, and the direction that serves only
-    to check the other may be coarser.
+    For 640x360 the two take 3 ms of one core. Against RAFT-small on six films, mean end-point error in pixels: this
+    0.74, ultrafast 1.25, fast 1.03 (2 ms), medium 0.62 (8 ms). Starting the search at half of the shrunk picture
+    instead of a quarter is what pays, six steps of descent are enough, and the direction that serves only to check
+    the other may be coarser.
+
+    A film goes on as it did: where `previous` is the very tensor that was `current` in the last call, the search
+    starts from the last flow. In a quick pan (40 px a frame) that doubles the share of the picture that is found.
     """
 
     def __init__(self) -> None:
         self._backward = _search(stride=5, refinements=1)
         self._forward = _search(stride=6, refinements=0)
+        self._seen: Tensor | None = None
+        self._found: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
         """Pictures of any size; below 32 px a side they are padded, and little is found in them."""
@@ -39,8 +43,16 @@ class DIS:
         scale = min(max(1 / SHRINK, SMALLEST_SIDE / max(h, w)), 1)
         size = max(round(h * scale), 1), max(round(w * scale), 1)
         pairs = list(zip(_gray(current, size), _gray(previous, size), strict=True))
-        backward = torch.cat([_calc(self._backward, now, before, size) for now, before in pairs])
-        forward = torch.cat([_calc(self._forward, before, now, size) for now, before in pairs])
+        goes_on = self._seen is previous and previous.shape == current.shape
+        start = self._found if goes_on else [(_still(now), _still(now)) for now, _ in pairs]
+        self._seen = current
+        self._found = [
+            (self._backward.calc(now, before, back), self._forward.calc(before, now, ahead))
+            for (now, before), (back, ahead) in zip(pairs, start, strict=True)
+        ]
+        backward, forward = (
+            stack_rows(list(flows))[..., : size[0], : size[1]].nan_to_num() for flows in zip(*self._found, strict=True)
+        )
         trust = confidence(backward, forward)
         return Flow(
             backward=resize_flow(backward, (h, w)).to(current.device),
@@ -57,10 +69,8 @@ def _search(stride: int, refinements: int) -> cv2.DISOpticalFlow:
     return search
 
 
-def _calc(search: cv2.DISOpticalFlow, start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> Tensor:
-    # A flow of zeros to start from is what None means, but for the type checker.
-    flow = search.calc(start, end, np.zeros((*start.shape, 2), np.float32))
-    return torch.from_numpy(flow).permute(2, 0, 1)[None, :, : size[0], : size[1]].nan_to_num()
+def _still(picture: np.ndarray) -> np.ndarray:
+    return np.zeros((*picture.shape, 2), np.float32)
 
 
 def _gray(pictures: Tensor, size: tuple[int, int]) -> list[np.ndarray]:

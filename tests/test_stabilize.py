@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import threading
+
+import moving
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from videostyle.flow import load_flow
+from videostyle.metrics.temporal import Judge, laplacian_energy
+from videostyle.plan import FlowOptions, StabilizeOptions
+from videostyle.stabilize import Stabilizer, restore_detail, trust
+from videostyle.types import Flow
+
+
+def make(amount: float = StabilizeOptions.amount, flow: str = "dis") -> Stabilizer:
+    return Stabilizer(load_flow(FlowOptions(flow), "cpu"), StabilizeOptions(amount))
+
+
+def flickering(film: list[Tensor], strength: float = 0.15) -> list[Tensor]:
+    """The film with strokes on it that are drawn anew in every frame."""
+    return [
+        (picture + strength * (moving.pan(1, (0, 0), seed=100 + n, size=tuple(picture.shape[2:]))[0] - 0.5)).clamp(0, 1)
+        for n, picture in enumerate(film)
+    ]
+
+
+def run(stabilizer: Stabilizer, film: list[Tensor], painted: list[Tensor], cuts: tuple[int, ...] = (0,)) -> list[Tensor]:
+    pairs = zip(film, painted, strict=True)
+    return [stabilizer(number in cuts, content, paint) for number, (content, paint) in enumerate(pairs)]
+
+
+def scores(content: list[Tensor], **versions: list[Tensor]) -> dict[str, tuple[float, float]]:
+    judge = Judge()
+    for number, picture in enumerate(content):
+        judge.add(number == 0, picture, {name: frames[number] for name, frames in versions.items()})
+    return {name: (score.warping_error, score.laplacian_energy) for name, score in judge.result().items()}
+
+
+@pytest.mark.parametrize("step", [(0.0, 0.0), (2.3, 0.6), (-5.0, 1.5)])
+def test_a_panning_film_flickers_less_and_keeps_its_detail(step: tuple[float, float]) -> None:
+    film = moving.pan(12, step)
+    painted = flickering(film)
+    found = scores(film, film=film, painted=painted, steady=run(make(), film, painted))
+    assert found["steady"][0] < 0.5 * found["painted"][0]
+    assert found["steady"][1] > 0.7 * found["painted"][1]
+    assert found["film"][0] < found["painted"][0]
+
+
+def test_more_amount_is_steadier() -> None:
+    film = moving.pan(10, (1.5, -1.0))
+    painted = flickering(film)
+    versions = {f"amount {amount}": run(make(amount), film, painted) for amount in (0.0, 0.3, 0.6, 0.9)}
+    errors = [error for error, _ in scores(film, **versions).values()]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_nothing_of_the_shot_before_is_left_after_a_cut() -> None:
+    film = moving.pan(5, (1, 0), seed=1) + moving.pan(5, (1, 0), seed=2)
+    painted = flickering(film)
+    steady = run(make(1.0), film, painted, cuts=(0, 5))
+    assert torch.equal(steady[5], painted[5])
+    # Nor later: the second shot comes out as if it had been alone.
+    alone = run(make(1.0), film[5:], painted[5:])
+    assert all(torch.equal(a, b) for a, b in zip(steady[5:], alone, strict=True))
+
+
+def test_a_cut_nobody_marked_leaves_hardly_a_ghost() -> None:
+    film = moving.pan(3, (1, 0), seed=1) + moving.pan(3, (1, 0), seed=2)
+    black_then_white = [torch.zeros_like(f) for f in film[:3]] + [torch.ones_like(f) for f in film[3:]]
+    steady = run(make(), film, black_then_white)
+    assert steady[3].mean() > 0.9
+
+
+def test_the_first_frame_is_its_painting() -> None:
+    film = moving.pan(1, (0, 0))
+    painted = flickering(film)
+    assert torch.equal(make()(False, film[0], painted[0]), painted[0])
+
+
+def test_without_motion_or_amount_every_painting_is_left_as_it_is() -> None:
+    film = moving.pan(4, (2, 1))
+    painted = flickering(film)
+    for stabilizer in (make(flow="none"), make(amount=0)):
+        steady = run(stabilizer, film, painted)
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(steady, painted, strict=True))
+
+
+@pytest.mark.parametrize("amount", [0.5, 0.8, 1.0])
+def test_a_still_picture_settles_on_its_painting(amount: float) -> None:
+    film = moving.pan(1, (0, 0)) * 2
+    stabilizer = make(amount)
+    wrong, right = flickering(film)
+    stabilizer(True, film[0], wrong)
+    motion = stabilizer.motion(False, film[1])
+    for _ in range(250):
+        steady = stabilizer.blend(right, motion)
+    # Far below what eight bits can show: no rounding on the way holds it back.
+    assert (steady - right).abs().max() < 1e-3
+
+
+def test_a_still_film_painted_steadily_is_not_touched() -> None:
+    film = moving.pan(1, (0, 0)) * 30
+    painted = flickering(film[:1]) * 30
+    assert all(torch.allclose(steady, painted[0], atol=1e-6) for steady in run(make(), film, painted))
+
+
+def test_a_long_pan_does_not_drift() -> None:
+    film = moving.pan(60, (1.3, 0.4), size=(64, 96))
+    painted = flickering(film, 0.05)
+    steady = run(make(), film, painted)
+    # Brightness and detail stay those of the paintings, at the end as at the beginning.
+    for number in (5, 30, 59):
+        assert (steady[number].mean() - painted[number].mean()).abs() < 0.01
+        assert 0.7 < laplacian_energy(steady[number]) / laplacian_energy(painted[number]) < 1.1
+
+
+def test_what_a_passing_thing_uncovers_is_painted_fresh() -> None:
+    background = moving.pan(1, (0, 0), seed=3)[0] * 0.5
+    film, painted = [], []
+    for number in range(8):
+        picture = background.clone()
+        picture[..., 40:90, 20 + 8 * number : 60 + 8 * number] = 0.9
+        film.append(picture)
+        marked = torch.zeros_like(picture)
+        marked[..., 40:90, 20 + 8 * number : 60 + 8 * number] = 1
+        painted.append(marked)
+    steady = run(make(0.9), film, painted)
+    # The thing is painted white, all else black: no white may trail behind it.
+    behind = steady[-1][..., 45:85, 20 : 20 + 8 * 7 - 12]
+    assert behind.max() < 0.2
+    assert behind.mean() < 0.02
+
+
+def test_a_change_of_exposure_is_not_taken_for_another_scene() -> None:
+    previous, current = moving.pan(2, (2.0, 0.0))
+    brighter = (current * 0.9 + 0.08).clamp(0, 1)
+    estimate = load_flow(FlowOptions("dis"), "cpu")
+    alike = trust(estimate(current, previous), current, previous)
+    lit = trust(estimate(brighter, previous), brighter, previous)
+    assert alike[..., 16:-16, 16:-16].mean() > 0.85
+    assert lit[..., 16:-16, 16:-16].mean() > 0.7
+
+
+def test_what_only_looks_moved_is_not_trusted() -> None:
+    previous = moving.pan(1, (0, 0), seed=4)[0]
+    current = previous.clone()
+    current[..., 40:80, 60:120] = 1 - current[..., 40:80, 60:120]
+    flow = Flow(torch.zeros(1, 2, *current.shape[2:]), torch.ones(1, 1, *current.shape[2:]))
+    trusted = trust(flow, current, previous)
+    assert trusted[..., 44:76, 64:116].mean() < 0.35
+    assert trusted[..., :30, :].min() > 0.9
+
+
+def test_the_size_may_change() -> None:
+    stabilizer = make()
+    run(stabilizer, moving.pan(2, (1, 0)), flickering(moving.pan(2, (1, 0))))
+    smaller = moving.pan(2, (1, 0), size=(64, 96))
+    painted = flickering(smaller)
+    assert torch.equal(stabilizer(False, smaller[0], painted[0]), painted[0])
+    assert stabilizer(False, smaller[1], painted[1]).shape == (1, 3, 64, 96)
+
+
+def test_a_painting_larger_than_the_film_is_left_fresh_rather_than_mixed_up() -> None:
+    film = moving.pan(3, (1, 0))
+    larger = [torch.rand(1, 3, 256, 384) for _ in film]
+    with pytest.raises(ValueError, match="flow must be"):
+        run(make(), film, larger)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 9), (2, 200), (33, 17)])
+def test_small_pictures_pass(size: tuple[int, int]) -> None:
+    film = [torch.rand(1, 3, *size) for _ in range(3)]
+    steady = run(make(), film, film)
+    assert all(picture.shape == (1, 3, *size) and picture.isfinite().all() for picture in steady)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_blank_frames_pass(value: float) -> None:
+    film = [torch.full((1, 3, 48, 64), value)] * 4
+    assert all(torch.equal(picture, film[0]) for picture in run(make(), film, film))
+
+
+def test_the_paintings_and_the_film_are_left_as_they_were() -> None:
+    film = moving.pan(4, (2, 1))
+    painted = flickering(film)
+    copies = [picture.clone() for picture in film + painted]
+    run(make(), film, painted)
+    assert all(torch.equal(a, b) for a, b in zip(film + painted, copies, strict=True))
+
+
+def test_outputs_already_handed_out_do_not_change() -> None:
+    film = moving.pan(6, (2, 1))
+    painted = flickering(film)
+    stabilizer = make()
+    handed, copies = [], []
+    for number, (content, paint) in enumerate(zip(film, painted, strict=True)):
+        handed.append(stabilizer(number == 0, content, paint))
+        copies.append(handed[-1].clone())
+    assert all(torch.equal(a, b) for a, b in zip(handed, copies, strict=True))
+
+
+@given(st.integers(0, 99), st.floats(0, 1))
+@settings(max_examples=10, deadline=None)
+def test_outputs_stay_in_range(seed: int, amount: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    film = moving.pan(3, (1.5, 0.5), seed=seed, size=(48, 64))
+    harsh = [torch.rand(1, 3, 48, 64, generator=generator).round() for _ in film]
+    assert all(0 <= steady.min() <= steady.max() <= 1 for steady in run(make(amount), film, harsh))
+
+
+def test_motion_and_blending_may_run_apart() -> None:
+    film = moving.pan(6, (2, 1))
+    painted = flickering(film)
+    together = run(make(), film, painted)
+    apart = make()
+    motions: list[Flow | None] = []
+    watcher = threading.Thread(target=lambda: motions.extend(apart.motion(n == 0, f) for n, f in enumerate(film)))
+    watcher.start()
+    watcher.join()
+    steady = [apart.blend(paint, motion) for paint, motion in zip(painted, motions, strict=True)]
+    assert motions[0] is None
+    assert all(torch.equal(a, b) for a, b in zip(steady, together, strict=True))
+
+
+def test_the_first_frame_after_amount_zero_has_no_motion_to_compute() -> None:
+    class Unasked:
+        def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+            raise AssertionError("the flow was asked for")
+
+    film = moving.pan(3, (1, 0))
+    run(Stabilizer(Unasked(), StabilizeOptions(0)), film, film)
+
+
+# Detail
+
+
+def test_detail_that_is_there_is_left_alone() -> None:
+    picture = moving.pan(1, (0, 0))[0]
+    assert torch.equal(restore_detail(picture.clone(), picture), picture)
+
+
+def test_lost_detail_comes_back_in_part_and_never_beyond_the_original() -> None:
+    fresh = moving.pan(1, (0, 0), finest=1.0)[0]
+    dull = torch.nn.functional.avg_pool2d(fresh, 3, stride=1, padding=1, count_include_pad=False)
+    restored = restore_detail(dull.clone(), fresh)
+    assert 1.3 * laplacian_energy(dull) < laplacian_energy(restored) < laplacian_energy(fresh)
+
+
+@given(st.floats(0, 1))
+@settings(max_examples=10, deadline=None)
+def test_flat_stays_flat(value: float) -> None:
+    flat = torch.full((1, 3, 24, 32), value)
+    assert torch.allclose(restore_detail(flat.clone(), torch.rand(1, 3, 24, 32)), flat, atol=1e-5)
