@@ -112,9 +112,7 @@ def prepare(film: Path, clip: Path, size: str, frames: int) -> Path:
     """The first `frames` frames of the film at `size`, as h264."""
     with videostyle.open_source(str(film)) as video:
         rate = video.info.average_rate or Fraction(24)
-    plan = RenderPlan(
-        source=str(film), output=str(clip), size=size, span=videostyle.Span(end=Fraction(frames) / rate)
-    )
+    plan = RenderPlan(source=str(film), output=str(clip), size=size, span=videostyle.Span(end=Fraction(frames) / rate))
     videostyle.render(plan)
     return clip
 

@@ -50,7 +50,9 @@ def contact_sheet(before: Path, after: Path, path: Path, moments: int = 6) -> No
     rows = []
     for film in (before, after):
         with videostyle.open_source(str(film)) as video:
-            frames = [cv2.resize(_bgr(frame), (480, 270), interpolation=cv2.INTER_AREA) for frame in video.frames(Span())]
+            frames = [
+                cv2.resize(_bgr(frame), (480, 270), interpolation=cv2.INTER_AREA) for frame in video.frames(Span())
+            ]
         chosen = [frames[(2 * i + 1) * len(frames) // (2 * moments)] for i in range(moments)]
         rows.append(np.concatenate(chosen, axis=1))
     cv2.imwrite(str(path), np.concatenate(rows))

@@ -97,7 +97,11 @@ def test_part_of_a_film(toy_gallery: Path, film: Path) -> None:
         (["stylize", "{folder}/missing.mp4", "--style", "dots"], 1, "missing.mp4"),
         (["stylize", "{folder}/text.mp4", "--style", "dots"], 1, "text.mp4"),
         (["stylize", "{folder}/empty.mp4", "--style", "dots"], 1, "empty.mp4"),
-        (["stylize", "{film}", "--style", "dots", "--flow", "raft", "--flow-weights", "{folder}/text.mp4"], 1, "text.mp4"),
+        (
+            ["stylize", "{film}", "--style", "dots", "--flow", "raft", "--flow-weights", "{folder}/text.mp4"],
+            1,
+            "text.mp4",
+        ),
         (["probe", "{folder}/missing.mp4"], 1, "missing.mp4"),
         (["train", "{folder}/missing.toml"], 1, "missing.toml"),
         (["paint"], 2, "paint"),
@@ -193,7 +197,9 @@ def test_probe_tells_what_a_file_holds(film: Path, capsys: pytest.CaptureFixture
 
 def test_help_needs_no_torch() -> None:
     for argv in (["--help"], ["stylize", "--help"], ["styles"]):
-        code = f"import sys; sys.argv[1:] = {argv}; import videostyle.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
+        code = (
+            f"import sys; sys.argv[1:] = {argv}; import videostyle.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
+        )
         code += "sys.exit(bool({'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)))"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 

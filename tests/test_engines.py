@@ -60,9 +60,7 @@ def test_a_painting_is_not_overwritten_by_the_next(engine: str, toy_gallery: Pat
 def test_pictures_that_lie_channels_last_are_painted_the_same(engine: str, toy_gallery: Path) -> None:
     stylizer = load_stylizer(Style((("dots", 1),)), engine, "cpu")
     content = picture(32, 48)
-    assert torch.allclose(
-        stylizer(content), stylizer(content.contiguous(memory_format=torch.channels_last)), atol=1e-3
-    )
+    assert torch.allclose(stylizer(content), stylizer(content.contiguous(memory_format=torch.channels_last)), atol=1e-3)
 
 
 def test_strength_zero_gives_the_film_back(toy_gallery: Path) -> None:

@@ -15,7 +15,7 @@ FILTERS: dict[str, Callable[[Tensor], Tensor]] = {
     "erode": lambda x: filters.erode(x, 1),
     "enlarge": lambda x: filters.enlarge(x, (37, 50)),
     "shrink": lambda x: filters.shrink(x, (6, 8)),
-    "spread": lambda x: filters.spread(x[:, :1]),
+    "mix": lambda x: filters.mix(x, x.flip(3), 2 * x[:, :1] - 0.5),
 }
 each = pytest.mark.parametrize("name", list(FILTERS))
 
@@ -59,5 +59,5 @@ def test_the_picture_is_left_as_it_was(name: str) -> None:
 
 def test_results_lie_as_height_width_channel() -> None:
     picture = torch.rand(1, 3, 24, 32).to(memory_format=torch.channels_last)
-    for name in ("soften", "box", "enlarge", "shrink", "spread"):
+    for name in ("soften", "box", "enlarge", "shrink", "mix"):
         assert FILTERS[name](picture)[0].permute(1, 2, 0).is_contiguous()

@@ -45,6 +45,13 @@ def test_each_picture_of_a_batch_is_painted_by_its_own_code(net: Transformer) ->
 
 
 @torch.no_grad()
+def test_folding_changes_nothing_up_to_the_border(net: Transformer) -> None:
+    net, picture = net.double(), torch.rand(1, 3, 24, 32, dtype=torch.float64)
+    code = code_of(net, 1).double()
+    assert torch.allclose(net.folded()(picture, code), net(picture, code), atol=1e-9)
+
+
+@torch.no_grad()
 def test_a_flat_picture_is_painted_flat_with_no_grid(net: Transformer) -> None:
     painted = net(torch.full((1, 3, 64, 64), 0.5), code_of(net, 1))
     assert (painted.amax((2, 3)) - painted.amin((2, 3))).max() < 1 / 255

@@ -40,7 +40,10 @@ def run(pictures, **plan) -> tuple[videostyle.RenderReport, list[Frame]]:  # typ
 
 def test_every_frame_is_painted_at_its_own_time(toy_gallery: Path) -> None:
     pictures = pan(5)
-    odd_times = [Frame(p, pts, Fraction(1, 1000), 40, i) for i, (p, pts) in enumerate(zip(pictures, [7, 40, 90, 91, 300], strict=True))]
+    odd_times = [
+        Frame(p, pts, Fraction(1, 1000), 40, i)
+        for i, (p, pts) in enumerate(zip(pictures, [7, 40, 90, 91, 300], strict=True))
+    ]
     report, frames = run(odd_times, engine="auto")
     assert [frame.pts for frame in frames] == [7, 40, 90, 91, 300]
     assert report.frames == 5
@@ -174,7 +177,9 @@ def test_a_failing_sink_ends_the_render(toy_gallery: Path) -> None:
 
     with pytest.raises(OSError, match="no space"):
         render(
-            RenderPlan("memory", "memory", style=DOTS, engine="torch"), source=MemorySource(itertools.cycle(pan(4))), sink=Full()
+            RenderPlan("memory", "memory", style=DOTS, engine="torch"),
+            source=MemorySource(itertools.cycle(pan(4))),
+            sink=Full(),
         )
 
 

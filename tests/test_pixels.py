@@ -89,7 +89,8 @@ def test_alpha_is_left_out_and_put_back(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    "pixels", [torch.zeros(3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(1, 3, 4, 4, dtype=torch.uint8)]
+    "pixels",
+    [torch.zeros(3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(1, 3, 4, 4, dtype=torch.uint8)],
 )
 def test_what_is_no_picture_is_refused(pixels: Tensor) -> None:
     with pytest.raises(ValueError, match="pixels must be"):

@@ -4,7 +4,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import count, islice
 
@@ -62,6 +62,12 @@ class Tape:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         assert threading.current_thread() is threading.main_thread()
         self.outcome = "committed" if error is None else error
+
+
+def write(tape: Tape, depth: int, numbers: Iterable[int]) -> None:
+    with background(tape, depth) as out:
+        for number in numbers:
+            out.write(frame(number))
 
 
 # prefetch
@@ -276,50 +282,47 @@ def test_the_writer_waits_when_the_sink_is_behind() -> None:
 
 def test_the_sinks_failure_comes_out_of_a_later_write() -> None:
     tape = Tape(fail_at=1)
-    with pytest.raises(OSError, match="disk full"), background(tape, 1) as out:
-        for number in count():
-            out.write(frame(number))
+    with pytest.raises(OSError, match="disk full"):
+        write(tape, 1, count())
     assert tape.written == [0]
     assert tape.outcome is tape.error
 
 
 def test_the_sinks_failure_on_the_last_frame_comes_out_of_leaving() -> None:
     tape = Tape(fail_at=2)
-    with pytest.raises(OSError, match="disk full"), background(tape, 8) as out:
-        for number in range(3):
-            out.write(frame(number))
+    with pytest.raises(OSError, match="disk full"):
+        write(tape, 8, range(3))
     assert tape.outcome is tape.error
 
 
 def test_the_sinks_failure_wakes_a_writer_that_waits() -> None:
     tape = Tape(fail_at=0)
     tape.gate.clear()
-    with pytest.raises(OSError, match="disk full"), background(tape, 1) as out:
-        out.write(frame(0))
-        wait_until(lambda: not out._items)
-        out.write(frame(1))
-        threading.Timer(0.02, tape.gate.set).start()
-        out.write(frame(2))
-    wait_until(lambda: threading.active_count() == 1 or not any("Timer" in t.name for t in threading.enumerate()))
+    timer = threading.Timer(0.05, tape.gate.set)
+    timer.start()
+    with pytest.raises(OSError, match="disk full"):
+        write(tape, 1, range(3))  # the third waits: one is in the sink's hands, one queued
+    timer.join()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no more"), KeyboardInterrupt()])
 def test_the_callers_failure_discards_what_is_queued_and_reaches_the_sink(error: BaseException) -> None:
     tape = Tape()
     tape.gate.clear()
+    timer = threading.Timer(0.02, tape.gate.set)
 
     def use() -> None:
         with background(tape, 4) as out:
             for number in range(4):
                 out.write(frame(number))
-            threading.Timer(0.02, tape.gate.set).start()
+            timer.start()
             raise error
 
     with pytest.raises(type(error)):
         use()
+    timer.join()
     assert tape.outcome is error
     assert len(tape.written) <= 1
-    wait_until(lambda: not any(isinstance(thread, threading.Timer) for thread in threading.enumerate()))
 
 
 def test_a_sink_that_cannot_open_is_never_written_to() -> None:

@@ -83,18 +83,18 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, j
     whole = config(pictures, judge, tmp_path / "whole")
     train(whole, log=lambda line: None)
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(*_: object) -> None:
-        raise Killed
+        raise KilledError
 
     broken = config(pictures, judge, tmp_path / "broken")
     with pytest.MonkeyPatch.context() as patch:
         steps = iter([None, None, None, kill])  # killed in step 3, after the checkpoint at 2
         step = torch.optim.Adam.step
         patch.setattr(torch.optim.Adam, "step", lambda self: (next(steps) or step)(self))
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(broken, log=lambda line: None)
     train(broken, log=lambda line: None)
     assert logged(broken.folder) == logged(whole.folder)

@@ -46,9 +46,7 @@ def test_unknown_styles_suggest_near_ones(toy_gallery: Path) -> None:
 def test_a_style_file_is_used_by_its_path(toy_gallery: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.safetensors"
     shutil.copy(toy_gallery / "fast" / "waves.safetensors", mine)
-    assert torch.equal(
-        weights.load_style(Style(((str(mine), 1),)))[1], weights.load_style(Style((("waves", 1),)))[1]
-    )
+    assert torch.equal(weights.load_style(Style(((str(mine), 1),)))[1], weights.load_style(Style((("waves", 1),)))[1])
     with pytest.raises(WeightsError, match="cannot be read"):
         weights.load_style(Style(((str(tmp_path / "gone.safetensors"), 1),)))
 

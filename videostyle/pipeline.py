@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import cv2
+import torch
 from torch import Tensor
 
 from videostyle.cuts import mark_cuts
@@ -25,7 +27,7 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.flow import choose_flow, load_flow
 from videostyle.io import open_sink, open_source
 from videostyle.ops.pixels import join_alpha, resize, split_alpha, to_float, to_pixels
-from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
 from videostyle.stabilize import Stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.threads import background, prefetch
@@ -123,6 +125,8 @@ class _Painter:
         if not self.paints and self.size is None:
             yield from frames
             return
+        if self.engine != "torch":
+            stack.enter_context(_one_thread_each())
         moving = stack.enter_context(prefetch(self._motions(frames), depth))
         fresh = stack.enter_context(prefetch(self._paintings(moving), depth))
         for frame, painting, motion in fresh:
@@ -153,6 +157,23 @@ class _Painter:
             with self.clock("paint"):
                 painting = self.stylizer(content)
             yield frame, painting, motion
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let torch and OpenCV compute in the thread that asks.
+
+    The stages already keep the cores busy side by side. When each also splits its own small operations over all
+    cores, they wait for one another in spinning barriers: a stage that takes 10 ms then takes 200.
+    """
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _alpha_float(alpha: Tensor) -> Tensor:

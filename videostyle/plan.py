@@ -161,7 +161,7 @@ class TrainConfig:
     temporal_ramp: int = 500
     """Steps over which the temporal term comes in; from the first step it would teach the network to paint nothing."""
     weak_share: float = 0.25
-    """Share of the pictures painted at a random strength below 1, so that codes between none and full mean something."""
+    """Share of the pictures painted at a random strength below 1: codes between none and full must mean something."""
     weak_fidelity: float = 2.0
     """Weight of the L1 distance to the photograph at strength 0; falls to nothing at full strength."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from videostyle.ops.filters import box, enlarge, erode, luma, shrink, soften, spread
+from videostyle.ops.filters import box, enlarge, erode, luma, mix, shrink, soften
 from videostyle.ops.warp import resize_flow, warp
 from videostyle.plan import StabilizeOptions
 from videostyle.types import Flow, FlowEstimator
@@ -66,10 +66,8 @@ class Stabilizer:
         previous, self._output = self._output, painted
         if motion is None or previous is None or previous.shape != painted.shape:
             return painted
-        blended = warp(previous, motion.backward, "bicubic")
-        # In place where nothing else sees it: fetching fresh memory costs as much as the arithmetic.
-        torch.lerp(painted, blended, spread(motion.confidence * self._weight), out=blended)
-        self._output = restore_detail(blended, painted)
+        moved = warp(previous, motion.backward, "bicubic")
+        self._output = restore_detail(mix(painted, moved, motion.confidence * self._weight), painted)
         return self._output
 
 
@@ -99,9 +97,8 @@ def restore_detail(blended: Tensor, fresh: Tensor) -> Tensor:
     """
     gain = (_detail_energy(fresh) / _detail_energy(blended)).sqrt_().clamp_(1, MOST_GAIN)
     h, w = blended.shape[-2:]
-    extra = spread(enlarge(gain.sub_(1), (h, w)))
-    detail = soften(blended).neg_().add_(blended)
-    return detail.mul_(extra).add_(blended).clamp_(0, 1)
+    # Away from the blurred picture by as much again as detail is wanting.
+    return mix(blended, soften(blended), enlarge(1 - gain, (h, w))).clamp_(0, 1)
 
 
 def _detail_energy(picture: Tensor) -> Tensor:

@@ -161,9 +161,7 @@ def save_network(path: Path, name: str, net: Transformer, identity: Tensor, card
 
 def save_style(path: Path, code: Tensor, network: str, network_sha256: str, card: dict[str, Any]) -> str:
     """Write the file of one style code (1, code_size); returns its SHA-256."""
-    return _write(
-        path, {"code": code}, {**card, "kind": "style", "network": network, "network_sha256": network_sha256}
-    )
+    return _write(path, {"code": code}, {**card, "kind": "style", "network": network, "network_sha256": network_sha256})
 
 
 def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:

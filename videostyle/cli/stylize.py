@@ -34,14 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--strength", metavar="0..1", type=float, default=Style.strength, help="default: %(default)s")
     look.add_argument("--keep-colors", action="store_true", help="keep the film's hues, take the painting's brush only")
     look.add_argument("--network", metavar="NAME", default=Style.network, help="size of network; default: %(default)s")
-    look.add_argument("--size", metavar="WxH|SHORT", help="paint at this size: 640x360 to fit inside, or the short side")
+    look.add_argument(
+        "--size", metavar="WxH|SHORT", help="paint at this size: 640x360 to fit inside, or the short side"
+    )
     look.add_argument("--start", metavar="T", type=_seconds, default=Fraction(0), help="seconds or h:mm:ss.s")
     look.add_argument("--end", metavar="T", type=_seconds, help="seconds or h:mm:ss.s")
 
     steady = parser.add_argument_group("flicker")
     steady.add_argument("--flow", choices=["auto", "dis", "raft", "raft-large", "none"], default=FlowOptions.method)
     steady.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
-    steady.add_argument("--download", action="store_true", help="let torchvision download RAFT weights if they are missing")
+    steady.add_argument(
+        "--download", action="store_true", help="let torchvision download RAFT weights if they are missing"
+    )
     steady.add_argument(
         "--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount, help="default: %(default)s"
     )
@@ -51,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=RenderPlan.device)
 
     out = parser.add_argument_group("the output")
-    out.add_argument("--codec", metavar="NAME", default=EncodeOptions.codec, help="h264, hevc, av1, vp9, prores, ffv1, gif...")
+    out.add_argument(
+        "--codec", metavar="NAME", default=EncodeOptions.codec, help="h264, hevc, av1, vp9, prores, ffv1, gif..."
+    )
     out.add_argument("--crf", metavar="N", type=int, help="quality: lower is better and larger")
     out.add_argument("--preset", metavar="P", help="the encoder's speed setting")
     out.add_argument("--pix-fmt", metavar="F", help="the encoder's pixel format, yuv420p10le for example")

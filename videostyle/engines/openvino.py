@@ -23,7 +23,7 @@ def build(network: Network, device: str) -> Engine:
     with warnings.catch_warnings(), torch.inference_mode():
         # The converter traces; torch's advice to trace another way is not for its users.
         warnings.simplefilter("ignore")
-        model = ov.convert_model(network.net, example_input=(torch.zeros(1, 3, side, side), network.identity))
+        model = ov.convert_model(network.net.folded(), example_input=(torch.zeros(1, 3, side, side), network.identity))
     compiled: dict[tuple[int, ...], ov.InferRequest] = {}
 
     def paint(content: Tensor, code: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def build(network: Network, device: str) -> Engine:
     """The network as it is; on a GPU its convolutions run in float16, channels last."""
     half = device.startswith("cuda")
-    net = network.net.to(device)
+    net = network.net.folded().to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def paint(content: Tensor, code: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def _still(picture: np.ndarray) -> np.ndarray:
 
 def _gray(pictures: Tensor, size: tuple[int, int]) -> list[np.ndarray]:
     """(N, 3, H, W) as N grey uint8 arrays (h, w) of `size`, padded to what DIS can take."""
-    small = pad_to_multiple(luma(shrink(pictures, size)), 1, MINIMUM).cpu()
+    small = pad_to_multiple(shrink(luma(pictures), size), 1, MINIMUM).cpu()
     return [cv2.convertScaleAbs(picture[0].contiguous().numpy(), alpha=255) for picture in small]
 
 

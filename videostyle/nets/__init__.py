@@ -1,0 +1,1 @@
+"""Networks: the one that paints, and those that judge."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,9 @@ PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled")
 class Perceptual(nn.Module):
     """A VGG network up to conv5_1 that returns the layers asked for, by name: relu1_1, relu4_2..."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         stages: Sequence[int],
@@ -43,14 +47,14 @@ class Perceptual(nn.Module):
         width = 3
         for stage, (count, channel) in enumerate(zip(stages, channels, strict=True), 1):
             for i in range(1, count + 1):
-                mode = "reflect" if reflect else "zeros"
+                mode: Literal["reflect", "zeros"] = "reflect" if reflect else "zeros"
                 self.convolutions.append(nn.Conv2d(width, channel, 3, padding=1, padding_mode=mode))
                 self.names.append(f"relu{stage}_{i}")
                 width = channel
 
     def forward(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Feature maps of `picture` (N, 3, H, W), RGB in 0..1, at the named layers; no further than the deepest."""
-        x = ((picture - self.mean) / self.std).to(self.convolutions[0].weight.dtype)
+        x = ((picture - self.mean) / self.std).to(next(self.parameters()).dtype)
         found: dict[str, Tensor] = {}
         for name, convolution in zip(self.names, self.convolutions, strict=True):
             if name.endswith("_1") and name != "relu1_1":
@@ -69,8 +73,8 @@ def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
 
     `vgg16` and `vgg19` are torchvision's (downloaded by torchvision unless `weights` names a state dict);
     `vgg19-caffe` are Oxford's original weights under torchvision's key names and `vgg19-distilled` is the 16 times
-    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. Each brings its own preprocessing.
-    Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
+    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. Each brings its own
+    preprocessing. Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
     """
     if name not in PERCEPTUAL_NETWORKS:
         raise UnknownNameError.among("perceptual network", name, PERCEPTUAL_NETWORKS)
@@ -98,7 +102,7 @@ def _download(name: str) -> dict[str, Tensor]:
     if name not in ("vgg16", "vgg19"):
         raise WeightsError(f"{name} is not downloaded; give the path of its weights")
     try:
-        return models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)  # type: ignore[attr-defined]
+        return models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)
     except OSError as error:
         raise WeightsError(
             f"torchvision could not download {name} ({error}); download it elsewhere and give its path"

@@ -12,7 +12,7 @@ def keep_colors(painted: Tensor, content: Tensor) -> Tensor:
     """The painting's lights and darks with the content's hues: (N, 3, H, W) in 0..1 both.
 
     Luminance-only transfer (Gatys, Bethge, Hertzmann and Shechtman 2016), by adding the difference of luma to the
-    content. Where that would leave 0..1, the hue is kept and the saturation gives way, so nothing clips to a flat patch.
+    content. Where that would leave 0..1, the hue is kept and the saturation gives way: nothing clips to a flat patch.
     """
     weights = painted.new_tensor(_LUMA).view(1, 3, 1, 1)
     luma = (painted * weights).sum(1, keepdim=True)

@@ -64,11 +64,15 @@ def enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size=size, mode="bilinear", align_corners=False)
 
 
-def spread(mask: Tensor, channels: int = 3) -> Tensor:
-    """(N, 1, H, W) repeated to (N, channels, H, W) in channels_last: torch broadcasts over it ten times slower."""
-    if mask.device.type == "cpu":
-        return _each(mask, lambda row: cv2.merge([row] * channels))
-    return mask.expand(-1, channels, -1, -1)
+def mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """`first` + `share` * (`second` - `first`), a share (N, 1, H, W) for pictures (N, 3, H, W); it may leave 0..1."""
+    if first.device.type != "cpu":
+        return torch.lerp(first, second, share)
+    # blendLinear divides by the sum of the weights plus 1e-5: against 10,000 that is nothing.
+    weights = zip((1e4 - 1e4 * share).numpy(force=True), (1e4 * share).numpy(force=True), strict=True)
+    return stack_rows(
+        [cv2.blendLinear(_row(a), _row(b), u[0], v[0]) for a, b, (u, v) in zip(first, second, weights, strict=True)]
+    )
 
 
 def shrink(picture: Tensor, size: tuple[int, int]) -> Tensor:
@@ -88,5 +92,9 @@ def stack_rows(pictures: list[np.ndarray]) -> Tensor:
 
 def _each(pictures: Tensor, filtered: Callable[[np.ndarray], np.ndarray]) -> Tensor:
     """Apply an OpenCV function to each picture as a (H, W, C) array."""
-    rows = (np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True)) for picture in pictures)
-    return stack_rows([filtered(row) for row in rows])
+    return stack_rows([filtered(_row(picture)) for picture in pictures])
+
+
+def _row(picture: Tensor) -> np.ndarray:
+    """(C, H, W) as (H, W, C), without a copy where it lies so."""
+    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True))

