@@ -10,7 +10,7 @@
 
 Blender comes as the Python module `bpy`, whose wheels want one version of Python; hence an environment of its own.
 Frames go to a work folder and are not rendered again; remove it after a change to the set. The film is encoded when
-all of its frames are there.
+all of it was asked for.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def render_pictures(shot: Shot, frames: range, size: tuple[int, int], samples: i
 
 def render_passes(shot: Shot, frames: range, size: tuple[int, int], work: Path) -> None:
     """Render motion vectors and object indices: one sample at each pixel's centre, no light."""
-    folder = work / f"passes-{size[0]}x{size[1]}"
+    folder = passes_folder(work, size)
     folder.mkdir(parents=True, exist_ok=True)
     missing = [frame for frame in frames if not (folder / f"{frame:04d}.exr").exists()]
     if not missing:
@@ -74,7 +74,7 @@ def render_passes(shot: Shot, frames: range, size: tuple[int, int], work: Path) 
     scene = sets.build(shot, frames, work / "caches")
     layer = scene.view_layers[0]
     layer.name = "ViewLayer"
-    layer.use_pass_vector = layer.use_pass_object_index = True
+    layer.use_pass_vector = layer.use_pass_object_index = layer.use_pass_position = True
     layer.material_override = sets.flat_material()
     scene.render.resolution_x, scene.render.resolution_y = size
     cycles = scene.cycles
@@ -95,10 +95,15 @@ def pictures_folder(work: Path, size: tuple[int, int], samples: int) -> Path:
     return work / f"pictures-{size[0]}x{size[1]}-{samples}"
 
 
+def passes_folder(work: Path, size: tuple[int, int]) -> Path:
+    """Where the data passes of one size lie."""
+    return work / f"passes-{size[0]}x{size[1]}"
+
+
 def write_flow(frames: range, size: tuple[int, int], work: Path, output: Path) -> None:
     """One npz for each frame with a predecessor in `frames`: backward, hidden, index, and that one's forward."""
     output.mkdir(parents=True, exist_ok=True)
-    folder = work / f"passes-{size[0]}x{size[1]}"
+    folder = passes_folder(work, size)
     previous = flow.read_passes(folder / f"{frames.start:04d}.exr", frames.start)
     for frame in frames[1:]:
         current = flow.read_passes(folder / f"{frame:04d}.exr", frame)
@@ -112,16 +117,18 @@ def write_flow(frames: range, size: tuple[int, int], work: Path, output: Path) -
         previous = current
 
 
-def check(frames: range, pictures: Path, flows: Path) -> dict[str, float]:
+def check(frames: range, pictures: Path, flows: Path, passes: Path) -> dict[str, float]:
     """Mean absolute error (0..1) of the previous picture as it is, and warped, on the points it shows.
 
     Pixels on an edge mix two surfaces that move apart, which no one flow explains; so the error is also given within
-    surfaces, and for each kind of thing.
+    surfaces, and for each kind of thing. "against geometry" is in pixels: how far the flow of still things is from
+    the one that their places in the world and the camera's path give.
     """
     kinds = ("sky", "water", "plants", "moving", "still")
     still: list[float] = []
     warped: list[float] = []
     covered: list[float] = []
+    geometry: list[float] = []
     inner: list[float] = []
     by_kind: dict[str, list[float]] = {kind: [] for kind in kinds}
     for frame in frames[1:]:
@@ -135,13 +142,16 @@ def check(frames: range, pictures: Path, flows: Path) -> dict[str, float]:
         warped.append(float(error[seen].mean()))
         inside = seen & flow.within_surfaces(pair["backward"], pair["index"])
         inner.append(float(error[inside].mean()))
+        exact = flow.read_passes(passes / f"{frame:04d}.exr", frame)
+        by_geometry = flow.still_flow(exact.position, frame, frame - 1)
+        geometry.append(float(np.abs(by_geometry - exact.backward).max(-1)[exact.index == 4].mean()))
         covered.append(float(pair["hidden"].mean()))
         for number, kind in enumerate(kinds):
             chosen = seen & (pair["index"] == number)
             if chosen.any():
                 by_kind[kind].append(float(error[chosen].mean()))
     result = {"pairs": len(warped), "hidden": np.mean(covered), "unwarped": np.mean(still), "warped": np.mean(warped)}
-    result |= {"warped within surfaces": np.mean(inner)}
+    result |= {"warped within surfaces": np.mean(inner), "against geometry": np.mean(geometry)}
     result |= {f"warped {kind}": np.mean(values) for kind, values in by_kind.items() if values}
     return {name: round(float(value), 4) for name, value in result.items()}
 
@@ -208,14 +218,13 @@ def main() -> None:
             render_passes(shot, part, arguments.size, arguments.work)
             write_flow(part, arguments.size, arguments.work, arguments.flow)
         if arguments.check:
-            measured[shot.name] = check(part, pictures, arguments.flow)
+            measured[shot.name] = check(part, pictures, arguments.flow, passes_folder(arguments.work, arguments.size))
         if arguments.fixture:
             write_fixture(part, pictures, arguments.flow, arguments.fixture, arguments.window)
     if measured:
         print(json.dumps(measured, indent=2))
-    film_frames = [pictures / f"{frame:04d}.png" for frame in range(motion.FRAMES)]
-    if all(path.exists() for path in film_frames) and arguments.size == (640, 360):
-        film.write_film(arguments.output, film_frames)
+    if len(frames) == motion.FRAMES and not arguments.shot:
+        film.write_film(arguments.output, [pictures / f"{frame:04d}.png" for frame in frames])
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def test_the_exact_flow_explains_the_next_frame(exact):
     before, now = exact["frames"][:-1], exact["frames"][1:]
     unwarped = error(before, now, exact["seen"])
     warped = error(warp(before, exact["backward"]), now, exact["seen"])
-    assert warped < 0.02
+    assert warped < 0.025
     assert warped < 0.5 * unwarped
 
 

@@ -24,6 +24,8 @@ class Passes:
     """(H, W, 2) float32."""
     index: np.ndarray
     """(H, W) uint8: 0 sky, then `scene.WATER`, `PLANTS`, `MOVING`, `STILL`."""
+    position: np.ndarray
+    """(H, W, 3) float32: where in the world the surface is."""
 
 
 def sky_flow(frame: int, towards: int, height: int, width: int) -> np.ndarray:
@@ -31,15 +33,23 @@ def sky_flow(frame: int, towards: int, height: int, width: int) -> np.ndarray:
     focal = motion.shot_of(frame).lens / motion.SENSOR * width
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     rays = np.stack(((x + 0.5 - width / 2) / focal, -(y + 0.5 - height / 2) / focal, -np.ones(x.shape)), -1)
-    turn = motion.rotation(motion.camera(frame)[1]).T @ motion.rotation(motion.camera(towards)[1])
-    rays = rays @ turn  # to the world by this camera, to the other's axes by its transpose
-    at = (
-        np.stack(
-            (-rays[..., 0] / rays[..., 2] * focal + width / 2, rays[..., 1] / rays[..., 2] * focal + height / 2), -1
-        )
-        - 0.5
-    )
-    return (at - np.stack((x, y), -1)).astype(np.float32)
+    return _seen_by(rays @ motion.rotation(motion.camera(frame)[1]).T, frame, towards)
+
+
+def still_flow(position: np.ndarray, frame: int, towards: int) -> np.ndarray:
+    """Flow of points (H, W, 3) that do not move in the world: what the vector pass must agree with."""
+    return _seen_by(position - motion.camera(towards)[0], frame, towards)
+
+
+def _seen_by(rays: np.ndarray, frame: int, towards: int) -> np.ndarray:
+    """Flow that leads from each pixel to where the camera at another frame sees along `rays` (H, W, 3)."""
+    height, width = rays.shape[:2]
+    focal = motion.shot_of(frame).lens / motion.SENSOR * width
+    rays = rays @ motion.rotation(motion.camera(towards)[1])  # to the camera's axes, by the transpose of its matrix
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    at_x = -rays[..., 0] / rays[..., 2] * focal + width / 2 - 0.5
+    at_y = rays[..., 1] / rays[..., 2] * focal + height / 2 - 0.5
+    return np.stack((at_x - x, at_y - y), -1).astype(np.float32)
 
 
 def read_passes(path: Path, frame: int) -> Passes:
@@ -52,13 +62,14 @@ def read_passes(path: Path, frame: int) -> Passes:
         channels = file.parts[0].channels
         vector = [np.asarray(channels[f"ViewLayer.Vector.{axis}"].pixels, np.float32) for axis in "XYZW"]
         index = np.asarray(channels["ViewLayer.IndexOB.X"].pixels).round().astype(np.uint8)
+        position = np.stack([np.asarray(channels[f"ViewLayer.Position.{axis}"].pixels) for axis in "XYZ"], -1)
     backward, forward = np.stack((vector[0], -vector[1]), -1), np.stack((-vector[2], vector[3]), -1)
     height, width = index.shape
     shot = motion.shot_of(frame)
     for field, towards in ((backward, frame - 1), (forward, frame + 1)):
         if shot.first <= towards <= shot.last:
             field[index == 0] = sky_flow(frame, towards, height, width)[index == 0]
-    return Passes(backward, forward, index)
+    return Passes(backward, forward, index, position)
 
 
 def hidden(current: Passes, previous: Passes, tolerance: float = 0.25) -> np.ndarray:
