@@ -27,14 +27,14 @@ def picture(height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("entry", gallery(), ids=lambda entry: f"{entry.network}-{entry.name}")
 def test_engines_agree_with_float32_torch(engine: str, entry) -> None:  # type: ignore[no-untyped-def]
-    """The stated tolerance: 0.002 on average; 0.02 in all but one of ten thousand values, in half precision."""
+    """The stated tolerance, in half precision: 0.003 on average, 0.03 for all but one in ten thousand values."""
     network, code = load_style(Style(((entry.name, 1),), network=entry.network))
     content = picture(128, 192)
     with torch.inference_mode():
         expected = network.net(content, code)
     difference = (load_engine(engine, network, "cpu")(content, code) - expected).abs()
-    assert difference.mean() < 0.002
-    assert difference.flatten().quantile(0.9999) < 0.02
+    assert difference.mean() < 0.003
+    assert difference.flatten().quantile(0.9999) < 0.03
 
 
 @pytest.mark.parametrize("engine", ENGINES)

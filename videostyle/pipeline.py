@@ -118,6 +118,7 @@ class _Painter:
         self.stabilizer = Stabilizer(load_flow(options, self.device), plan.stabilize if steady else StabilizeOptions(0))
         self.size: tuple[int, int] | None = None
         self.cuts: list[float] = []
+        self.live = False
 
     def painted(self, frames: Iterable[Frame], stack: ExitStack) -> Iterator[Frame]:
         """Painted frames, as many and with the times of `frames`; their threads end when `stack` is left."""
@@ -140,7 +141,7 @@ class _Painter:
             yield painted
 
     def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
-        for frame in mark_cuts(frames):
+        for frame in mark_cuts(frames, live=self.live):
             if frame.is_cut and frame.index > 0:
                 self.cuts.append(round(frame.time, 3))
             with self.clock("flow"):
@@ -205,6 +206,7 @@ def render(
         clock = _Clock()
         painter = _Painter(plan, clock)
         painter.size = size if size != (video.info.width, video.info.height) else None
+        painter.live = video.is_live
         if on_start is not None:
             on_start(video, plan)
         try:
