@@ -25,7 +25,7 @@ def main() -> None:
 
     from tqdm import tqdm
 
-    with tqdm(unit=" frames", desc=args.film.name) as bar:
+    with tqdm(unit=" frames", desc=args.film.name, disable=None) as bar:
         report = videostyle.stylize(
             str(args.film),
             str(painted),

@@ -107,7 +107,7 @@ def _render(plan: RenderPlan, *, quiet: bool) -> RenderReport:
 
     from videostyle.pipeline import render
 
-    bar = tqdm(unit=" frames", disable=quiet, dynamic_ncols=True, smoothing=0.05, desc=Path(plan.source).name)
+    bar = tqdm(unit=" frames", disable=quiet or None, dynamic_ncols=True, smoothing=0.05, desc=Path(plan.source).name)
 
     def start(video: Source, plan: RenderPlan) -> None:
         bar.total = _expected(video, plan.span)
