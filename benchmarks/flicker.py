@@ -13,10 +13,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -32,28 +29,6 @@ from videostyle.ops.pixels import to_float
 from videostyle.plan import FlowOptions, Span, StabilizeOptions, Style
 from videostyle.stabilize import Stabilizer
 from videostyle.stylizers import load_stylizer
-from videostyle.types import Frame
-
-PICTURES = {".jpg", ".jpeg", ".png"}
-
-
-@contextmanager
-def open_clip(path: Path) -> Iterator[Iterator[Frame]]:
-    """The frames of a film, or the pictures of a folder by name."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-        yield (
-            Frame(
-                torch.from_numpy(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)).permute(2, 0, 1),
-                pts=number,
-                time_base=Fraction(1, 25),
-                index=number,
-            )
-            for number, file in enumerate(files)
-        )
-    else:
-        with open_source(str(path)) as source:
-            yield source.frames(Span())
 
 
 def measure(
@@ -63,8 +38,8 @@ def measure(
     stylizer = load_stylizer(Style(((style, 1.0),)), engine, "cpu")
     stabilizer = Stabilizer(load_flow(flow, "cpu"), StabilizeOptions(amount))
     spent = []
-    with open_clip(path) as clip:
-        for frame in islice(mark_cuts(clip), frames):
+    with open_source(str(path)) as source:
+        for frame in islice(mark_cuts(source.frames(Span())), frames):
             content = to_float(frame)
             height = round(content.shape[2] * width / content.shape[3] / 8) * 8
             content = shrink(content, (height, width)) if content.shape[3] > width else content

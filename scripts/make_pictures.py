@@ -1,13 +1,15 @@
-"""Make the pictures of the README from the sample film: the gallery, and one painting at rising strength."""
+"""Make the pictures of the README from the sample film: before and after, the gallery, strengths, blends."""
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+from demo import contact_sheet
 
 import videostyle
 from videostyle.io.memory import MemorySource
@@ -23,6 +25,15 @@ def main() -> None:
     parser.add_argument("--moments", type=Fraction, nargs=2, default=[Fraction(2), Fraction(13, 2)])
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for style in ("great-wave", "starry-night"):
+            painted, sheet = Path(folder) / f"{style}.mp4", Path(folder) / f"{style}.png"
+            videostyle.stylize(str(args.film), str(painted), style)
+            contact_sheet(args.film, painted, sheet)
+            rows.append(cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB))
+        write(args.output / "demo.jpg", np.concatenate([rows[0], rows[1][rows[1].shape[0] // 2 :]]), 1800)
+
     frames = [frame_at(args.film, moment) for moment in args.moments]
     names = [entry.name for entry in videostyle.gallery() if entry.network == "fast"]
 

@@ -30,7 +30,7 @@ from videostyle.ops.pixels import join_alpha, resize, split_alpha, to_float, to_
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
 from videostyle.stabilize import Stabilizer
 from videostyle.stylizers import load_stylizer
-from videostyle.threads import background, prefetch
+from videostyle.threads import background, latest, prefetch
 from videostyle.types import Flow, Frame, Sink, Source, Stylizer
 
 if TYPE_CHECKING:
@@ -237,10 +237,11 @@ def render(
 def _run(painter: _Painter, video: Source, out: Sink, on_frame: Callable[[Frame], None] | None) -> int:
     """The main loop; returns how many frames were written."""
     plan, clock, count = painter.plan, painter.clock, 0
+    frames = clock.around("decode", video.frames(plan.span))
     # Entered in the order of the data and left in reverse: whatever ends the loop reaches the encoder first, then the
     # threads end from the last to the first, and nothing is closed under a thread that reads from it.
     with (
-        prefetch(clock.around("decode", video.frames(plan.span)), plan.queue_depth) as decoded,
+        latest(frames) if video.is_live else prefetch(frames, plan.queue_depth) as decoded,
         ExitStack() as threads,
         background(_Timed(out, clock), plan.queue_depth) as encoder,
     ):

@@ -107,7 +107,6 @@ class RenderPlan:
     """"640x360" (fit inside, aspect kept), "360" (the short side), or None for the source's own size."""
     engine: str = "auto"
     device: str = "auto"
-    batch_size: int = 1
     queue_depth: int = 4
 
 
@@ -138,8 +137,6 @@ class TrainConfig:
     network: str = "fast"
     perceptual: str = "vgg19"
     perceptual_weights: Path | None = None
-    initial: Path | None = None
-    """A network file to start from instead of random numbers."""
 
     steps: int = 4000
     batch: int = 4

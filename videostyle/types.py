@@ -110,16 +110,6 @@ class Flow:
     """(N, 1, H, W) float32 in 0..1; 0 where the point was hidden, outside, or the estimate contradicts itself."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prior:
-    """What a stylizer with memory is told of the frame before: its painting, moved to where things are now."""
-
-    pixels: Tensor
-    """(N, 3, H, W) float in 0..1."""
-    confidence: Tensor
-    """(N, 1, H, W) float in 0..1."""
-
-
 class Source(Protocol):
     """Frames from somewhere. A context manager; `frames` is read once, in one thread, while it is open."""
 
@@ -155,10 +145,7 @@ class Sink(Protocol):
 class Stylizer(Protocol):
     """Paints pictures: (N, 3, H, W) float in 0..1 to the same shape and range, of any height and width."""
 
-    uses_prior: bool
-    """True: also wants the previous output, so frames come one at a time."""
-
-    def __call__(self, content: Tensor, prior: Prior | None = None) -> Tensor: ...
+    def __call__(self, content: Tensor) -> Tensor: ...
 
 
 class FlowEstimator(Protocol):

@@ -81,7 +81,8 @@ def _read(weights: WeightsEnum, options: FlowOptions) -> tuple[str, Any]:
     if options.weights is None:
         if not options.allow_download and not _cached(weights).exists():
             raise WeightsError(
-                f"RAFT needs weights: give a state dict with --flow-weights, or allow the download of {weights.url} with --download"
+                "RAFT needs weights: give a state dict with --flow-weights, "
+                f"or allow the download of {weights.url} with --download"
             )
         try:
             return weights.url, weights.get_state_dict(progress=False, check_hash=True)

@@ -8,14 +8,12 @@ from videostyle.engines import Engine, load_engine
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import pad_to_multiple
 from videostyle.plan import Style
-from videostyle.types import Prior, Stylizer
+from videostyle.types import Stylizer
 from videostyle.weights import load_style
 
 
 class FeedForward:
     """Paints each picture by itself, of any size, in one pass of the network."""
-
-    uses_prior = False
 
     def __init__(self, engine: Engine, code: Tensor, stride: int, keep_colors: bool) -> None:
         self.engine = engine
@@ -23,7 +21,7 @@ class FeedForward:
         self.stride = stride
         self.keep_colors = keep_colors
 
-    def __call__(self, content: Tensor, prior: Prior | None = None) -> Tensor:
+    def __call__(self, content: Tensor) -> Tensor:
         height, width = content.shape[2:]
         # At least two positions at the network's coarsest: reflecting a border needs one beside it.
         padded = pad_to_multiple(content, self.stride, minimum=2 * self.stride)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from videostyle.plan import Style
-from videostyle.types import Prior, Stylizer
+from videostyle.types import Stylizer
 
 
 class Identity:
     """Returns what it is given."""
 
-    uses_prior = False
-
-    def __call__(self, content: Tensor, prior: Prior | None = None) -> Tensor:
+    def __call__(self, content: Tensor) -> Tensor:
         return content
 
 

@@ -15,7 +15,7 @@ from videostyle.nets.transformer import Transformer, macs_per_pixel
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train.data import read_picture, write_picture
 
-_PRIVATE = {"photographs", "folder", "perceptual_weights", "initial", "card_picture", "paintings"}
+_PRIVATE = {"photographs", "folder", "perceptual_weights", "card_picture", "paintings"}
 
 
 def export_models(
