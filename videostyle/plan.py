@@ -154,7 +154,7 @@ class TrainConfig:
     content_layers: tuple[str, ...] = ("relu3_3", "relu4_2")
     content_weights: tuple[float, ...] = (0.15, 0.35)
     total_variation: float = 0.1
-    temporal: float = 3.0
+    temporal: float = 5.0
     temporal_ramp: int = 500
     """Steps over which the temporal term comes in; from the first step it would teach the network to paint nothing."""
     weak_share: float = 0.25
@@ -168,6 +168,8 @@ class TrainConfig:
     """A picture to paint for the cards; must be free to publish."""
     data: str = ""
     """What the photographs are, for the cards."""
+    note: str = ""
+    """Anything else the cards should say."""
     save_every: int = 100
     sheet_every: int = 200
 

@@ -75,6 +75,7 @@ def _card(
         ("Other terms", f"total variation {config.total_variation:g}, temporal {config.temporal:g}"),
         ("Style loss on photographs held back", f"{score['style']:.3f} (0: the painting's own statistics)"),
         ("Content loss on them", f"{score['content']:.3f} (0: the photograph)"),
+        ("Note", config.note),
         ("Licence of these weights", "CC0 1.0"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
