@@ -48,6 +48,21 @@ def test_total_variation_of_a_step_edge() -> None:
     assert losses.total_variation(picture.mT).item() == pytest.approx(1 / 4)
 
 
+def test_grid_energy_sees_rasters_and_not_strokes() -> None:
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(96), indexing="ij")
+    flat = torch.full((1, 3, 64, 96), 0.5)
+    strokes = 0.5 + 0.1 * torch.sin(0.9 * x + 1.3 * y).expand(1, 3, -1, -1)
+    assert losses.grid_energy(flat).item() == pytest.approx(0, abs=1e-6)
+    for raster in (
+        (-1.0) ** x,
+        (-1.0) ** y,
+        (-1.0) ** (x + y),
+        torch.cos(torch.pi / 2 * x),
+        torch.sin(torch.pi / 2 * y),
+    ):
+        assert losses.grid_energy(flat + 0.05 * raster).item() > 2 * losses.grid_energy(strokes).item()
+
+
 def test_temporal_distance_looks_only_where_the_motion_is_valid() -> None:
     a, b, valid = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
     b[..., 0] = 1

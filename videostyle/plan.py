@@ -154,6 +154,8 @@ class TrainConfig:
     content_layers: tuple[str, ...] = ("relu3_3", "relu4_2")
     content_weights: tuple[float, ...] = (0.15, 0.35)
     total_variation: float = 0.1
+    grid: float = 10.0
+    """Against the faint grid that every up-sampling network tends to draw."""
     temporal: float = 5.0
     temporal_ramp: int = 500
     """Steps over which the temporal term comes in; from the first step it would teach the network to paint nothing."""

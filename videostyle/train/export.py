@@ -72,7 +72,10 @@ def _card(
         ("Painting's longer side", f"{painting.size} px"),
         ("Style", f"Gram distance at {terms(config.style_layers, config.style_weights)}"),
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
-        ("Other terms", f"total variation {config.total_variation:g}, temporal {config.temporal:g}"),
+        (
+            "Other terms",
+            f"total variation {config.total_variation:g}, grid {config.grid:g}, temporal {config.temporal:g}",
+        ),
         ("Style loss on photographs held back", f"{score['style']:.3f} (0: the painting's own statistics)"),
         ("Content loss on them", f"{score['content']:.3f} (0: the photograph)"),
         ("Note", config.note),

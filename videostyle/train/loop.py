@@ -115,6 +115,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             strength * style_loss
             + (2 - strength) * content_loss
             + config.total_variation * smooth
+            + config.grid * losses.grid_energy(painted)
             + config.temporal * min(1, step / max(config.temporal_ramp, 1)) * unsteady
             + config.weak_fidelity * (1 - strength) * fidelity
         ).mean()
