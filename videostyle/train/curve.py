@@ -35,5 +35,6 @@ def draw_losses(log: Path, picture: Path) -> None:
         axes.plot(steps, values, color=line.get_color(), alpha=0.15, linewidth=0.7)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     figure.savefig(picture, dpi=100)
