@@ -104,8 +104,13 @@ class _Clock:
 class _Painter:
     """The parts that turn frames into painted frames, made once for a render."""
 
-    def __init__(self, plan: RenderPlan, clock: _Clock) -> None:
+    def __init__(
+        self, plan: RenderPlan, clock: _Clock, size: tuple[int, int] | None = None, live: bool = False
+    ) -> None:
+        """`size` is the (width, height) to paint at, None for the frames' own."""
         self.plan = plan
+        self.size = size
+        self.live = live
         self.clock = clock
         self.device = choose_device(plan.device)
         self.paints = not plan.style.is_none
@@ -116,9 +121,7 @@ class _Painter:
         options = plan.flow if steady else FlowOptions(method="none")
         self.flow = choose_flow(options, self.device)
         self.stabilizer = Stabilizer(load_flow(options, self.device), plan.stabilize if steady else StabilizeOptions(0))
-        self.size: tuple[int, int] | None = None
         self.cuts: list[float] = []
-        self.live = False
 
     def painted(self, frames: Iterable[Frame], stack: ExitStack) -> Iterator[Frame]:
         """Painted frames, as many and with the times of `frames`; their threads end when `stack` is left."""
@@ -204,9 +207,8 @@ def render(
         file = plan.source if source is None else None
         out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file)
         clock = _Clock()
-        painter = _Painter(plan, clock)
-        painter.size = size if size != (video.info.width, video.info.height) else None
-        painter.live = video.is_live
+        own = (video.info.width, video.info.height)
+        painter = _Painter(plan, clock, None if size == own else size, video.is_live)
         if on_start is not None:
             on_start(video, plan)
         try:

@@ -66,15 +66,22 @@ def models_folder() -> Path:
 
 def gallery() -> list[GalleryEntry]:
     """All shipped styles, by network and name; reads the manifest only."""
+    return _manifest()[1]
+
+
+def _manifest() -> tuple[dict[str, tuple[Path, str]], list[GalleryEntry]]:
+    """File and SHA-256 of every network by name, and the gallery; raises WeightsError."""
     folder = models_folder()
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return [
+        networks = {name: (folder / entry["file"], entry["sha256"]) for name, entry in manifest["networks"].items()}
+        styles = [
             GalleryEntry(**{**style, "file": folder / style["file"]})
             for style in sorted(manifest["styles"], key=lambda style: (style["network"], style["name"]))
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder / 'manifest.json'}: damaged ({error}); install videostyle again") from error
+    return networks, styles
 
 
 def load_network(name: str) -> Network:
@@ -83,13 +90,12 @@ def load_network(name: str) -> Network:
 
     from videostyle.nets.transformer import Architecture, Transformer
 
-    folder = models_folder()
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    if name not in manifest["networks"]:
-        raise UnknownNameError.among("network", name, manifest["networks"])
-    path = folder / manifest["networks"][name]["file"]
+    networks, _ = _manifest()
+    if name not in networks:
+        raise UnknownNameError.among("network", name, networks)
+    path, expected = networks[name]
     tensors, card, digest = _read(path, "network")
-    if digest != manifest["networks"][name]["sha256"]:
+    if digest != expected:
         raise WeightsError(f"{path}: its checksum is not the manifest's; install videostyle again")
     sizes = card["architecture"]
     net = Transformer(Architecture(**{**sizes, "widths": tuple(sizes["widths"])}))

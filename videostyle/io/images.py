@@ -6,6 +6,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +19,10 @@ from torch import Tensor
 
 from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
-from videostyle.io.info import check_readable
-from videostyle.io.writer import check_target
+from videostyle.io.info import check_readable, pictures_info
+from videostyle.io.writer import check_target, growing_name
 from videostyle.plan import EncodeOptions, Span
-from videostyle.types import Color, Frame, StreamInfo, VideoInfo
+from videostyle.types import Frame, StreamInfo
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _DEEP = (".png", ".tif", ".tiff")
@@ -131,31 +132,11 @@ class ImageSource:
         self._paths = _files(path)
         self._rate = Fraction(rate)
         self.warnings: list[str] = []
-        first = read_picture(self._paths[0])
-        channels, height, width = first.shape
-        deep = first.dtype == torch.uint16
         kind = Path(self._paths[0]).suffix.lower().lstrip(".")
-        pix_fmt = {(3, False): "rgb24", (4, False): "rgba", (3, True): "rgb48le"}.get((channels, deep), "rgba64le")
-        self.info = VideoInfo(
-            path=path,
-            width=width,
-            height=height,
-            time_base=1 / self._rate,
-            average_rate=self._rate,
-            frame_count=len(self._paths),
-            start=Fraction(0),
-            duration=len(self._paths) / self._rate,
-            rotation=0,
-            sample_aspect_ratio=Fraction(1),
-            color=Color(range="pc"),
-            bit_depth=16 if deep else 8,
-            has_alpha=channels == 4,
-            interlaced=False,
-            codec=kind,
-            pix_fmt=pix_fmt,
-            container="pictures",
-            streams=(StreamInfo(0, "video", kind, detail=f"{width}x{height} {pix_fmt}"),),
-        )
+        first = Frame(read_picture(self._paths[0]), 0, 1 / self._rate)
+        info = pictures_info(path, first, self._rate, len(self._paths), codec=kind, container="pictures")
+        stream = StreamInfo(0, "video", kind, detail=f"{info.width}x{info.height} {info.pix_fmt}")
+        self.info = replace(info, duration=len(self._paths) / self._rate, streams=(stream,))
         self._warn_of_gaps()
 
     def _warn_of_gaps(self) -> None:
@@ -234,7 +215,7 @@ class ImageSink:
             raise UsageError(f"{self._path}: holds one picture; name a sequence, {name.stem}-%05d{name.suffix}")
         target = self._name(self._count + 1)
         check_target(target, self._options.overwrite, self._source)
-        growing = str(Path(target).with_name(f".{Path(target).stem}.partial{Path(target).suffix}"))
+        growing = growing_name(target)
         try:
             whole, data = cv2.imencode(self._extension, self._fit(frame.pixels), _PARAMETERS.get(self._extension, []))
             if not whole:

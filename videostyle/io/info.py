@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, cast
 
 import av
+import torch
 from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
@@ -20,7 +21,7 @@ from av.video.stream import VideoStream
 
 from videostyle.errors import SourceError
 from videostyle.io.colors import color_of, orientation_of, pixel_format, side_data
-from videostyle.types import Color, StreamInfo, VideoInfo
+from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
 _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
 
@@ -53,6 +54,33 @@ def open_container(path: str) -> Iterator[InputContainer]:
         yield container
     finally:
         container.close()
+
+
+def pictures_info(
+    path: str, first: Frame, rate: Fraction, count: int | None, *, codec: str, container: str
+) -> VideoInfo:
+    """Describe a film made of RGB pictures like `first`, `rate` of them a second."""
+    channels, height, width = first.pixels.shape
+    deep = first.pixels.dtype == torch.uint16
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        time_base=first.time_base,
+        average_rate=rate,
+        frame_count=count,
+        start=first.pts * first.time_base,
+        duration=None,
+        rotation=0,
+        sample_aspect_ratio=Fraction(1),
+        color=Color(range="pc"),
+        bit_depth=16 if deep else 8,
+        has_alpha=channels == 4,
+        interlaced=False,
+        codec=codec,
+        pix_fmt={(3, False): "rgb24", (4, False): "rgba", (3, True): "rgb48le"}.get((channels, deep), "rgba64le"),
+        container=container,
+    )
 
 
 def _why_unreadable(path: str, error: BaseException) -> str:

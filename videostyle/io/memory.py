@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from videostyle.errors import UsageError
+from videostyle.io.info import pictures_info
 from videostyle.plan import Span
-from videostyle.types import Color, Frame, VideoInfo
+from videostyle.types import Frame
 
 
 class MemorySource:
@@ -36,27 +37,8 @@ class MemorySource:
         if first is None:
             raise UsageError("a source in memory needs at least one picture")
         self._pictures = itertools.chain([first], iterator)
-        channels, height, width = first.pixels.shape
-        deep = first.pixels.dtype == torch.uint16
-        self.info = VideoInfo(
-            path=name,
-            width=width,
-            height=height,
-            time_base=first.time_base,
-            average_rate=self._rate,
-            frame_count=len(pictures) if isinstance(pictures, Sized) else None,
-            start=first.pts * first.time_base,
-            duration=None,
-            rotation=0,
-            sample_aspect_ratio=Fraction(1),
-            color=Color(range="pc"),
-            bit_depth=16 if deep else 8,
-            has_alpha=channels == 4,
-            interlaced=False,
-            codec="rawvideo",
-            pix_fmt={(3, False): "rgb24", (4, False): "rgba", (3, True): "rgb48le"}.get((channels, deep), "rgba64le"),
-            container="memory",
-        )
+        count = len(pictures) if isinstance(pictures, Sized) else None
+        self.info = pictures_info(name, first, self._rate, count, codec="rawvideo", container="memory")
 
     def _frame(self, picture: Frame | Tensor | np.ndarray[Any, Any], index: int) -> Frame:
         if isinstance(picture, Frame):

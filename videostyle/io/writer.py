@@ -61,6 +61,11 @@ def check_target(path: str, overwrite: bool, source: str | None = None) -> None:
         raise SinkError(f"{path}: no permission to write in {folder}; choose another folder")
 
 
+def growing_name(path: str) -> str:
+    """Where a file grows until it is whole: beside its final name, hidden, of the same kind so that it opens."""
+    return str(Path(path).with_name(f".{Path(path).stem}.partial{Path(path).suffix}"))
+
+
 class VideoSink:
     """A film being written with FFmpeg.
 
@@ -105,7 +110,7 @@ class VideoSink:
         check_target(path, options.overwrite, copy_from or info.path)
         self._copy_from = copy_from
         self._rate = average_rate or info.average_rate
-        self._growing = str(Path(path).with_name(f".{Path(path).stem}.partial{Path(path).suffix}"))
+        self._growing = growing_name(path)
         self._output: OutputContainer | None = None
         self._copier: StreamCopier | None = None
         self._palette: _Palette | None = None

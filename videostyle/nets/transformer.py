@@ -38,6 +38,11 @@ class Architecture:
     """Channels of the last, full-size feature map."""
 
     @property
+    def decoder_widths(self) -> tuple[int, ...]:
+        """Channels from the trunk up to full size: a doubling for each halving, one more for squares of pixels."""
+        return (*reversed(self.widths), *((self.head,) if self.unshuffle > 1 else ()))
+
+    @property
     def stride(self) -> int:
         """Height and width must be multiples of this; the network pads and crops by itself."""
         return self.unshuffle * 2 ** (len(self.widths) - 1)
@@ -134,9 +139,7 @@ class Transformer(nn.Module):
         self.trunk = nn.ModuleList(
             Layer(Convolution(wide, wide, 3), wide, relu=i % 2 == 0) for i in range(2 * a.blocks)
         )
-        # One doubling for each halving; where pixels entered in squares, one more to reach full size.
-        channels = [*reversed(a.widths)] if a.unshuffle == 1 else [*reversed(a.widths), a.head]
-        self.decoder = nn.ModuleList(Layer(UpConvolution(i, o), o) for i, o in pairwise(channels))
+        self.decoder = nn.ModuleList(Layer(UpConvolution(i, o), o) for i, o in pairwise(a.decoder_widths))
         self.last = Convolution(a.head, 3, a.kernel, bias=True)
         self.code_sizes = [layer.code_size for layer in (*self.encoder, *self.trunk, *self.decoder)]
 
@@ -187,8 +190,7 @@ def macs_per_pixel(architecture: Architecture) -> float:
         scale /= 4
         total += narrow * wide * 9 * scale
     total += 2 * a.blocks * a.widths[-1] ** 2 * 9 * scale
-    channels = [*reversed(a.widths)] if a.unshuffle == 1 else [*reversed(a.widths), a.head]
-    for i, o in pairwise(channels):
+    for i, o in pairwise(a.decoder_widths):
         scale *= 4
         total += i * o * 9 * scale
     return total + a.head * 3 * a.kernel**2
