@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+from itertools import pairwise
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -30,9 +34,10 @@ def toy_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def toy_gallery(toy_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toy models instead of the shipped ones."""
+def toy_gallery(toy_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy models instead of the shipped ones, and no styles of the user's own."""
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(toy_models))
+    monkeypatch.setenv("VIDEOSTYLE_STYLES", str(tmp_path / "own styles"))
     return toy_models
 
 
@@ -43,4 +48,38 @@ def data() -> Path:
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("no folder of real clips; name one in VIDEOSTYLE_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VGG-16 of random numbers: enough to see that training trains."""
+    torch.manual_seed(0)
+    widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512)
+    state = {}
+    for number, (inputs, outputs) in enumerate(pairwise(widths)):
+        state[f"features.{number}.weight"] = torch.randn(outputs, inputs, 3, 3) * math.sqrt(2 / (9 * inputs))
+        state[f"features.{number}.bias"] = torch.zeros(outputs)
+    path = tmp_path_factory.mktemp("judge") / "vgg16.pt"
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photographs (shapes in light) and a painting (stripes)."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "photographs").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(6):
+        picture = np.full((90, 120, 3), random.integers(0, 255, 3), np.uint8)
+        for _ in range(8):
+            center = tuple(int(v) for v in random.integers(0, 100, 2))
+            color = tuple(int(v) for v in random.integers(0, 255, 3))
+            cv2.circle(picture, center, int(random.integers(5, 30)), color, -1)
+        cv2.imwrite(str(folder / "photographs" / f"{number}.png"), picture)
+    stripes = np.zeros((96, 96, 3), np.uint8)
+    stripes[:, ::8, 2] = 255
+    stripes[:, 4::8, 0] = 200
+    cv2.imwrite(str(folder / "stripes.png"), stripes)
     return folder

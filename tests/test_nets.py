@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from videostyle.errors import UnknownNameError
-from videostyle.nets.transformer import ARCHITECTURES, Architecture, Transformer, architecture, macs_per_pixel
+from videostyle.nets.transformer import ARCHITECTURES, Architecture, Transformer, architecture, binomial, macs_per_pixel
 from videostyle.nets.vgg import load_perceptual
 
 
@@ -60,7 +62,8 @@ def test_a_flat_picture_is_painted_flat_with_no_grid(net: Transformer) -> None:
 def test_the_fast_network_costs_what_a_laptop_can_pay() -> None:
     assert 10_000 < macs_per_pixel(ARCHITECTURES["fast"]) < 35_000
     # Johnson's own, counted from the published code, is 153.8 thousand.
-    assert macs_per_pixel(ARCHITECTURES["fine"]) == pytest.approx(153_800, rel=0.01)
+    johnson = Architecture(unshuffle=1, widths=(32, 64, 128), blocks=5, kernel=9, head=32)
+    assert macs_per_pixel(johnson) == pytest.approx(153_800, rel=0.01)
 
 
 def test_the_cost_is_what_the_convolutions_do() -> None:
@@ -121,3 +124,16 @@ def test_distilled_weights_imitate_the_full_ones(data) -> None:  # type: ignore[
     one, two = (f["relu2_1"][0].flatten(1) for f in (full, small))
     correlation = torch.stack([torch.corrcoef(torch.stack([a, b]))[0, 1] for a, b in zip(one, two, strict=True)])
     assert correlation.nanmedian() > 0.8
+
+
+def test_blurred_halvings_forget_what_repeats_every_two_pixels() -> None:
+    checks = (torch.arange(16).view(-1, 1) + torch.arange(16)).remainder(2).float().expand(1, 3, 16, 16)
+    assert torch.allclose(binomial(checks), torch.full_like(checks, 0.5))
+    plain = Architecture(unshuffle=1, widths=(8, 12), blocks=1, kernel=3, head=8)
+    sharp, blurred = Transformer(plain), Transformer(replace(plain, blur=True))
+    blurred.load_state_dict(sharp.state_dict())  # the same weights, another way to read them
+    code = code_of(sharp, 1)
+    picture = torch.rand(1, 3, 32, 32)
+    assert not torch.equal(sharp(picture, code), blurred(picture, code))
+    flat = torch.full((1, 3, 32, 32), 0.5)
+    assert torch.allclose(sharp(flat, code), blurred(flat, code), atol=1e-3)

@@ -1,87 +1,39 @@
 from __future__ import annotations
 
-import json
 import math
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
+from training import lines, run, silent, tiny, weights_of
 
 from videostyle import weights
 from videostyle.errors import TrainingError, UnknownNameError, UsageError, WeightsError
+from videostyle.nets.transformer import Architecture, Transformer
 from videostyle.nets.vgg import load_perceptual
-from videostyle.plan import Painting, Style, TrainConfig
-from videostyle.train import loop, read_config, train
-from videostyle.train.data import Crops, list_photographs, read_picture
-
-CONVOLUTIONS = [(64, 3), (64, 64), (128, 64), (128, 128), (256, 128), (256, 256), (256, 256)]
-CONVOLUTIONS += [(512, 256), (512, 512), (512, 512), (512, 512)]
-
-
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VGG-16 of random numbers: enough to see that training trains."""
-    torch.manual_seed(0)
-    state = {}
-    for number, (outputs, inputs) in enumerate(CONVOLUTIONS):
-        state[f"features.{number}.weight"] = torch.randn(outputs, inputs, 3, 3) * math.sqrt(2 / (9 * inputs))
-        state[f"features.{number}.bias"] = torch.zeros(outputs)
-    path = tmp_path_factory.mktemp("judge") / "vgg16.pt"
-    torch.save(state, path)
-    return path
+from videostyle.ops import losses
+from videostyle.plan import Painting, Style
+from videostyle.train import loop, read_config, train, validation
+from videostyle.train.batch import draw
+from videostyle.train.data import Crops, held_back, list_photographs, read_picture
+from videostyle.train.journal import Journal
+from videostyle.train.painter import Codes, Painter
+from videostyle.train.start import start, widen, widen_code
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six photographs (shapes in light) and a painting (stripes)."""
-    folder = tmp_path_factory.mktemp("pictures")
-    (folder / "photographs").mkdir()
-    random = np.random.default_rng(0)
-    for number in range(6):
-        picture = np.full((90, 120, 3), random.integers(0, 255, 3), np.uint8)
-        for _ in range(8):
-            center = tuple(int(v) for v in random.integers(0, 100, 2))
-            color = tuple(int(v) for v in random.integers(0, 255, 3))
-            cv2.circle(picture, center, int(random.integers(5, 30)), color, -1)
-        cv2.imwrite(str(folder / "photographs" / f"{number}.png"), picture)
-    stripes = np.zeros((96, 96, 3), np.uint8)
-    stripes[:, ::8, 2] = 255
-    stripes[:, 4::8, 0] = 200
-    cv2.imwrite(str(folder / "stripes.png"), stripes)
-    return folder
-
-
-def config(pictures: Path, judge: Path, folder: Path, **changes: object) -> TrainConfig:
-    values: dict[str, object] = {
-        "photographs": pictures / "photographs",
-        "paintings": (Painting("stripes", pictures / "stripes.png", "Stripes", "Nobody", "1900", size=96),),
-        "folder": folder,
-        "perceptual": "vgg16",
-        "perceptual_weights": judge,
-        "steps": 4,
-        "batch": 2,
-        "crop": 64,
-        "held_back": 2,
-        "bf16": False,
-        "style_layers": ("relu1_1", "relu2_1"),
-        "style_weights": (1.0, 1.0),
-        "content_layers": ("relu2_2",),
-        "content_weights": (0.3,),
-        "save_every": 2,
-        "sheet_every": 4,
-    }
-    return TrainConfig(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def logged(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validate on two pictures, not on twelve."""
+    monkeypatch.setattr(validation, "SAMPLES", 2)
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    whole = config(pictures, judge, tmp_path / "whole")
-    train(whole, log=lambda line: None)
+    whole = tiny(pictures, judge, tmp_path / "whole")
+    rows, final = run(whole)
 
     class KilledError(Exception):
         pass
@@ -89,24 +41,83 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, j
     def kill(*_: object) -> None:
         raise KilledError
 
-    broken = config(pictures, judge, tmp_path / "broken")
+    broken = tiny(pictures, judge, tmp_path / "broken")
     with pytest.MonkeyPatch.context() as patch:
         steps = iter([None, None, None, kill])  # killed in step 3, after the checkpoint at 2
         step = torch.optim.Adam.step
         patch.setattr(torch.optim.Adam, "step", lambda self: (next(steps) or step)(self))
         with pytest.raises(KilledError):
-            train(broken, log=lambda line: None)
-    train(broken, log=lambda line: None)
-    assert logged(broken.folder) == logged(whole.folder)
-    one, two = (torch.load(run.folder / "checkpoint.pt", weights_only=True)["model"] for run in (whole, broken))
-    assert all(torch.equal(one[key], two[key]) for key in one)
+            train(broken, silent)
+    assert len(lines(broken.folder / "log.jsonl")) == 3
+    again, resumed = run(broken)
+    assert again == rows
+    assert all(torch.equal(resumed[key], final[key]) for key in final)
+    validations = [lines(one.folder / "validation.jsonl") for one in (whole, broken)]
+    assert validations[0] == validations[1]
+    assert [row["step"] for row in validations[0]] == [2, 4]
+
+
+def test_a_batch_in_parts_is_the_same_batch(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    whole, final = run(tiny(pictures, judge, tmp_path / "whole", steps=2, batch=4, weak_share=0.5))
+    parts, same = run(tiny(pictures, judge, tmp_path / "parts", steps=2, batch=4, weak_share=0.5, accumulate=2))
+    assert_alike(whole, parts)
+    assert all(torch.allclose(final[key], same[key], atol=1e-4) for key in final)
+
+
+def test_two_processes_train_as_one_does(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    text = f"""
+        photographs = "{pictures}/photographs"
+        perceptual = "vgg16"
+        perceptual_weights = "{judge}"
+        folder = "two"
+        steps = 2
+        batch = 4
+        accumulate = 2
+        crop = 64
+        held_back = 2
+        bf16 = false
+        style_layers = ["relu1_1", "relu2_1"]
+        style_weights = [1, 1]
+        content_layers = ["relu2_2"]
+        content_weights = [0.3]
+        [[paintings]]
+        name = "stripes"
+        image = "{pictures}/stripes.png"
+        size = 96
+    """
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*torchrun, "-m", "videostyle", "train", file], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(tmp_path / "two")]
+    alone, final = run(replace(read_config(file), folder=tmp_path / "one", accumulate=1))
+    assert_alike(alone, lines(tmp_path / "two" / "log.jsonl"))
+    both = weights_of(tmp_path / "two")
+    assert all(torch.allclose(final[key], both[key], atol=1e-4) for key in final)
+
+
+def assert_alike(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
+    """The same losses to what the order of summation may change."""
+    assert len(one) == len(two)
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_batches_that_cannot_be_divided_are_refused(
+    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="batch = 2 cannot be divided among 1 processes in 3 parts"):
+        run(tiny(pictures, judge, tmp_path, accumulate=3))
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UsageError, match="batch = 2 cannot be divided among 4 processes"):
+        run(tiny(pictures, judge, tmp_path))
 
 
 def test_training_leaves_a_gallery_that_paints(
     pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = config(pictures, judge, tmp_path, card_picture=pictures / "photographs" / "0.png")
-    train(run, log=lambda line: None)
+    run(tiny(pictures, judge, tmp_path, card_picture=pictures / "photographs" / "0.png"))
     for name in ("losses.png", "sheet-000004.png", "models/fast/stripes.jpg"):
         assert cv2.imread(str(tmp_path / name)) is not None
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(tmp_path / "models"))
@@ -118,32 +129,112 @@ def test_training_leaves_a_gallery_that_paints(
     assert "Stripes, Nobody, 1900" in (tmp_path / "models/fast/stripes.md").read_text()
 
 
+def test_the_best_validation_is_what_is_exported(
+    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.3, 0.4])
+    monkeypatch.setattr(
+        loop, "validate", lambda *_: {"loss": next(scores), "style": 1.0, "content": 1.0, "temporal": 1.0}
+    )
+    run(tiny(pictures, judge, tmp_path, steps=6, save_every=6))
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert best["step"] == 4
+    networks, _ = weights.read_manifest(tmp_path / "models")
+    network = weights.read_network("fast", *networks["fast"])
+    assert network.card["recipe"]["steps"] == 4
+    assert torch.equal(network.net.last.conv.weight, best["model"]["net.last.conv.weight"])
+
+
+def test_validation_judges_all_terms_always_on_the_same(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, judge, tmp_path, temporal_features=1.0, noise=1.0)
+    net = Transformer(Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4))
+    painter = Painter(net, Codes(1, net.code_size))
+    objective = loop.Objective(config, load_perceptual("vgg16", judge), "cpu")
+    held = held_back(list_photographs(config.photographs), 2)
+    once, twice = (loop.validate(config, painter, objective, held) for _ in range(2))
+    assert once == twice
+    assert once.keys() == {
+        *("loss", "style", "content", "smooth", "grid", "fidelity", "temporal", "features", "noise"),
+    }
+
+
+def test_the_losses_are_on_tensorboard(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    rows, _ = run(tiny(pictures, judge, tmp_path, weak_share=0.0))
+    board = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("style")] == [1, 2, 3, 4]
+    assert [event.value for event in board.Scalars("loss")] == pytest.approx([row["loss"] for row in rows])
+    assert [event.step for event in board.Scalars("validation/loss")] == [2, 4]
+    assert [event.step for event in board.Images("sheet")] == [4]
+
+
+def test_without_tensorboard_the_files_are_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    journal = Journal(tmp_path, 0)
+    journal.losses({"step": 0, "loss": 1.0, "style": None})
+    journal.validation(1, {"loss": 2.0})
+    journal.sheet(1, torch.zeros(3, 8, 8))
+    journal.flush()
+    assert lines(tmp_path / "log.jsonl") == [{"step": 0, "loss": 1.0, "style": None}]
+    assert lines(tmp_path / "validation.jsonl") == [{"step": 1, "loss": 2.0}]
+    journal.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"log.jsonl", "validation.jsonl"}
+
+
+def test_by_the_clock_training_ends_early_and_is_remembered(
+    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(0, 10_000, 15))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(ticks))
+    rows, _ = run(tiny(pictures, judge, tmp_path, steps=1000, minutes=1.0, warmup=1))
+    assert 1 <= len(rows) <= 5
+    assert rows[0]["rate"] > 2 * rows[-1]["rate"]
+    assert run(tiny(pictures, judge, tmp_path, steps=1000, minutes=1.0))[0] == rows
+
+
+def test_a_checkpoint_of_another_run_is_refused(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    run(tiny(pictures, judge, tmp_path, steps=1))
+    paintings = tuple(Painting(name, pictures / "stripes.png") for name in "ab")
+    with pytest.raises(TrainingError, match="another network or number of paintings; choose another folder"):
+        run(tiny(pictures, judge, tmp_path, paintings=paintings))
+
+
 @pytest.mark.slow
 def test_training_learns_the_painting(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    run = config(pictures, judge, tmp_path, steps=120, warmup=10, rate=5e-3, save_every=120, sheet_every=120)
-    train(run, log=lambda line: None)
-    rows = [row["style"] for row in logged(tmp_path) if row["style"] is not None]
-    assert sum(rows[-10:]) < 0.6 * sum(rows[:10])
+    settings = {"save_every": 120, "sheet_every": 120, "validate_every": 120}
+    rows, _ = run(tiny(pictures, judge, tmp_path, steps=120, warmup=10, rate=5e-3, **settings))
+    styles = [row["style"] for row in rows if row["style"] is not None]
+    assert sum(styles[-10:]) < 0.6 * sum(styles[:10])
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
     pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = config(pictures, judge, tmp_path)
-    fine = loop.losses.total_variation
+    fine = losses.total_variation
     monkeypatch.setattr(
-        loop.losses,
+        losses,
         "total_variation",
         lambda picture: fine(picture) * (math.nan if (tmp_path / "checkpoint.pt").exists() else 1),
     )
     with pytest.raises(TrainingError, match="not finite at step 2; the last good state is"):
-        train(run, log=lambda line: None)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+        run(tiny(pictures, judge, tmp_path, validate_every=4))
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 2
+    assert all(value.isfinite().all() for value in saved["model"].values())
+
+
+def test_other_weights_for_style_layers_are_another_loss(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    one, _ = run(tiny(pictures, judge, tmp_path / "one", steps=1, weak_share=0.0))
+    two, _ = run(tiny(pictures, judge, tmp_path / "two", steps=1, weak_share=0.0, style_weights=(1.0, 0.0)))
+    assert two[0]["style"] < one[0]["style"]
+    assert two[0]["content"] == one[0]["content"]
 
 
 def test_codes_run_from_the_identity_to_the_painting() -> None:
-    codes = loop.Codes(2, 5)
-    number = torch.tensor([1, 2])
+    codes = Codes(2, 5)
+    number = torch.tensor([1, 0])
     assert torch.equal(codes(number, torch.zeros(2))[:, -1], torch.zeros(2))
     assert torch.equal(codes(number, torch.ones(2))[:, -1], torch.ones(2))
     half = codes(number, torch.full((2,), 0.5))
@@ -151,35 +242,139 @@ def test_codes_run_from_the_identity_to_the_painting() -> None:
 
 
 def test_the_rate_rises_then_falls(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    run = config(pictures, judge, tmp_path, steps=100, warmup=10)
-    rates = [loop.learning_rate(run, step) for step in range(100)]
-    assert rates[0] < rates[5] < rates[9]
-    assert rates[9:] == sorted(rates[9:], reverse=True)
-    assert rates[-1] < 0.02 * max(rates)
+    config = tiny(pictures, judge, tmp_path, steps=100, warmup=10)
+    shares = [loop.schedule(config, step, loop.progress(config, step, 0)) for step in range(100)]
+    assert shares[0] < shares[5] < shares[9]
+    assert shares[9:] == sorted(shares[9:], reverse=True)
+    assert shares[-1] < 0.02 * max(shares)
 
 
-def test_crops_are_the_same_for_the_same_step_and_skip_what_cannot_be_read(pictures: Path, tmp_path: Path) -> None:
+def test_progress_is_by_steps_or_by_the_clock_whichever_is_further(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, judge, tmp_path, steps=100, minutes=10.0)
+    assert loop.progress(config, 30, 2) == 0.3
+    assert loop.progress(config, 10, 5) == 0.5
+    assert loop.progress(config, 10, 11) == 1
+
+
+def test_every_painting_comes_up_equally_often(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    paintings = tuple(Painting(name, pictures / "stripes.png") for name in "abc")
+    config = tiny(pictures, judge, tmp_path, paintings=paintings, batch=4)
+    photograph = Crops(list_photographs(config.photographs), 64)
+    dealt = torch.cat([draw(config, step, range(4), photograph).style for step in range(6)])
+    assert torch.bincount(dealt).tolist() == [8, 8, 8]
+
+
+def test_films_take_their_share_of_the_samples(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, judge, tmp_path, batch=40, film_share=0.25)
+    blank = torch.zeros(1, 3, 64, 64)
+    film = (blank, blank, torch.zeros(1, 2, 64, 64), torch.ones(1, 1, 64, 64))
+    batch = draw(config, 0, range(40), lambda _: blank + 1, lambda _: film)
+    assert 4 <= (batch.content.amax((1, 2, 3)) == 0).sum() <= 16
+
+
+def test_crops_are_the_same_for_the_same_generator_and_skip_what_cannot_be_read(pictures: Path, tmp_path: Path) -> None:
     for path in (pictures / "photographs").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    crops = Crops(list_photographs(tmp_path), 48, seed=3)
-    one, two = (crops(8, crops.generator(5)) for _ in range(2))
-    assert one.shape == (8, 3, 48, 48)
+    crops = Crops(list_photographs(tmp_path), 48)
+    one, two = (crops(torch.Generator().manual_seed(5)) for _ in range(2))
+    assert one.shape == (1, 3, 48, 48)
     assert torch.equal(one, two)
-    for step in range(10):
-        crops(8, crops.generator(step))
+    for seed in range(50):
+        crops(torch.Generator().manual_seed(seed))
     assert {path.name for path in crops.unreadable} == {"broken.jpg"}
+    # Nor is it held back: the sheets and the validation need pictures.
+    assert held_back([tmp_path / "broken.jpg", tmp_path / "0.png"], 1) == [tmp_path / "0.png"]
+    with pytest.raises(TrainingError, match="only 1 of 2 pictures can be read, 2 to be held back"):
+        held_back([tmp_path / "broken.jpg", tmp_path / "0.png"], 2)
 
 
-def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+def test_the_log_says_what_was_skipped(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for path in (pictures / "photographs").iterdir():
+        (photographs / path.name).write_bytes(path.read_bytes())
+    for name in "abcd":
+        (photographs / f"{name}.jpg").write_bytes(b"no picture")
+    said: list[str] = []
+    train(tiny(pictures, judge, tmp_path / "run", photographs=photographs), said.append)
+    (line,) = (line for line in said if "unreadable" in line)
+    assert "unreadable pictures were skipped" in line
+    assert ".jpg" in line
+
+
+def test_folders_without_pictures_are_refused(pictures: Path, judge: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no pictures found"):
         list_photographs(tmp_path)
+    with pytest.raises(TrainingError, match="6 pictures, 6 to be held back"):
+        run(tiny(pictures, judge, tmp_path / "run", held_back=6))
     (tmp_path / "a.jpg").write_bytes(b"")
-    crops = Crops(list_photographs(tmp_path), 48, seed=0)
+    crops = Crops(list_photographs(tmp_path), 48)
     with pytest.raises(TrainingError, match="none of the 1 pictures"):
-        crops(1, crops.generator(0))
+        crops(torch.Generator())
     with pytest.raises(TrainingError, match="not a readable picture"):
         read_picture(tmp_path / "a.jpg")
+
+
+NARROW = Architecture(unshuffle=2, widths=(8, 12), blocks=2, kernel=3, head=4)
+
+
+def test_a_widened_network_paints_exactly_as_the_narrow_one() -> None:
+    torch.manual_seed(0)
+    narrow = Transformer(NARROW)
+    wide = Transformer(replace(NARROW, widths=(16, 36), head=8))
+    wide.load_state_dict(widen(narrow, wide, torch.Generator().manual_seed(0)))
+    code = torch.cat([torch.randn(2, narrow.code_size - 1), torch.ones(2, 1)], dim=1)
+    picture = torch.rand(2, 3, 32, 48)
+    painted = wide(picture, widen_code(code, narrow, wide))
+    assert torch.allclose(painted, narrow(picture, code), atol=1e-5)
+    # The copies are told apart, or they would stay copies for ever.
+    kernel = wide.trunk[0].convolution.conv.weight
+    assert not torch.allclose(kernel[:, :12], kernel[:, 12:24])
+
+
+@pytest.mark.parametrize(
+    "other", [{"blocks": 3}, {"kernel": 9}, {"unshuffle": 1}, {"widths": (8, 12, 24)}, {"widths": (12, 12)}]
+)
+def test_only_widths_that_are_multiples_can_be_widened_to(other: dict[str, object]) -> None:
+    with pytest.raises(TrainingError, match="wid"):
+        widen(Transformer(NARROW), Transformer(replace(NARROW, **other)), torch.Generator())
+
+
+def test_training_starts_from_models(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    run(tiny(pictures, judge, tmp_path / "first", steps=2))
+    models = tmp_path / "first" / "models"
+    networks, (entry,) = weights.read_manifest(models)
+    trained = weights.read_network("fast", *networks["fast"])
+    code, _ = weights.read_style(entry.file)
+    paintings = tuple(Painting(name, pictures / "stripes.png") for name in ("new", "stripes"))
+    config = tiny(pictures, judge, tmp_path / "second", start=models, paintings=paintings)
+    net, codes = Transformer(trained.net.architecture), Codes(2, trained.net.code_size)
+    start(config, net, codes)
+    assert all(torch.equal(value, trained.net.state_dict()[key]) for key, value in net.state_dict().items())
+    # The known painting has its own code, the new one the mean of all: here of one.
+    assert torch.equal(codes(torch.tensor([1]), torch.ones(1)), code)
+    assert torch.equal(codes(torch.tensor([0]), torch.ones(1)), code)
+
+
+def test_a_trunk_that_is_not_trained_stays_and_takes_new_styles(
+    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tiny(pictures, judge, tmp_path / "first", steps=2))
+    models = tmp_path / "first" / "models"
+    paintings = (Painting("new", pictures / "stripes.png"),)
+    _, learned = run(tiny(pictures, judge, tmp_path / "second", start=models, train_trunk=False, paintings=paintings))
+    networks, _ = weights.read_manifest(models)
+    trained = weights.read_network("fast", *networks["fast"])
+    for key, value in trained.net.state_dict().items():
+        assert torch.equal(learned[f"net.{key}"], value)
+    assert torch.equal(learned["codes.identity"], trained.identity[:, :-1])
+    again, (entry,) = weights.read_manifest(tmp_path / "second" / "models")
+    assert (entry.name, again["fast"][1]) == ("new", networks["fast"][1])
+    monkeypatch.setenv("VIDEOSTYLE_MODELS", str(models))
+    weights.load_style(Style(((str(entry.file), 1),)))  # the style file alone goes with the network it was made for
+    with pytest.raises(TrainingError, match="no network fine"):
+        run(replace(tiny(pictures, judge, tmp_path / "third", start=models, train_trunk=False), network="fine"))
 
 
 def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ VideostyleError
 ├── WeightsError (RuntimeError)           a weights file is missing, damaged or of another kind
 ├── MissingDependencyError (ImportError)  an optional package is not installed
 └── TrainingError (RuntimeError)          training cannot start or go on
+    └── DivergedError                     its loss is not finite any more
 
 Each message names the thing, says what is wrong and what to do about it, in one line.
 Each class also derives from the builtin a caller would expect.
@@ -65,3 +66,7 @@ class MissingDependencyError(VideostyleError, ImportError):
 
 class TrainingError(VideostyleError, RuntimeError):
     """Training cannot start or go on."""
+
+
+class DivergedError(TrainingError):
+    """The loss is not finite any more."""

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 from videostyle.errors import UsageError
+
+T = TypeVar("T")
+
+Blend = tuple[tuple[str, float], ...]
+"""Names (or paths of style files) and weights; the weights are divided by their sum."""
 
 
 def _unit(name: str, value: float) -> None:
@@ -33,27 +40,139 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Style:
-    """A painting, a blend of paintings, or none."""
+class Key(Generic[T]):
+    """A value at one moment of a film, and for how long it stays; in seconds from the film's first frame."""
 
-    blend: tuple[tuple[str, float], ...] = (("none", 1.0),)
-    """Names (or paths of style files) and weights; the weights are divided by their sum."""
-    strength: float = 1.0
+    value: T
+    start: Fraction = Fraction(0)
+    hold: Fraction = Fraction(0)
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or self.hold < 0:
+            raise UsageError(f"a time ends before it starts, or starts before the film: {self}")
+
+    @property
+    def end(self) -> Fraction:
+        """When the glide to the next key begins."""
+        return self.start + self.hold
+
+    def __str__(self) -> str:
+        return f"{float(self.start):g} s" + (f" to {float(self.end):g} s" if self.hold else "")
+
+
+@dataclass(frozen=True)
+class Timeline(Generic[T]):
+    """A value that changes along a film: held at each key, gliding in a straight line from each to the next.
+
+    Before the first key and after the last it holds. Where a key starts when the one before ends, it jumps.
+    """
+
+    keys: tuple[Key[T], ...]
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise UsageError("a timeline needs at least one key")
+        for before, after in pairwise(self.keys):
+            if after.start < before.end:
+                raise UsageError(f"times overlap or are out of order: {before}, then {after}")
+
+    @classmethod
+    def of(cls, value: T | Timeline[T]) -> Timeline[T]:
+        """A timeline as it is; anything else as the timeline that never changes."""
+        return value if isinstance(value, Timeline) else cls((Key(value),))
+
+    def around(self, time: Fraction) -> tuple[T, T, float]:
+        """The values to be between at `time`, and how far on the way from the first to the second, in 0..1."""
+        passed = [key for key in self.keys if key.start <= time] or [self.keys[0]]
+        last = passed[-1]
+        if time <= last.end or last is self.keys[-1]:
+            return last.value, last.value, 0.0
+        following = self.keys[len(passed)]
+        return last.value, following.value, float((time - last.end) / (following.start - last.end))
+
+    def jumps(self, earlier: Fraction, later: Fraction) -> bool:
+        """True where a whole glide from one value to another falls between two frames."""
+        return any(
+            before.value != after.value and before.end >= earlier and earlier < after.start <= later
+            for before, after in pairwise(self.keys)
+        )
+
+
+@dataclass(frozen=True)
+class Region:
+    """Another painting where a mask is white."""
+
+    blend: Blend
+    mask: str
+    """A picture, film or sequence, as `Style.mask`."""
+
+    def __post_init__(self) -> None:
+        _check_blend(self.blend)
+
+
+@dataclass(frozen=True)
+class Style:
+    """A painting, a blend of paintings, or none; how it changes along the film, and where it goes."""
+
+    blend: Blend | Timeline[Blend] = (("none", 1.0),)
+    strength: float | Timeline[float] = 1.0
     keep_colors: bool = False
     network: str = "fast"
     """The size of the network that paints."""
+    brush: float = 1.0
+    """Size of the marks: the network paints the picture scaled by 1 / `brush`."""
+    statistics: Literal["frame", "shot"] = "frame"
+    """What the network normalises by: each frame's own statistics, or a mean over its shot, so that nothing pumps."""
+    mask: str | None = None
+    """Where to paint: a picture, film or sequence, white for the painting and black for the film."""
+    regions: tuple[Region, ...] = ()
+    """Other paintings, each laid over those before it."""
+    feather: float = 2.0
+    """How far masks are softened: the Gaussian's deviation, in pixels of the painted picture."""
 
     def __post_init__(self) -> None:
-        _unit("strength", self.strength)
-        if not self.blend:
-            raise UsageError("name at least one style")
-        if not all(weight >= 0 for _, weight in self.blend) or not sum(weight for _, weight in self.blend) > 0:
-            raise UsageError("style weights must not be negative, and one must be above 0")
+        for strength in self.strengths.keys:
+            _unit("strength", strength.value)
+        for blend in self.blends.keys:
+            _check_blend(blend.value)
+        if not 0.25 <= self.brush <= 4:
+            raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
+        if self.statistics not in ("frame", "shot"):
+            raise UsageError(f"statistics must be frame or shot, got {self.statistics!r}")
+        if not 0 <= self.feather <= 1000:
+            raise UsageError(f"mask-feather must be between 0 and 1000 pixels, got {self.feather:g}")
+
+    @property
+    def blends(self) -> Timeline[Blend]:
+        """What is painted, as a timeline."""
+        return Timeline.of(self.blend)
+
+    @property
+    def strengths(self) -> Timeline[float]:
+        """How strongly, as a timeline."""
+        return Timeline.of(self.strength)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every painting that takes part, once each, in the order they were named."""
+        blends = [key.value for key in self.blends.keys] + [region.blend for region in self.regions]
+        return tuple(dict.fromkeys(name for blend in blends for name, _ in blend))
 
     @property
     def is_none(self) -> bool:
         """True for the pass-through, which leaves every pixel as it is."""
-        return all(name == "none" for name, _ in self.blend)
+        return self.names == ("none",)
+
+    def jumps(self, earlier: Fraction, later: Fraction) -> bool:
+        """True where the style changes between two frames without a glide."""
+        return self.blends.jumps(earlier, later) or self.strengths.jumps(earlier, later)
+
+
+def _check_blend(blend: Blend) -> None:
+    if not blend:
+        raise UsageError("name at least one style")
+    if not all(weight >= 0 for _, weight in blend) or not sum(weight for _, weight in blend) > 0:
+        raise UsageError("style weights must not be negative, and one must be above 0")
 
 
 @dataclass(frozen=True)
@@ -126,6 +245,39 @@ class Painting:
 
 
 @dataclass(frozen=True)
+class LearnPlan:
+    """One painting to learn for a network that can paint already."""
+
+    painting: Painting
+    output: Path
+    """The style file. Beside it lie a sheet of samples and, until it is learned, a folder with what there is so far."""
+    content: Path | None = None
+    """A folder of photographs, or a film, to learn on; None makes pictures up."""
+    network: str = "fast"
+    whole: bool = False
+    """Train the whole network for this painting alone, not just a code; it is written beside the style file."""
+    minutes: float = 10.0
+    """For everything, until the file is there."""
+    steps: int | None = None
+    """This many steps of training instead, however long they take."""
+    perceptual: str | None = None
+    """The perceptual network that judges; None takes torchvision's VGG-19 if it is on this machine already, or else the
+    small one that comes with videostyle."""
+    perceptual_weights: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.minutes > 0:
+            raise UsageError(f"minutes must be above 0, got {self.minutes:g}")
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"steps must be at least 1, got {self.steps}")
+        if self.painting.size < 64:
+            raise UsageError(f"size must be at least 64 pixels, got {self.painting.size}")
+        if self.perceptual is None and self.perceptual_weights is not None:
+            raise UsageError("name the perceptual network that the weights are for")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run; `videostyle train` reads it from a TOML file with these names."""
 
@@ -135,15 +287,37 @@ class TrainConfig:
     folder: Path
     """Where checkpoints, curves, sheets and the finished style files go."""
     network: str = "fast"
+    blur: bool = False
+    """Give it blurred halvings; see `Architecture`."""
+    start: Path | None = None
+    """A models folder to start from instead of from random numbers: the trunk of the same name, or a narrower one of
+    the same depth, which is widened; and the codes of the paintings that have the same names there."""
+    train_trunk: bool = True
+    """False learns the codes only, and leaves the trunk as it is in `start`."""
     perceptual: str = "vgg19"
     perceptual_weights: Path | None = None
+    films: Path | None = None
+    """A folder of films, from which pairs of frames are taken; None moves photographs instead."""
+    film_share: float = 0.5
+    """Share of the samples that are such pairs."""
+    film_flow: str = "dis"
+    """What estimates their motion: dis, raft or raft-large."""
+    film_flow_weights: Path | None = None
 
     steps: int = 4000
+    minutes: float | None = None
+    """Stop after this long, if that is before the last step; the learning rate falls by the clock then."""
     batch: int = 4
+    """Pictures a step, over all devices."""
+    accumulate: int = 1
+    """Parts a batch is worked through in, where the memory is too small for the whole."""
     crop: int = 224
     rate: float = 2e-3
+    """Of the trunk's weights."""
+    code_rate: float = 1e-2
+    """Of the codes: each is seen only when its painting is dealt, and there are few of them."""
     warmup: int = 100
-    """Steps over which the learning rate rises to `rate`; then it falls along half a cosine."""
+    """Steps over which the rates rise; then they fall along half a cosine."""
     clip: float = 5.0
     """Largest norm of the gradient."""
     seed: int = 0
@@ -156,16 +330,25 @@ class TrainConfig:
     total_variation: float = 0.1
     grid: float = 10.0
     """Against the faint grid that every up-sampling network tends to draw."""
-    temporal: float = 5.0
+    temporal: float = 8.0
+    """What moves must be painted as it was painted before it moved."""
+    temporal_features: float = 0.0
+    """The same for the trunk's feature maps."""
+    luminance_aware: bool = False
+    """Let the painting become lighter where the film does."""
+    noise: float = 0.0
+    """Noise must not change the painting; the moved copies carry noise in any case."""
     temporal_ramp: int = 500
-    """Steps over which the temporal term comes in; from the first step it would teach the network to paint nothing."""
+    """Steps over which these come in; from the first step they would teach the network to paint nothing."""
+    remembered_share: float = 0.5
+    """Share of the moved copies painted with the statistics of the picture they were moved from."""
     weak_share: float = 0.25
     """Share of the pictures painted at a random strength below 1: codes between none and full must mean something."""
     weak_fidelity: float = 2.0
     """Weight of the L1 distance to the photograph at strength 0; falls to nothing at full strength."""
 
     held_back: int = 6
-    """Photographs kept out of training, for the sheets and the losses in the cards."""
+    """Photographs kept out of training, for the sheets, the validation and the losses in the cards."""
     card_picture: Path | None = None
     """A picture to paint for the cards; must be free to publish."""
     data: str = ""
@@ -174,6 +357,9 @@ class TrainConfig:
     """Anything else the cards should say."""
     save_every: int = 100
     sheet_every: int = 200
+    sheet: Path | None = None
+    """One picture that every sheet replaces; None keeps them all, in `folder`."""
+    validate_every: int = 200
 
     def __post_init__(self) -> None:
         if not self.paintings:
@@ -181,5 +367,11 @@ class TrainConfig:
         for layers, weights in (("style_layers", "style_weights"), ("content_layers", "content_weights")):
             if len(getattr(self, layers)) != len(getattr(self, weights)):
                 raise UsageError(f"{layers} and {weights} must be as long as each other")
-        if self.steps < 1 or self.batch < 1 or self.crop < 64:
-            raise UsageError("steps and batch must be at least 1, crop at least 64")
+        if self.steps < 1 or self.batch < 1 or self.accumulate < 1 or self.crop < 64:
+            raise UsageError("steps, batch and accumulate must be at least 1, crop at least 64")
+        if self.held_back < 1:
+            raise UsageError("held_back must be at least 1: something must show how good the network is")
+        if not self.train_trunk and self.start is None:
+            raise UsageError("train_trunk = false needs a start")
+        for share in ("film_share", "remembered_share", "weak_share"):
+            _unit(share, getattr(self, share))

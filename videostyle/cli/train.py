@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -19,5 +20,8 @@ def run(args: argparse.Namespace) -> int:
 
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)
-    print(train(config, log=lambda line: print(line, file=sys.stderr, flush=True)))
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    folder = train(config, log=lambda line: print(line, file=sys.stderr, flush=True) if first else None)
+    if first:
+        print(folder)
     return 0

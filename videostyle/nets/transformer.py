@@ -13,6 +13,7 @@ the code's last value says how much of the untouched picture shows through, so t
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videostyle.errors import UnknownNameError
+
+_EPSILON = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Architecture:
     """Side of the first and the last convolution."""
     head: int
     """Channels of the last, full-size feature map."""
+    blur: bool = False
+    """Blur before each halving (Zhang 2019), so that what moves by less than a pixel does not shimmer."""
 
     @property
     def decoder_widths(self) -> tuple[int, ...]:
@@ -50,8 +55,33 @@ class Architecture:
 
 ARCHITECTURES = {
     "fast": Architecture(unshuffle=2, widths=(24, 64), blocks=5, kernel=3, head=16),
-    "fine": Architecture(unshuffle=1, widths=(32, 64, 128), blocks=5, kernel=9, head=32),
+    "fine": Architecture(unshuffle=2, widths=(48, 128), blocks=5, kernel=3, head=32),
 }
+
+
+class Memory:
+    """Statistics of the normalisations of one picture, for painting the next with them.
+
+    A picture normalised by its own statistics changes as a whole when something bright enters it. Normalised by those
+    of its shot (ReReVST's sequence-level sharing, Wang et al. 2020) it does not, and neither does any part of it.
+    """
+
+    def __init__(self, remembered: Sequence[Tensor] = (), keep: Tensor | None = None) -> None:
+        """`remembered`: (N, 2C) means and deviations for each normalisation; `keep` (N, 1): their weight against the
+        picture's own, in 0..1. With neither, the picture's own are used and noted.
+        """
+        self.remembered = iter(remembered)
+        self.keep = keep
+        self.used: list[Tensor] = []
+        """What each normalisation used, (N, 2C)."""
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
+        variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
+        own = torch.cat([mean, (variance + _EPSILON).sqrt()], dim=1)
+        self.used.append(own if self.keep is None else torch.lerp(own, next(self.remembered), self.keep))
+        mean, deviation = self.used[-1][:, :, None, None].chunk(2, dim=1)
+        return mean, deviation
 
 
 class ConditionalNorm(nn.Module):
@@ -61,23 +91,39 @@ class ConditionalNorm(nn.Module):
         super().__init__()
         self.channels = channels
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+    def forward(self, x: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
         """`x` (N, C, H, W) and `code` (N, 2C): changes of the scale from 1, then shifts."""
         scale, shift = torch.split(code[:, :, None, None], self.channels, dim=1)
-        return F.instance_norm(x) * (1 + scale) + shift
+        if memory is None:
+            return F.instance_norm(x, eps=_EPSILON) * (1 + scale) + shift
+        mean, deviation = memory(x)
+        # In float32: where a mean is many deviations from zero, half precision would lose the difference.
+        return ((x.float() - mean) * ((1 + scale) / deviation) + shift).to(x.dtype)
 
 
 class Convolution(nn.Module):
     """A convolution with reflected borders (zeros would paint a frame around every picture)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False, blur: bool = False
+    ) -> None:
         super().__init__()
         self.pad = kernel // 2
+        self.blur = blur
         # No bias before a normalisation: it would be subtracted again.
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.blur:
+            x = binomial(x)
         return self.conv(F.pad(x, (self.pad,) * 4, mode="reflect"))
+
+
+def binomial(x: Tensor) -> Tensor:
+    """`x` blurred by (1, 2, 1) / 4 in both directions, with reflected borders: nothing is left that repeats every 2."""
+    taps = x.new_tensor((0.25, 0.5, 0.25))
+    kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1,) * 4, mode="reflect"), kernel, groups=x.shape[1])
 
 
 # How a 3-tap kernel on a picture doubled bilinearly reads the picture itself: for even and for odd positions, the
@@ -120,8 +166,8 @@ class Layer(nn.Module):
         self.relu = relu
         self.code_size = 2 * outputs
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        x = self.norm(self.convolution(x), code)
+    def forward(self, x: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
+        x = self.norm(self.convolution(x), code, memory)
         return F.relu(x) if self.relu else x
 
 
@@ -134,7 +180,7 @@ class Transformer(nn.Module):
         first = Convolution(3 * a.unshuffle**2, a.widths[0], a.kernel)
         self.encoder = nn.ModuleList([Layer(first, a.widths[0])])
         for narrow, wide in pairwise(a.widths):
-            self.encoder.append(Layer(Convolution(narrow, wide, 3, stride=2), wide))
+            self.encoder.append(Layer(Convolution(narrow, wide, 3, stride=2, blur=a.blur), wide))
         wide = a.widths[-1]
         self.trunk = nn.ModuleList(
             Layer(Convolution(wide, wide, 3), wide, relu=i % 2 == 0) for i in range(2 * a.blocks)
@@ -148,29 +194,37 @@ class Transformer(nn.Module):
         """Length of a style code: two values for each normalised channel, and the show-through."""
         return sum(self.code_sizes) + 1
 
-    def forward(self, content: Tensor, code: Tensor) -> Tensor:
+    def forward(self, content: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
         """Paint `content` by `code` (N, code_size), into the same shape and range.
 
         `content` is (N, 3, H, W) in 0..1, H and W multiples of the stride and at least twice as long.
 
         The code of zeros with a last value of 0 gives the content back, bit for bit.
         """
-        *codes, amount = torch.split(code, [*self.code_sizes, 1], dim=1)
-        rows = iter(codes)
+        return self.decode(self.features(content, code, memory), content, code, memory)
+
+    def features(self, content: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
+        """The trunk's feature maps (N, C, H / stride, W / stride): what will be painted, before it is drawn."""
+        rows = torch.split(code[:, :-1], self.code_sizes, dim=1)
         x = content
         if self.architecture.unshuffle > 1:
             x = F.pixel_unshuffle(x, self.architecture.unshuffle)
-        for layer in self.encoder:
-            x = layer(x, next(rows))
-        for first, second in zip(self.trunk[::2], self.trunk[1::2], strict=True):
-            x = x + second(first(x, next(rows)), next(rows))
-        for layer in self.decoder:
-            x = layer(x, next(rows))
+        for layer, row in zip(self.encoder, rows, strict=False):
+            x = layer(x, row, memory)
+        rows = rows[len(self.encoder) :]
+        for i in range(0, len(self.trunk), 2):
+            first, second = self.trunk[i], self.trunk[i + 1]
+            x = x + second(first(x, rows[i], memory), rows[i + 1], memory)
+        return x
+
+    def decode(self, features: Tensor, content: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
+        """The painting (N, 3, H, W) of `content` from its features."""
+        rows = torch.split(code[:, :-1], self.code_sizes, dim=1)[len(self.encoder) + len(self.trunk) :]
+        x = features
+        for layer, row in zip(self.decoder, rows, strict=True):
+            x = layer(x, row, memory)
         painted = torch.sigmoid(self.last(x))
-        # Steep near 0 so that the untouched picture shows through weak codes only; from a third upwards it is the
-        # painting at that strength which is seen, not a cross-fade.
-        amount = 1 - (1 - amount[:, :, None, None].clamp(0, 1)) ** 4
-        return content + amount * (painted - content)
+        return content + opacity(code) * (painted - content)
 
     def folded(self) -> Transformer:
         """A copy that computes the same, faster, and cannot be trained."""
@@ -180,6 +234,15 @@ class Transformer(nn.Module):
             assert isinstance(layer.convolution, UpConvolution)
             layer.convolution = layer.convolution.folded()
         return net
+
+
+def opacity(code: Tensor) -> Tensor:
+    """How much of the painting covers the picture, (N, 1, 1, 1) in 0..1, for codes (N, code_size).
+
+    Steep near 0 so that the untouched picture shows through weak codes only; from a third upwards it is the painting at
+    that strength which is seen, not a cross-fade.
+    """
+    return 1 - (1 - code[:, -1:, None, None].clamp(0, 1)) ** 4
 
 
 def macs_per_pixel(architecture: Architecture) -> float:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videostyle.errors import UnknownNameError, WeightsError
+from videostyle.nets.packed import unpack
 
 # Convolutions in each stage, a 2x2 max-pooling between the stages; cut after the first layer of stage 5, the deepest
 # that style transfer has found use for.
@@ -20,7 +22,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Oxford's own weights saw BGR in 0..255 less this mean (Simonyan and Zisserman 2015); here in RGB order.
 _CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
-PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled")
+PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled", "vgg19-small")
 
 
 class Perceptual(nn.Module):
@@ -73,15 +75,19 @@ def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
 
     `vgg16` and `vgg19` are torchvision's (downloaded by torchvision unless `weights` names a state dict);
     `vgg19-caffe` are Oxford's original weights under torchvision's key names and `vgg19-distilled` is the 16 times
-    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. Each brings its own
+    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. So does `vgg19-small`, a file
+    that `train.distil` made; `videostyle.weights.perceptual` finds the one that is shipped. Each brings its own
     preprocessing. Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
     """
     if name not in PERCEPTUAL_NETWORKS:
         raise UnknownNameError.among("perceptual network", name, PERCEPTUAL_NETWORKS)
     state = _read(weights) if weights is not None else _download(name)
     try:
-        net = _distilled(state) if name == "vgg19-distilled" else _vgg(name, state)
-    except (KeyError, RuntimeError) as error:
+        if name == "vgg19-small":
+            net = build_small(state)
+        else:
+            net = _distilled(state) if name == "vgg19-distilled" else _vgg(name, state)
+    except (KeyError, RuntimeError, ValueError) as error:
         where = weights or "the downloaded weights"
         raise WeightsError(f"{where}: not the weights of {name} ({error})") from error
     return net.eval().requires_grad_(False)
@@ -91,16 +97,18 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give the path of the perceptual network's weights")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         return {key: value.float() for key, value in torch.load(path, map_location="cpu", weights_only=True).items()}
     except Exception as error:  # torch.load raises whatever the unpickler met
         raise WeightsError(f"{path}: cannot be read as PyTorch weights ({type(error).__name__})") from error
 
 
 def _download(name: str) -> dict[str, Tensor]:
-    from torchvision import models
-
     if name not in ("vgg16", "vgg19"):
         raise WeightsError(f"{name} is not downloaded; give the path of its weights")
+    from torchvision import models
+
     try:
         return models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)
     except OSError as error:
@@ -123,6 +131,22 @@ def _vgg(name: str, state: dict[str, Tensor]) -> Perceptual:
         convolution.load_state_dict({"weight": kernel, "bias": state[f"features.{number}.bias"]})
     if len(numbers) < len(net.convolutions):
         raise KeyError(f"{len(numbers)} convolutions, {len(net.convolutions)} needed")
+    return net
+
+
+def build_small(state: dict[str, Tensor]) -> Perceptual:
+    """The network in the tensors that `train.distil` makes; raises KeyError or ValueError if they are not whole."""
+    # The layers' names and widths say how the network is built: what it was made from may have been any VGG.
+    widths = {key.removesuffix(".steps"): len(value) for key, value in state.items() if key.endswith(".steps")}
+    stages = sorted({name.split("_")[0] for name in widths})
+    counts = [sum(name.startswith(stage) for name in widths) for stage in stages]
+    channels = [widths[f"{stage}_1"] for stage in stages]
+    net = Perceptual(counts, channels, state["mean"].tolist(), state["std"].tolist())
+    for name, convolution in zip(net.names, net.convolutions, strict=True):
+        assert isinstance(convolution, nn.Conv2d)
+        numbers = unpack(state[f"{name}.numbers"], convolution.weight.shape)
+        weight = numbers * state[f"{name}.steps"].view(-1, 1, 1, 1)
+        convolution.load_state_dict({"weight": weight, "bias": state[f"{name}.bias"]})
     return net
 
 

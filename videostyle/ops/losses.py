@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videostyle.ops.warp import warp
+
 
 def gram(features: Tensor) -> Tensor:
     """Gram matrices (N, C, C) of feature maps: the mean over positions of the products of every two channels.
@@ -63,11 +65,51 @@ def grid_energy(picture: Tensor) -> Tensor:
 def temporal_distance(moved_painting: Tensor, painting_of_moved: Tensor, valid: Tensor) -> Tensor:
     """Mean absolute difference of a moved painting and the painting of the moved picture, for each: (N,).
 
-    `valid` (N, 1, H, W) is 1 where the motion stayed inside the picture. After Wang et al. 2020 (ReReVST, compound
-    regularisation), who move single photographs and so need no films, no flow estimate and no occlusion.
+    `valid` (N, 1, H, W) is 1 where the motion can be followed. On pairs of frames with estimated flow after Huang et
+    al. 2017; on single photographs moved at random after Wang et al. 2020 (ReReVST, compound regularisation), which
+    needs no films, no estimate and knows no occlusion.
     """
     difference = (moved_painting - painting_of_moved).abs().mean(1, keepdim=True)
     return (difference * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1)
+
+
+def temporal_feature_distance(features: Tensor, later: Tensor, flow: Tensor, valid: Tensor) -> Tensor:
+    """Squared distance of moved feature maps and those of the moved picture, over their energy, for each: (N,).
+
+    Maps (N, C, H / s, W / s), flow (N, 2, H, W) in pixels of the picture and its `valid` (N, 1, H, W). The
+    feature-map-level temporal loss of Gao et al. 2018 (ReCoNet), here relative.
+    """
+    size = features.shape[2:]
+    small = F.interpolate(flow, size, mode="area") * (size[1] / flow.shape[3])
+    seen = (F.interpolate(valid, size, mode="area") == 1).float()
+    moved = warp(features, small)
+    error = ((moved - later) ** 2).mean(1, keepdim=True) * seen
+    energy = (later.detach() ** 2).mean(1, keepdim=True) * seen
+    return error.sum((1, 2, 3)) / energy.sum((1, 2, 3)).clamp(min=1e-6)
+
+
+def noise_distance(painting: Tensor, painting_of_noisy: Tensor) -> Tensor:
+    """Mean absolute difference of a painting and the painting of the same picture with noise on it, for each: (N,).
+
+    Stability training of Zheng et al. 2016.
+    """
+    return (painting - painting_of_noisy).abs().mean((1, 2, 3))
+
+
+def fidelity_distance(painting: Tensor, photograph: Tensor) -> Tensor:
+    """Mean absolute difference of a painting and its photograph, for each: (N,). L1, after Isola et al. 2017."""
+    return (painting - photograph).abs().mean((1, 2, 3))
+
+
+def light_change(now: Tensor, before: Tensor) -> Tensor:
+    """By how much the light on the same things changed: (N, 1, H, W), for pictures (N, 3, H, W).
+
+    The difference of relative luminance (BT.709) that a painting may follow: Gao et al. 2018 (ReCoNet). Theirs is taken
+    pixel by pixel; we blur it over 17 pixels, since light changes smoothly and noise, which is not to be followed, does
+    not.
+    """
+    change = torch.einsum("nchw,c->nhw", now - before, now.new_tensor((0.2126, 0.7152, 0.0722)))[:, None]
+    return F.avg_pool2d(change, 17, 1, 8, count_include_pad=False)
 
 
 def random_motion(

@@ -63,6 +63,11 @@ def split_alpha(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
     return pixels[:3], pixels[3:4] if pixels.shape[0] == 4 else None
 
 
+def alpha_to_float(alpha: Tensor) -> Tensor:
+    """An alpha (1, H, W) of integers as (1, 1, H, W) float in 0..1."""
+    return to_float(alpha.expand(3, -1, -1))[:, :1]
+
+
 def join_alpha(colors: Tensor, alpha: Tensor | None) -> Tensor:
     """Undo `split_alpha`: (3 or 4, H, W), lying as height, width, channel in memory."""
     if alpha is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,8 @@ def read_config(path: Path, **overrides: Any) -> TrainConfig:
 
     Raises UsageError naming the key, if one is missing, unknown or of the wrong type.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a TOML file ({error})") from error
+    table = _table(path)
+    table.pop("tune", None)
     paintings = table.pop("paintings", [])
     if not isinstance(paintings, list) or not all(isinstance(painting, dict) for painting in paintings):
         raise UsageError(f"{path}: write each painting as a table headed [[paintings]]")
@@ -29,6 +27,41 @@ def read_config(path: Path, **overrides: Any) -> TrainConfig:
     values = _typed(TrainConfig, table, here, path)
     values["paintings"] = tuple(Painting(**_typed(Painting, painting, here, path)) for painting in paintings)
     return TrainConfig(**(values | overrides))
+
+
+def read_ranges(path: Path) -> dict[str, tuple[float, float]]:
+    """The file's [tune] table: for each weight to search the lowest and the highest value; raises UsageError."""
+    table = _table(path).get("tune", {})
+    ranges = {}
+    for name, value in table.items() if isinstance(table, dict) else [("tune", table)]:
+        if not (isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)):
+            raise UsageError(f"{path}: {name} = {value!r} should be [lowest, highest] in a table headed [tune]")
+        ranges[name] = (float(value[0]), float(value[1]))
+    return ranges
+
+
+def write_config(config: TrainConfig) -> str:
+    """The text of a file from which `read_config` reads `config`; its paths are absolute."""
+    paintings = ["", *("\n".join(["[[paintings]]", *_lines(painting), ""]) for painting in config.paintings)]
+    return "\n".join([*_lines(config), *paintings])
+
+
+def _lines(values: TrainConfig | Painting) -> Iterator[str]:
+    """What is not as it is by default, as TOML; of what JSON and TOML have in common."""
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if value != field.default and field.name != "paintings":
+            plain = str(value.absolute()) if isinstance(value, Path) else value
+            yield f"{field.name} = {json.dumps(plain, ensure_ascii=False)}"
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from error
 
 
 def _typed(kind: type, table: dict[str, Any], here: Path, path: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -24,7 +26,10 @@ def list_photographs(folder: Path) -> list[Path]:
 
 def read_picture(path: Path, longer_side: int | None = None) -> Tensor:
     """A picture as (1, 3, H, W) float RGB in 0..1, scaled to `longer_side` if given; raises TrainingError."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    try:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:  # larger than OpenCV allows
+        picture = None
     if picture is None:
         raise TrainingError(f"{path}: not a readable picture")
     if longer_side is not None:
@@ -35,40 +40,57 @@ def read_picture(path: Path, longer_side: int | None = None) -> Tensor:
 
 
 def write_picture(path: Path, picture: Tensor) -> None:
-    """Write (3, H, W) RGB in 0..1 as 8-bit PNG or JPEG, by the name."""
+    """Write (3, H, W) RGB in 0..1 as 8-bit PNG or JPEG, by the name; a viewer never sees half of it."""
     pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    if not cv2.imwrite(str(path), cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)):
-        raise TrainingError(f"{path}: cannot be written")
+    _, data = cv2.imencode(path.suffix, cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR))
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_bytes(data.tobytes())
+        os.replace(partial, path)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def held_back(photographs: list[Path], count: int) -> list[Path]:
+    """`count` readable photographs that are never trained on, spread evenly over all; raises TrainingError."""
+    every = max(len(photographs) // count, 1)
+    # Every n-th; in place of one that cannot be read, one after some other of them.
+    order = sorted(range(len(photographs)), key=lambda number: number % every)
+    held = list(islice((photographs[number] for number in order if _readable(photographs[number])), count))
+    if len(held) < count:
+        raise TrainingError(f"only {len(held)} of {len(photographs)} pictures can be read, {count} to be held back")
+    return held
+
+
+def _readable(path: Path) -> bool:
+    try:
+        read_picture(path)
+    except TrainingError:
+        return False
+    return True
 
 
 class Crops:
-    """Random square crops, the same for the same seed and step however often training was interrupted."""
+    """Random square crops of photographs, (1, 3, side, side) in 0..1, each by its own generator."""
 
-    def __init__(self, paths: list[Path], side: int, seed: int) -> None:
+    def __init__(self, paths: list[Path], side: int) -> None:
         self.paths = paths
         self.side = side
-        self.seed = seed
         self.unreadable: set[Path] = set()
+        """Files that turned out to be no pictures; they are skipped."""
 
-    def generator(self, step: int) -> torch.Generator:
-        """The random numbers of one step."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-
-    def __call__(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` crops, (N, 3, side, side) in 0..1. Unreadable files are skipped and remembered."""
-        crops: list[Tensor] = []
-        while len(crops) < count:
+    def __call__(self, generator: torch.Generator) -> Tensor:
+        """The crop that `generator` chooses; raises TrainingError if no file can be read."""
+        while len(self.unreadable) < len(self.paths):
             path = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
             where = torch.rand(4, generator=generator).tolist()
             if path in self.unreadable:
                 continue
             try:
-                crops.append(self._crop(read_picture(path), where))
+                return self._crop(read_picture(path), where)
             except TrainingError:
                 self.unreadable.add(path)
-                if len(self.unreadable) == len(self.paths):
-                    raise TrainingError(f"none of the {len(self.paths)} pictures can be read") from None
-        return torch.cat(crops)
+        raise TrainingError(f"none of the {len(self.paths)} pictures can be read")
 
     def _crop(self, picture: Tensor, where: list[float]) -> Tensor:
         top, left, zoom, flip = where

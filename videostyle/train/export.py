@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,17 @@ from videostyle.nets.transformer import Transformer, macs_per_pixel
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train.data import read_picture, write_picture
 
-_PRIVATE = {"photographs", "folder", "perceptual_weights", "card_picture", "paintings"}
+_PRIVATE = {
+    "photographs",
+    "folder",
+    "films",
+    "film_flow_weights",
+    "start",
+    "perceptual_weights",
+    "card_picture",
+    "sheet",
+    "paintings",
+}
 
 
 def export_models(
@@ -35,7 +46,14 @@ def export_models(
     recipe = {key: value for key, value in asdict(config).items() if key not in _PRIVATE}
     recipe = json.loads(json.dumps({**recipe, "steps": steps}, default=str))
     card = {"recipe": recipe, "data": config.data, "licence": "CC0-1.0"}
-    digest = weights.save_network(folder / "network.safetensors", config.network, net, identity.cpu(), card)
+    file = folder / "network.safetensors"
+    if config.train_trunk:
+        digest = weights.save_network(file, config.network, net, identity.cpu(), card)
+    else:
+        assert config.start is not None
+        trunk, digest = weights.read_manifest(config.start)[0][config.network]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(trunk, file)
     for painting, code, score in zip(config.paintings, codes, scores, strict=True):
         about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}
         style_card = {**card, **about, "painting_licence": painting.licence, "losses": score}
@@ -74,7 +92,8 @@ def _card(
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
         (
             "Other terms",
-            f"total variation {config.total_variation:g}, grid {config.grid:g}, temporal {config.temporal:g}",
+            f"total variation {config.total_variation:g}, grid {config.grid:g}, temporal {config.temporal:g}, "
+            f"temporal of features {config.temporal_features:g}, noise {config.noise:g}",
         ),
         ("Style loss on photographs held back", f"{score['style']:.3f} (0: the painting's own statistics)"),
         ("Content loss on them", f"{score['content']:.3f} (0: the photograph)"),

@@ -1,273 +1,209 @@
-"""The training loop, flat, in one place: set the rate, paint, judge, step, log, save."""
+"""The training loop, flat, in one place: set the rate, paint, judge, step, log, save.
+
+Under torchrun every process works through its share of each batch (DistributedDataParallel); alone it is the same loop.
+"""
 
 from __future__ import annotations
 
-import json
+import io
 import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
-from videostyle.errors import TrainingError
-from videostyle.nets.transformer import Transformer, architecture
-from videostyle.nets.vgg import Perceptual, load_perceptual
-from videostyle.ops import losses
-from videostyle.ops.warp import warp
-from videostyle.plan import TrainConfig
+from videostyle import weights
+from videostyle.errors import DivergedError, TrainingError
+from videostyle.flow import load_flow
+from videostyle.plan import FlowOptions, TrainConfig
+from videostyle.train.batch import draw
 from videostyle.train.curve import draw_losses
-from videostyle.train.data import Crops, list_photographs, read_picture, write_picture
+from videostyle.train.data import Crops, held_back, list_photographs, write_picture
+from videostyle.train.devices import Devices, devices
 from videostyle.train.export import export_models
+from videostyle.train.films import Films
+from videostyle.train.journal import Journal
+from videostyle.train.objective import Objective
+from videostyle.train.painter import Painter, untrained
+from videostyle.train.start import start
+from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]
-
-
-class Codes(nn.Module):
-    """The style codes being learned: row 0 is the identity, then one row for each painting."""
-
-    amount: Tensor
-
-    def __init__(self, count: int, size: int) -> None:
-        super().__init__()
-        self.rows = nn.Parameter(torch.cat([torch.zeros(1, size), 0.01 * torch.randn(count, size)]))
-        amount = torch.ones(count + 1, 1)
-        amount[0] = 0
-        # How much of the untouched picture shows through is fixed: none for paintings, all for the identity.
-        self.register_buffer("amount", amount)
-
-    def forward(self, style: Tensor, strength: Tensor) -> Tensor:
-        """Codes (N, size) of the paintings numbered `style` (N,), from 1, at `strength` (N,) in 0..1."""
-        rows = torch.cat([self.rows[:, :-1], self.amount], dim=1)
-        return torch.lerp(rows[:1].expand(len(style), -1), rows[style], strength[:, None])
 
 
 def train(config: TrainConfig, log: Log = print) -> Path:
     """Train `config`'s network and codes, going on from the last checkpoint in its folder; returns that folder.
 
-    Leaves `checkpoint.pt`, `log.jsonl`, `losses.png`, `sheet-*.png` and, at the end, `models/`: the network and style
-    files with their cards, ready to be used (VIDEOSTYLE_MODELS names such a folder).
-    Raises TrainingError for no or unreadable pictures and when the loss is not finite.
+    Leaves `checkpoint.pt`, `best.pt`, `log.jsonl`, `validation.jsonl`, `losses.png`, `sheet-*.png`, `tensorboard/` and,
+    at the end, `models/`: the network and style files of the best checkpoint with their cards, ready to be used
+    (VIDEOSTYLE_MODELS names such a folder).
+    Raises TrainingError for no or unreadable pictures, DivergedError when the loss is not finite.
     """
-    config.folder.mkdir(parents=True, exist_ok=True)
     photographs = list_photographs(config.photographs)
     if len(photographs) <= config.held_back:
         raise TrainingError(f"{config.photographs}: {len(photographs)} pictures, {config.held_back} to be held back")
-    held = photographs[:: max(len(photographs) // max(config.held_back, 1), 1)][: config.held_back]
-    crops = Crops([path for path in photographs if path not in held], config.crop, config.seed)
+    held = held_back(photographs, config.held_back)
+    crops = Crops([path for path in photographs if path not in held], config.crop)
+    config.folder.mkdir(parents=True, exist_ok=True)
 
-    torch.manual_seed(config.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    judge = load_perceptual(config.perceptual, config.perceptual_weights)
-    # Converted once: autocast would convert frozen weights again at every step.
-    judge = judge.to(device, torch.bfloat16 if config.bf16 else torch.float32).to(memory_format=torch.channels_last)
-    net = Transformer(architecture(config.network))
-    codes = Codes(len(config.paintings), net.code_size)
-    both = nn.ModuleDict({"net": net, "codes": codes}).to(device).to(memory_format=torch.channels_last)
-    targets = style_targets(judge, config, device)
-    optimizer = torch.optim.Adam(both.parameters(), lr=config.rate)
-    step = _resume(config, both, optimizer, log)
-    layers = (*config.style_layers, *config.content_layers)
+    with devices(config.batch, config.accumulate) as here:
+        films = None
+        if config.films is not None:
+            flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
+            films = Films(config.films, config.crop, flow)
+        torch.manual_seed(config.seed)
+        judge = weights.perceptual(config.perceptual, config.perceptual_weights)
+        # Converted once: autocast would convert frozen weights again at every step.
+        judge = judge.to(here.name, torch.bfloat16 if config.bf16 else torch.float32)
+        objective = Objective(config, judge.to(memory_format=torch.channels_last), here.name)
+        net, codes = untrained(config)
+        if config.start is not None:
+            start(config, net, codes)
+        painter = Painter(net, codes).to(here.name)
+        if not config.train_trunk:
+            net.requires_grad_(False)
+            codes.identity.requires_grad_(False)
+        learned = [parameter for parameter in painter.parameters() if parameter.requires_grad]
+        # The same two groups whatever is learned: what is frozen has no gradient, and stays.
+        optimizer = torch.optim.Adam([{"params": codes.parameters()}, {"params": net.parameters()}])
+        step, best, minutes = _resume(config, painter, optimizer, log)
+        several = DistributedDataParallel(painter) if here.count > 1 else None
+        journal = Journal(config.folder, step) if here.first else None
 
-    history = _history(config.folder / "log.jsonl", step)
-    started, since = time.monotonic(), step
-    while step < config.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
-        generator = crops.generator(step)
-        content = crops(config.batch, generator)
-        style = 1 + torch.randperm(max(len(config.paintings), config.batch), generator=generator)[: config.batch] % len(
-            config.paintings
-        )
-        weak = torch.rand(config.batch, generator=generator) < config.weak_share
-        strength = torch.where(weak, torch.rand(config.batch, generator=generator), torch.ones(config.batch))
-        flow, valid = losses.random_motion(config.batch, config.crop, config.crop, generator)
-        noise = 0.012 * torch.randn(content.shape, generator=generator)
-        gain = 1 + 0.02 * torch.randn(config.batch, 1, 1, 1, generator=generator)
-        content, style, strength, flow, valid, noise, gain = (
-            x.to(device) for x in (content, style, strength, flow, valid, noise, gain)
-        )
-        moved = (warp(content, flow) * gain + noise).clamp(0, 1)
+        began = time.monotonic() - 60 * minutes
+        paced, since = time.monotonic(), step
+        done = progress(config, step, minutes)
+        while done < 1:
+            share = schedule(config, step, done)
+            for group, rate in zip(optimizer.param_groups, (config.code_rate, config.rate), strict=True):
+                group["lr"] = share * rate
+            optimizer.zero_grad(set_to_none=True)
+            ramp = min(1, step / max(config.temporal_ramp, 1))
+            parts = here.parts(config.batch, config.accumulate)
+            sums: dict[str, Tensor] = {}
+            for part in parts:
+                batch = draw(config, step, part, crops, films).to(here.name)
+                # Gradients are exchanged once a step, with the last part.
+                with several.no_sync() if several and part is not parts[-1] else nullcontext():
+                    with torch.autocast(here.kind, torch.bfloat16, enabled=config.bf16):
+                        painted = (several or painter)(batch, config.noise > 0)
+                    loss, terms = objective(batch, painted, ramp)
+                    torch.autograd.backward(loss / len(parts))
+                full = (batch.strength == 1).float()
+                found = {"loss": loss / (len(parts) * here.count), "full": full.sum()}
+                for name, value in (found | {name: (full * term).sum() for name, term in terms.items()}).items():
+                    sums[name] = sums.get(name, 0) + value.detach()
+            norm = torch.nn.utils.clip_grad_norm_(learned, config.clip)
+            clock = norm.new_tensor((time.monotonic() - began) / 60 if here.first else 0)
+            # One sum over all processes, so that all of them see, and decide, the same.
+            total, full_count, *means, minutes = here.total(torch.stack([*sums.values(), clock])).tolist()
+            if not math.isfinite(total + norm.item()):
+                raise DivergedError(
+                    f"the loss is not finite at step {step}; the last good state is "
+                    f"{config.folder / 'checkpoint.pt'}: lower the rate and start again"
+                )
+            optimizer.step()
 
-        with torch.autocast(device, torch.bfloat16, enabled=config.bf16):
-            code = codes(style, strength)
-            seen = torch.cat([content, moved]).contiguous(memory_format=torch.channels_last)
-            painted, painted_moved = net(seen, torch.cat([code, code])).float().chunk(2)
-        features = judge(painted, layers)
-        with torch.no_grad():
-            wanted = judge(content, config.content_layers)
-        style_loss = sum(
-            weight * losses.gram_distance(losses.gram(features[layer]), targets[layer][style - 1])
-            for layer, weight in zip(config.style_layers, config.style_weights, strict=True)
-        )
-        content_loss = sum(
-            weight * losses.content_distance(features[layer], wanted[layer])
-            for layer, weight in zip(config.content_layers, config.content_weights, strict=True)
-        )
-        smooth = losses.total_variation(painted)
-        unsteady = losses.temporal_distance(warp(painted, flow), painted_moved, valid)
-        fidelity = (painted - content).abs().mean((1, 2, 3))
-        loss = (
-            strength * style_loss
-            + (2 - strength) * content_loss
-            + config.total_variation * smooth
-            + config.grid * losses.grid_energy(painted)
-            + config.temporal * min(1, step / max(config.temporal_ramp, 1)) * unsteady
-            + config.weak_fidelity * (1 - strength) * fidelity
-        ).mean()
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is not finite at step {step}; the last good state is {config.folder / 'checkpoint.pt'}: "
-                "lower the rate and start again"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(both.parameters(), config.clip)
-        optimizer.step()
-
-        full = strength == 1
-        row = {"step": step, "loss": loss.item(), "rate": learning_rate(config, step)}
-        for name, values in (("style", style_loss), ("content", content_loss), ("temporal", unsteady)):
-            assert isinstance(values, Tensor)
-            row[name] = values[full].mean().item() if full.any() else None
-        history.write(json.dumps(row) + "\n")
-        step += 1
-        if step % 20 == 0:
-            history.flush()
-            pace = (time.monotonic() - started) / (step - since)
-            started, since = time.monotonic(), step
-            left = pace * (config.steps - step) / 60
-            log(
-                f"step {step}/{config.steps}  loss {row['loss']:.3f}  style {row['style'] or math.nan:.3f}  "
-                f"content {row['content'] or math.nan:.3f}  temporal {row['temporal'] or math.nan:.4f}  "
-                f"{pace:.2f} s/step  {left:.0f} min left"
-            )
-        if step % config.save_every == 0 or step == config.steps:
-            _save(config, both, optimizer, step)
-        if step % config.sheet_every == 0 or step == config.steps:
-            write_picture(config.folder / f"sheet-{step:06d}.png", sheet(net, codes, held, len(config.paintings)))
-            draw_losses(config.folder / "log.jsonl", config.folder / "losses.png")
-    history.close()
-    _export(config, net, codes, judge, targets, held, step)
-    if crops.unreadable:
-        log(f"{len(crops.unreadable)} unreadable pictures were skipped, {min(crops.unreadable)} the first")
+            row: dict[str, Any] = {"step": step, "loss": total, "rate": share * config.rate}
+            for name, value in zip(terms, means, strict=True):
+                row[name] = value / full_count if full_count else None
+            step += 1
+            done = progress(config, step, minutes)
+            if journal is None:
+                continue
+            journal.losses(row)
+            if step % 20 == 0:
+                pace = (time.monotonic() - paced) / (step - since)
+                paced, since = time.monotonic(), step
+                left = min(
+                    pace * (config.steps - step) / 60, math.inf if config.minutes is None else config.minutes - minutes
+                )
+                shown = "  ".join(
+                    f"{name} {row[name] or math.nan:.4g}" for name in ("loss", "style", "content", "temporal")
+                )
+                of = f"/{config.steps}" if config.minutes is None else ""
+                log(f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left")
+            if step % config.validate_every == 0 or done == 1:
+                scores = validate(config, painter, objective, held)
+                journal.validation(step, scores)
+                shown = "  ".join(f"{name} {scores[name]:.4f}" for name in ("loss", "style", "content", "temporal"))
+                log(f"validation  {shown}")
+                if scores["loss"] < best:
+                    best = scores["loss"]
+                    _save(config.folder / "best.pt", {"model": painter.state_dict(), "step": step})
+            if step % config.save_every == 0 or done == 1:
+                journal.flush()  # first, or the steps up to the checkpoint might be missing for ever
+                state = {"model": painter.state_dict(), "optimizer": optimizer.state_dict()}
+                _save(config.folder / "checkpoint.pt", {**state, "step": step, "best": best, "minutes": minutes})
+            if step % config.sheet_every == 0 or done == 1:
+                picture = sheet(painter, held)
+                write_picture(config.sheet or config.folder / f"sheet-{step:06d}.png", picture)
+                journal.sheet(step, picture)
+                journal.flush()
+                draw_losses(config.folder / "log.jsonl", config.folder / "losses.png")
+        if journal is not None:
+            journal.close()
+            _export(config, painter, objective, held, here)
+            for kind, skipped in (("pictures", crops.unreadable), ("films", films.unreadable if films else set())):
+                if skipped:
+                    log(f"{len(skipped)} unreadable {kind} were skipped: {', '.join(sorted(map(str, skipped))[:3])}")
     return config.folder
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
+def progress(config: TrainConfig, step: int, minutes: float) -> float:
+    """How much of the run is done, 0..1: by steps, or by the clock where that ends it sooner."""
+    by_clock = minutes / config.minutes if config.minutes is not None else 0.0
+    return min(max(step / config.steps, by_clock), 1.0)
+
+
+def schedule(config: TrainConfig, step: int, done: float) -> float:
+    """Share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
     rise = min(1.0, (step + 1) / max(config.warmup, 1))
-    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    return config.rate * rise * fall
+    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    return rise * fall
 
 
-def style_targets(judge: Perceptual, config: TrainConfig, device: str) -> dict[str, Tensor]:
-    """Gram matrices of the paintings by layer, (paintings, C, C) each."""
-    rows: dict[str, list[Tensor]] = {layer: [] for layer in config.style_layers}
-    for painting in config.paintings:
-        picture = read_picture(painting.image, painting.size).to(device)
-        with torch.no_grad():
-            for layer, features in judge(picture, config.style_layers).items():
-                rows[layer].append(losses.gram(features)[0])
-    return {layer: torch.stack(grams) for layer, grams in rows.items()}
-
-
-@torch.no_grad()
-def held_back_losses(
-    net: Transformer,
-    code: Tensor,
-    judge: Perceptual,
-    target: dict[str, Tensor],
-    config: TrainConfig,
-    held: list[Path],
-) -> dict[str, float]:
-    """Style and content distances of one style, weighted as in training, mean over the photographs held back.
-
-    `code` (1, code_size); `target` the painting's Gram matrices (1, C, C) by layer. The photographs are cropped to
-    whole multiples of the network's stride.
-    """
-    style, content, stride = 0.0, 0.0, net.architecture.stride
-    for path in held:
-        picture = read_picture(path).to(code.device)
-        height, width = (side // stride * stride for side in picture.shape[2:])
-        picture = picture[:, :, :height, :width]
-        features = judge(net(picture, code), (*config.style_layers, *config.content_layers))
-        wanted = judge(picture, config.content_layers)
-        for layer, weight in zip(config.style_layers, config.style_weights, strict=True):
-            style += weight * losses.gram_distance(losses.gram(features[layer]), target[layer]).item()
-        for layer, weight in zip(config.content_layers, config.content_weights, strict=True):
-            content += weight * losses.content_distance(features[layer], wanted[layer]).item()
-    return {"style": round(style / len(held), 4), "content": round(content / len(held), 4)}
-
-
-@torch.no_grad()
-def sheet(net: Transformer, codes: Codes, paths: list[Path], paintings: int, side: int = 240) -> Tensor:
-    """Every painting on every photograph, (3, H, W): a column a photograph, the photographs themselves on top."""
-    device = codes.rows.device
-    pictures = torch.cat(
-        [F.interpolate(read_picture(path), (side, side), mode="bilinear", antialias=True) for path in paths]
-    )
-    rows = [pictures]
-    for style in range(1, paintings + 1):
-        for strength in (0.5, 1.0) if style == 1 else (1.0,):
-            number = torch.full((len(paths),), style, device=device)
-            code = codes(number, torch.full((len(paths),), strength, device=device))
-            rows.append(net(pictures.to(device), code).cpu())
-    return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-
-
-def _history(path: Path, step: int) -> TextIO:
-    """The log, open for appending, without what was logged after the checkpoint that is gone on from."""
-    if path.exists():
-        rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] < step]
-        path.write_text("".join(kept), encoding="utf-8")
-    return path.open("a", encoding="utf-8")
-
-
-def _resume(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimizer, log: Log) -> int:
+def _resume(
+    config: TrainConfig, painter: Painter, optimizer: torch.optim.Optimizer, log: Log
+) -> tuple[int, float, float]:
+    """The step to go on from, the best validation so far and the minutes it took."""
     path = config.folder / "checkpoint.pt"
     if not path.exists():
-        return 0
+        return 0, math.inf, 0.0
     saved = torch.load(path, map_location="cpu", weights_only=True)
     try:
-        both.load_state_dict(saved["model"])
-    except RuntimeError as error:
+        painter.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step, best, minutes = saved["step"], saved["best"], saved["minutes"]
+    except (RuntimeError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{path}: made with another network or number of paintings; choose another folder"
         ) from error
-    optimizer.load_state_dict(saved["optimizer"])
-    log(f"going on from step {saved['step']}")
-    return int(saved["step"])
+    log(f"going on from step {step}")
+    return step, best, minutes
 
 
-def _save(config: TrainConfig, both: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    state = {"model": both.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    partial = config.folder / "checkpoint.partial"
-    torch.save(state, partial)
-    os.replace(partial, config.folder / "checkpoint.pt")
+def _save(path: Path, state: dict[str, Any]) -> None:
+    data = io.BytesIO()  # a full disk is then an OSError
+    torch.save(state, data)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data.getbuffer())
+    os.replace(partial, path)
 
 
-def _export(
-    config: TrainConfig,
-    net: Transformer,
-    codes: Codes,
-    judge: Perceptual,
-    targets: dict[str, Tensor],
-    held: list[Path],
-    step: int,
-) -> None:
-    one = torch.ones(1, device=codes.rows.device)
-    rows, scores = [], []
-    for number in range(len(config.paintings)):
-        with torch.no_grad():
-            rows.append(codes(torch.tensor([number + 1], device=one.device), one))
-        target = {layer: grams[number : number + 1] for layer, grams in targets.items()}
-        scores.append(held_back_losses(net, rows[-1], judge, target, config, held))
+def _export(config: TrainConfig, painter: Painter, objective: Objective, held: list[Path], here: Devices) -> None:
+    """Write the best checkpoint as models."""
+    saved = torch.load(config.folder / "best.pt", map_location=here.name, weights_only=True)
+    painter.load_state_dict(saved["model"])
+    numbers = torch.arange(len(config.paintings), device=here.name)
+    scores = [card_losses(painter, objective, number, held) for number in numbers.tolist()]
     with torch.no_grad():
-        identity = codes(torch.tensor([1], device=one.device), 0 * one)
-    export_models(config, net, identity, rows, scores, step)
+        codes = painter.codes(numbers, torch.ones(len(numbers), device=here.name))
+        identity = painter.codes(numbers[:1], torch.zeros(1, device=here.name))
+    export_models(config, painter.net, identity, list(codes[:, None]), scores, saved["step"])

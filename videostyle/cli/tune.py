@@ -1,0 +1,40 @@
+"""Search the weights of the losses that suit your paintings, with many short trainings; goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="as for train; see docs/TRAINING.md")
+    parser.add_argument("--trials", metavar="N", type=int, default=30, help="trainings in all (default: %(default)s)")
+    parser.add_argument("--steps", metavar="N", type=int, default=300, help="of each (default: %(default)s)")
+    parser.add_argument(
+        "--within",
+        metavar="SHARE",
+        type=float,
+        default=0.1,
+        help="the best is the steadiest whose style and content distances are at most this much above those of the "
+        "file's own weights (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, and print what is worth having."""
+    from videostyle.train.config import read_config, read_ranges
+    from videostyle.train.tune import RANGES, tune
+
+    found = tune(
+        read_config(args.config),
+        trials=args.trials,
+        steps=args.steps,
+        ranges={**RANGES, **read_ranges(args.config)},
+        within=args.within,
+        log=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(found.table, end="")
+    print(found.best)
+    return 0

@@ -1,0 +1,75 @@
+"""Training that starts from trained weights: the same trunk, or a wider one that paints the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from videostyle import weights
+from videostyle.errors import TrainingError
+from videostyle.nets.transformer import Transformer
+from videostyle.plan import TrainConfig
+from videostyle.train.painter import Codes
+
+
+@torch.no_grad()
+def start(config: TrainConfig, net: Transformer, codes: Codes) -> None:
+    """Fill `net` and `codes` from the models in `config.start`; paintings that are new there start from their mean.
+
+    Raises WeightsError, or TrainingError if there is no network to begin with.
+    """
+    assert config.start is not None
+    networks, entries = weights.read_manifest(config.start)
+    name = config.network if config.network in networks else "fast"
+    if name not in networks:
+        raise TrainingError(f"{config.start}: no network to start from")
+    network = weights.read_network(name, *networks[name])
+    if not config.train_trunk and (name, network.net.architecture) != (config.network, net.architecture):
+        raise TrainingError(f"{config.start}: no network {config.network} of this size, and the trunk is not trained")
+    known = {entry.name: weights.read_style(entry.file)[0] for entry in entries if entry.network == name}
+    net.load_state_dict(widen(network.net, net, torch.Generator().manual_seed(config.seed)))
+    codes.identity.copy_(widen_code(network.identity, network.net, net)[:, :-1])
+    wide = {style: widen_code(code, network.net, net)[0, :-1] for style, code in known.items()}
+    if wide:
+        codes.rows.copy_(torch.stack(list(wide.values())).mean(0))
+    for row, painting in zip(codes.rows, config.paintings, strict=True):
+        if painting.name in wide:
+            row.copy_(wide[painting.name])
+
+
+def widen(narrow: Transformer, net: Transformer, generator: torch.Generator) -> dict[str, Tensor]:
+    """Weights for `net` that paint exactly as `narrow` does, whose widths must divide its own.
+
+    Net2Net (Chen, Goodfellow and Shlens 2016): each channel is copied, and what reads it reads all its copies, with
+    random shares that sum to one. The copies get different gradients, so training drives them apart.
+    Raises TrainingError if the networks differ in more than width.
+    """
+    small, large = narrow.architecture, net.architecture
+    alike = replace(small, widths=large.widths, head=large.head) == large and len(small.widths) == len(large.widths)
+    if not alike:
+        raise TrainingError("only a network that differs in nothing but its widths can be widened")
+    wide = net.state_dict()
+    for key, value in narrow.state_dict().items():
+        times = [new / old for new, old in zip(wide[key].shape, value.shape, strict=True)]
+        if not all(factor.is_integer() for factor in times):
+            raise TrainingError("only widths that are multiples can be reached by widening")
+        wide[key] = value.repeat(*map(int, times))
+        if math.prod(times[1:]) > 1:
+            inputs = value.shape[1]
+            shares = 0.5 + torch.rand(len(wide[key]), int(times[1]), inputs, generator=generator)
+            wide[key] *= (shares / shares.sum(1, keepdim=True)).flatten(1)[:, :, None, None]
+    return wide
+
+
+def widen_code(code: Tensor, narrow: Transformer, net: Transformer) -> Tensor:
+    """A style code (1, code_size) of `narrow` for the widened `net`."""
+    *parts, amount = torch.split(code, [*narrow.code_sizes, 1], dim=1)
+    wide = [
+        half.repeat(1, size // part.shape[1])
+        for part, size in zip(parts, net.code_sizes, strict=True)
+        for half in part.chunk(2, dim=1)
+    ]
+    return torch.cat([*wide, amount], dim=1)
