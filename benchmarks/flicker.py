@@ -32,10 +32,10 @@ from videostyle.stylizers import load_stylizer
 
 
 def measure(
-    path: Path, style: str, *, frames: int, width: int, amount: float, engine: str, flow: FlowOptions, judge: Judge
+    path: Path, style: Style, *, frames: int, width: int, amount: float, engine: str, flow: FlowOptions, judge: Judge
 ) -> tuple[dict[str, Steadiness], float]:
     """The scores of one clip in one style, and what stabilising cost in milliseconds a frame (median)."""
-    stylizer = load_stylizer(Style(((style, 1.0),)), engine, "cpu")
+    stylizer = load_stylizer(style, engine, "cpu")
     stabilizer = Stabilizer(load_flow(flow, "cpu"), StabilizeOptions(amount))
     spent = []
     with open_source(str(path)) as source:
@@ -43,7 +43,7 @@ def measure(
             content = to_float(frame)
             height = round(content.shape[2] * width / content.shape[3] / 8) * 8
             content = shrink(content, (height, width)) if content.shape[3] > width else content
-            painted = stylizer(content)
+            painted = stylizer(content, frame.pts * frame.time_base, frame.is_cut)
             start = time.perf_counter()
             steady = stabilizer(frame.is_cut, content, painted)
             spent.append(1000 * (time.perf_counter() - start))
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24, help="of each clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="wider clips are scaled down (default: %(default)s)")
     parser.add_argument("--amount", type=float, default=StabilizeOptions.amount)
+    parser.add_argument("--statistics", choices=["frame", "shot"], default=Style.statistics)
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--flow", default="auto", help="the flow that blends")
     parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small")
@@ -72,7 +73,7 @@ def main() -> None:
         for style in args.styles:
             scores, cost = measure(
                 path,
-                style,
+                Style(((style, 1.0),), statistics=args.statistics),
                 frames=args.frames,
                 width=args.width,
                 amount=args.amount,
@@ -108,6 +109,7 @@ def main() -> None:
             "frames": args.frames,
             "width": args.width,
             "amount": args.amount,
+            "statistics": args.statistics,
             "blending_flow": choose_flow(flow, "cpu"),
             "judging_flow": "raft" if args.raft else "dis, medium, full size",
         }

@@ -1,10 +1,15 @@
-"""Make the pictures of the README from the sample film: before and after, the gallery, strengths, blends."""
+"""Make the pictures of the README from the sample film: before and after, the gallery, and one of each look.
+
+python scripts/make_pictures.py --only timeline brush
+"""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -12,72 +17,165 @@ import numpy as np
 from demo import contact_sheet
 
 import videostyle
-from videostyle.io.memory import MemorySource
-from videostyle.plan import Span, Style
+from videostyle.plan import Key, Region, Span, Style, Timeline
+from videostyle.types import Frame
 
 ROOT = Path(__file__).parents[1]
+FILM = next((ROOT / "samples").glob("*.mp4"))
+MOMENTS = Fraction(2), Fraction(13, 2)
+SHARES = 0.0, 0.25, 0.5, 0.75, 1.0
+HORIZON = 165
+"""Row where the sky of the first moment ends."""
+BOAT = (425, 185), (75, 95)
+"""Centre and half axes of an ellipse around its yellow sail."""
+MOST_BYTES = 150_000
+"""Of the picture of a look."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--film", type=Path, default=next((ROOT / "samples").glob("*.mp4"), None))
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images")
-    parser.add_argument("--moments", type=Fraction, nargs=2, default=[Fraction(2), Fraction(13, 2)])
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+def demo() -> np.ndarray:
+    """Six moments of the film, painted by two styles."""
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        rows = []
         for style in ("great-wave", "starry-night"):
             painted, sheet = Path(folder) / f"{style}.mp4", Path(folder) / f"{style}.png"
-            videostyle.stylize(str(args.film), str(painted), style)
-            contact_sheet(args.film, painted, sheet)
+            videostyle.stylize(str(FILM), str(painted), style)
+            contact_sheet(FILM, painted, sheet)
             rows.append(cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB))
-        write(args.output / "demo.jpg", np.concatenate([rows[0], rows[1][rows[1].shape[0] // 2 :]]), 1800)
+    return np.concatenate([rows[0], rows[1][rows[1].shape[0] // 2 :]])
 
-    frames = [frame_at(args.film, moment) for moment in args.moments]
+
+def gallery() -> np.ndarray:
+    """Every style on two moments of the film."""
     names = [entry.name for entry in videostyle.gallery() if entry.network == "fast"]
-
-    rows = [labelled(frames, "the film")]
-    rows += [labelled([paint(frame, Style(((name, 1.0),))) for frame in frames], name) for name in names]
+    rows = [labelled([film_at(moment) for moment in MOMENTS], "the film")]
+    rows += [labelled([paint(Style(((name, 1.0),)), moment) for moment in MOMENTS], name) for name in names]
     half = -(-len(rows) // 2)
     columns = [np.concatenate(part) for part in (rows[:half], rows[half:])]
     if columns[1].shape[0] < columns[0].shape[0]:
         gap = np.full((columns[0].shape[0] - columns[1].shape[0], *columns[1].shape[1:]), 255, np.uint8)
         columns[1] = np.concatenate([columns[1], gap])
-    write(args.output / "gallery.jpg", np.concatenate(columns, axis=1), 1600)
+    return np.concatenate(columns, axis=1)
 
-    strengths = [0.0, 0.25, 0.5, 0.75, 1.0]
-    faded = [paint(frames[0], Style((("great-wave", 1.0),), strength=strength)) for strength in strengths]
-    write(args.output / "strength.jpg", np.concatenate(faded, axis=1), 2000)
-    weights = [0.0, 0.25, 0.5, 0.75, 1.0]
-    blends = [Style((("great-wave", 1 - weight), ("starry-night", weight))) for weight in weights]
-    write(args.output / "blend.jpg", np.concatenate([paint(frames[0], style) for style in blends], axis=1), 2000)
-    kept = [frames[0], *(paint(frames[0], Style((("starry-night", 1.0),), keep_colors=keep)) for keep in (False, True))]
-    write(args.output / "keep_colors.jpg", np.concatenate(kept, axis=1), 1600)
+
+def strength() -> np.ndarray:
+    """From the film to a painting."""
+    return side_by_side([paint(Style((("great-wave", 1.0),), share)) for share in SHARES])
+
+
+def blend() -> np.ndarray:
+    """From one painting to another."""
+    return side_by_side([paint(Style((("great-wave", 1 - share), ("starry-night", share)))) for share in SHARES])
+
+
+def blend_of_three() -> np.ndarray:
+    """A painting in each corner of a triangle."""
+    rows, side = [], 3
+    for down in range(side + 1):
+        weights = [(side - down, down - across, across) for across in range(down + 1)]
+        names = ("starry-night", "great-wave", "scream")
+        row = side_by_side([paint(Style(tuple(zip(names, map(float, w), strict=True)))) for w in weights])
+        margin = (side - down) * row.shape[1] // (down + 1) // 2
+        rows.append(np.pad(row, ((0, 0), (margin, margin), (0, 0)), constant_values=255))
+    return np.concatenate(rows)
+
+
+def timeline() -> np.ndarray:
+    """Three paintings along the film."""
+    keys = {"great-wave": 0, "starry-night": 4, "scream": 7}
+    style = Style(Timeline(tuple(Key(((name, 1.0),), Fraction(time)) for name, time in keys.items())))
+    return side_by_side([paint(style, Fraction(time)) for time in (0, 2, 4, Fraction(11, 2), 7)])
+
+
+def keep_colors() -> np.ndarray:
+    """The film, a painting, and the painting in the film's hues."""
+    kept = [paint(Style((("starry-night", 1.0),), keep_colors=keep)) for keep in (False, True)]
+    return side_by_side([film_at(), *kept])
+
+
+def mask() -> np.ndarray:
+    """A mask, what it leaves of a painting, and two paintings in one picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        around, sky = Path(folder) / "around.png", Path(folder) / "sky.png"
+        height, width = film_at().shape[:2]
+        picture = np.full((height, width), 255, np.uint8)
+        cv2.ellipse(picture, BOAT[0], BOAT[1], 0, 0, 360, 0, -1)
+        cv2.imwrite(str(around), picture)
+        cv2.imwrite(str(sky), 255 * (np.arange(height) < HORIZON).astype(np.uint8)[:, None].repeat(width, 1))
+        masked = paint(Style((("starry-night", 1.0),), mask=str(around), feather=4.0))
+        regions = paint(Style((("great-wave", 1.0),), regions=(Region((("scream", 1.0),), str(sky)),), feather=4.0))
+    return side_by_side([cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), masked, regions])
+
+
+def brush() -> np.ndarray:
+    """Marks of half, usual and double size."""
+    return side_by_side([paint(Style((("starry-night", 1.0),), brush=size)) for size in (0.5, 1.0, 2.0)])
+
+
+LOOKS: Sequence[Callable[[], np.ndarray]] = (
+    strength,
+    blend,
+    blend_of_three,
+    timeline,
+    keep_colors,
+    mask,
+    brush,
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="demo, gallery, strength, blend...")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    for make in (demo, gallery, *LOOKS):
+        if args.only is None or make.__name__ in args.only:
+            write(args.output / f"{make.__name__}.jpg", make(), MOST_BYTES if make in LOOKS else None)
+
+
+def frame(film: Path, moment: Fraction) -> Frame:
+    """What is shown `moment` seconds into the film."""
+    with videostyle.open_source(str(film)) as video:
+        return next(iter(video.frames(Span(moment))))
 
 
 def frame_at(film: Path, moment: Fraction) -> np.ndarray:
-    """The picture shown `moment` seconds into the film, (H, W, 3) RGB."""
-    with videostyle.open_source(str(film)) as video:
-        return np.ascontiguousarray(next(iter(video.frames(Span(moment)))).pixels.permute(1, 2, 0).numpy())
+    """The same as (H, W, 3) RGB."""
+    return np.ascontiguousarray(frame(film, moment).pixels.permute(1, 2, 0).numpy())
 
 
-def paint(picture: np.ndarray, style: Style) -> np.ndarray:
-    (painted,) = videostyle.paint_frames(MemorySource([picture]).frames(Span()), style)
+def film_at(moment: Fraction = MOMENTS[0]) -> np.ndarray:
+    return frame_at(FILM, moment)
+
+
+def paint(style: Style, moment: Fraction = MOMENTS[0]) -> np.ndarray:
+    """One moment of the sample film in a style."""
+    # One picture is painted by torch in less time than another engine takes to compile.
+    (painted,) = videostyle.paint_frames([frame(FILM, moment)], style, engine="torch")
     return painted.pixels.permute(1, 2, 0).numpy()
 
 
+def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(np.concatenate(pictures, axis=1))
+
+
 def labelled(pictures: list[np.ndarray], name: str) -> np.ndarray:
-    row = np.ascontiguousarray(np.concatenate(pictures, axis=1))
+    row = side_by_side(pictures)
     for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
         cv2.putText(row, name, (10, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.8, color, thickness, cv2.LINE_AA)
     return row
 
 
-def write(path: Path, picture: np.ndarray, width: int) -> None:
-    scale = width / picture.shape[1]
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(path), cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+def write(path: Path, picture: np.ndarray, most_bytes: int | None) -> None:
+    """Write a JPEG, as wide (at most 1800 pixels) and then as good as fits into `most_bytes`."""
+    for width, quality in product((1800, 1500, 1200, 900), (88, 82, 76)):
+        scale = width / picture.shape[1]
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if most_bytes is None or data.size <= most_bytes:
+            break
+    path.write_bytes(data.tobytes())
+    print(f"{path}: {data.size // 1000} kB")
 
 
 if __name__ == "__main__":

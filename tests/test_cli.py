@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from videostyle.cli import main
-from videostyle.cli.stylize import _default_output, _seconds, _weighted
+from videostyle.cli.stylize import _along, _blend, _default_output, _seconds, _strength, _weighted
+from videostyle.plan import Key, Timeline
 
 
 @pytest.fixture
@@ -85,7 +86,26 @@ def test_part_of_a_film(toy_gallery: Path, film: Path) -> None:
         (["stylize", "{film}"], 2, "--style"),
         (["stylize", "{film}", "--style", "dotz"], 2, "no style named 'dotz'; did you mean dots"),
         (["stylize", "{film}", "--style", "dots", "--strength", "2"], 2, "strength must be between 0 and 1"),
-        (["stylize", "{film}", "--style", "dots", "--strength", "much"], 2, "invalid float"),
+        (["stylize", "{film}", "--style", "dots", "--strength", "much"], 2, "--strength much: is not a number"),
+        (["stylize", "{film}", "--style", "dots@noon"], 2, "--style dots@noon: 'noon' is not a time"),
+        (["stylize", "{film}", "--style", "dots@0:05-"], 2, "is not a time"),
+        (["stylize", "{film}", "--style", "dots@0:05-0:03"], 2, "a time ends before it starts"),
+        (["stylize", "{film}", "--style", "dots@0-5", "--style", "lines@3"], 2, "times overlap"),
+        (["stylize", "{film}", "--style", "dots@0", "--style", "lines"], 2, "--style lines: has no time"),
+        (["stylize", "{film}", "--style", "dots@0", "--style", "linse@5"], 2, "no style named 'linse'; did you mean"),
+        (["stylize", "{film}", "--style", "dots:0@1"], 2, "one must be above 0"),
+        (["stylize", "{film}", "--style", "dots", "--strength", "0@0", "--strength", "1@x"], 2, "'x' is not a time"),
+        (["stylize", "{film}", "--style", "dots", "--strength", "0", "--strength", "1"], 2, "only one at a time"),
+        (["stylize", "{film}", "--style", "dots", "--strength", "2@0:01"], 2, "strength must be between 0 and 1"),
+        (["stylize", "{film}", "--style", "dots", "--brush", "0"], 2, "brush must be between 0.25 and 4"),
+        (["stylize", "{film}", "--style", "dots", "--brush", "big"], 2, "invalid float"),
+        (["stylize", "{film}", "--style", "dots", "--statistics", "film"], 2, "invalid choice"),
+        (["stylize", "{film}", "--style", "dots", "--mask", "{folder}/missing.png"], 1, "missing.png: no such file"),
+        (["stylize", "{film}", "--style", "dots", "--mask", "{folder}/text.png"], 1, "text.png: is not a picture"),
+        (["stylize", "{film}", "--style", "dots", "--mask-feather", "-2"], 2, "mask-feather must be between"),
+        (["stylize", "{film}", "--style", "dots", "--region", "lines"], 2, "write a style and its mask, NAME=FILE"),
+        (["stylize", "{film}", "--style", "dots", "--region", "lines={folder}/missing.mp4"], 1, "missing.mp4: no such"),
+        (["stylize", "{film}", "--style", "dots", "--region", "linse={film}"], 2, "no style named 'linse'"),
         (["stylize", "{film}", "--style", "dots", "--size", "large"], 2, "size must look like"),
         (["stylize", "{film}", "--style", "dots", "--start", "5", "--end", "4"], 2, "end must be after start"),
         (["stylize", "{film}", "--style", "dots", "--start", "noon"], 2, "is not a time"),
@@ -117,6 +137,7 @@ def test_mistakes_get_one_clear_line(
     message: str,
 ) -> None:
     film.with_name("text.mp4").write_text("this is no film, whatever its name says\n" * 20)
+    film.with_name("text.png").write_text("nor a picture")
     film.with_name("empty.mp4").write_bytes(b"")
     before = sorted(film.parent.iterdir())
     got, text = failing(capsys, *(arg.format(film=film, folder=film.parent) for arg in argv))
@@ -226,7 +247,33 @@ def test_weights_follow_the_last_colon() -> None:
     assert _weighted("C:/my styles/mine.safetensors") == ("C:/my styles/mine.safetensors", 1.0)
 
 
+def test_times_of_styles_and_strengths_make_a_timeline() -> None:
+    assert _along("--style", ["a:2", "b"], _blend) == (("a", 2.0), ("b", 1.0))
+    later = Key((("b", 1.0), ("c", 3.0)), Fraction(1, 2), Fraction(2))
+    texts = ["b@0:00.5-2.5", "a:2@0", "c:3@0.5-0:02.5"]
+    assert _along("--style", texts, _blend) == Timeline((Key((("a", 2.0),)), later))
+    assert _along("--strength", ["1@5", "0@0"], _strength) == Timeline((Key(0.0), Key(1.0, Fraction(5))))
+    path = "/home/me@work/mine.safetensors"
+    assert _along("--style", [path, "my@1.safetensors"], _blend) == ((path, 1.0), ("my@1.safetensors", 1.0))
+
+
+def test_every_look_at_once(toy_gallery: Path, film: Path) -> None:
+    """The film is its own mask, and its name holds an = sign."""
+    mask = film.with_name("a=b.mp4")
+    mask.write_bytes(film.read_bytes())
+    output, report = film.with_name("out.mp4"), film.with_name("report.json")
+    argv = ["stylize", str(film), "-o", str(output), "--report", str(report), "--engine", "torch", "-q"]
+    argv += ["--style", "dots@0", "--style", "waves:2@0:00.1-0:00.2", "--strength", "0@0", "--strength", "1@0.2"]
+    argv += ["--mask", str(mask), "--region", f"lines={mask}", "--mask-feather", "1"]
+    argv += ["--keep-colors", "--brush", "1.5", "--statistics", "shot"]
+    assert main(argv) == 0
+    told = json.loads(report.read_text())
+    assert told["style"]["regions"] == [{"blend": [["lines", 1.0]], "mask": str(mask)}]
+    assert told["style"]["strength"]["keys"][1]["start"] == 0.2
+    assert told["frames"] == 8
+
+
 def test_the_output_is_named_after_film_and_style() -> None:
-    assert _default_output("a/film.mkv", (("dots", 1.0),)) == "a/film-dots.mkv"
-    assert _default_output("film.avi", (("dots", 1.0), ("x/waves.safetensors", 1.0))) == "film-dots+waves.mp4"
-    assert _default_output("shots/f_%05d.png", (("dots", 1.0),)) == "shots/f-dots.mp4"
+    assert _default_output("a/film.mkv", ("dots",)) == "a/film-dots.mkv"
+    assert _default_output("film.avi", ("dots", "x/waves.safetensors")) == "film-dots+waves.mp4"
+    assert _default_output("shots/f_%05d.png", ("dots",)) == "shots/f-dots.mp4"

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "types", "plan", "plugins", "threads"},
     {"ops", "nets"},
     {"weights", "engines", "io"},
-    {"flow", "stylizers", "cuts", "stabilize"},
+    {"flow", "stylizers", "cuts", "stabilize", "masks"},
     {"pipeline"},
     {"train", "metrics"},
     {"cli"},

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     )
     from videostyle.io import open_sink, open_source, probe
     from videostyle.pipeline import RenderReport, paint_frames, render, stylize
-    from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+    from videostyle.plan import (
+        EncodeOptions,
+        FlowOptions,
+        Key,
+        Region,
+        RenderPlan,
+        Span,
+        StabilizeOptions,
+        Style,
+        Timeline,
+    )
     from videostyle.types import Frame, VideoInfo
     from videostyle.weights import gallery
 
@@ -48,10 +58,13 @@ _HOMES = {
     "stylize": "pipeline",
     "EncodeOptions": "plan",
     "FlowOptions": "plan",
+    "Key": "plan",
+    "Region": "plan",
     "RenderPlan": "plan",
     "Span": "plan",
     "StabilizeOptions": "plan",
     "Style": "plan",
+    "Timeline": "plan",
     "Frame": "types",
     "VideoInfo": "types",
     "gallery": "weights",
@@ -61,7 +74,9 @@ __all__ = [
     "EncodeOptions",
     "FlowOptions",
     "Frame",
+    "Key",
     "MissingDependencyError",
+    "Region",
     "RenderPlan",
     "RenderReport",
     "SinkError",
@@ -69,6 +84,7 @@ __all__ = [
     "Span",
     "StabilizeOptions",
     "Style",
+    "Timeline",
     "TrainingError",
     "UnknownNameError",
     "UsageError",

@@ -9,11 +9,12 @@ overlap: while one frame is painted, the motion of the next is estimated and the
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,8 +27,9 @@ from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
 from videostyle.flow import choose_flow, load_flow
 from videostyle.io import open_sink, open_source
-from videostyle.ops.pixels import join_alpha, resize, split_alpha, to_float, to_pixels
-from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
+from videostyle.masks import Mask, compose
+from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
+from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline
 from videostyle.stabilize import Stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.threads import background, latest, prefetch
@@ -71,8 +73,8 @@ class RenderReport:
         return self.frames / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data."""
-        return {**asdict(self), "fps": round(self.fps, 3)}
+        """The report as plain data, its times in seconds."""
+        return json.loads(json.dumps({**asdict(self), "fps": round(self.fps, 3)}, default=float))
 
 
 @dataclass(slots=True)
@@ -105,23 +107,33 @@ class _Painter:
     """The parts that turn frames into painted frames, made once for a render."""
 
     def __init__(
-        self, plan: RenderPlan, clock: _Clock, size: tuple[int, int] | None = None, live: bool = False
+        self, plan: RenderPlan, clock: _Clock, video: Source | None = None, size: tuple[int, int] | None = None
     ) -> None:
-        """`size` is the (width, height) to paint at, None for the frames' own."""
+        """`video` is where frames come from, if known; `size` the (width, height) to paint at, None for their own."""
         self.plan = plan
         self.size = size
-        self.live = live
         self.clock = clock
+        self.live = video is not None and video.is_live
+        self.origin = (video and video.info.start) or Fraction(0)
+        rate = (video and video.info.average_rate) or 24
+        style = plan.style
+        self.mask = Mask(open_source(style.mask, rate), style.feather) if style.mask is not None else None
+        self.regions = [Mask(open_source(region.mask, rate), style.feather) for region in style.regions]
         self.device = choose_device(plan.device)
-        self.paints = not plan.style.is_none
+        self.paints = not style.is_none
         self.engine = choose_engine(plan.engine, self.device) if self.paints else ""
-        self.stylizer: Stylizer = load_stylizer(plan.style, self.engine, self.device)
+        self.stylizer: Stylizer = load_stylizer(style, self.engine, self.device)
         # With nothing painted there is nothing to steady: the pass-through leaves every pixel as it is.
         steady = self.paints and plan.stabilize.amount > 0
         options = plan.flow if steady else FlowOptions(method="none")
         self.flow = choose_flow(options, self.device)
         self.stabilizer = Stabilizer(load_flow(options, self.device), plan.stabilize if steady else StabilizeOptions(0))
         self.cuts: list[float] = []
+
+    @property
+    def masks(self) -> list[Mask]:
+        """That of the whole painting, where there is one, and those of its regions."""
+        return [*([self.mask] if self.mask else []), *self.regions]
 
     def painted(self, frames: Iterable[Frame], stack: ExitStack) -> Iterator[Frame]:
         """Painted frames, as many and with the times of `frames`; their threads end when `stack` is left."""
@@ -131,16 +143,23 @@ class _Painter:
             return
         if self.engine != "torch":
             stack.enter_context(_one_thread_each())
+        for mask in self.masks:
+            stack.enter_context(mask.source)
         moving = stack.enter_context(prefetch(self._motions(frames), depth))
         fresh = stack.enter_context(prefetch(self._paintings(moving), depth))
-        for frame, painting, motion in fresh:
+        for frame, content, paintings, motion in fresh:
             with self.clock("stabilize"):
-                picture = self.stabilizer.blend(painting, motion)
+                steady = self.stabilizer.blend(paintings, motion)
+                # Where nothing is painted there is nothing to steady either.
+                film = content[0]
+                layers = [film if torch.equal(new, film) else old for new, old in zip(paintings, steady, strict=True)]
+            # After the stabiliser, so that nothing is carried from one side of a mask to the other.
+            picture = self._masked(self._time(frame), film, layers) if self.paints and self.masks else layers[0]
+            with self.clock("stabilize"):
                 _, alpha = split_alpha(frame.pixels)
-                pixels = to_pixels(picture, frame.pixels.dtype)[0]
                 if alpha is not None and self.size is not None:
-                    alpha = to_pixels(resize(_alpha_float(alpha), self.size[::-1]), alpha.dtype)[0]
-                painted = frame.with_pixels(join_alpha(pixels, alpha))
+                    alpha = to_pixels(resize(alpha_to_float(alpha), self.size[::-1]), alpha.dtype)[0]
+                painted = frame.with_pixels(join_alpha(to_pixels(picture, frame.pixels.dtype), alpha))
             yield painted
 
     def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
@@ -156,11 +175,27 @@ class _Painter:
 
     def _paintings(
         self, moving: Iterable[tuple[Frame, Tensor, Flow | None]]
-    ) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
+    ) -> Iterator[tuple[Frame, Tensor, Tensor, Flow | None]]:
+        before = Fraction(0)
         for frame, content, motion in moving:
+            now = self._time(frame)
+            # Where the style jumps, what was painted before is another painting, as after a cut.
+            jumps = self.plan.style.jumps(before, now)
             with self.clock("paint"):
-                painting = self.stylizer(content)
-            yield frame, painting, motion
+                paintings = self.stylizer(content, now, frame.is_cut or jumps)
+            yield frame, content, paintings, None if jumps else motion
+            before = now
+
+    def _masked(self, time: Fraction, film: Tensor, layers: list[Tensor]) -> Tensor:
+        with self.clock("mask"):
+            size = film.shape[1], film.shape[2]
+            regions = [region.at(time, size).to(film.device) for region in self.regions]
+            mask = self.mask.at(time, size).to(film.device) if self.mask else None
+            return compose(film, layers, regions, mask)
+
+    def _time(self, frame: Frame) -> Fraction:
+        """Seconds from the film's first frame."""
+        return frame.pts * frame.time_base - self.origin
 
 
 @contextmanager
@@ -178,10 +213,6 @@ def _one_thread_each() -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-
-
-def _alpha_float(alpha: Tensor) -> Tensor:
-    return to_float(alpha.expand(3, -1, -1))[:, :1]
 
 
 def render(
@@ -208,7 +239,7 @@ def render(
         out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file)
         clock = _Clock()
         own = (video.info.width, video.info.height)
-        painter = _Painter(plan, clock, None if size == own else size, video.is_live)
+        painter = _Painter(plan, clock, video, None if size == own else size)
         if on_start is not None:
             on_start(video, plan)
         try:
@@ -232,7 +263,7 @@ def render(
             cuts=painter.cuts,
             stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
             streams=list(getattr(out, "streams", [])),
-            warnings=[*video.warnings, *out.warnings],
+            warnings=[*video.warnings, *out.warnings, *(line for mask in painter.masks for line in mask.warnings)],
         )
 
 
@@ -280,20 +311,24 @@ class _Timed:
 def stylize(
     source: str,
     output: str,
-    style: str | dict[str, float] = "great-wave",
+    style: str | dict[str, float] | Timeline[Blend] = "great-wave",
     *,
-    strength: float = 1.0,
+    strength: float | Timeline[float] = 1.0,
     keep_colors: bool = False,
     on_frame: Callable[[Frame], None] | None = None,
     **settings: Any,
 ) -> RenderReport:
     """Paint a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
 
-    `style` is a name, or names with weights to blend: `{"great-wave": 2, "scream": 1}`. `settings` are the other
-    fields of `videostyle.RenderPlan`: `stabilize=StabilizeOptions(0.5)`, `size="640x360"`, `engine="torch"`...
+    `style` is a name, names with weights to blend, `{"great-wave": 2, "scream": 1}`, or a timeline of blends.
+    `settings` are the other fields of `videostyle.Style` and `videostyle.RenderPlan`: `brush=2`, `mask="sky.png"`,
+    `stabilize=StabilizeOptions(0.5)`, `size="640x360"`, `engine="torch"`...
     """
-    blend = {style: 1.0} if isinstance(style, str) else style
-    chosen = Style(tuple(blend.items()), strength, keep_colors)
+    if isinstance(style, str):
+        style = {style: 1.0}
+    blend = tuple(style.items()) if isinstance(style, dict) else style
+    look = {one.name: settings.pop(one.name) for one in fields(Style) if one.name in settings}
+    chosen = Style(blend, strength, keep_colors, **look)
     return render(RenderPlan(source=source, output=output, style=chosen, **settings), on_frame=on_frame)
 
 
@@ -301,7 +336,8 @@ def paint_frames(frames: Iterable[Frame], style: Style, **settings: Any) -> Iter
     """Paint frames from anywhere, one by one, steadied like a film: for embedding in other programs.
 
     `frames` are in order and have the same size; `settings` are fields of RenderPlan (flow, stabilize, engine,
-    device, queue_depth). Closing the iterator early ends its threads.
+    device, queue_depth). The style's times are the frames' own, and pictures of a mask sequence count 24 a second.
+    Closing the iterator early ends its threads.
     """
     painter = _Painter(RenderPlan(source="", output="", style=style, **settings), _Clock())
     with ExitStack() as stack:

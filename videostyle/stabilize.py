@@ -62,12 +62,13 @@ class Stabilizer:
         return Flow(flow.backward, trust(flow, self._small, small_before))
 
     def blend(self, painted: Tensor, motion: Flow | None) -> Tensor:
-        """The fresh painting (1, 3, H, W) with the previous output blended in along `motion`; (1, 3, H, W) in 0..1."""
+        """Fresh paintings (N, 3, H, W) of one frame with their previous outputs blended in along `motion`; in 0..1."""
         previous, self._output = self._output, painted
         if motion is None or previous is None or previous.shape != painted.shape:
             return painted
-        moved = warp(previous, motion.backward, "bicubic")
-        self._output = restore_detail(mix(painted, moved, motion.confidence * self._weight), painted)
+        moved = warp(previous, motion.backward.expand(len(painted), -1, -1, -1), "bicubic")
+        share = (motion.confidence * self._weight).expand(len(painted), -1, -1, -1)
+        self._output = restore_detail(mix(painted, moved, share), painted)
         return self._output
 
 

@@ -143,9 +143,13 @@ class Sink(Protocol):
 
 
 class Stylizer(Protocol):
-    """Paints pictures: (N, 3, H, W) float in 0..1 to the same shape and range, of any height and width."""
+    """Paints pictures: (N, 3, H, W) float in 0..1 to the same shape and range, of any height and width.
 
-    def __call__(self, content: Tensor) -> Tensor: ...
+    A style with regions paints one picture into 1 + regions: in its own style, then in that of each region. `time` is
+    the picture's in the film, in seconds; unless it `is_cut`, what is remembered of the pictures before may be used.
+    """
+
+    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor: ...
 
 
 class FlowEstimator(Protocol):

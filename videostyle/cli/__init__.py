@@ -18,7 +18,9 @@ _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
     "styles": "list the gallery of paintings",
     "probe": "show what videostyle sees in a file",
+    "learn": "learn a painting of your own as a new style",
     "train": "train a network on paintings",
+    "tune": "search the weights to train with",
 }
 
 

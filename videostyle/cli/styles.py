@@ -1,4 +1,4 @@
-"""List the gallery: the styles that come with videostyle."""
+"""List the styles: those that come with videostyle, and your own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the gallery."""
-    from videostyle.weights import gallery
+    """Print the gallery and the user's own."""
+    from videostyle.weights import gallery, own_styles
 
-    entries = gallery()
+    entries = [*gallery(), *own_styles()]
     if args.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str))
         return 0
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         painting = ", ".join(part for part in (entry.title, entry.painter, entry.year) if part)
-        print(f"{entry.name:{width}}  {painting}  ({entry.network}, {entry.size / 1024:.1f} kB)")
+        whose = "yours, " if entry.own else ""
+        print(f"{entry.name:{width}}  {painting}  ({whose}{entry.network}, {entry.size / 1024:.1f} kB)")
     return 0

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from videostyle.errors import SinkError, UsageError
-from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import (
+    Blend,
+    EncodeOptions,
+    FlowOptions,
+    Key,
+    Region,
+    RenderPlan,
+    Span,
+    StabilizeOptions,
+    Style,
+    Timeline,
+)
 
 if TYPE_CHECKING:
     from videostyle.pipeline import RenderReport
     from videostyle.types import Frame, Source
+
+T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +41,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look = parser.add_argument_group("the painting")
     look.add_argument(
         "--style",
-        metavar="NAME[:WEIGHT]",
+        metavar="NAME[:WEIGHT][@T[-T]]",
         action="append",
         required=True,
-        help="a name from `videostyle styles`, a style file, or none; several are blended by their weights",
+        help="a name from `videostyle styles`, a style file, or none; several are blended by their weights. With times "
+        "of the film (whatever --start says) it glides from one to the next: scream@0:05 is reached at 0:05, "
+        "scream@0:05-0:09 stays until 0:09; where the next begins just then it jumps",
     )
-    look.add_argument("--strength", metavar="0..1", type=float, default=Style.strength, help="default: %(default)s")
+    look.add_argument(
+        "--strength",
+        metavar="0..1[@T[-T]]",
+        action="append",
+        help=f"from the film (0) to the painting (1), with times as --style; default: {Style.strength}",
+    )
     look.add_argument("--keep-colors", action="store_true", help="keep the film's hues, take the painting's brush only")
+    look.add_argument(
+        "--brush",
+        metavar="0.25..4",
+        type=float,
+        default=Style.brush,
+        help="size of the marks; larger is coarser and faster; default: %(default)s",
+    )
+    look.add_argument(
+        "--mask",
+        metavar="FILE",
+        help="paint where this picture, film or sequence is white, and leave the film where it is black",
+    )
+    look.add_argument(
+        "--region",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="another painting where FILE is white, over those before it; each costs a pass of the network",
+    )
+    look.add_argument(
+        "--mask-feather",
+        metavar="PX",
+        type=float,
+        default=Style.feather,
+        help="soften the edges of masks; default: %(default)s",
+    )
     look.add_argument("--network", metavar="NAME", default=Style.network, help="size of network; default: %(default)s")
     look.add_argument(
         "--size", metavar="WxH|SHORT", help="paint at this size: 640x360 to fit inside, or the short side"
@@ -45,6 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     steady.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
     steady.add_argument(
         "--download", action="store_true", help="let torchvision download RAFT weights if they are missing"
+    )
+    steady.add_argument(
+        "--statistics",
+        choices=["frame", "shot"],
+        default=Style.statistics,
+        help="normalise by each frame's own statistics, or by the shot's, so that nothing pumps; default: %(default)s",
     )
     steady.add_argument(
         "--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount, help="default: %(default)s"
@@ -68,11 +122,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
-    blend = tuple(_weighted(text) for text in args.style)
+    style = Style(
+        blend=_along("--style", args.style, _blend),
+        strength=_along("--strength", args.strength, _strength) if args.strength else Style.strength,
+        keep_colors=args.keep_colors,
+        network=args.network,
+        brush=args.brush,
+        statistics=args.statistics,
+        mask=args.mask,
+        regions=tuple(_region(text) for text in args.region),
+        feather=args.mask_feather,
+    )
     plan = RenderPlan(
         source=args.input,
-        output=args.output or _default_output(args.input, blend),
-        style=Style(blend, args.strength, args.keep_colors, args.network),
+        output=args.output or _default_output(args.input, style.names),
+        style=style,
         flow=FlowOptions(args.flow, args.flow_weights, args.download),
         stabilize=StabilizeOptions(args.stabilize),
         encode=EncodeOptions(args.codec, args.crf, args.preset, args.pix_fmt, args.overwrite),
@@ -130,6 +194,50 @@ def _expected(video: Source, span: Span) -> int | None:
     return max(round(info.frame_count * (end - span.start) / info.duration), 1)
 
 
+def _along(option: str, texts: list[str], read: Callable[[list[str]], T]) -> T | Timeline[T]:
+    """What several VALUEs say together; with times, VALUE@T or VALUE@T-T, what those of each time say together."""
+    timed: dict[tuple[Fraction, Fraction], list[str]] = {}
+    untimed: list[str] = []
+    for text in texts:
+        value, at, times = text.rpartition("@")
+        # An @ in a path is no time.
+        if not at or os.sep in times or times.endswith(".safetensors"):
+            untimed.append(text)
+            continue
+        start, dash, end = times.partition("-")
+        try:
+            first, last = _seconds(start), _seconds(end if dash else start)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"{option} {text}: {error}") from None
+        timed.setdefault((first, last - first), []).append(value)
+    if untimed and timed:
+        raise UsageError(f"{option} {untimed[0]}: has no time, and others have; give all a time (@0:05) or none")
+    if untimed:
+        return read(untimed)
+    return Timeline(tuple(Key(read(values), *when) for when, values in sorted(timed.items())))
+
+
+def _blend(texts: list[str]) -> Blend:
+    return tuple(_weighted(text) for text in texts)
+
+
+def _strength(texts: list[str]) -> float:
+    if len(texts) > 1:
+        raise UsageError(f"--strength {' and '.join(texts)}: only one at a time")
+    try:
+        return float(texts[0])
+    except ValueError:
+        raise UsageError(f"--strength {texts[0]}: is not a number") from None
+
+
+def _region(text: str) -> Region:
+    """The region in NAME=FILE."""
+    name, _, mask = text.partition("=")
+    if not name or not mask:
+        raise UsageError(f"--region {text}: write a style and its mask, NAME=FILE")
+    return Region(((name, 1.0),), mask)
+
+
 def _weighted(text: str) -> tuple[str, float]:
     """Split NAME or NAME:WEIGHT; a colon in a path is not a weight."""
     found = re.fullmatch(r"(.+):([0-9.]+)", text)
@@ -138,7 +246,7 @@ def _weighted(text: str) -> tuple[str, float]:
     try:
         return found[1], float(found[2])
     except ValueError:
-        raise UsageError(f"--style {text}: the weight after the colon is not a number") from None
+        raise UsageError(f"{text}: the weight after the colon is not a number") from None
 
 
 def _seconds(text: str) -> Fraction:
@@ -149,10 +257,10 @@ def _seconds(text: str) -> Fraction:
     return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + Fraction(found[3])
 
 
-def _default_output(source: str, blend: tuple[tuple[str, float], ...]) -> str:
+def _default_output(source: str, styles: tuple[str, ...]) -> str:
     """Beside the input, in a container of the same kind where that makes sense."""
     path = Path(source)
-    names = "+".join(Path(name).stem for name, _ in blend)
+    names = "+".join(Path(name).stem for name in styles)
     if path.is_dir() or "%" in path.name:
         return str(path.with_name(f"{path.name.partition('%')[0].rstrip('_-.') or path.parent.name}-{names}.mp4"))
     kept = {".mkv", ".mov", ".webm", ".gif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".mp4"}

@@ -1,7 +1,9 @@
-"""Ways to run a network: one module an engine, each with `build(network, device) -> Engine`.
+"""Ways to run a network: one module an engine, each with `build(net, inputs, device) -> Engine`.
 
-An engine paints `content` (N, 3, H, W) float in 0..1, sides multiples of the network's stride, by `code`
-(1, code_size), into the same shape and range, on the device where content is. Engines that compute in half precision
+An engine runs a module from tensors to a tensor or several: `net` is a folded `Transformer`, or one made `Remembering`.
+Pictures are (N, 3, H, W) float in 0..1 with sides that are multiples of the network's stride; what is painted has the
+same shape and range and is on the device where they are. `inputs` are examples, for engines that trace: the number of
+inputs and their widths stay, N, H and W may change from call to call. Engines that compute in half precision
 agree with float32 torch to 0.003 on average and 0.03 at all but one value in ten thousand.
 """
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from videostyle.weights import Network
 
-Engine = Callable[["Tensor", "Tensor"], "Tensor"]
+Engine = Callable[..., tuple["Tensor", ...]]
 
 
 def choose_device(device: str) -> str:
@@ -48,10 +50,23 @@ def choose_engine(engine: str, device: str) -> str:
     return engine
 
 
-def load_engine(engine: str, network: Network, device: str) -> Engine:
-    """Build an engine by name; raises UnknownNameError, or MissingDependencyError saying what to install."""
+def load_engine(engine: str, network: Network, device: str, remembering: bool = False) -> Engine:
+    """Build an engine by name; raises UnknownNameError, or MissingDependencyError saying what to install.
+
+    It paints `content` (N, 3, H, W) by `code` (N, code_size). `remembering`, it is also given the statistics to
+    normalise by and their weight, and gives those it used: see `videostyle.nets.remembering`.
+    """
+    import torch
+
+    from videostyle.nets.remembering import Remembering
+
+    net = network.net.folded()
+    side = 4 * net.architecture.stride
+    inputs = [torch.zeros(1, 3, side, side), network.identity]
     try:
-        loaded: Engine = load(sys.modules[__name__], engine)(network, device)
+        build = load(sys.modules[__name__], engine)
+        if not remembering:
+            return build(net, inputs, device)
+        return build(Remembering(net), [*inputs, torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)], device)
     except ImportError as error:
         raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
-    return loaded

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import openvino as ov
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from videostyle.engines import Engine
-    from videostyle.weights import Network
 
 
-def build(network: Network, device: str) -> Engine:
+def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:
     """The network converted in memory and compiled for each size of picture it meets."""
     core = ov.Core()
     half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     settings = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"}
-    side = 4 * network.net.architecture.stride
     with warnings.catch_warnings(), torch.inference_mode():
         # The converter traces; torch's advice to trace another way is not for its users.
         warnings.simplefilter("ignore")
-        model = ov.convert_model(network.net.folded(), example_input=(torch.zeros(1, 3, side, side), network.identity))
+        model = ov.convert_model(net, example_input=tuple(inputs))
     compiled: dict[tuple[int, ...], ov.InferRequest] = {}
 
-    def paint(content: Tensor, code: Tensor) -> Tensor:
-        shape = tuple(content.shape)
+    def paint(*given: Tensor) -> tuple[Tensor, ...]:
+        shape = tuple(given[0].shape)
         if shape not in compiled:
-            model.reshape({0: list(shape), 1: [len(content), code.shape[1]]})
+            model.reshape({number: list(each.shape) for number, each in enumerate(given)})
             compiled[shape] = core.compile_model(model, "CPU", settings).create_infer_request()
         request = compiled[shape]
-        request.infer({0: content.contiguous().numpy(), 1: code.expand(len(content), -1).contiguous().numpy()})
-        # The request owns its output and will write the next one there.
-        return torch.from_numpy(request.get_output_tensor(0).data.copy())
+        request.infer({number: each.contiguous().numpy() for number, each in enumerate(given)})
+        # The request owns its outputs and will write the next ones there.
+        return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
 
     return paint

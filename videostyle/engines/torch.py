@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from videostyle.engines import Engine
-    from videostyle.weights import Network
 
 
-def build(network: Network, device: str) -> Engine:
+def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:
     """The network as it is; on a GPU its convolutions run in float16, channels last."""
     half = device.startswith("cuda")
-    net = network.net.folded().to(device).to(memory_format=torch.channels_last)
+    net = net.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def paint(content: Tensor, code: Tensor) -> Tensor:
+    def paint(content: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         content = content.contiguous(memory_format=torch.channels_last)
-        code = code.to(content.device).expand(len(content), -1)
         with torch.autocast(device.partition(":")[0], torch.float16, enabled=half):
-            return net(content, code).float()
+            result = net(content, *(other.to(content.device) for other in others))
+        return tuple(each.float() for each in (result if isinstance(result, tuple) else (result,)))
 
     return paint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from torch import Tensor
 
 from videostyle.plan import Style
@@ -11,7 +13,7 @@ from videostyle.types import Stylizer
 class Identity:
     """Returns what it is given."""
 
-    def __call__(self, content: Tensor) -> Tensor:
+    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
         return content
 
 
