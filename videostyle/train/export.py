@@ -80,13 +80,19 @@ def _card(
     def terms(layers: tuple[str, ...], factors: tuple[float, ...]) -> str:
         return ", ".join(f"{layer} {factor:g}" for layer, factor in zip(layers, factors, strict=True))
 
+    learned = f"the code (rate {config.code_rate:g})"
+    if config.train_trunk:
+        learned += f" with those of {len(config.paintings) - 1} more paintings, and the trunk (rate {config.rate:g})"
+    else:
+        learned += ", on a trunk that never saw the painting"
     rows = [
         ("Painting", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
         ("Rights in the painting", painting.licence),
         ("Network", f"{config.network}, {macs_per_pixel(net.architecture) / 1000:.1f} thousand multiply-adds a pixel"),
         ("Photographs", config.data),
         ("Judge", config.perceptual),
-        ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam from {config.rate:g} down half a cosine"),
+        ("Learned", learned if config.start is None else f"{learned}; begun from trained weights"),
+        ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam, rates falling along half a cosine"),
         ("Painting's longer side", f"{painting.size} px"),
         ("Style", f"Gram distance at {terms(config.style_layers, config.style_weights)}"),
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
