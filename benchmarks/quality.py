@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videostyle import weights
-from videostyle.nets.vgg import Perceptual, load_perceptual
+from videostyle.nets.vgg import Perceptual
 from videostyle.ops import losses
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train import read_config
@@ -210,7 +210,7 @@ def main() -> None:
         held = [path for name in args.on for path in held if path.name == name]
         if len(held) < len(args.on):
             parser.error("--on takes names of photographs that are held back")
-    judge = load_perceptual(config.perceptual, config.perceptual_weights)
+    judge = weights.perceptual(config.perceptual, config.perceptual_weights)
     judge = judge.to(torch.bfloat16 if config.bf16 else torch.float32).to(memory_format=torch.channels_last)
     photographs = [square(path, args.side) for path in held]
 

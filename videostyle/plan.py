@@ -294,7 +294,7 @@ class TrainConfig:
     the same depth, which is widened; and the codes of the paintings that have the same names there."""
     train_trunk: bool = True
     """False learns the codes only, and leaves the trunk as it is in `start`."""
-    perceptual: str = "vgg19"
+    perceptual: str = "vgg19-small"
     perceptual_weights: Path | None = None
     films: Path | None = None
     """A folder of films, from which pairs of frames are taken; None moves photographs instead."""
@@ -318,6 +318,9 @@ class TrainConfig:
     """Of the codes: each is seen only when its painting is dealt, and there are few of them."""
     warmup: int = 100
     """Steps over which the rates rise; then they fall along half a cosine."""
+    average: float = 0.99
+    """The weights that are validated and exported are a running mean over the last 1 / (1 - average) steps (Polyak and
+    Juditsky 1992); 0 takes the last."""
     clip: float = 5.0
     """Largest norm of the gradient."""
     seed: int = 0
@@ -373,5 +376,7 @@ class TrainConfig:
             raise UsageError("held_back must be at least 1: something must show how good the network is")
         if not self.train_trunk and self.start is None:
             raise UsageError("train_trunk = false needs a start")
+        if not 0 <= self.average < 1:
+            raise UsageError(f"average must be at least 0 and below 1, got {self.average}")
         for share in ("film_share", "remembered_share", "weak_share"):
             _unit(share, getattr(self, share))

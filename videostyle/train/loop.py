@@ -5,6 +5,7 @@ Under torchrun every process works through its share of each batch (DistributedD
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import os
@@ -72,7 +73,9 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         learned = [parameter for parameter in painter.parameters() if parameter.requires_grad]
         # The same two groups whatever is learned: what is frozen has no gradient, and stays.
         optimizer = torch.optim.Adam([{"params": codes.parameters()}, {"params": net.parameters()}])
-        step, best, minutes = _resume(config, painter, optimizer, log)
+        # Steps are noisy, all the more with many paintings and few pictures a step; their running mean is not.
+        mean = copy.deepcopy(painter)
+        step, best, minutes = _resume(config, painter, mean, optimizer, log)
         several = DistributedDataParallel(painter) if here.count > 1 else None
         journal = Journal(config.folder, step) if here.first else None
 
@@ -109,6 +112,9 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                     f"{config.folder / 'checkpoint.pt'}: lower the rate and start again"
                 )
             optimizer.step()
+            decay = min(config.average, (step + 1) / (step + 10))
+            with torch.no_grad():
+                torch._foreach_lerp_(list(mean.parameters()), list(painter.parameters()), 1 - decay)
 
             row: dict[str, Any] = {"step": step, "loss": total, "rate": share * config.rate}
             for name, value in zip(terms, means, strict=True):
@@ -130,19 +136,19 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 of = f"/{config.steps}" if config.minutes is None else ""
                 log(f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left")
             if step % config.validate_every == 0 or done == 1:
-                scores = validate(config, painter, objective, held)
+                scores = validate(config, mean, objective, held)
                 journal.validation(step, scores)
                 shown = "  ".join(f"{name} {scores[name]:.4f}" for name in ("loss", "style", "content", "temporal"))
                 log(f"validation  {shown}")
                 if scores["loss"] < best:
                     best = scores["loss"]
-                    _save(config.folder / "best.pt", {"model": painter.state_dict(), "step": step})
+                    _save(config.folder / "best.pt", {"model": mean.state_dict(), "step": step})
             if step % config.save_every == 0 or done == 1:
                 journal.flush()  # first, or the steps up to the checkpoint might be missing for ever
-                state = {"model": painter.state_dict(), "optimizer": optimizer.state_dict()}
+                state = {"model": painter.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
                 _save(config.folder / "checkpoint.pt", {**state, "step": step, "best": best, "minutes": minutes})
             if step % config.sheet_every == 0 or done == 1:
-                picture = sheet(painter, held)
+                picture = sheet(mean, held)
                 write_picture(config.sheet or config.folder / f"sheet-{step:06d}.png", picture)
                 journal.sheet(step, picture)
                 journal.flush()
@@ -170,7 +176,7 @@ def schedule(config: TrainConfig, step: int, done: float) -> float:
 
 
 def _resume(
-    config: TrainConfig, painter: Painter, optimizer: torch.optim.Optimizer, log: Log
+    config: TrainConfig, painter: Painter, mean: Painter, optimizer: torch.optim.Optimizer, log: Log
 ) -> tuple[int, float, float]:
     """The step to go on from, the best validation so far and the minutes it took."""
     path = config.folder / "checkpoint.pt"
@@ -179,6 +185,7 @@ def _resume(
     saved = torch.load(path, map_location="cpu", weights_only=True)
     try:
         painter.load_state_dict(saved["model"])
+        mean.load_state_dict(saved["mean"])
         optimizer.load_state_dict(saved["optimizer"])
         step, best, minutes = saved["step"], saved["best"], saved["minutes"]
     except (RuntimeError, ValueError, KeyError) as error:

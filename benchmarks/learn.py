@@ -1,0 +1,155 @@
+"""How good a style learned in minutes is: against the gallery's, and against the same painting trained in full.
+
+    python benchmarks/learn.py cypresses=cypresses.jpg collage=collage.jpg --photographs FOLDER --json learn.json
+
+Each painting is learned as `videostyle learn` does by default, from the installed network, then painted over real
+photographs that were not learned on and judged by VGG-19 (--judge). --reference names a models folder in which the
+paintings of the same names were trained together with their network. Losses are as in the cards: style and content,
+weighted as in training, and the temporal one, the change of a painting under motion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import videostyle
+from videostyle import weights
+from videostyle.plan import LearnPlan, Painting, TrainConfig
+from videostyle.train.data import held_back, list_photographs
+from videostyle.train.learn import learn
+from videostyle.train.objective import Objective
+from videostyle.train.painter import Codes, Painter
+from videostyle.train.validation import card_losses, validate
+
+HELD = 6
+Losses = dict[str, float]
+
+
+def judged(
+    network: weights.Network, code: Tensor, config: TrainConfig, held: list[Path], *, steadiness_only: bool = False
+) -> Losses:
+    """What `config`'s judge says of a code (1, code_size) of `network` as its only painting."""
+    codes = Codes(1, network.net.code_size)
+    codes.load_state_dict({"identity": network.identity[:, :-1], "rows": code[:, :-1]})
+    painter = Painter(network.net, codes)
+    objective = Objective(config, weights.perceptual(config.perceptual, config.perceptual_weights), "cpu")
+    steadiness = {"temporal": validate(config, painter, objective, held)["temporal"]}
+    if steadiness_only:
+        return steadiness
+    found = card_losses(painter, objective, 0, held)
+    return {"style + content": found["style"] + found["content"], **found, **steadiness}
+
+
+def trained(folder: Path, name: str, config: TrainConfig, held: list[Path]) -> Losses:
+    """The same of the style `name` in a models folder."""
+    networks, entries = weights.read_manifest(folder)
+    entry = next(entry for entry in entries if (entry.name, entry.network) == (name, config.network))
+    network = weights.read_network(config.network, *networks[config.network])
+    return judged(network, weights.read_style(entry.file)[0], config, held)
+
+
+def mean(rows: list[Losses]) -> Losses:
+    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paintings", nargs="+", metavar="NAME=FILE")
+    parser.add_argument("--photographs", type=Path, required=True, help=f"{HELD} of them are painted and judged")
+    parser.add_argument("--content", choices=["scenes", "photographs"], default="scenes", help="to learn on")
+    parser.add_argument("--network", default=LearnPlan.network)
+    parser.add_argument("--minutes", type=float, default=LearnPlan.minutes)
+    parser.add_argument("--steps", type=int, help="so many steps instead of minutes")
+    parser.add_argument("--size", type=int, default=Painting.size)
+    parser.add_argument("--perceptual", help="the judge to learn by (default: that of the command)")
+    parser.add_argument("--perceptual-weights", type=Path)
+    parser.add_argument("--judge", default="vgg19", help="the judge of the results (default: %(default)s)")
+    parser.add_argument("--judge-weights", type=Path)
+    parser.add_argument("--reference", type=Path, metavar="MODELS", help="the same paintings, trained in full")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the styles and their samples here")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+
+    photographs = list_photographs(args.photographs)
+    held = held_back(photographs, HELD)
+    gallery = [entry for entry in weights.gallery() if entry.network == args.network]
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        others = Path(temporary) / "photographs"
+        others.mkdir()
+        for number, path in enumerate(photographs):
+            if path not in held:
+                (others / f"{number}{path.suffix}").symlink_to(path.absolute())
+        installed = weights.load_network(args.network)
+        for name, file in (text.split("=", 1) for text in args.paintings):
+            painting = Painting(name, Path(file), size=args.size)
+            plan = LearnPlan(
+                painting,
+                folder / f"{name}.safetensors",
+                content=others if args.content == "photographs" else None,
+                network=args.network,
+                minutes=args.minutes,
+                steps=args.steps,
+                perceptual=args.perceptual,
+                perceptual_weights=args.perceptual_weights,
+                overwrite=True,
+            )
+            started = time.perf_counter()
+            learn(plan)
+            seconds = time.perf_counter() - started
+            code, card = weights.read_style(plan.output)
+            config = TrainConfig(
+                args.photographs,
+                (painting,),
+                folder,
+                network=args.network,
+                perceptual=args.judge,
+                perceptual_weights=args.judge_weights,
+                crop=192,
+                bf16=False,
+            )
+            row = {
+                "painting": name,
+                "seconds": round(seconds, 1),
+                "steps": card["recipe"]["steps"],
+                "judge": card["recipe"]["perceptual"],
+                "learned": judged(installed, code, config, held),
+            }
+            if args.reference:
+                row["reference"] = trained(args.reference, name, config, held)
+                learned, reference = (row[key]["style + content"] for key in ("learned", "reference"))
+                row["over reference"] = round(learned / reference - 1, 4)
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+    # The gallery's losses are in its cards; how steady it is, is not, and any painting will do to measure it.
+    known = [weights.read_style(entry.file) for entry in gallery]
+    cards = mean([card["losses"] for _, card in known])
+    steadiness = mean([judged(installed, code, config, held, steadiness_only=True) for code, _ in known])
+    result = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
+        "learned on": args.content,
+        "judged by": args.judge,
+        "gallery": {"style + content": cards["style"] + cards["content"], **cards, **steadiness},
+        "learned": mean([row["learned"] for row in rows]),
+        **({"reference": mean([row["reference"] for row in rows])} if args.reference else {}),
+        "paintings": rows,
+    }
+    print(json.dumps(result, indent=2))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

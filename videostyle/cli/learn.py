@@ -1,0 +1,68 @@
+"""Learn a painting of your own as a new style; an interrupted run goes on when the same command is given again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from videostyle.plan import LearnPlan, Painting
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; their defaults are those of the plan."""
+    parser.add_argument("painting", metavar="PAINTING", type=Path, help="a picture of it")
+    parser.add_argument("--name", help="what --style will call it; default: PAINTING's name")
+    parser.add_argument("-o", "--output", metavar="FILE.safetensors", type=Path, help="default: among your own styles")
+    parser.add_argument("--title", default="", help="for its card and the list of styles")
+    parser.add_argument("--painter", default="", help="likewise")
+    parser.add_argument("--overwrite", action="store_true", help="replace the style if it exists")
+
+    how = parser.add_argument_group("how it is learned")
+    how.add_argument(
+        "--minutes", metavar="M", type=float, default=LearnPlan.minutes, help="for everything; default: %(default)g"
+    )
+    how.add_argument("--steps", metavar="N", type=int, help="so many steps instead of minutes")
+    how.add_argument(
+        "--size",
+        metavar="PIXELS",
+        type=int,
+        default=Painting.size,
+        help="the painting's longer side: larger for larger marks; default: %(default)s",
+    )
+    how.add_argument(
+        "--content",
+        metavar="FOLDER|FILM",
+        type=Path,
+        help="photographs or a film like those it is to paint; default: made-up scenes",
+    )
+    how.add_argument("--network", metavar="NAME", default=LearnPlan.network, help="default: %(default)s")
+    how.add_argument("--whole", action="store_true", help="train the whole network for this painting alone")
+    how.add_argument(
+        "--perceptual", metavar="NAME", help="the network that judges; default: vgg19 where it is, or vgg19-small"
+    )
+    how.add_argument("--perceptual-weights", metavar="FILE", type=Path, help="its weights")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Learn, and say how the style is used."""
+    from videostyle.train.learn import learn
+    from videostyle.weights import styles_folder
+
+    name = args.name or (args.output or args.painting).stem
+    plan = LearnPlan(
+        painting=Painting(name, args.painting, args.title, args.painter, size=args.size),
+        output=args.output or styles_folder() / f"{name}.safetensors",
+        content=args.content,
+        network=args.network,
+        whole=args.whole,
+        minutes=args.minutes,
+        steps=args.steps,
+        perceptual=args.perceptual,
+        perceptual_weights=args.perceptual_weights,
+        overwrite=args.overwrite,
+    )
+    output = learn(plan, log=lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"now: videostyle stylize FILM --style {args.output or name}", file=sys.stderr)
+    print(output)
+    return 0

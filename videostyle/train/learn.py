@@ -1,0 +1,279 @@
+"""Learning one painting: a style code for the network that is there, on an ordinary computer, in minutes.
+
+`train` does the work, told to leave the network alone. What is done here comes before, with the painting, the pictures
+to learn on and a code to begin with gathered in a folder, and after, with the style file put where it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from videostyle import weights
+from videostyle.errors import SinkError, SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
+from videostyle.io import open_source
+from videostyle.io.images import read_picture
+from videostyle.ops.filters import shrink
+from videostyle.ops.pixels import to_float
+from videostyle.plan import LearnPlan, Span, TrainConfig
+from videostyle.train.data import Crops, list_photographs, write_picture
+from videostyle.train.loop import train
+from videostyle.train.objective import Objective
+from videostyle.train.scenes import scene
+
+Log = Callable[[str], None]
+
+SMALLEST = 64
+"""Shorter side, in pixels, of a painting or photograph that anything can be learned from."""
+_SCENES, _PHOTOGRAPHS = 128, 256
+_LONGER_SIDE = 480
+_EXPORT = 1 / 3  # minutes kept for the last validation and the files
+_ENDLESS = 1_000_000
+
+
+def learn(plan: LearnPlan, log: Log = print) -> Path:
+    """Learn `plan`'s painting and return the style file.
+
+    A plan that was interrupted goes on where it stopped. Raises UsageError for a name or file that is taken,
+    SourceError for a painting or content that cannot be read, SinkError where nothing can be written, WeightsError.
+    """
+    began = time.monotonic()
+    networks, _ = weights.read_manifest(weights.models_folder())
+    if plan.network not in networks:
+        raise UnknownNameError.among("network", plan.network, networks)
+    _check_name(plan)
+    painting = _read_painting(plan.painting.image)
+    work = plan.output.with_name(f".{plan.output.stem}.learning")
+    try:
+        config = _config(plan, work, painting)
+        log(f"painting: {plan.painting.image}, {_size(painting)} pixels, marks as at {config.paintings[0].size}")
+        log(f"judge: {config.perceptual}")
+        _prepare(plan, config, painting, began, log)
+        log(f"content: {config.data}")
+        log(f"samples: {config.sheet}, rewritten as it goes")
+        if config.minutes is not None:
+            spent = (time.monotonic() - began) / 60
+            config = replace(config, minutes=max(config.minutes - spent, 1e-6))
+        train(config, log)
+        return _finish(plan, work)
+    except VideostyleError:
+        raise
+    except OSError as error:
+        raise SinkError(f"{error.filename or work}: cannot be written ({error.strerror or error})") from error
+    except KeyboardInterrupt as error:
+        error.add_note(f"what is learned so far is kept in {work}; the same command goes on from there")
+        raise
+
+
+def _check_name(plan: LearnPlan) -> None:
+    name = plan.painting.name
+    if not re.fullmatch(r"\w[\w-]*", name) or name == "none":
+        raise UsageError(f"a style cannot be named {name!r}: use letters, digits, - and _, and not none")
+    if name in {entry.name for entry in weights.gallery()}:
+        raise UsageError(f"a style named {name!r} is in the gallery already; choose another name")
+    if plan.output.suffix != ".safetensors":
+        raise UsageError(f"{plan.output}: is not the name of a style file; it should end in .safetensors")
+    if plan.output.exists() and not plan.overwrite:
+        raise UsageError(f"{plan.output}: exists already; say --overwrite to replace it, or choose another name")
+
+
+def _read_painting(path: Path) -> Tensor:
+    """(1, 3, H, W) in 0..1, what is transparent in it white."""
+    pixels = read_picture(str(path))
+    painting = to_float(pixels)
+    if len(pixels) == 4:
+        alpha = to_float(pixels[3:].expand(3, -1, -1))
+        painting = 1 + alpha * (painting - 1)
+    if min(painting.shape[2:]) < SMALLEST:
+        raise UsageError(f"{path}: {_size(painting)} pixels hold no brush marks; at least {SMALLEST}x{SMALLEST} do")
+    return painting
+
+
+def _size(picture: Tensor) -> str:
+    return f"{picture.shape[3]}x{picture.shape[2]}"
+
+
+def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
+    """The training run, as found by trial on paintings that are not in the gallery; see docs/LEARN.md."""
+    name = plan.perceptual or ("vgg19" if _has_vgg19() else "vgg19-small")
+    # Never blown up: there are no marks finer than the picture's own pixels.
+    size = min(plan.painting.size, max(painting.shape[2:]))
+    return TrainConfig(
+        photographs=work / "content",
+        paintings=(replace(plan.painting, image=work / "painting.png", size=size),),
+        folder=work,
+        network=plan.network,
+        start=work / "start",
+        train_trunk=plan.whole,
+        perceptual=name,
+        perceptual_weights=plan.perceptual_weights,
+        steps=plan.steps or _ENDLESS,
+        minutes=None if plan.steps else max(plan.minutes - _EXPORT, plan.minutes / 2),
+        batch=2,
+        crop=192,
+        rate=1e-3,
+        code_rate=3e-2,
+        warmup=10,
+        temporal_ramp=30,
+        bf16=_half_is_faster(),
+        held_back=4,
+        data=_content_name(plan),
+        save_every=20,
+        sheet_every=20,
+        validate_every=100,
+        sheet=plan.output.with_name(f"{plan.output.stem}-samples.jpg"),
+    )
+
+
+def _has_vgg19() -> bool:
+    from torchvision.models import VGG19_Weights
+
+    file = Path(VGG19_Weights.IMAGENET1K_V1.url).name
+    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
+
+
+def _half_is_faster() -> bool:
+    """True where bfloat16 convolutions beat float32: timed, since processors without them emulate them."""
+    if torch.cuda.is_available():
+        return True
+    took = []
+    for kind in (torch.float32, torch.bfloat16):
+        x, kernel = torch.ones(1, 64, 64, 64, dtype=kind), torch.ones(64, 64, 3, 3, dtype=kind)
+        F.conv2d(x, kernel)
+        began = time.perf_counter()
+        for _ in range(5):
+            F.conv2d(x, kernel)
+        took.append(time.perf_counter() - began)
+    return took[1] < took[0]
+
+
+def _content_name(plan: LearnPlan) -> str:
+    if plan.content is None:
+        return "made-up scenes"
+    return f"photographs from {plan.content.name}" if plan.content.is_dir() else f"frames of {plan.content.name}"
+
+
+def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: float, log: Log) -> None:
+    """Fill the work folder with what `config` reads, unless an interrupted run of the same plan has done it."""
+    work = config.folder
+    sha256 = weights.read_manifest(weights.models_folder())[0][plan.network][1]
+    same = {
+        "painting": hashlib.sha256(painting.numpy().tobytes()).hexdigest(),
+        "size": config.paintings[0].size,
+        "content": str(plan.content),
+        "network": sha256,
+        "whole": plan.whole,
+        "judge": config.perceptual,
+        "steps": plan.steps,
+    }
+    marker = work / "plan.json"
+    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == same:
+        return
+    if marker.is_file():
+        log(f"what is in {work} was of another painting or other settings: beginning again")
+    if work.exists():
+        shutil.rmtree(work)
+    (work / "content").mkdir(parents=True)
+    write_picture(work / "painting.png", painting[0])
+    deadline = began + 6 * plan.minutes if plan.steps is None else float("inf")  # a tenth of the time
+    count = 0
+    for picture in _contents(plan.content):
+        write_picture(work / "content" / f"{count:04d}.jpg", picture[0])
+        count += 1
+        if count > 2 * config.held_back and time.monotonic() > deadline:
+            break
+    if count <= config.held_back:
+        raise TrainingError(f"{plan.content}: {count} pictures can be read, {config.held_back + 1} are needed")
+    _write_start(plan, config)
+    marker.write_text(json.dumps(same), encoding="utf-8")
+
+
+def _contents(content: Path | None) -> Iterator[Tensor]:
+    """Pictures (1, 3, H, W) in 0..1 to learn on, in no order, so that any number of them says something of all."""
+    if content is None:
+        for seed in range(_SCENES):
+            yield to_float(torch.from_numpy(scene(seed)).permute(2, 0, 1))
+    elif content.is_dir():
+        paths = list_photographs(content)
+        random.Random(0).shuffle(paths)
+        for path in paths[:_PHOTOGRAPHS]:
+            try:
+                picture = to_float(read_picture(str(path)))
+            except SourceError:
+                continue
+            if min(picture.shape[2:]) >= SMALLEST:
+                yield _fit(picture)
+    else:
+        with open_source(str(content)) as film:
+            if not film.info.duration:
+                raise SourceError(f"{content}: is no film of known length; convert it to MP4 first")
+            count = min(_PHOTOGRAPHS, film.info.frame_count or _PHOTOGRAPHS)
+            times = [film.info.duration * number / count for number in range(count)]
+            random.Random(0).shuffle(times)
+            for start in times:
+                frame = next(film.frames(Span(start)), None)
+                if frame is not None:
+                    yield _fit(to_float(frame))
+
+
+def _fit(picture: Tensor) -> Tensor:
+    """No larger than is of use: training reads them again at every step."""
+    height, width = picture.shape[2:]
+    factor = _LONGER_SIDE / max(height, width)
+    return picture if factor >= 1 else shrink(picture, (round(height * factor), round(width * factor)))
+
+
+def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
+    """A models folder with the installed network and, under the painting's name, the code to begin with."""
+    assert config.start is not None
+    networks, entries = weights.read_manifest(weights.models_folder())
+    network = weights.read_network(plan.network, *networks[plan.network])
+    known = [weights.read_style(entry.file)[0] for entry in entries if entry.network == plan.network]
+    code = _nearest(config, network, known) if known else network.identity
+    style = config.start / "style.safetensors"
+    weights.save_style(style, code, plan.network, network.sha256, {"name": plan.painting.name})
+    shutil.copyfile(networks[plan.network][0], config.start / "network.safetensors")
+    weights.write_manifest(config.start)
+
+
+@torch.no_grad()
+def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor]) -> Tensor:
+    """The code that paints most like the painting: the mean of those known, one of them, or half of each."""
+    kind = torch.bfloat16 if config.bf16 else torch.float32
+    objective = Objective(config, weights.perceptual(config.perceptual, config.perceptual_weights).to(kind), "cpu")
+    crops, generator = Crops(list_photographs(config.photographs), config.crop), torch.Generator().manual_seed(0)
+    content = torch.cat([crops(generator) for _ in range(2)])
+    numbers = torch.zeros(len(content), dtype=torch.long)
+    mean = torch.stack(known).mean(0)
+
+    def distance(code: Tensor) -> float:
+        terms = objective.perceptual(network.net(content, code.expand(len(content), -1)), content, numbers)
+        return (terms["style"] + terms["content"]).mean().item()
+
+    return min([mean, *known, *((mean + code) / 2 for code in known)], key=distance)
+
+
+def _finish(plan: LearnPlan, work: Path) -> Path:
+    """Put the files where they are asked for, the network first, and remove the work folder."""
+    made = work / "models" / plan.network
+    code, card = weights.read_style(made / f"{plan.painting.name}.safetensors")
+    if plan.whole:
+        os.replace(made / "network.safetensors", weights.own_network(plan.output))
+    else:
+        weights.own_network(plan.output).unlink(missing_ok=True)  # of a style that is being replaced
+    del card["licence"]  # the shipped weights'; whose this one is, is not ours to say
+    weights.save_style(plan.output, code, plan.network, card["network_sha256"], card)
+    shutil.rmtree(work)
+    return plan.output
