@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--styles", nargs="+", default=["great-wave"])
+    parser.add_argument("--network", default=Style.network)
     parser.add_argument("--frames", type=int, default=24, help="of each clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="wider clips are scaled down (default: %(default)s)")
     parser.add_argument("--amount", type=float, default=StabilizeOptions.amount)
@@ -73,7 +74,7 @@ def main() -> None:
         for style in args.styles:
             scores, cost = measure(
                 path,
-                Style(((style, 1.0),), statistics=args.statistics),
+                Style(((style, 1.0),), network=args.network, statistics=args.statistics),
                 frames=args.frames,
                 width=args.width,
                 amount=args.amount,
@@ -106,6 +107,7 @@ def main() -> None:
             "torch": torch.__version__,
             "opencv": cv2.__version__,
             "date": time.strftime("%Y-%m-%d"),
+            "network": args.network,
             "frames": args.frames,
             "width": args.width,
             "amount": args.amount,

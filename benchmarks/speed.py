@@ -24,14 +24,16 @@ import numpy as np
 import torch
 
 import videostyle
-from videostyle.nets.transformer import ARCHITECTURES, Transformer, macs_per_pixel
+from videostyle.nets.transformer import ARCHITECTURES, Architecture, Transformer, macs_per_pixel
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions, Style
+
+JOHNSON = Architecture(unshuffle=1, widths=(32, 64, 128), blocks=5, kernel=9, head=32)
 
 
 def naive(film: Path, output: Path, frames: int) -> float:
     """Frames a second of the naive loop."""
     torch.manual_seed(0)
-    net = Transformer(ARCHITECTURES["fine"]).eval()  # the widths of Johnson's network; random weights cost the same
+    net = Transformer(JOHNSON).eval()  # random weights cost the same
     code = torch.zeros(1, net.code_size)
     code[:, -1] = 1
     capture = cv2.VideoCapture(str(film))
@@ -54,13 +56,13 @@ def naive(film: Path, output: Path, frames: int) -> float:
     return (count - 1) / seconds
 
 
-def whole(film: Path, output: Path, frames: int, stabilize: float, style: str) -> tuple[float, dict[str, float]]:
+def whole(film: Path, output: Path, frames: int, stabilize: float, style: Style) -> tuple[float, dict[str, float]]:
     """Frames a second of the command from its second frame on, and milliseconds a frame by stage."""
     stamps: list[float] = []
     plan = RenderPlan(
         source=str(film),
         output=str(output),
-        style=Style(((style, 1.0),)),
+        style=style,
         stabilize=StabilizeOptions(stabilize),
         encode=EncodeOptions(overwrite=True),
     )
@@ -77,8 +79,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="of the command; the naive loop paints a tenth")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--style", default="great-wave")
+    parser.add_argument("--network", default=Style.network)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    style = Style(((args.style, 1.0),), network=args.network)
     with tempfile.TemporaryDirectory() as folder:
         clip = prepare(args.film, Path(folder) / "clip.mp4", args.size, args.frames)
         rates: dict[str, list[float]] = {"naive": [], "stabilised": [], "per frame": []}
@@ -86,7 +90,7 @@ def main() -> None:
         for _ in range(args.rounds):
             rates["naive"].append(naive(clip, Path(folder) / "naive.mp4", max(args.frames // 10, 5)))
             for name, amount in (("stabilised", StabilizeOptions.amount), ("per frame", 0.0)):
-                rate, cost = whole(clip, Path(folder) / "painted.mp4", args.frames, amount, args.style)
+                rate, cost = whole(clip, Path(folder) / "painted.mp4", args.frames, amount, style)
                 rates[name].append(rate)
                 if amount:
                     stages.append(cost)
@@ -96,6 +100,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
         "size": args.size,
+        "network": args.network,
         "thousand multiply-adds a pixel": {n: round(macs_per_pixel(a) / 1000, 1) for n, a in ARCHITECTURES.items()},
         "frames a second": {name: [round(rate, 2) for rate in values] for name, values in rates.items()},
         "stabilised over naive": round(statistics.median(ratios), 2),

@@ -49,12 +49,9 @@ def gallery() -> np.ndarray:
     names = [entry.name for entry in videostyle.gallery() if entry.network == "fast"]
     rows = [labelled([film_at(moment) for moment in MOMENTS], "the film")]
     rows += [labelled([paint(Style(((name, 1.0),)), moment) for moment in MOMENTS], name) for name in names]
-    half = -(-len(rows) // 2)
-    columns = [np.concatenate(part) for part in (rows[:half], rows[half:])]
-    if columns[1].shape[0] < columns[0].shape[0]:
-        gap = np.full((columns[0].shape[0] - columns[1].shape[0], *columns[1].shape[1:]), 255, np.uint8)
-        columns[1] = np.concatenate([columns[1], gap])
-    return np.concatenate(columns, axis=1)
+    height = -(-len(rows) // 3)
+    rows += [np.full_like(rows[0], 255)] * (3 * height - len(rows))
+    return np.concatenate([np.concatenate(rows[i : i + height]) for i in range(0, len(rows), height)], axis=1)
 
 
 def strength() -> np.ndarray:

@@ -80,14 +80,16 @@ def _sample(
     film: Callable[[torch.Generator], Pair] | None,
 ) -> tuple[Tensor, ...]:
     weak, strength, remember, by_film = torch.rand(4, generator=generator).unbind()
+    remembering = (remember < config.remembered_share).float()
     noise = _NOISE * torch.randn(2, 3, config.crop, config.crop, generator=generator)
     if film is not None and by_film < config.film_share:
         content, moved, flow, valid = film(generator)
     else:
         content = photograph(generator)
         flow, valid = losses.random_motion(1, config.crop, config.crop, generator)
-        gain = 1 + _GAIN * torch.randn((), generator=generator)
+        # Remembered statistics let a change of light through, and the painting is to follow it. A network that is asked
+        # to hide it all the same forgets to tell light from dark.
+        gain = 1 + (1 - remembering) * _GAIN * torch.randn((), generator=generator)
         moved = (warp(content, flow) * gain + noise[:1]).clamp(0, 1)
     strength = torch.where(weak < config.weak_share, strength, torch.ones(()))
-    remembering = (remember < config.remembered_share).float()
     return content, moved, flow, valid, noise[1:], style[None], strength[None], remembering[None, None]
