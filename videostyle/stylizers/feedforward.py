@@ -17,8 +17,8 @@ from videostyle.types import Stylizer
 from videostyle.weights import Codes, load_codes
 
 # Seconds in which remembered statistics fade to 1/e. Warping errors over seven clips were least at 1 (-6 % against
-# none; 4: -3 %); at 2 a bright thing that covers half of the picture within a third of a second changes the rest half
-# as much as without memory, at 0.5 as much.
+# none; 4: -3 %); at 2 a bright thing that covers a third of the picture within a third of a second changes the rest
+# half as much as without memory, at 0.5 as much.
 MEMORY = 2.0
 
 

@@ -123,7 +123,7 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         minutes=None if plan.steps else max(plan.minutes - _EXPORT, plan.minutes / 2),
         batch=2,
         crop=192,
-        rate=1e-3,
+        rate=4e-4,
         code_rate=3e-2,
         warmup=10,
         temporal_ramp=30,
