@@ -36,6 +36,7 @@ from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.plan import FlowOptions, Span, TrainConfig
 from videostyle.train import read_config, train
+from videostyle.train.tune import shortened
 
 WITHOUT: Mapping[str, Any] = {
     "temporal": 0.0,
@@ -178,16 +179,11 @@ def main() -> None:
 
     file = read_config(args.config)
     base = replace(
-        file,
-        folder=args.work,
+        shortened(file, args.work, args.steps),
         start=None if args.start == "none" else Path(args.start),
         paintings=file.paintings[: args.paintings],
-        steps=args.steps,
-        minutes=None,
         crop=args.crop,
         batch=args.batch,
-        warmup=min(file.warmup, args.steps // 10),
-        temporal_ramp=min(file.temporal_ramp, args.steps // 4),
     )
     # Blurred halvings cannot start from a network without them.
     left_out = {"films" if args.films is None else "", "blur" if base.start is not None else ""}

@@ -34,7 +34,7 @@ from videostyle.ops import losses
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train import read_config
 from videostyle.train.data import held_back, list_photographs, read_picture
-from videostyle.train.objective import painting_grams
+from videostyle.train.objective import painting_grams, perceptual_terms
 
 STEPS = (50, 100, 200, 500)
 """Of L-BFGS, that the table shows."""
@@ -66,12 +66,8 @@ class Objective:
         """The `Terms` of a picture (1, 3, H, W), as a tensor (3,)."""
         config = self.config
         features = self.judge(picture, (*config.style_layers, *config.content_layers))
-        style, content = torch.zeros(1), torch.zeros(1)
-        for layer, weight in zip(config.style_layers, config.style_weights, strict=True):
-            style = style + weight * losses.gram_distance(losses.gram(features[layer]), self.grams[layer])
-        for layer, weight in zip(config.content_layers, config.content_weights, strict=True):
-            content = content + weight * losses.content_distance(features[layer], self.wanted[layer])
-        return torch.cat([style, content, config.total_variation * losses.total_variation(picture)])
+        terms = perceptual_terms(config, features, self.wanted, self.grams)
+        return torch.cat([terms["style"], terms["content"], config.total_variation * losses.total_variation(picture)])
 
 
 def descend(objective: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> list[Terms]:

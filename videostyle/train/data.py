@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from videostyle.errors import TrainingError
+from videostyle.ops.pixels import resize
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -87,20 +88,22 @@ class Crops:
             if path in self.unreadable:
                 continue
             try:
-                return self._crop(read_picture(path), where)
+                return random_square(read_picture(path), self.side, where)
             except TrainingError:
                 self.unreadable.add(path)
         raise TrainingError(f"none of the {len(self.paths)} pictures can be read")
 
-    def _crop(self, picture: Tensor, where: list[float]) -> Tensor:
-        top, left, zoom, flip = where
-        shorter = min(picture.shape[2:])
-        # From the whole shorter side down to the crop's own size: large and small things, never blown up if avoidable.
-        taken = round(min(shorter, self.side + zoom * max(shorter - self.side, 0)))
-        y, x = round(top * (picture.shape[2] - taken)), round(left * (picture.shape[3] - taken))
-        crop = picture[:, :, y : y + taken, x : x + taken]
-        if taken != self.side:
-            crop = torch.nn.functional.interpolate(
-                crop, (self.side, self.side), mode="bicubic", antialias=True, align_corners=False
-            ).clamp(0, 1)
-        return crop.flip(3) if flip < 0.5 else crop
+
+def random_square(pictures: Tensor, side: int, where: list[float]) -> Tensor:
+    """The same square of pictures (N, 3, H, W) in 0..1, scaled to (N, 3, side, side).
+
+    `where`, four numbers in 0..1, says how far down, how far right, how large and whether flipped. From `side` up to
+    the whole shorter side: large and small things, never blown up if avoidable.
+    """
+    top, left, zoom, flip = where
+    height, width = pictures.shape[2:]
+    shorter = min(height, width)
+    taken = round(min(shorter, side + zoom * max(shorter - side, 0)))
+    y, x = round(top * (height - taken)), round(left * (width - taken))
+    square = resize(pictures[:, :, y : y + taken, x : x + taken], (side, side))
+    return square.flip(3) if flip < 0.5 else square

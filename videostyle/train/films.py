@@ -11,15 +11,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from videostyle.errors import SourceError, TrainingError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
-from videostyle.ops.pixels import resize, to_float
+from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import motion_boundaries, warp
 from videostyle.plan import Span
 from videostyle.train.batch import Pair
+from videostyle.train.data import random_square
 from videostyle.types import FlowEstimator, Frame
 
 _SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -71,25 +71,14 @@ class Films:
 
     def _pair(self, frames: tuple[Frame, Frame], where: list[float]) -> Pair | None:
         """The frames cropped, and their motion; None if it cannot be followed, as across a cut."""
-        before, now = self._crop(frames, where)
+        squares = random_square(to_float(frames), self.side, where)
+        before, now = squares[:1], squares[1:]
         flow = self._flow(now, before)
         seen = ((flow.confidence >= _TRUSTED) & ~motion_boundaries(flow.backward)).float()
         difference = (warp(before, flow.backward) - now).abs().mean()
         if difference > _DIFFERENCE or seen.mean() < _SEEN:
             return None
         return before, now, flow.backward, seen
-
-    def _crop(self, frames: tuple[Frame, Frame], where: list[float]) -> tuple[Tensor, Tensor]:
-        """The same square of both frames, (1, 3, side, side) each, of a size between the crop's and the film's."""
-        top, left, zoom, flip = where
-        both = to_float(frames)
-        height, width = both.shape[2:]
-        shorter = min(height, width)
-        taken = round(min(shorter, self.side + zoom * max(shorter - self.side, 0)))
-        y, x = round(top * (height - taken)), round(left * (width - taken))
-        square = resize(both[:, :, y : y + taken, x : x + taken], (self.side, self.side))
-        square = square.flip(3) if flip < 0.5 else square
-        return square[:1], square[1:]
 
 
 def list_films(folder: Path) -> list[Path]:

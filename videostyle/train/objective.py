@@ -64,13 +64,27 @@ class Objective:
         features = self.judge(painted, (*config.style_layers, *config.content_layers))
         with torch.no_grad():
             wanted = self.judge(content, config.content_layers)
-        terms = {"style": painted.new_zeros(len(painted)), "content": painted.new_zeros(len(painted))}
-        for layer, weight in zip(config.style_layers, config.style_weights, strict=True):
-            distance = losses.gram_distance(losses.gram(features[layer]), self.targets[layer][style])
-            terms["style"] = terms["style"] + weight * distance
-        for layer, weight in zip(config.content_layers, config.content_weights, strict=True):
-            terms["content"] = terms["content"] + weight * losses.content_distance(features[layer], wanted[layer])
-        return terms
+        targets = {layer: grams[style] for layer, grams in self.targets.items()}
+        return perceptual_terms(config, features, wanted, targets)
+
+
+def perceptual_terms(
+    config: TrainConfig, features: dict[str, Tensor], wanted: dict[str, Tensor], targets: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Style and content distances (N,), weighted by layer.
+
+    From feature maps of the paintings and, `wanted`, of the photographs, (N, C, H, W) by layer, and the Gram matrices
+    to reach, `targets`, (N, C, C) by layer.
+    """
+    style = sum(
+        weight * losses.gram_distance(losses.gram(features[layer]), targets[layer])
+        for layer, weight in zip(config.style_layers, config.style_weights, strict=True)
+    )
+    content = sum(
+        weight * losses.content_distance(features[layer], wanted[layer])
+        for layer, weight in zip(config.content_layers, config.content_weights, strict=True)
+    )
+    return {"style": torch.as_tensor(style), "content": torch.as_tensor(content)}
 
 
 @torch.no_grad()

@@ -88,7 +88,7 @@ def tune(
     while (done := _finished(study)) < trials:
         trial = study.ask()
         weights = {name: _suggest(trial, name, value, ranges) for name, value in own.items()}
-        run = _short(with_weights(config, weights), folder / f"trial-{trial.number:04d}", steps)
+        run = shortened(with_weights(config, weights), folder / f"trial-{trial.number:04d}", steps)
         log(f"trial {done + 1}/{trials}: " + ", ".join(f"{name} {value:.3g}" for name, value in weights.items()))
         try:
             train(run, log)
@@ -179,7 +179,7 @@ def _suggest(trial: Trial, name: str, own: float, ranges: Mapping[str, Range]) -
     return trial.suggest_float(name, low, high, log=low > 0)
 
 
-def _short(config: TrainConfig, folder: Path, steps: int) -> TrainConfig:
+def shortened(config: TrainConfig, folder: Path, steps: int) -> TrainConfig:
     """The same run in miniature: warm-up and ramp take no larger share than they should."""
     return replace(
         config,
