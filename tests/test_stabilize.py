@@ -12,7 +12,8 @@ from torch import Tensor
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge, laplacian_energy
 from videostyle.plan import FlowOptions, StabilizeOptions
-from videostyle.stabilize import Stabilizer, restore_detail, trust
+from videostyle.stabilize import Stabilizer, restore_detail
+from videostyle.trust import trust
 from videostyle.types import Flow
 
 

@@ -383,6 +383,7 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
         photographs = "{pictures}/photographs"
         folder = "out"
         rate = 1
+        minutes = 2
         style_weights = [1, 1, 1, 1, 1]
         [[paintings]]
         name = "stripes"
@@ -392,6 +393,7 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
     run = read_config(file, steps=7)
     assert run.steps == 7
     assert run.rate == 1.0
+    assert run.minutes == 2.0
     assert run.folder == tmp_path / "out"
     assert run.paintings[0].image == tmp_path / "stripes.png"
     for change, message in [

@@ -5,16 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from videostyle.ops.filters import box, enlarge, erode, luma, mix, shrink, soften
-from videostyle.ops.warp import resize_flow, warp
+from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
+from videostyle.ops.warp import warp
 from videostyle.plan import StabilizeOptions
+from videostyle.trust import trust
 from videostyle.types import Flow, FlowEstimator
 
 # Trust is judged on pictures shrunk by this: where paint meets paint, edges finer than it would show.
 SHRINK = 4
-# Where film and moved film differ by this much (of 1.0) after a common change of exposure, trust falls to 1/e.
-# Film grain and compression differ by 0.01 to 0.03, a ghost worth noticing by 0.1 and more.
-DIFFERENCE = 0.1
 # However much is carried over, this share of every fresh painting comes in: what was wrong once fades.
 LEAK = 0.03
 # Detail is compared over squares of this many pixels, and strengthened this many times at most.
@@ -70,24 +68,6 @@ class Stabilizer:
         share = (motion.confidence * self._weight).expand(len(painted), -1, -1, -1)
         self._output = restore_detail(mix(painted, moved, share), painted)
         return self._output
-
-
-def trust(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
-    """Where what was painted before still applies, (N, 1, H, W) in 0..1 at the flow's size.
-
-    The flow's own confidence times the likeness of the film (`content`, (N, 3, h, w), may be smaller) and the film
-    before, moved. A change of exposure common to the picture is forgiven. Narrow trusted islands are given up and
-    the edges feathered, so that nothing shows where fresh and carried-over paint meet.
-    """
-    h, w = content.shape[-2:]
-    difference = content - warp(previous, resize_flow(flow.backward, (h, w)))
-    known = shrink(flow.confidence, (h, w))
-    # The median, so that something large that came into view is not taken for light; a sixteenth of the pixels will do.
-    exposure = difference[:, :, ::4, ::4].flatten(2).median(dim=2).values[..., None, None]
-    unlike = box((difference - exposure).abs().mean(1, keepdim=True), 1)
-    likeness = torch.exp(-(unlike / DIFFERENCE).square())
-    height, width = flow.confidence.shape[-2:]
-    return enlarge(box(erode(known * likeness, 1), 1), (height, width))
 
 
 def restore_detail(blended: Tensor, fresh: Tensor) -> Tensor:

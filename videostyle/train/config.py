@@ -76,8 +76,8 @@ def _typed(kind: type, table: dict[str, Any], here: Path, path: Path) -> dict[st
 
 
 def _value(field: Field[Any], value: Any, here: Path, path: Path) -> Any:
-    wanted = str(field.type)
-    if wanted.startswith("Path") and isinstance(value, str):
+    wanted = str(field.type).removesuffix(" | None")
+    if wanted == "Path" and isinstance(value, str):
         return here / Path(value).expanduser()
     if wanted.startswith("tuple") and isinstance(value, list):
         return tuple(value)
