@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
