@@ -1,9 +1,12 @@
-"""Flicker before and after stabilising, beside the film's own, and the detail that is kept.
+"""Flicker per frame and stabilised, beside the film's own, what it costs, and whether the targets are met.
 
     python benchmarks/flicker.py clips/swan clips/dog.mp4 --styles great-wave starry-night --json flicker.json
 
-A clip is a film or a folder of pictures. The flow that judges (DIS medium at full size, or RAFT with --raft) is not
-the flow that blends. Warping errors are printed times 1000.
+A clip is a film or a folder of pictures. Warping errors (Lai et al. 2018) are between neighbours and ten frames apart,
+never across a cut, and printed times 1000. The flow that judges (DIS medium at full size, or RAFT with --raft) is not
+the flow that blends. Detail is Laplacian energy. With --paintings, a training file that says where the paintings are,
+style is the distance of the Gram matrices to the painting's; without, to the per-frame painting's. Cost is the time
+that steadying takes over the time that painting takes, one thread each, measured side by side.
 """
 
 from __future__ import annotations
@@ -12,110 +15,249 @@ import argparse
 import json
 import math
 import platform
+import statistics
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
+from torch import Tensor
 
+from videostyle import weights
 from videostyle.cuts import mark_cuts
 from videostyle.flow import choose_flow, load_flow
 from videostyle.io import open_source
-from videostyle.metrics.temporal import Judge, Steadiness
+from videostyle.metrics.temporal import Judge
 from videostyle.ops.filters import shrink
+from videostyle.ops.losses import gram, gram_distance
 from videostyle.ops.pixels import to_float
 from videostyle.plan import FlowOptions, Span, StabilizeOptions, Style
-from videostyle.stabilize import Stabilizer
+from videostyle.stabilize import LookAhead, Motion, Stabilizer, Steadier
 from videostyle.stylizers import load_stylizer
+from videostyle.train import read_config
+from videostyle.train.data import read_picture
+
+MODES = ("causal", "lookahead")
+TARGETS = {"error kept": 0.4, "error kept, gap 10": 0.5, "times the film": 2.0, "detail kept": 0.9, "cost": 1 / 3}
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+Shot = list[tuple[bool, Tensor]]
+"""Whether a shot begins, and the picture."""
 
 
-def measure(
-    path: Path, style: Style, *, frames: int, width: int, amount: float, engine: str, flow: FlowOptions, judge: Judge
-) -> tuple[dict[str, Steadiness], float]:
-    """The scores of one clip in one style, and what stabilising cost in milliseconds a frame (median)."""
-    stylizer = load_stylizer(style, engine, "cpu")
-    stabilizer = Stabilizer(load_flow(flow, "cpu"), StabilizeOptions(amount))
-    spent = []
+class Times:
+    """Seconds by what was done, a list of them each."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, list[float]] = {}
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.taken.setdefault(what, []).append(time.perf_counter() - started)
+
+    def median(self, what: str) -> float:
+        return statistics.median(self.taken[what])
+
+
+class Likeness:
+    """Distance of a painting's Gram matrices to a target's, the mean over layers."""
+
+    def __init__(self) -> None:
+        self._judge = weights.perceptual("vgg19-small")
+
+    @torch.inference_mode()
+    def grams(self, picture: Tensor) -> dict[str, Tensor]:
+        return {layer: gram(features) for layer, features in self._judge(picture, LAYERS).items()}
+
+    def __call__(self, picture: Tensor, target: Mapping[str, Tensor]) -> float:
+        found = self.grams(picture)
+        return statistics.mean(gram_distance(found[layer], target[layer]).item() for layer in LAYERS)
+
+
+def read_clip(path: Path, frames: int, width: int) -> Shot:
+    """The first frames, at most `width` wide, sides multiples of 8."""
+    clip = []
     with open_source(str(path)) as source:
         for frame in islice(mark_cuts(source.frames(Span())), frames):
             content = to_float(frame)
-            height = round(content.shape[2] * width / content.shape[3] / 8) * 8
-            content = shrink(content, (height, width)) if content.shape[3] > width else content
-            painted = stylizer(content, frame.pts * frame.time_base, frame.is_cut)
-            start = time.perf_counter()
-            steady = stabilizer(frame.is_cut, content, painted)
-            spent.append(1000 * (time.perf_counter() - start))
-            judge.add(frame.is_cut, content, {"film": content, "per frame": painted, "stabilised": steady})
-    return judge.result(), sorted(spent)[len(spent) // 2]
+            scale = min(width / content.shape[3], 1)
+            height, across = (round(side * scale / 8) * 8 for side in content.shape[2:])
+            clip.append((frame.is_cut, shrink(content, (height, across))))
+    return clip
+
+
+def steadied(steadier: Steadier, painted: list[Tensor], motions: list[Motion | None]) -> list[Tensor]:
+    return [steady for _, steady in steadier.steadied(zip(range(len(painted)), painted, motions, strict=True))]
+
+
+@torch.inference_mode()
+def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[str, Tensor]]) -> list[dict[str, Any]]:
+    """Scores of one clip in every style, network and mode."""
+    flow, options = FlowOptions(args.flow), StabilizeOptions(args.amount)
+    raft = load_flow(FlowOptions("raft", args.raft, longest_side=args.width), "cpu") if args.raft else None
+    clip, times, likeness = read_clip(path, args.frames, args.width), Times(), Likeness()
+
+    makers: dict[str, Callable[[], Stabilizer | LookAhead]] = {
+        "causal": lambda: Stabilizer(load_flow(flow, "cpu"), options),
+        "lookahead": lambda: LookAhead(load_flow(flow, "cpu"), load_flow(flow, "cpu"), options),
+    }
+    motions: dict[str, list[Motion | None]] = {}
+    for mode in MODES:
+        watcher, motions[mode] = makers[mode](), []
+        for is_cut, content in clip:
+            with times(f"{mode} motion"):
+                motions[mode].append(watcher.motion(is_cut, content))
+
+    versions: dict[str, list[Tensor]] = {"film": [content for _, content in clip]}
+    for network in args.networks:
+        for name in args.styles:
+            stylizer = load_stylizer(Style(((name, 1.0),), network=network), args.engine, "cpu")
+            fresh = []
+            for is_cut, content in clip:
+                with times(f"{network} paint"):
+                    fresh.append(stylizer(content, 0, is_cut))
+            versions[f"{network}/{name}/fresh"] = fresh
+            for mode in MODES:
+                with times(f"{mode} blend"):
+                    versions[f"{network}/{name}/{mode}"] = steadied(makers[mode](), fresh, motions[mode])
+
+    judge = Judge(raft, gaps=(1, 10))
+    for number, (is_cut, content) in enumerate(clip):
+        judge.add(is_cut, content, {key: pictures[number] for key, pictures in versions.items()})
+    near, far = judge.result(1), judge.result(10)
+    looked_at = list(range(len(clip) // 4, len(clip), max(len(clip) // 4, 1)))
+
+    def look(key: str, name: str, number: int) -> float:
+        target = targets.get(name) or likeness.grams(versions[key.rpartition("/")[0] + "/fresh"][number])
+        return likeness(versions[key][number], target)
+
+    rows = []
+    for key in versions:
+        if key == "film":
+            continue
+        network, name, mode = key.split("/")
+        fresh_key = f"{network}/{name}/fresh"
+        row: dict[str, Any] = {
+            "clip": path.stem,
+            "network": network,
+            "style": name,
+            "mode": mode,
+            "film error": near["film"].warping_error,
+            "film error, gap 10": far["film"].warping_error,
+            "error": near[key].warping_error,
+            "error, gap 10": far[key].warping_error,
+            "error kept": near[key].warping_error / near[fresh_key].warping_error,
+            "error kept, gap 10": far[key].warping_error / far[fresh_key].warping_error,
+            "times the film": near[key].warping_error / near["film"].warping_error,
+            "detail kept": near[key].laplacian_energy / near[fresh_key].laplacian_energy,
+            "style distance": statistics.mean(look(key, name, number) for number in looked_at),
+        }
+        if mode != "fresh":
+            steady = times.median(f"{mode} motion") + times.median(f"{mode} blend") / len(clip)
+            row["cost"] = steady / times.median(f"{network} paint")
+        rows.append(row)
+    return rows
+
+
+def averages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over clips and styles, for each network and mode."""
+    found = []
+    for network in dict.fromkeys(row["network"] for row in rows):
+        for mode in ("fresh", *MODES):
+            chosen = [row for row in rows if row["network"] == network and row["mode"] == mode]
+            mean = {key: statistics.mean(row[key] for row in chosen) for key in chosen[0] if key in TARGETS}
+            mean["style distance"] = statistics.mean(row["style distance"] for row in chosen)
+            # Where the film itself differs more than its painting, ten frames on, the judge has lost its way.
+            judged = [row for row in chosen if row["film error, gap 10"] < 0.5 * fresh_error(rows, row)]
+            kept = [row["error kept, gap 10"] for row in judged]
+            mean["error kept, gap 10, where judged"] = statistics.mean(kept) if kept else math.nan
+            found.append({"network": network, "mode": mode, **mean})
+    return found
+
+
+def fresh_error(rows: list[dict[str, Any]], row: Mapping[str, Any]) -> float:
+    return next(
+        other["error, gap 10"]
+        for other in rows
+        if other["mode"] == "fresh" and all(other[key] == row[key] for key in ("clip", "network", "style"))
+    )
+
+
+def table(means: list[dict[str, Any]]) -> str:
+    """As Markdown."""
+    names = [*TARGETS, "error kept, gap 10, where judged", "style distance"]
+    bounds = {name: f"at most {TARGETS[name]:.2f}" for name in TARGETS}
+    bounds["detail kept"] = f"at least {TARGETS['detail kept']:.2f}"
+    lines = [
+        "| network | mode | " + " | ".join(names) + " |",
+        "| --- | --- |" + " --- |" * len(names),
+        "| target | |" + "".join(f" {bounds.get(name, '')} |" for name in names),
+    ]
+    for mean in means:
+        cells = [f"{mean[name]:.3f}" if name in mean and not math.isnan(mean[name]) else "" for name in names]
+        lines.append(f"| {mean['network']} | {mean['mode']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--styles", nargs="+", default=["great-wave"])
-    parser.add_argument("--network", default=Style.network)
+    parser.add_argument("--networks", nargs="+", default=[Style.network])
     parser.add_argument("--frames", type=int, default=24, help="of each clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="wider clips are scaled down (default: %(default)s)")
     parser.add_argument("--amount", type=float, default=StabilizeOptions.amount)
-    parser.add_argument("--statistics", choices=["frame", "shot"], default=Style.statistics)
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--flow", default="auto", help="the flow that blends")
     parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small")
+    parser.add_argument("--paintings", type=Path, metavar="TOML", help="a training file that names the paintings")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
-    flow = FlowOptions(args.flow)
-    raft = load_flow(FlowOptions("raft", args.raft, longest_side=args.width), "cpu") if args.raft else None
-    print(f"{'clip':<20} {'style':<16} {'film':>7} {'per frame':>10} {'stabilised':>11}   kept  detail     ms")
+    likeness = Likeness()
+    targets = {
+        painting.name: likeness.grams(read_picture(painting.image, painting.size))
+        for painting in (read_config(args.paintings).paintings if args.paintings else ())
+        if painting.name in args.styles
+    }
     rows = []
+    print(
+        f"{'clip':<20} {'network':<6} {'style':<16} {'mode':<10} {'film':>7} {'error':>7}   kept   @10  detail  style"
+    )
     for path in args.clips:
-        for style in args.styles:
-            scores, cost = measure(
-                path,
-                Style(((style, 1.0),), network=args.network, statistics=args.statistics),
-                frames=args.frames,
-                width=args.width,
-                amount=args.amount,
-                engine=args.engine,
-                flow=flow,
-                judge=Judge(raft),
-            )
-            film, plain, steady = (scores[name] for name in ("film", "per frame", "stabilised"))
-            error = steady.warping_error / plain.warping_error if plain.warping_error else math.nan
-            detail = steady.laplacian_energy / plain.laplacian_energy if plain.laplacian_energy else math.nan
+        for row in measure(path, args, targets):
             print(
-                f"{path.stem:<20} {style:<16} {1000 * film.warping_error:7.3f} {1000 * plain.warping_error:10.3f} "
-                f"{1000 * steady.warping_error:11.3f} {error:6.0%} {detail:7.0%} {cost:6.1f}",
+                f"{row['clip']:<20} {row['network']:<6} {row['style']:<16} {row['mode']:<10} "
+                f"{1000 * row['film error']:7.3f} {1000 * row['error']:7.3f} {row['error kept']:6.0%} "
+                f"{row['error kept, gap 10']:5.0%} {row['detail kept']:7.0%} {row['style distance']:6.3f}",
                 flush=True,
             )
-            rows.append(
-                {
-                    "clip": path.stem,
-                    "style": style,
-                    "scores": {name: asdict(score) for name, score in scores.items()},
-                    "error_kept": error,
-                    "detail_kept": detail,
-                    "stabilise_ms": cost,
-                }
-            )
-    if args.json:
-        about = {
-            "machine": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "opencv": cv2.__version__,
-            "date": time.strftime("%Y-%m-%d"),
-            "network": args.network,
-            "frames": args.frames,
-            "width": args.width,
-            "amount": args.amount,
-            "statistics": args.statistics,
-            "blending_flow": choose_flow(flow, "cpu"),
-            "judging_flow": "raft" if args.raft else "dis, medium, full size",
-        }
-        args.json.write_text(json.dumps({"about": about, "rows": rows}, indent=2) + "\n")
+            rows.append(row)
+        means = averages(rows)
+        if args.json:
+            about = {
+                "machine": platform.processor() or platform.machine(),
+                "torch": torch.__version__,
+                "opencv": cv2.__version__,
+                "date": time.strftime("%Y-%m-%d"),
+                "frames": args.frames,
+                "width": args.width,
+                "amount": args.amount,
+                "engine": args.engine,
+                "blending flow": choose_flow(FlowOptions(args.flow), "cpu"),
+                "judging flow": "raft small" if args.raft else "dis, medium, full size",
+                "style distance": "to the painting" if targets else "to the per-frame painting",
+            }
+            args.json.write_text(json.dumps({"about": about, "means": means, "rows": rows}, indent=2) + "\n")
+    print()
+    print(table(means))
 
 
 if __name__ == "__main__":

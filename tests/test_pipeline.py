@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,7 +17,8 @@ import videostyle
 from videostyle.errors import SourceError, UnknownNameError, UsageError
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.pipeline import fit, paint_frames, render
-from videostyle.plan import RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.stabilize import WINDOW
 from videostyle.types import Frame
 
 DOTS = Style((("dots", 1.0),))
@@ -144,7 +147,7 @@ def test_memory_is_bounded(toy_gallery: Path) -> None:
     plan = RenderPlan("memory", "memory", style=DOTS, engine="torch", queue_depth=2)
     report = render(plan, source=MemorySource(endless()), sink=sink)
     assert report.frames == 150
-    assert most < 25
+    assert most < 25 + WINDOW
 
 
 def test_an_early_end_leaves_no_thread(toy_gallery: Path) -> None:
@@ -212,7 +215,7 @@ def test_a_span_beyond_the_end_is_an_error(toy_gallery: Path) -> None:
 
 
 def test_paint_frames_agrees_with_render(toy_gallery: Path) -> None:
-    _, rendered = run(pan(4))
+    _, rendered = run(pan(4), stabilize=StabilizeOptions(mode="causal"))
     painted = list(paint_frames(MemorySource(pan(4)).frames(Span()), DOTS, engine="torch"))
     assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(painted, rendered, strict=True))
 
@@ -246,3 +249,82 @@ def test_a_fitted_size_stays_in_the_box_but_for_rounding(box_w: int, box_h: int,
 def test_sizes_that_make_no_sense_are_refused(bad: str) -> None:
     with pytest.raises(UsageError, match="size must look like"):
         fit(bad, 640, 360)
+
+
+# Frames that repeat the one before
+
+
+def held(count: int, channels: int = 3) -> list[torch.Tensor]:
+    """One picture, decoded anew for every frame."""
+    return [pan(1, channels=channels)[0] for _ in range(count)]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_film_on_twos_is_the_film_on_ones_each_frame_shown_twice(toy_gallery: Path, deep: bool) -> None:
+    ones = pan(4, deep=deep)
+    _, once = run(ones)
+    report, twice = run([picture.clone() for picture in ones for _ in range(2)])
+    assert report.repeated == 4
+    assert [frame.pts for frame in twice] == list(range(8))
+    for frame, first, second in zip(once, twice[::2], twice[1::2], strict=True):
+        assert torch.equal(frame.pixels, first.pixels)
+        assert torch.equal(frame.pixels, second.pixels)
+
+
+def test_nearly_the_same_is_painted_anew(toy_gallery: Path) -> None:
+    pictures = held(3)
+    pictures[1][1, 20, 30] ^= 1
+    report, _ = run(pictures)
+    assert report.repeated == 0
+
+
+def test_a_still_is_painted_anew_while_its_style_changes(toy_gallery: Path) -> None:
+    second = Fraction(1, 24)
+    style = Style(Timeline((Key((("dots", 1.0),), Fraction(0), 3 * second), Key((("lines", 1.0),), 5 * second))))
+    report, frames = run(held(8), style=style, stabilize=StabilizeOptions(0))
+    changed = [not torch.equal(a.pixels, b.pixels) for a, b in itertools.pairwise(frames)]
+    assert changed == [False, False, False, True, True, False, False]
+    assert report.repeated == 5
+    stronger = Style((("dots", 1.0),), strength=Timeline((Key(0.2), Key(1.0, 7 * second))))
+    report, frames = run(held(8), style=stronger)
+    assert report.repeated == 0
+
+
+def test_a_mask_moves_over_a_still(toy_gallery: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        mask = np.zeros((48, 64), np.uint8)
+        mask[:, : 16 * (number + 1)] = 255
+        cv2.imwrite(str(tmp_path / f"{number}.png"), mask)
+    mask_film = str(tmp_path / "%d.png")
+    picture = held(1)[0]
+    for style in (
+        Style((("dots", 1.0),), mask=mask_film, feather=0),
+        Style((("none", 1.0),), regions=(Region((("dots", 1.0),), mask_film),), feather=0),
+    ):
+        report, frames = run(held(4), style=style)
+        assert report.repeated == 3
+        for number, frame in enumerate(frames):
+            edge = 16 * (number + 1)
+            assert not torch.equal(frame.pixels[..., :edge], picture[..., :edge])
+            assert torch.equal(frame.pixels[..., edge:], picture[..., edge:])
+
+
+def test_alpha_changes_over_a_still(toy_gallery: Path) -> None:
+    pictures = held(3, channels=4)
+    for number, picture in enumerate(pictures):
+        picture[3] = 40 * number
+    report, frames = run(pictures)
+    assert report.repeated == 2
+    assert all(torch.equal(f.pixels[3], p[3]) for f, p in zip(frames, pictures, strict=True))
+
+
+def test_a_cut_is_painted_even_where_it_shows_the_same(toy_gallery: Path) -> None:
+    frames = [Frame(p, n, Fraction(1, 24), 1, n, is_cut=n == 2) for n, p in enumerate(held(4))]
+    report, _ = run(frames)
+    assert report.repeated == 2
+
+
+def test_a_still_can_be_scaled_without_being_painted(toy_gallery: Path) -> None:
+    report, frames = run(held(3), style=Style(), size="24")
+    assert report.repeated == 2
+    assert all(torch.equal(frame.pixels, frames[0].pixels) for frame in frames)

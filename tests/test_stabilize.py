@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 
 import moving
 import pytest
@@ -12,13 +13,15 @@ from torch import Tensor
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge, laplacian_energy
 from videostyle.plan import FlowOptions, StabilizeOptions
-from videostyle.stabilize import Stabilizer, restore_detail
+from videostyle.stabilize import WINDOW, Motion, Stabilizer, Steadier, detail_energy, load_stabilizer, restore_detail
 from videostyle.trust import trust
 from videostyle.types import Flow
 
+modes = pytest.mark.parametrize("mode", ["causal", "lookahead"])
 
-def make(amount: float = StabilizeOptions.amount, flow: str = "dis") -> Stabilizer:
-    return Stabilizer(load_flow(FlowOptions(flow), "cpu"), StabilizeOptions(amount))
+
+def make(mode: str = "causal", amount: float = StabilizeOptions.amount, flow: str = "dis") -> Steadier:
+    return load_stabilizer(StabilizeOptions(amount, mode), FlowOptions(flow), "cpu")
 
 
 def flickering(film: list[Tensor], strength: float = 0.15) -> list[Tensor]:
@@ -30,10 +33,15 @@ def flickering(film: list[Tensor], strength: float = 0.15) -> list[Tensor]:
 
 
 def run(
-    stabilizer: Stabilizer, film: list[Tensor], painted: list[Tensor], cuts: tuple[int, ...] = (0,)
+    stabilizer: Steadier, film: list[Tensor], painted: Sequence[Tensor | None], cuts: tuple[int, ...] = (0,)
 ) -> list[Tensor]:
     pairs = zip(film, painted, strict=True)
-    return [stabilizer(number in cuts, content, paint) for number, (content, paint) in enumerate(pairs)]
+    moving = (
+        (number, paint, stabilizer.motion(number in cuts, content)) for number, (content, paint) in enumerate(pairs)
+    )
+    numbers, steady = zip(*stabilizer.steadied(moving), strict=True)
+    assert numbers == tuple(range(len(film)))
+    return list(steady)
 
 
 def scores(content: list[Tensor], **versions: list[Tensor]) -> dict[str, tuple[float, float]]:
@@ -43,12 +51,13 @@ def scores(content: list[Tensor], **versions: list[Tensor]) -> dict[str, tuple[f
     return {name: (score.warping_error, score.laplacian_energy) for name, score in judge.result().items()}
 
 
+@modes
 @pytest.mark.parametrize("step", [(0.0, 0.0), (2.3, 0.6), (-5.0, 1.5)])
-def test_a_panning_film_flickers_less_and_keeps_its_detail(step: tuple[float, float]) -> None:
+def test_a_panning_film_flickers_less_and_keeps_its_detail(step: tuple[float, float], mode: str) -> None:
     film = moving.pan(12, step)
     painted = flickering(film)
-    found = scores(film, film=film, painted=painted, steady=run(make(), film, painted))
-    assert found["steady"][0] < 0.5 * found["painted"][0]
+    found = scores(film, film=film, painted=painted, steady=run(make(mode), film, painted))
+    assert found["steady"][0] < 0.4 * found["painted"][0]
     assert found["steady"][1] > 0.7 * found["painted"][1]
     assert found["film"][0] < found["painted"][0]
 
@@ -56,32 +65,34 @@ def test_a_panning_film_flickers_less_and_keeps_its_detail(step: tuple[float, fl
 def test_more_amount_is_steadier() -> None:
     film = moving.pan(10, (1.5, -1.0))
     painted = flickering(film)
-    versions = {f"amount {amount}": run(make(amount), film, painted) for amount in (0.0, 0.3, 0.6, 0.9)}
+    versions = {f"amount {amount}": run(make(amount=amount), film, painted) for amount in (0.0, 0.3, 0.6, 0.9)}
     errors = [error for error, _ in scores(film, **versions).values()]
     assert errors == sorted(errors, reverse=True)
 
 
-def test_nothing_of_the_shot_before_is_left_after_a_cut() -> None:
+@modes
+def test_nothing_of_one_shot_is_in_another(mode: str) -> None:
     film = moving.pan(5, (1, 0), seed=1) + moving.pan(5, (1, 0), seed=2)
     painted = flickering(film)
-    steady = run(make(1.0), film, painted, cuts=(0, 5))
-    assert torch.equal(steady[5], painted[5])
-    # Nor later: the second shot comes out as if it had been alone.
-    alone = run(make(1.0), film[5:], painted[5:])
-    assert all(torch.equal(a, b) for a, b in zip(steady[5:], alone, strict=True))
+    steady = run(make(mode), film, painted, cuts=(0, 5))
+    alone = run(make(mode), film[:5], painted[:5]) + run(make(mode), film[5:], painted[5:])
+    assert all(torch.equal(a, b) for a, b in zip(steady, alone, strict=True))
 
 
-def test_a_cut_nobody_marked_leaves_hardly_a_ghost() -> None:
+@modes
+def test_a_cut_nobody_marked_leaves_hardly_a_ghost(mode: str) -> None:
     film = moving.pan(3, (1, 0), seed=1) + moving.pan(3, (1, 0), seed=2)
     black_then_white = [torch.zeros_like(f) for f in film[:3]] + [torch.ones_like(f) for f in film[3:]]
-    steady = run(make(), film, black_then_white)
+    steady = run(make(mode), film, black_then_white)
     assert steady[3].mean() > 0.9
 
 
-def test_the_first_frame_is_its_painting() -> None:
+@modes
+def test_the_first_frame_is_its_painting(mode: str) -> None:
     film = moving.pan(1, (0, 0))
     painted = flickering(film)
-    assert torch.equal(make()(False, film[0], painted[0]), painted[0])
+    (first,) = run(make(mode), film, painted, cuts=())
+    assert torch.allclose(first, painted[0], atol=1e-3)
 
 
 def test_without_motion_or_amount_every_painting_is_left_as_it_is() -> None:
@@ -92,36 +103,36 @@ def test_without_motion_or_amount_every_painting_is_left_as_it_is() -> None:
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(steady, painted, strict=True))
 
 
-@pytest.mark.parametrize("amount", [0.5, 0.8, 1.0])
+@pytest.mark.parametrize("amount", [0.5, 1.0])
 def test_a_still_picture_settles_on_its_painting(amount: float) -> None:
     film = moving.pan(1, (0, 0)) * 2
-    stabilizer = make(amount)
     wrong, right = flickering(film)
-    stabilizer(True, film[0], wrong)
-    motion = stabilizer.motion(False, film[1])
-    for _ in range(250):
-        steady = stabilizer.blend(right, motion)
+    *_, steady = run(make(amount=amount), film[:1] * 300, [wrong, *[right] * 299])
     # Far below what eight bits can show: no rounding on the way holds it back.
     assert (steady - right).abs().max() < 1e-3
 
 
-def test_a_still_film_painted_steadily_is_not_touched() -> None:
+@modes
+def test_a_still_film_painted_steadily_is_not_touched(mode: str) -> None:
     film = moving.pan(1, (0, 0)) * 30
     painted = flickering(film[:1]) * 30
-    assert all(torch.allclose(steady, painted[0], atol=1e-6) for steady in run(make(), film, painted))
+    rounding = 1e-6 if mode == "causal" else 3e-4  # what waits is held in half precision
+    assert all(torch.allclose(steady, painted[0], atol=rounding) for steady in run(make(mode), film, painted))
 
 
-def test_a_long_pan_does_not_drift() -> None:
+@modes
+def test_a_long_pan_does_not_drift(mode: str) -> None:
     film = moving.pan(60, (1.3, 0.4), size=(64, 96))
     painted = flickering(film, 0.05)
-    steady = run(make(), film, painted)
+    steady = run(make(mode), film, painted)
     # Brightness and detail stay those of the paintings, at the end as at the beginning.
     for number in (5, 30, 59):
         assert (steady[number].mean() - painted[number].mean()).abs() < 0.01
-        assert 0.7 < laplacian_energy(steady[number]) / laplacian_energy(painted[number]) < 1.1
+        assert 0.7 < laplacian_energy(steady[number]) / laplacian_energy(painted[number]) < 1.2
 
 
-def test_what_a_passing_thing_uncovers_is_painted_fresh() -> None:
+@modes
+def test_what_a_passing_thing_uncovers_is_painted_fresh(mode: str) -> None:
     background = moving.pan(1, (0, 0), seed=3)[0] * 0.5
     film, painted = [], []
     for number in range(8):
@@ -131,7 +142,7 @@ def test_what_a_passing_thing_uncovers_is_painted_fresh() -> None:
         marked = torch.zeros_like(picture)
         marked[..., 40:90, 20 + 8 * number : 60 + 8 * number] = 1
         painted.append(marked)
-    steady = run(make(0.9), film, painted)
+    steady = run(make(mode), film, painted)
     # The thing is painted white, all else black: no white may trail behind it.
     behind = steady[-1][..., 45:85, 20 : 20 + 8 * 7 - 12]
     assert behind.max() < 0.2
@@ -163,8 +174,9 @@ def test_the_size_may_change() -> None:
     run(stabilizer, moving.pan(2, (1, 0)), flickering(moving.pan(2, (1, 0))))
     smaller = moving.pan(2, (1, 0), size=(64, 96))
     painted = flickering(smaller)
-    assert torch.equal(stabilizer(False, smaller[0], painted[0]), painted[0])
-    assert stabilizer(False, smaller[1], painted[1]).shape == (1, 3, 64, 96)
+    steady = run(stabilizer, smaller, painted, cuts=())
+    assert torch.equal(steady[0], painted[0])
+    assert steady[1].shape == (1, 3, 64, 96)
 
 
 def test_a_painting_larger_than_the_film_is_left_fresh_rather_than_mixed_up() -> None:
@@ -174,35 +186,40 @@ def test_a_painting_larger_than_the_film_is_left_fresh_rather_than_mixed_up() ->
         run(make(), film, larger)
 
 
+@modes
 @pytest.mark.parametrize("size", [(1, 1), (16, 9), (2, 200), (33, 17)])
-def test_small_pictures_pass(size: tuple[int, int]) -> None:
+def test_small_pictures_pass(size: tuple[int, int], mode: str) -> None:
     film = [torch.rand(1, 3, *size) for _ in range(3)]
-    steady = run(make(), film, film)
+    steady = run(make(mode), film, film)
     assert all(picture.shape == (1, 3, *size) and picture.isfinite().all() for picture in steady)
 
 
+@modes
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_blank_frames_pass(value: float) -> None:
+def test_blank_frames_pass(value: float, mode: str) -> None:
     film = [torch.full((1, 3, 48, 64), value)] * 4
-    assert all(torch.equal(picture, film[0]) for picture in run(make(), film, film))
+    assert all(torch.equal(picture, film[0]) for picture in run(make(mode), film, film))
 
 
-def test_the_paintings_and_the_film_are_left_as_they_were() -> None:
+@modes
+def test_the_paintings_and_the_film_are_left_as_they_were(mode: str) -> None:
     film = moving.pan(4, (2, 1))
     painted = flickering(film)
     copies = [picture.clone() for picture in film + painted]
-    run(make(), film, painted)
+    run(make(mode), film, painted)
     assert all(torch.equal(a, b) for a, b in zip(film + painted, copies, strict=True))
 
 
-def test_outputs_already_handed_out_do_not_change() -> None:
+@modes
+def test_outputs_already_handed_out_do_not_change(mode: str) -> None:
     film = moving.pan(6, (2, 1))
     painted = flickering(film)
-    stabilizer = make()
+    stabilizer = make(mode)
+    moves = [stabilizer.motion(number == 0, content) for number, content in enumerate(film)]
     handed, copies = [], []
-    for number, (content, paint) in enumerate(zip(film, painted, strict=True)):
-        handed.append(stabilizer(number == 0, content, paint))
-        copies.append(handed[-1].clone())
+    for _, steady in stabilizer.steadied(zip(range(6), painted, moves, strict=True)):
+        handed.append(steady)
+        copies.append(steady.clone())
     assert all(torch.equal(a, b) for a, b in zip(handed, copies, strict=True))
 
 
@@ -212,15 +229,15 @@ def test_outputs_stay_in_range(seed: int, amount: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     film = moving.pan(3, (1.5, 0.5), seed=seed, size=(48, 64))
     harsh = [torch.rand(1, 3, 48, 64, generator=generator).round() for _ in film]
-    assert all(0 <= steady.min() <= steady.max() <= 1 for steady in run(make(amount), film, harsh))
+    assert all(0 <= steady.min() <= steady.max() <= 1 for steady in run(make(amount=amount), film, harsh))
 
 
 def test_motion_and_blending_may_run_apart() -> None:
     film = moving.pan(6, (2, 1))
     painted = flickering(film)
     together = run(make(), film, painted)
-    apart = make()
-    motions: list[Flow | None] = []
+    apart = Stabilizer(load_flow(FlowOptions("dis"), "cpu"), StabilizeOptions())
+    motions: list[Motion | None] = []
     watcher = threading.Thread(target=lambda: motions.extend(apart.motion(n == 0, f) for n, f in enumerate(film)))
     watcher.start()
     watcher.join()
@@ -238,18 +255,82 @@ def test_the_first_frame_after_amount_zero_has_no_motion_to_compute() -> None:
     run(Stabilizer(Unasked(), StabilizeOptions(0)), film, film)
 
 
+# Looking ahead
+
+
+def test_looking_ahead_is_steadier() -> None:
+    film = moving.pan(24, (1.7, -0.6))
+    painted = flickering(film)
+    found = scores(film, **{mode: run(make(mode), film, painted) for mode in ("causal", "lookahead")})
+    assert found["lookahead"][0] < 0.9 * found["causal"][0]
+
+
+def test_looking_ahead_the_first_frame_is_steady_already() -> None:
+    film = moving.pan(1, (0, 0)) * 12
+    painted = flickering(film)
+    usual = torch.stack(painted).mean(0)
+    first = run(make("lookahead"), film, painted)[0]
+    assert (first - usual).abs().mean() < 0.7 * (painted[0] - usual).abs().mean()
+
+
+@given(st.integers(1, 3 * WINDOW), st.sets(st.integers(1, 3 * WINDOW), max_size=3), st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_every_frame_comes_out_once_and_in_order(count: int, cuts: set[int], ahead: bool) -> None:
+    film = moving.pan(1, (0, 0), size=(32, 48)) * count
+    painted = [picture * (number % 5) / 5 for number, picture in enumerate(film)]
+    steady = run(make("lookahead" if ahead else "causal"), film, painted, (0, *cuts))  # asserts the order itself
+    assert len(steady) == count
+
+
+@modes
+def test_a_repeated_frame_comes_out_as_the_one_before(mode: str) -> None:
+    film = moving.pan(2 * WINDOW, (1, 0), size=(32, 48))
+    painted: list[Tensor | None] = list(flickering(film))
+    once = run(make(mode), film[::2], painted[::2])
+    stabilizer = make(mode)
+    moves = [stabilizer.motion(number == 0, content) for number, content in enumerate(film[::2])]
+    doubled = ((n, None if n % 2 else painted[n], None if n % 2 else moves[n // 2]) for n in range(len(film)))
+    found = dict(stabilizer.steadied(doubled))
+    assert list(found) == list(range(len(film)))
+    assert all(torch.equal(found[number], found[number - 1]) for number in range(1, len(film), 2))
+    # How far the window reaches ahead may differ, so this is not to the last bit.
+    assert all((found[2 * number] - steady).abs().mean() < 0.02 for number, steady in enumerate(once))
+
+
+def test_a_picture_may_stand_for_minutes() -> None:
+    picture = moving.pan(1, (0, 0), size=(32, 48))[0]
+    again: list[Tensor | None] = [None] * (3 * WINDOW)
+    steady = run(make("lookahead"), [picture] * (2 + 6 * WINDOW), [picture, *again, picture, *again])
+    assert len(steady) == 2 + 6 * WINDOW
+    assert all((one - picture).abs().max() < 1e-3 for one in steady)
+
+
+def test_it_holds_a_window_and_no_more() -> None:
+    film = moving.pan(1, (0, 0), size=(32, 48)) * (4 * WINDOW)
+    stabilizer, asked = make("lookahead"), 0
+
+    def counted() -> Iterator[tuple[int, Tensor, Motion | None]]:
+        nonlocal asked
+        for number, picture in enumerate(film):
+            asked += 1
+            yield number, picture, stabilizer.motion(number == 0, picture)
+
+    for number, _ in stabilizer.steadied(counted()):
+        assert asked - number <= WINDOW
+
+
 # Detail
 
 
 def test_detail_that_is_there_is_left_alone() -> None:
     picture = moving.pan(1, (0, 0))[0]
-    assert torch.allclose(restore_detail(picture.clone(), picture), picture, atol=1e-6)
+    assert torch.allclose(restore_detail(picture.clone(), detail_energy(picture)), picture, atol=1e-6)
 
 
 def test_lost_detail_comes_back_in_part_and_never_beyond_the_original() -> None:
     fresh = moving.pan(1, (0, 0), finest=1.0)[0]
     dull = torch.nn.functional.avg_pool2d(fresh, 3, stride=1, padding=1, count_include_pad=False)
-    restored = restore_detail(dull.clone(), fresh)
+    restored = restore_detail(dull.clone(), detail_energy(fresh))
     assert 1.3 * laplacian_energy(dull) < laplacian_energy(restored) < laplacian_energy(fresh)
 
 
@@ -257,4 +338,4 @@ def test_lost_detail_comes_back_in_part_and_never_beyond_the_original() -> None:
 @settings(max_examples=10, deadline=None)
 def test_flat_stays_flat(value: float) -> None:
     flat = torch.full((1, 3, 24, 32), value)
-    assert torch.allclose(restore_detail(flat.clone(), torch.rand(1, 3, 24, 32)), flat, atol=1e-5)
+    assert torch.allclose(restore_detail(flat.clone(), detail_energy(torch.rand(1, 3, 24, 32))), flat, atol=1e-5)

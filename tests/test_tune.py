@@ -83,6 +83,16 @@ def test_an_interrupted_trial_is_tried_again_and_one_that_diverges_is_not(
     assert trials[2].params == trials[1].params
 
 
+def test_a_weight_cannot_change_its_scale_within_one_search(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "train", lambda run, log: None)
+    monkeypatch.setattr(tune, "measure", lambda run: {"style": 1.0, "content": 1.0, "temporal": 1.0})
+    tune.tune(config, trials=1, steps=2, ranges={"temporal": (1.0, 32.0)}, log=silent)
+    with pytest.raises(UsageError, match="temporal: earlier trials"):
+        tune.tune(config, trials=2, steps=2, ranges={"temporal": (0.0, 32.0)}, log=silent)
+
+
 def test_every_weight_can_be_set(config: TrainConfig) -> None:
     changed = tune.with_weights(config, {"content_weights.1": 0.7, "grid": 3.0})
     assert changed == replace(config, content_weights=(0.1, 0.7), grid=3.0)

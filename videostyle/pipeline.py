@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,15 +25,15 @@ from torch import Tensor
 from videostyle.cuts import mark_cuts
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
-from videostyle.flow import choose_flow, load_flow
+from videostyle.flow import choose_flow
 from videostyle.io import open_sink, open_source
 from videostyle.masks import Mask, compose
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
 from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline
-from videostyle.stabilize import Stabilizer
+from videostyle.stabilize import Motion, load_stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.threads import background, latest, prefetch
-from videostyle.types import Flow, Frame, Sink, Source, Stylizer
+from videostyle.types import Frame, Sink, Source, Stylizer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,6 +48,8 @@ class RenderReport:
     source: str
     output: str
     frames: int
+    repeated: int
+    """Of these, how many repeat the one before to the last bit, and so have its painting."""
     seconds: float
     """From opening the source to the output's final name."""
     size: tuple[int, int]
@@ -58,6 +60,8 @@ class RenderReport:
     device: str
     flow: str
     """The flow estimator that stabilised; "none" where nothing was."""
+    stabilizer: str
+    """causal or lookahead; "none" where nothing was stabilised."""
     encoder: dict[str, Any]
     cuts: list[float]
     """Seconds at which a new shot begins, the first one's start left out."""
@@ -91,6 +95,17 @@ class _Clock:
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
+    def waiting(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items, with the time to make each taken off a stage that asks for them while it is counted."""
+        iterator = iter(items)
+        while True:
+            started = time.perf_counter()
+            item = next(iterator, None)
+            self.seconds[stage] = self.seconds.get(stage, 0.0) - (time.perf_counter() - started)
+            if item is None:
+                return
+            yield item
+
     def around(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items, with the time to make each counted."""
         iterator = iter(items)
@@ -101,6 +116,35 @@ class _Clock:
                 except StopIteration:
                     return
             yield item
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moving:
+    """A frame to be painted."""
+
+    content: Tensor
+    """(1, 3, H, W) in 0..1."""
+    motion: Motion | None
+    """Since the last frame that was painted; None where nothing is to be carried over."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Painting:
+    """A frame painted afresh."""
+
+    content: Tensor
+    layers: Tensor
+    """(1 + regions, 3, H, W) in 0..1."""
+    motion: Motion | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Due:
+    """A frame whose painting is being steadied."""
+
+    frame: Frame
+    bare: tuple[bool, ...]
+    """Which of its layers are the film itself: where nothing is painted there is nothing to steady either."""
 
 
 class _Painter:
@@ -127,8 +171,14 @@ class _Painter:
         steady = self.paints and plan.stabilize.amount > 0
         options = plan.flow if steady else FlowOptions(method="none")
         self.flow = choose_flow(options, self.device)
-        self.stabilizer = Stabilizer(load_flow(options, self.device), plan.stabilize if steady else StabilizeOptions(0))
+        # Frames that come from who knows where may be waited for one by one.
+        film = video is not None and not self.live
+        mode = plan.stabilize.mode if plan.stabilize.mode != "auto" else "lookahead" if film else "causal"
+        self.mode = mode if steady else "none"
+        stabilize = replace(plan.stabilize, mode=mode) if steady else StabilizeOptions(0)
+        self.stabilizer = load_stabilizer(stabilize, options, self.device)
         self.cuts: list[float] = []
+        self.repeated = 0
 
     @property
     def masks(self) -> list[Mask]:
@@ -147,12 +197,12 @@ class _Painter:
             stack.enter_context(mask.source)
         moving = stack.enter_context(prefetch(self._motions(frames), depth))
         fresh = stack.enter_context(prefetch(self._paintings(moving), depth))
-        for frame, content, paintings, motion in fresh:
-            with self.clock("stabilize"):
-                steady = self.stabilizer.blend(paintings, motion)
-                # Where nothing is painted there is nothing to steady either.
-                film = content[0]
-                layers = [film if torch.equal(new, film) else old for new, old in zip(paintings, steady, strict=True)]
+        due = self.clock.waiting("stabilize", self._due(fresh))
+        for one, steady in self.clock.around("stabilize", self.stabilizer.steadied(due)):
+            frame = one.frame
+            # Made again rather than held; where nothing needs it, anything will do.
+            film = self._content(frame)[0] if self.masks or any(one.bare) else steady[0]
+            layers = [film if bare else layer for bare, layer in zip(one.bare, steady, strict=True)]
             # After the stabiliser, so that nothing is carried from one side of a mask to the other.
             picture = self._masked(self._time(frame), film, layers) if self.paints and self.masks else layers[0]
             with self.clock("stabilize"):
@@ -162,28 +212,64 @@ class _Painter:
                 painted = frame.with_pixels(join_alpha(to_pixels(picture, frame.pixels.dtype), alpha))
             yield painted
 
-    def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Tensor, Flow | None]]:
+    def _due(
+        self, fresh: Iterable[tuple[Frame, _Painting | None]]
+    ) -> Iterator[tuple[_Due, Tensor | None, Motion | None]]:
+        bare: tuple[bool, ...] = ()
+        for frame, painting in fresh:
+            if painting is None:
+                yield _Due(frame, bare), None, None
+            else:
+                bare = tuple(torch.equal(layer, painting.content[0]) for layer in painting.layers)
+                yield _Due(frame, bare), painting.layers, painting.motion
+
+    def _content(self, frame: Frame) -> Tensor:
+        """(1, 3, H, W) in 0..1, of the size to paint at."""
+        content = to_float(frame, self.device)
+        return content if self.size is None else resize(content, self.size[::-1])
+
+    def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Moving | None]]:
+        """Each frame with what is to be painted; None where its painting is that of the frame before."""
+        last: Frame | None = None
         for frame in mark_cuts(frames, live=self.live):
             if frame.is_cut and frame.index > 0:
                 self.cuts.append(round(frame.time, 3))
             with self.clock("flow"):
-                content = to_float(frame, self.device)
-                if self.size is not None:
-                    content = resize(content, self.size[::-1])
-                motion = self.stabilizer.motion(frame.is_cut, content)
-            yield frame, content, motion
+                if last is not None and self._repeats(frame, last):
+                    self.repeated += 1
+                    moving = None
+                else:
+                    content = self._content(frame)
+                    moving = _Moving(content, self.stabilizer.motion(frame.is_cut, content))
+            yield frame, moving
+            last = frame
 
-    def _paintings(
-        self, moving: Iterable[tuple[Frame, Tensor, Flow | None]]
-    ) -> Iterator[tuple[Frame, Tensor, Tensor, Flow | None]]:
+    def _repeats(self, frame: Frame, last: Frame) -> bool:
+        """True where a frame must come out as the one before: the same picture in the same style, to the last bit.
+
+        Nearly the same will not do. Codecs leave few repeats exact, but what they change and what a cursor changes
+        that moves by a pixel overlap (docs/FLOW.md); and a frame painted in vain costs time, one left out a movement.
+        """
+        if frame.is_cut or (frame.pixels.shape, frame.pixels.dtype) != (last.pixels.shape, last.pixels.dtype):
+            return False
+        style, now, before = self.plan.style, self._time(frame), self._time(last)
+        if any(line.around(now) != line.around(before) for line in (style.blends, style.strengths)):
+            return False
+        # Masks and alpha are the frame's own in any case.
+        return torch.equal(frame.pixels[:3], last.pixels[:3])
+
+    def _paintings(self, frames: Iterable[tuple[Frame, _Moving | None]]) -> Iterator[tuple[Frame, _Painting | None]]:
         before = Fraction(0)
-        for frame, content, motion in moving:
+        for frame, moving in frames:
             now = self._time(frame)
-            # Where the style jumps, what was painted before is another painting, as after a cut.
-            jumps = self.plan.style.jumps(before, now)
-            with self.clock("paint"):
-                paintings = self.stylizer(content, now, frame.is_cut or jumps)
-            yield frame, content, paintings, None if jumps else motion
+            painting = None
+            if moving is not None:
+                # Where the style jumps, what was painted before is another painting, as after a cut.
+                jumps = self.plan.style.jumps(before, now)
+                with self.clock("paint"):
+                    layers = self.stylizer(moving.content, now, frame.is_cut or jumps)
+                painting = _Painting(moving.content, layers, None if jumps else moving.motion)
+            yield frame, painting
             before = now
 
     def _masked(self, time: Fraction, film: Tensor, layers: list[Tensor]) -> Tensor:
@@ -253,12 +339,14 @@ def render(
             source=plan.source,
             output=plan.output,
             frames=count,
+            repeated=painter.repeated,
             seconds=round(time.perf_counter() - started, 3),
             size=size,
             style=asdict(plan.style),
             engine=painter.engine,
             device=painter.device,
             flow=painter.flow,
+            stabilizer=painter.mode,
             encoder=dict(getattr(out, "settings", {})),
             cuts=painter.cuts,
             stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},

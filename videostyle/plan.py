@@ -190,13 +190,18 @@ class FlowOptions:
 
 @dataclass(frozen=True)
 class StabilizeOptions:
-    """How much of the previous painting is carried along the motion."""
+    """How much of what was painted is carried along the motion, and from where."""
 
-    amount: float = 0.8
-    """0 paints every frame afresh; 1 holds on to the previous painting wherever it can be trusted."""
+    amount: float = 1.0
+    """0 paints every frame afresh; 1 holds on to what was painted wherever it can be trusted."""
+    mode: str = "auto"
+    """causal: from the frames before, each frame out as it comes in. lookahead: from those after as well, steadier,
+    some frames late. auto: lookahead for films, causal for what is live."""
 
     def __post_init__(self) -> None:
         _unit("stabilize", self.amount)
+        if self.mode not in ("auto", "causal", "lookahead"):
+            raise UsageError(f"stabilize: no mode named {self.mode!r}; there are auto, causal and lookahead")
 
 
 @dataclass(frozen=True)

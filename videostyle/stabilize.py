@@ -1,94 +1,273 @@
-"""Keeps a painting from flickering: the previous output is moved along the film's motion and blended in."""
+"""Keeps a painting from flickering: what is painted is carried along the film's motion, and only wears off slowly."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
 from torch import Tensor
 
+from videostyle.flow import load_flow
 from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
-from videostyle.ops.warp import warp
-from videostyle.plan import StabilizeOptions
+from videostyle.ops.warp import Resampling, resize_flow, warp
+from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.trust import trust
 from videostyle.types import Flow, FlowEstimator
+
+T = TypeVar("T")
 
 # Trust is judged on pictures shrunk by this: where paint meets paint, edges finer than it would show.
 SHRINK = 4
 # However much is carried over, this share of every fresh painting comes in: what was wrong once fades.
 LEAK = 0.03
+# Colour and light, what is left of a picture shrunk by COARSE, follow the fresh painting faster than strokes do.
+COARSE, FOLLOW = 4, 0.1
 # Detail is compared over squares of this many pixels, and strengthened this many times at most.
 DETAIL_AREA = 4
 MOST_GAIN = 1.5
 # (1/255)², a detail nobody sees: keeps noise in flat areas from being strengthened.
 DETAIL_FLOOR = 1.5e-5
+# Look-ahead works on this many frames at a time, and is done with the older half of them.
+WINDOW = 16
+# Shares of the fresh painting's detail that the ways forth and back restore. The way back averages once more; asked
+# for all of it, it would draw again what it had just calmed.
+DETAIL_FORTH, DETAIL_BACK = 0.85, 0.92
 
 
-class Stabilizer:
-    """Blends each painting with the previous output, moved to where things are now, where that can be trusted.
+class Motion(NamedTuple):
+    """How one frame moved, and where what was painted before still applies: confidences are trust."""
 
-    Where it cannot, behind what moved away, at the rim, where the film itself changed, the fresh painting stays as it
-    is (Ruder et al. 2016). Averaging paintings blurs them, and moving a picture by fractions of a pixel again and
-    again blurs it more: after the blend, detail is strengthened to the fresh painting's local energy, never beyond.
-    What is strengthened is the detail that stayed, so it stays.
+    back: Flow
+    """On this frame, to the one before it."""
+    ahead: Flow | None = None
+    """On the one before, to this frame; None where nobody looks ahead."""
 
-    `motion` looks at the film only and `blend` at the paintings, so the two may run in different threads, each in
-    the order of the frames. Calling the stabiliser does both.
-    """
 
-    def __init__(self, flow: FlowEstimator, options: StabilizeOptions) -> None:
-        self._flow = flow
-        self._weight = min(options.amount, 1 - LEAK)
-        self._content: Tensor | None = None
-        self._small: Tensor | None = None
-        self._output: Tensor | None = None
+Painting = tuple[T, Tensor | None, Motion | None]
+"""Anything that belongs to a frame; its fresh paintings (N, 3, H, W), None where it repeats the frame before; and its
+motion, None where a shot begins."""
 
-    def __call__(self, is_cut: bool, content: Tensor, painted: Tensor) -> Tensor:
-        """The steady painting (1, 3, H, W) of one frame, from the frame and its fresh painting."""
-        return self.blend(painted, self.motion(is_cut, content))
 
-    def motion(self, is_cut: bool, content: Tensor) -> Flow | None:
-        """How this frame (1, 3, H, W) moved since the previous, and where the previous painting still applies.
+class Steadier(Protocol):
+    """The two modes have one interface."""
+
+    def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
+        """How this frame (1, 3, H, W) moved since the previous one; looks at the film only, so may run in a thread.
 
         None at a cut, at the first frame and when the size changes: then there is nothing to carry over.
         """
-        if self._weight == 0:
-            return None
-        previous, self._content = self._content, content
-        small_before, self._small = self._small, shrink(content, _small_size(content))
-        if is_cut or previous is None or small_before is None or previous.shape != content.shape:
-            return None
-        flow = self._flow(content, previous)
-        return Flow(flow.backward, trust(flow, self._small, small_before))
 
-    def blend(self, painted: Tensor, motion: Flow | None) -> Tensor:
+    def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
+        """The steady paintings (N, 3, H, W) in 0..1, each with what belongs to its frame, in the same order."""
+
+
+def load_stabilizer(options: StabilizeOptions, flow: FlowOptions, device: str) -> Steadier:
+    """The one that `options` asks for; its mode is "causal" or "lookahead"."""
+    if options.mode == "causal" or options.amount == 0:
+        return Stabilizer(load_flow(flow, device), options)
+    return LookAhead(load_flow(flow, device), load_flow(flow, device), options)
+
+
+class Stabilizer:
+    """Causal: blends each painting with the previous output, moved to where things are now, where that can be trusted.
+
+    Where it cannot, behind what moved away, at the rim, where the film itself changed, the fresh painting stays as it
+    is (Ruder et al. 2016). Averaging paintings blurs them, and moving a picture by fractions of a pixel again and
+    again blurs it more. So nearly all of what can be trusted is carried over, and detail is strengthened to the fresh
+    painting's local energy, never beyond: what is strengthened is the detail that stayed, so it stays. Colour and light
+    follow the fresh painting three times faster than strokes do, lest what moves smears.
+    """
+
+    def __init__(self, flow: FlowEstimator, options: StabilizeOptions) -> None:
+        self._watch = _Watch(flow)
+        self._share = options.amount * (1 - LEAK)
+        self._output: Tensor | None = None
+
+    def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
+        """See `Steadier`."""
+        if self._share == 0:
+            return None
+        seen = self._watch(is_cut, content)
+        return None if seen is None else Motion(_trusted(self._watch.flow, *seen))
+
+    def blend(self, painted: Tensor, motion: Motion | None) -> Tensor:
         """Fresh paintings (N, 3, H, W) of one frame with their previous outputs blended in along `motion`; in 0..1."""
         previous, self._output = self._output, painted
         if motion is None or previous is None or previous.shape != painted.shape:
             return painted
-        moved = warp(previous, motion.backward.expand(len(painted), -1, -1, -1), "bicubic")
-        share = (motion.confidence * self._weight).expand(len(painted), -1, -1, -1)
-        self._output = restore_detail(mix(painted, moved, share), painted)
+        blended = carry(painted, previous, motion.back, self._share, "bicubic")
+        self._output = restore_detail(blended, detail_energy(painted))
         return self._output
 
+    def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
+        """See `Steadier`; each painting comes out before the next is asked for."""
+        for item, painted, motion in paintings:
+            if painted is not None:
+                self.blend(painted, motion)
+            assert self._output is not None  # no film begins with a repetition
+            yield item, self._output
 
-def restore_detail(blended: Tensor, fresh: Tensor) -> Tensor:
-    """`blended` with its finest detail strengthened to the local energy of `fresh`'s; both (N, 3, H, W) in 0..1.
 
-    Detail is what a blur of one pixel takes away; its energy is taken from brightness, over some ten pixels. Where
-    `blended` has as much as `fresh` it is left alone, so a blend that equals its fresh painting is returned as it is.
+class LookAhead:
+    """Steadier than the causal one, for films: goes forth as that does, then back from the frames that follow.
+
+    An average over past and future has no lag, and the first frames of a shot are as steady as the last. It holds
+    WINDOW frames: half of them come out at a time, after a way back that began at least half a window later. Pictures
+    are moved with a sharper filter than there is time for in `Stabilizer`.
     """
-    gain = (_detail_energy(fresh) / _detail_energy(blended)).sqrt_().clamp_(1, MOST_GAIN)
+
+    def __init__(self, flow: FlowEstimator, ahead: FlowEstimator, options: StabilizeOptions) -> None:
+        """`ahead` estimates as `flow` does: both remember the last pair they saw, so each needs its own."""
+        self._watch = _Watch(flow)
+        self._ahead = ahead
+        self._share = options.amount * (1 - LEAK)
+
+    def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
+        """See `Steadier`."""
+        seen = self._watch(is_cut, content)
+        if seen is None:
+            return None
+        now, before = seen
+        return Motion(_trusted(self._watch.flow, now, before), _trusted(self._ahead, before, now))
+
+    def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
+        """See `Steadier`; a painting comes out up to WINDOW frames after it went in."""
+        held: deque[_Held[T]] = deque()
+        forth: Tensor | None = None
+        steady: Tensor | None = None
+        for item, painted, motion in paintings:
+            if painted is None and held:
+                held[-1].items.append(item)
+            elif painted is None:
+                assert steady is not None  # no film begins with a repetition
+                yield item, steady
+            else:
+                energy = detail_energy(painted)
+                if motion is None or forth is None or forth.shape != painted.shape:
+                    for one, steady in self._back(held, len(held)):
+                        yield one, steady
+                    forth = painted
+                else:
+                    assert motion.ahead is not None
+                    if held:
+                        held[-1].ahead = _packed(motion.ahead)
+                    forth = carry(painted, forth, motion.back, self._share, "lanczos")
+                    forth = restore_detail(forth, DETAIL_FORTH * energy)
+                if held:
+                    held[-1].forth = held[-1].forth.half()
+                held.append(_Held([item], forth, energy))
+            if sum(len(waiting.items) for waiting in held) >= WINDOW:
+                for one, steady in self._back(held, (len(held) + 1) // 2):
+                    yield one, steady
+        yield from self._back(held, len(held))
+
+    def _back(self, held: deque[_Held[T]], count: int) -> Iterator[tuple[T, Tensor]]:
+        """The way back through all that is held; the oldest `count` are done with, and given up."""
+        done: list[Tensor] = []
+        back: Tensor | None = None
+        for number in range(len(held) - 1, -1, -1):
+            one = held[number]
+            forth = one.forth.float()
+            if back is None or one.ahead is None:
+                back = forth
+            else:
+                # What follows has followed colour and light already.
+                back = carry(forth, back, _unpacked(one.ahead, forth), self._share, "lanczos", follow=0)
+                back = restore_detail(back, DETAIL_BACK * one.energy)
+            if number < count:
+                done.append(back)
+        for picture in reversed(done):
+            for item in held.popleft().items:
+                yield item, picture
+
+
+@dataclass(slots=True, eq=False)
+class _Held(Generic[T]):
+    """A painting that waits for those that follow it."""
+
+    items: list[T]
+    """Of its frame, and of those that repeat it."""
+    forth: Tensor
+    """What the way forth made of it, (N, 3, H, W); all but the last in half precision, for a window in 4K is large."""
+    energy: Tensor
+    """Of the fresh painting's detail."""
+    ahead: Flow | None = None
+    """To the frame that follows; None at the end of a shot."""
+
+
+class _Watch:
+    """Remembers the last frame, at both sizes that are needed of it."""
+
+    def __init__(self, flow: FlowEstimator) -> None:
+        self.flow = flow
+        self._last: _View | None = None
+
+    def __call__(self, is_cut: bool, content: Tensor) -> tuple[_View, _View] | None:
+        """The frame given and the one before it; None where none of the same shot and size was before."""
+        size = tuple(-(-side // SHRINK) for side in content.shape[-2:])
+        before, self._last = self._last, _View(content, shrink(content, (size[0], size[1])))
+        if is_cut or before is None or before.content.shape != content.shape:
+            return None
+        return self._last, before
+
+
+class _View(NamedTuple):
+    content: Tensor
+    small: Tensor
+
+
+def _trusted(estimate: FlowEstimator, frame: _View, other: _View) -> Flow:
+    """The flow on `frame` to `other`, its confidence replaced by the trust in what was painted there."""
+    flow = estimate(frame.content, other.content)
+    return Flow(flow.backward, trust(flow, frame.small, other.small))
+
+
+def _packed(flow: Flow) -> Flow:
+    """In an eighth of the memory: half the size, half the precision."""
+    h, w = (-(-side // 2) for side in flow.backward.shape[-2:])
+    return Flow(resize_flow(flow.backward, (h, w)).half(), shrink(flow.confidence, (h, w)).half())
+
+
+def _unpacked(flow: Flow, picture: Tensor) -> Flow:
+    h, w = picture.shape[-2:]
+    return Flow(resize_flow(flow.backward.float(), (h, w)), enlarge(flow.confidence.float(), (h, w)))
+
+
+def carry(
+    fresh: Tensor, other: Tensor, flow: Flow, share: float, resampling: Resampling, follow: float = FOLLOW
+) -> Tensor:
+    """Paintings (N, 3, H, W) with those of another frame blended in along `flow`, as far as it is trusted.
+
+    `share`, in 0..1, is how much of what is carried over stands where trust is full; `follow`, in 0..1, how much of its
+    colour and light, in the large, is brought to that of `fresh`. The result may leave 0..1 by a little.
+    """
+    h, w = fresh.shape[-2:]
+    moved = warp(other, flow.backward.expand(len(fresh), -1, -1, -1), resampling)
+    if follow:
+        coarse = -(-h // COARSE), -(-w // COARSE)
+        moved = moved + enlarge(follow * (shrink(fresh, coarse) - shrink(moved, coarse)), (h, w))
+    return mix(fresh, moved, (flow.confidence * share).expand(len(fresh), -1, -1, -1))
+
+
+def restore_detail(blended: Tensor, energy: Tensor) -> Tensor:
+    """`blended` (N, 3, H, W) with its finest detail strengthened to a local `energy`, in 0..1.
+
+    Detail is what a blur of one pixel takes away; `energy` is `detail_energy`'s of another picture. Where `blended` has
+    as much it is left alone, so with its own energy it is returned as it is.
+    """
+    blended = blended.clamp(0, 1)
+    gain = (energy / detail_energy(blended)).sqrt_().clamp_(1, MOST_GAIN)
     h, w = blended.shape[-2:]
     # Away from the blurred picture by as much again as detail is wanting.
     return mix(blended, soften(blended), enlarge(1 - gain, (h, w))).clamp_(0, 1)
 
 
-def _detail_energy(picture: Tensor) -> Tensor:
+def detail_energy(picture: Tensor) -> Tensor:
+    """The energy of the finest detail in brightness, over some ten pixels: (N, 1, H / 4, W / 4)."""
     brightness = luma(picture)
     detail = soften(brightness).sub_(brightness)
     h, w = picture.shape[-2:]
     areas = -(-h // DETAIL_AREA), -(-w // DETAIL_AREA)
     return box(shrink(detail.square_(), areas), 1) + DETAIL_FLOOR
-
-
-def _small_size(picture: Tensor) -> tuple[int, int]:
-    h, w = picture.shape[-2:]
-    return -(-h // SHRINK), -(-w // SHRINK)

@@ -117,7 +117,7 @@ def read_manifest(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[Galle
             for style in sorted(manifest["styles"], key=lambda style: (style["network"], style["name"]))
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{folder / 'manifest.json'}: damaged ({error}); install videostyle again") from error
+        raise _damaged(folder, error) from error
     return networks, styles
 
 
@@ -149,6 +149,10 @@ def read_network(name: str, path: Path, expected: str) -> Network:
     return Network(name, net, identity, digest, card)
 
 
+def _damaged(folder: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{folder / 'manifest.json'}: damaged ({error}); install videostyle again")
+
+
 def perceptual(name: str, path: Path | None = None) -> Perceptual:
     """A frozen perceptual network: a shipped one if `path` is None and there is one of that name (`vgg19-small`).
 
@@ -166,7 +170,7 @@ def perceptual(name: str, path: Path | None = None) -> Perceptual:
                 continue
             path, expected = folder / entry["file"], entry["sha256"]
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise WeightsError(f"{folder / 'manifest.json'}: damaged ({error}); install videostyle again") from error
+            raise _damaged(folder, error) from error
         if _read(path, "perceptual")[2] != expected:
             raise WeightsError(f"{path}: its checksum is not the manifest's; install videostyle again")
         break

@@ -154,6 +154,20 @@ def test_dis_goes_on_from_the_last_flow_in_a_quick_pan() -> None:
     assert seen > 0.7
 
 
+def test_raft_remembers_what_it_encoded_and_agrees_with_torchvision(load: Load) -> None:
+    film = moving.pan(3, (2.0, 1.0), size=(128, 192))
+    watching = load("raft")
+    watching(film[1], film[0])
+    remembered = watching(film[2], film[1])
+    afresh = watching(film[2], film[1].clone())
+    assert torch.allclose(remembered.backward, afresh.backward, atol=1e-3)
+    net = raft_small(weights=None)
+    net.load_state_dict(watching._net.state_dict())  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        expected = net.eval()(film[2] * 2 - 1, film[1] * 2 - 1)[-1]
+    assert torch.allclose(remembered.backward, expected, atol=1e-3)
+
+
 def test_none_knows_nothing() -> None:
     flow = load_flow(FlowOptions("none"), "cpu")(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))
     assert not flow.confidence.any()

@@ -21,6 +21,7 @@ _COMMANDS = {
     "learn": "learn a painting of your own as a new style",
     "train": "train a network on paintings",
     "tune": "search the weights to train with",
+    "evaluate": "judge a painted film: how steady, and at what cost",
 }
 
 

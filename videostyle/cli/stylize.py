@@ -103,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     steady.add_argument(
         "--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount, help="default: %(default)s"
     )
+    steady.add_argument(
+        "--stabilize-mode",
+        choices=["auto", "causal", "lookahead"],
+        default=StabilizeOptions.mode,
+        help="from the frames before, or also from those after: steadier, and slower; auto: lookahead for films",
+    )
 
     machine = parser.add_argument_group("the machine")
     machine.add_argument("--engine", choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
@@ -138,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         output=args.output or _default_output(args.input, style.names),
         style=style,
         flow=FlowOptions(args.flow, args.flow_weights, args.download),
-        stabilize=StabilizeOptions(args.stabilize),
+        stabilize=StabilizeOptions(args.stabilize, args.stabilize_mode),
         encode=EncodeOptions(args.codec, args.crf, args.preset, args.pix_fmt, args.overwrite),
         span=Span(args.start, args.end),
         size=args.size,

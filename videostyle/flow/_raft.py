@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 from torchvision.models.optical_flow import Raft_Small_Weights
+from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
 from videostyle.errors import WeightsError
 from videostyle.ops.filters import enlarge, shrink
@@ -24,33 +26,75 @@ MULTIPLE, MINIMUM = 8, 128
 UPDATES = 12
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """What RAFT's two encoders make of pictures, (N, C, h / 8, w / 8) each."""
+
+    features: Tensor
+    context: Tensor
+
+
 class Raft:
-    """Both directions in one batch on bounded pictures; the disagreement of the two is the confidence."""
+    """Both directions in one batch on bounded pictures; the disagreement of the two is the confidence.
+
+    Where `previous` is the very tensor that was `current` in the last call, what was encoded of it then is not encoded
+    again. Starting from the last flow does not pay (docs/FLOW.md): fewer updates are as bad from there as from none.
+    """
 
     def __init__(self, net: nn.Module, longest_side: int, device: str, updates: int = UPDATES) -> None:
-        self._net = net.eval().requires_grad_(False).to(device)
+        self._net: Any = net.eval().requires_grad_(False).to(device)
         self._longest_side = longest_side
         self._updates = updates
         self._device = torch.device(device)
+        self._seen: tuple[Tensor, Encoded] | None = None
 
     @torch.inference_mode()
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
         h, w = current.shape[-2:]
         scale = min(self._longest_side / max(h, w), 1)
-        height, width = max(round(h * scale), 1), max(round(w * scale), 1)
-        now, before = (
-            pad_to_multiple(shrink(picture.to(self._device), (height, width)), MULTIPLE, MINIMUM) * 2 - 1
-            for picture in (current, previous)
-        )
+        size = max(round(h * scale), 1), max(round(w * scale), 1)
+        seen = self._seen
         # float16 halves the time on a GPU; on a CPU it is emulated.
         with torch.autocast(self._device.type, dtype=torch.float16, enabled=self._device.type == "cuda"):
-            flows = self._net(torch.cat((now, before)), torch.cat((before, now)), num_flow_updates=self._updates)[-1]
-        backward, forward = flows.float()[..., :height, :width].split(len(current))
+            if seen is not None and seen[0] is previous and previous.shape == current.shape:
+                before = seen[1]
+            else:
+                before = self._encode(previous, size)
+            now = self._encode(current, size)
+            flows = search(self._net, now, before, self._updates)
+        self._seen = current, now
+        backward, forward = flows[..., : size[0], : size[1]].chunk(2)
         trust = confidence(backward, forward)
         return Flow(
             backward=resize_flow(backward, (h, w)).to(current.device),
             confidence=enlarge(trust, (h, w)).to(current.device),
         )
+
+    def _encode(self, pictures: Tensor, size: tuple[int, int]) -> Encoded:
+        padded = pad_to_multiple(shrink(pictures.to(self._device), size), MULTIPLE, MINIMUM) * 2 - 1
+        return Encoded(self._net.feature_encoder(padded), self._net.context_encoder(padded))
+
+
+def search(net: Any, now: Encoded, before: Encoded, updates: int) -> Tensor:
+    """Flows (2N, 2, h, w) float32 in pixels of the encoded pictures: backward, then forward.
+
+    The last flow of torchvision's own forward pass, in 0.84 of its time for RAFT-small and 0.73 for RAFT-large (one
+    core, 256x144): that encodes every picture anew for each direction, and brings the flow to full size after every
+    update. `net` is torchvision's, whose parts nn.Module's types do not know.
+    """
+    here, there = torch.cat((now.features, before.features)), torch.cat((before.features, now.features))
+    net.corr_block.build_pyramid(here, there)
+    outlook = torch.cat((now.context, before.context))
+    width = net.update_block.hidden_state_size
+    hidden, context = outlook[:, :width].tanh(), outlook[:, width:].relu()
+    home = make_coords_grid(len(here), *here.shape[-2:]).to(here.device)
+    flow = torch.zeros_like(home)
+    for _ in range(updates):
+        likeness = net.corr_block.index_pyramid(centroids_coords=home + flow)
+        hidden, change = net.update_block(hidden, context, likeness, flow)
+        flow = flow + change
+    mask = None if net.mask_predictor is None else net.mask_predictor(hidden)
+    return upsample_flow(flow=flow, up_mask=mask).float()
 
 
 def weights_at_hand(options: FlowOptions) -> bool:

@@ -22,18 +22,19 @@ MINIMUM = 32
 class DIS:
     """Both directions on shrunk grey pictures; the disagreement of the two is the confidence. No weights.
 
-    For 640x360 the two take 3 ms of one core. Against RAFT-small on six films, mean end-point error in pixels: this
-    0.74, ultrafast 1.25, fast 1.03 (2 ms), medium 0.62 (8 ms). Starting the search at half of the shrunk picture
-    instead of a quarter is what pays, six steps of descent are enough, and the direction that serves only to check
-    the other may be coarser.
+    OpenCV's presets are not the best trade (docs/FLOW.md): a search that ends at the full size of the shrunk picture
+    has two thirds of the error of one that ends at half of it, and the direction that serves only to check the other
+    may be coarser. For 640x360 the two take 9 ms of one core.
 
     A film goes on as it did: where `previous` is the very tensor that was `current` in the last call, the search
-    starts from the last flow. In a quick pan (40 px a frame) that doubles the share of the picture that is found.
+    starts from the last flow. In a quick pan (40 px a frame) that halves the error and more. DIS compares the start
+    with what it found patch by patch and takes the better, so moving it along, or forgetting it where it contradicts
+    itself, gains nothing (docs/FLOW.md); across a cut nobody asks for motion.
     """
 
     def __init__(self) -> None:
-        self._backward = _search(stride=5, refinements=1)
-        self._forward = _search(stride=6, refinements=0)
+        self._backward = search(finest=0, stride=5, refinements=1)
+        self._forward = search(finest=1, stride=6, refinements=0)
         self._seen: Tensor | None = None
         self._found: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -42,7 +43,7 @@ class DIS:
         h, w = current.shape[-2:]
         scale = min(max(1 / SHRINK, SMALLEST_SIDE / max(h, w)), 1)
         size = max(round(h * scale), 1), max(round(w * scale), 1)
-        pairs = list(zip(_gray(current, size), _gray(previous, size), strict=True))
+        pairs = list(zip(gray(current, size), gray(previous, size), strict=True))
         goes_on = self._seen is previous and previous.shape == current.shape
         start = self._found if goes_on else [(_still(now), _still(now)) for now, _ in pairs]
         self._seen = current
@@ -60,9 +61,10 @@ class DIS:
         )
 
 
-def _search(stride: int, refinements: int) -> cv2.DISOpticalFlow:
+def search(finest: int, stride: int, refinements: int) -> cv2.DISOpticalFlow:
+    """OpenCV's DIS, from coarse down to pictures halved `finest` times; a patch every `stride` pixels of these."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    search.setFinestScale(1)
+    search.setFinestScale(finest)
     search.setGradientDescentIterations(6)
     search.setPatchStride(stride)
     search.setVariationalRefinementIterations(refinements)
@@ -73,7 +75,7 @@ def _still(picture: np.ndarray) -> np.ndarray:
     return np.zeros((*picture.shape, 2), np.float32)
 
 
-def _gray(pictures: Tensor, size: tuple[int, int]) -> list[np.ndarray]:
+def gray(pictures: Tensor, size: tuple[int, int]) -> list[np.ndarray]:
     """(N, 3, H, W) as N grey uint8 arrays (h, w) of `size`, padded to what DIS can take."""
     small = pad_to_multiple(shrink(luma(pictures), size), 1, MINIMUM).cpu()
     return [cv2.convertScaleAbs(picture[0].contiguous().numpy(), alpha=255) for picture in small]

@@ -176,7 +176,11 @@ def _finished(study: Study) -> int:
 def _suggest(trial: Trial, name: str, own: float, ranges: Mapping[str, Range]) -> float:
     low, high = ranges[name.partition(".")[0]]
     low, high = min(low, own), max(high, own)  # the file's own value is always a candidate
-    return trial.suggest_float(name, low, high, log=low > 0)
+    try:
+        return trial.suggest_float(name, low, high, log=low > 0)
+    except ValueError as error:
+        # Optuna cannot have one weight on a linear and on a logarithmic scale.
+        raise UsageError(f"{name}: earlier trials searched it on another scale; choose another folder") from error
 
 
 def shortened(config: TrainConfig, folder: Path, steps: int) -> TrainConfig:

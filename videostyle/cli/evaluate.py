@@ -1,0 +1,244 @@
+"""Judge a painted film: how steady it is beside its source, what that cost, and where it is worst."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videostyle.errors import SinkError, SourceError, UsageError
+from videostyle.metrics.options import EvaluateOptions
+from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+
+if TYPE_CHECKING:
+    from videostyle.metrics.evaluation import Evaluation
+    from videostyle.metrics.probes import Probes
+    from videostyle.types import FlowEstimator, Frame, Source
+
+# The painter is tried out on pictures of this width: what remembers does so at any.
+_PROBE_WIDTH = 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", metavar="SOURCE", help="the film that was painted")
+    parser.add_argument("painted", metavar="PAINTED", help="its painting")
+    parser.add_argument(
+        "--reference",
+        metavar="PER_FRAME",
+        help="the same painting with every frame painted alone (stylize --stabilize 0): shows what steadying cost",
+    )
+    parser.add_argument(
+        "--start",
+        metavar="T",
+        type=_seconds,
+        default=Fraction(0),
+        help="of SOURCE, if only a part was painted; seconds",
+    )
+    parser.add_argument("--end", metavar="T", type=_seconds, help="of SOURCE, if only a part was painted; seconds")
+    parser.add_argument("--frames", metavar="N", type=int, help="judge no more than so many")
+
+    how = parser.add_argument_group("how it is judged")
+    how.add_argument(
+        "--flow",
+        choices=["dis", "raft", "raft-large"],
+        default="dis",
+        help="what finds the film's motion; give another than steadied the painting. dis is finer here than there; "
+        "default: %(default)s",
+    )
+    how.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
+    how.add_argument(
+        "--download", action="store_true", help="let torchvision download RAFT weights if they are missing"
+    )
+    how.add_argument(
+        "--exact-flow", metavar="FOLDER", type=Path, help="true motion, as scripts/render_sample.py --flow writes it"
+    )
+    how.add_argument(
+        "--gap",
+        metavar="N",
+        type=int,
+        action="append",
+        help="compare frames so far apart; several may be given; default: "
+        + " and ".join(str(gap) for gap in EvaluateOptions.gaps),
+    )
+    how.add_argument(
+        "--perceptual-every",
+        metavar="N",
+        type=int,
+        default=EvaluateOptions.perceptual_every,
+        help="take style and content distances of every Nth frame; 0 for none; default: %(default)s",
+    )
+
+    painter = parser.add_argument_group("the painter itself, on films made up from two frames of SOURCE")
+    painter.add_argument(
+        "--style", metavar="NAME", help="try out this style: noise, a change of light, stillness, a cut"
+    )
+    painter.add_argument(
+        "--still-frames", metavar="N", type=int, default=300, help="of stillness; default: %(default)s"
+    )
+    painter.add_argument("--network", metavar="NAME", default=Style.network, help="default: %(default)s")
+    painter.add_argument("--statistics", choices=["frame", "shot"], default=Style.statistics)
+    painter.add_argument("--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount)
+    painter.add_argument("--engine", choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
+
+    out = parser.add_argument_group("the output")
+    out.add_argument(
+        "--json", metavar="FILE|-", nargs="?", const="-", help="everything as JSON, in a file or instead of the table"
+    )
+    out.add_argument("--html", metavar="FILE", type=Path, help="a page with curves, the worst frames and explanations")
+    out.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge, and tell."""
+    for path in (args.html, Path(args.json) if args.json not in (None, "-") else None):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: the folder for the report does not exist")
+    if args.frames is not None and args.frames < 1:
+        raise UsageError(f"--frames must be at least 1, got {args.frames}")
+    if args.still_frames < 1:
+        raise UsageError(f"--still-frames must be at least 1, got {args.still_frames}")
+    evaluation, warnings = _evaluate(args)
+    probes = _probe(args) if args.style else None
+    for warning in warnings:
+        print(f"videostyle: {warning}", file=sys.stderr)
+    if args.html is not None:
+        from videostyle.metrics.report import write_html
+
+        _write(args.html, write_html(evaluation, Path(args.painted).name, probes))
+    told: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
+    if args.json == "-":
+        print(json.dumps(told, indent=2))
+    elif args.json is not None:
+        _write(Path(args.json), json.dumps(told, indent=2) + "\n")
+    if args.json != "-" and not args.quiet:
+        print(_table(evaluation, probes))
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
+    """The evaluation, and what there is to warn of."""
+    from tqdm import tqdm
+
+    from videostyle import weights
+    from videostyle.io import open_source
+    from videostyle.metrics.appearance import Perception
+    from videostyle.metrics.evaluation import evaluate
+    from videostyle.metrics.exact import ExactFolder
+    from videostyle.threads import prefetch
+
+    options = EvaluateOptions(
+        tuple(dict.fromkeys(args.gap)) if args.gap else EvaluateOptions.gaps, args.perceptual_every
+    )
+    if args.exact_flow is not None and args.start:
+        raise UsageError("--exact-flow counts frames from the film's first: leave out --start")
+    exact = ExactFolder(args.exact_flow) if args.exact_flow is not None else None
+    perception = Perception(weights.perceptual("vgg19-small")) if options.perceptual_every else None
+    # What stylize painted of a part begins at its own first frame.
+    spans = [Span(args.start, args.end), Span(), Span()]
+    paths = [path for path in (args.source, args.painted, args.reference) if path is not None]
+    with ExitStack() as stack:
+        opened: list[Source] = [open_source(path) for path in paths]
+        sources = [stack.enter_context(source) for source in opened]
+        flow, judged_by = _flow(args, max(sources[1].info.width, sources[1].info.height))
+        films: list[Iterable[Frame]] = [
+            stack.enter_context(prefetch(islice(source.frames(span), args.frames), 2))
+            for source, span in zip(sources, spans, strict=False)
+        ]
+        total = args.frames or sources[1].info.frame_count
+        bar = stack.enter_context(tqdm(unit=" frames", total=total, disable=args.quiet or None, dynamic_ncols=True))
+
+        def step(frame: Frame) -> None:
+            bar.update()
+
+        evaluation = evaluate(
+            films[0],
+            films[1],
+            films[2] if args.reference is not None else None,
+            options,
+            flow=flow,
+            judged_by=judged_by,
+            exact=exact,
+            perception=perception,
+            on_frame=step,
+        )
+        return evaluation, [warning for source in sources for warning in source.warnings]
+
+
+def _seconds(text: str) -> Fraction:
+    """Exact seconds from "12.5"."""
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write seconds") from None
+
+
+def _flow(args: argparse.Namespace, longest_side: int) -> tuple[FlowEstimator, str]:
+    """The flow that judges, and its name."""
+    from videostyle.flow import load_flow
+    from videostyle.metrics.evaluation import DIS_JUDGE
+    from videostyle.metrics.temporal import JudgeFlow
+
+    if args.flow == "dis":
+        return JudgeFlow(), DIS_JUDGE
+    options = FlowOptions(args.flow, args.flow_weights, args.download, longest_side)
+    return load_flow(options, "cpu"), f"{args.flow.upper()} at full size"
+
+
+def _probe(args: argparse.Namespace) -> Probes:
+    from videostyle.metrics.probes import probe
+    from videostyle.pipeline import paint_frames
+
+    style = Style(((args.style, 1.0),), network=args.network, statistics=args.statistics)
+    steady = StabilizeOptions(args.stabilize)
+
+    def paint(frames: Iterable[Frame]) -> Iterable[Frame]:
+        return paint_frames(frames, style, stabilize=steady, engine=args.engine)
+
+    return probe(paint, *_two_pictures(args.source), args.still_frames)
+
+
+def _two_pictures(path: str) -> tuple[Any, Any]:
+    """The first frame of a film and the one half-way through it, (1, 3, h, w) in 0..1."""
+    from videostyle.io import open_source
+    from videostyle.ops.filters import shrink
+    from videostyle.ops.pixels import to_float
+
+    pictures = []
+    for half in (False, True):
+        with open_source(path) as source:
+            start = (source.info.duration or Fraction(0)) / 2 if half else Fraction(0)
+            frame = next(iter(source.frames(Span(start))), None)
+            if frame is None:
+                raise SourceError(f"{path}: no frame at {float(start):g} s to try the style on")
+            picture = to_float(frame)
+            height, width = picture.shape[2:]
+            wide = min(width, _PROBE_WIDTH)
+            pictures.append(shrink(picture, (max(round(height * wide / width), 1), wide)))
+    return pictures[0], pictures[1]
+
+
+def _table(evaluation: Evaluation, probes: Probes | None) -> str:
+    from videostyle.metrics.report import findings, rows
+
+    versions = list(evaluation.scores)
+    found = rows(evaluation)
+    width = max(len(name) for name, _, _ in found)
+    lines = [" " * width + "".join(f"{version:>11}" for version in versions)]
+    for name, values, digits in found:
+        cells = "".join(f"{format(values[one], digits) if one in values else '':>11}" for one in versions)
+        lines.append(f"{name:{width}}{cells}".rstrip())
+    return "\n".join([*lines, "", *findings(evaluation, probes), f"Motion found by {evaluation.judged_by}."])
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: the report cannot be written ({error.strerror})") from error
