@@ -116,11 +116,11 @@ class Dis:
         start: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None,
         upsample: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
         shrink: int = dis.SHRINK,
-        finest: int = 0,
-        refinements: int = 1,
+        finest: int = 1,
+        refinements: int = 5,
     ) -> None:
         """`start` makes flows to begin with from the last; `upsample` takes a flow, a small and a full grey picture."""
-        self._backward, self._forward = dis.search(finest, 5, refinements), dis.search(1, 6, 0)
+        self._backward, self._forward = dis.search(finest, 5, refinements), dis.search(1, 6, refinements)
         self._start, self._upsample, self._shrink = start, upsample, shrink
         self._last: tuple[Tensor, Tensor] | None = None
 
@@ -186,9 +186,10 @@ DIS: dict[str, Callable[[], FlowEstimator]] = {
     "up-sampled by guided filter": lambda: Dis(as_it_is, guided),
     "up-sampled bilaterally": lambda: Dis(as_it_is, bilateral),
     "not refined": lambda: Dis(as_it_is, refinements=0),
-    "down to a quarter of the size": lambda: Dis(as_it_is, finest=1),
-    "the same, up-sampled by guided filter": lambda: Dis(as_it_is, guided, finest=1),
-    "down to the full size": lambda: Dis(as_it_is, shrink=1),
+    "refined once": lambda: Dis(as_it_is, refinements=1),
+    "refined ten times": lambda: Dis(as_it_is, refinements=10),
+    "down to half of the size": lambda: Dis(as_it_is, finest=0),
+    "down to the full size": lambda: Dis(as_it_is, shrink=1, finest=0),
 }
 
 

@@ -13,12 +13,12 @@ from training import lines, run, silent, tiny, weights_of
 
 from videostyle import weights
 from videostyle.errors import TrainingError, UnknownNameError, UsageError, WeightsError
-from videostyle.nets.transformer import Architecture, Transformer
+from videostyle.nets.transformer import Architecture, Transformer, architecture
 from videostyle.nets.vgg import load_perceptual
 from videostyle.ops import losses
 from videostyle.plan import Painting, Style
 from videostyle.train import loop, read_config, train, validation
-from videostyle.train.batch import draw
+from videostyle.train.batch import Batch, draw
 from videostyle.train.data import Crops, held_back, list_photographs, read_picture
 from videostyle.train.journal import Journal
 from videostyle.train.painter import Codes, Painter
@@ -239,6 +239,31 @@ def test_codes_run_from_the_identity_to_the_painting() -> None:
     assert torch.equal(codes(number, torch.ones(2))[:, -1], torch.ones(2))
     half = codes(number, torch.full((2,), 0.5))
     assert torch.allclose(half, (codes(number, torch.zeros(2)) + codes(number, torch.ones(2))) / 2)
+
+
+def test_steadiness_cannot_be_had_by_smaller_features() -> None:
+    # Every convolution is normalised, so its scale changes nothing; nor may the temporal loss seem to depend on it, as
+    # it did when the second picture was normalised by statistics that had no gradient.
+    torch.manual_seed(0)
+    painter = Painter(Transformer(architecture("fast")), Codes(1, Transformer(architecture("fast")).code_size))
+    content, moved = torch.rand(2, 1, 3, 64, 64)
+    batch = Batch(
+        content,
+        moved,
+        torch.zeros(1, 2, 64, 64),
+        torch.ones(1, 1, 64, 64),
+        torch.zeros_like(content),
+        torch.zeros(1, dtype=torch.long),
+        torch.ones(1),
+        remembering=torch.ones(1, 1),
+    )
+    painted = painter(batch, False)
+    losses.temporal_distance(painted.now, painted.later, batch.valid).sum().backward()
+    for layer in (*painter.net.encoder, *painter.net.trunk, *painter.net.decoder):
+        weight = layer.convolution.conv.weight
+        assert weight.grad.norm() > 0
+        along = (weight.grad * weight).sum() / (weight.grad.norm() * weight.norm())
+        assert along.abs() < 0.02
 
 
 def test_the_rate_rises_then_falls(pictures: Path, judge: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ SHRINK = 4
 # However much is carried over, this share of every fresh painting comes in: what was wrong once fades.
 LEAK = 0.03
 # Colour and light, what is left of a picture shrunk by COARSE, follow the fresh painting faster than strokes do.
-COARSE, FOLLOW = 4, 0.1
+COARSE, FOLLOW = 4, 0.15
 # Detail is compared over squares of this many pixels, and strengthened this many times at most.
 DETAIL_AREA = 4
 MOST_GAIN = 1.5
@@ -33,7 +33,7 @@ DETAIL_FLOOR = 1.5e-5
 WINDOW = 16
 # Shares of the fresh painting's detail that the ways forth and back restore. The way back averages once more; asked
 # for all of it, it would draw again what it had just calmed.
-DETAIL_FORTH, DETAIL_BACK = 0.85, 0.92
+DETAIL_FORTH, DETAIL_BACK = 0.75, 0.88
 
 
 class Motion(NamedTuple):

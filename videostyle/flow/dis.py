@@ -33,8 +33,8 @@ class DIS:
     """
 
     def __init__(self) -> None:
-        self._backward = search(finest=0, stride=5, refinements=1)
-        self._forward = search(finest=1, stride=6, refinements=0)
+        self._backward = search(finest=1, stride=5, refinements=5)
+        self._forward = search(finest=1, stride=6, refinements=5)
         self._seen: Tensor | None = None
         self._found: list[tuple[np.ndarray, np.ndarray]] = []
 

@@ -54,7 +54,9 @@ class Painter(nn.Module):
         memory = Memory()
         features = self.net.features(batch.content, code, memory)
         now = self.net.decode(features, batch.content, code, memory).float()
-        remembered = Memory([statistics.detach() for statistics in memory.used], batch.remembering)
+        # With their gradients: against statistics that stood still, features could shrink until nothing differs, which
+        # says nothing of the network that takes its own, and in a few hundred steps spoils it.
+        remembered = Memory(memory.used, batch.remembering)
         features_later = self.net.features(batch.moved, code, remembered)
         later = self.net.decode(features_later, batch.moved, code, remembered).float()
         again = self.net((batch.content + batch.noise).clamp(0, 1), code).float() if noisy else None

@@ -1,0 +1,245 @@
+"""What each idea of the stabiliser gives: the same paintings steadied in other ways.
+
+    python benchmarks/steadying.py clips/swan clips/dance --styles starry-night mosaic --raft raft_small.pt
+
+Figures are means over clips and styles, as shares of the paintings' own: warping error between neighbours and ten
+frames apart, and Laplacian energy. `off` is how far colour in the large (squares of 8 pixels) is from the fresh
+painting's, in 1/255, where the flow contradicts itself: what was just uncovered; and elsewhere. A ghost is the former.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from videostyle.cuts import mark_cuts
+from videostyle.flow import load_flow
+from videostyle.io import open_source
+from videostyle.metrics.temporal import Judge, JudgeFlow, valid_motion
+from videostyle.ops.filters import box, enlarge, erode, shrink
+from videostyle.ops.pixels import to_float
+from videostyle.ops.warp import Resampling, warp
+from videostyle.plan import FlowOptions, Span, Style
+from videostyle.stabilize import SHRINK, carry, detail_energy, restore_detail
+from videostyle.stylizers import load_stylizer
+from videostyle.trust import trust
+from videostyle.types import Flow
+
+SQUARE = 8
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to steady a painting; the defaults are the causal stabiliser's."""
+
+    share: float = 0.97
+    resampling: Resampling = "bicubic"
+    follow: float = 0.15
+    detail: float = 1.0
+    """Share of the fresh painting's detail that is restored; 0 restores none."""
+    fed_back: bool = True
+    """The restored picture is what the next is blended with."""
+    trusted: Callable[[Flow, Tensor, Tensor], Tensor] = trust
+    anchor: int = 0
+    """Let the motion agree with one estimated directly over so many frames; 0: step by step only."""
+    back: Way | None = None
+    """Then go back from the end of the film."""
+
+
+def everywhere(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
+    return torch.ones_like(flow.confidence)
+
+
+def narrow(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
+    """Trust as it is, its islands given up."""
+    trusted = trust(flow, content, previous)
+    return enlarge(box(erode(shrink(trusted, _small(trusted)), 1), 1), (trusted.shape[2], trusted.shape[3]))
+
+
+def strict(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
+    """Nothing where the test of Sundaram et al. 2010 says occluded, and half where it is half way there."""
+    confidence = ((1.5 * flow.confidence - 1) / 0.5).clamp(0, 1)
+    return narrow(Flow(flow.backward, confidence), content, previous)
+
+
+CAUSAL = Way()
+LOOK_AHEAD = Way(resampling="lanczos", detail=0.75, back=Way(resampling="lanczos", detail=0.88, follow=0))
+WAYS = {
+    "plain blend, bilinear, 0.85": Way(0.85, "bilinear", 0, 0, trusted=strict),
+    "plain blend, bicubic, 0.85": Way(0.85, "bicubic", 0, 0, trusted=strict),
+    "detail restored": Way(0.85, "bicubic", 0, trusted=strict),
+    "detail restored, not fed back": Way(0.85, "bicubic", 0, trusted=strict, fed_back=False),
+    "nearly all carried over, 0.97": Way(0.97, "bicubic", 0, trusted=strict),
+    "trust up to twice the occlusion test": Way(0.97, "bicubic", 0, trusted=narrow),
+    "and to the edge of what is trusted": Way(0.97, "bicubic", 0),
+    "colour and light follow faster: causal": CAUSAL,
+    "trust everywhere": replace(CAUSAL, trusted=everywhere),
+    "moved by Lanczos's filter": replace(CAUSAL, resampling="lanczos"),
+    "colour follows at 0.5": replace(CAUSAL, follow=0.5),
+    "anchored ten frames back": replace(CAUSAL, anchor=10),
+    "forth and back: look-ahead": LOOK_AHEAD,
+    "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(resampling="lanczos", detail=0, follow=0)),
+    "look-ahead, anchored": replace(LOOK_AHEAD, anchor=10),
+    "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(detail=0.88, follow=0)),
+}
+
+
+def _small(picture: Tensor) -> tuple[int, int]:
+    return -(-picture.shape[2] // SHRINK), -(-picture.shape[3] // SHRINK)
+
+
+class Film:
+    """Frames of one shot, and their motion in either direction."""
+
+    def __init__(self, frames: list[Tensor]) -> None:
+        self.frames = frames
+        small = [shrink(frame, _small(frame)) for frame in frames]
+        self._pairs: dict[bool, list[tuple[Flow, Tensor, Tensor]]] = {}
+        for reverse in (False, True):
+            flow = load_flow(FlowOptions("dis"), "cpu")
+            order = range(len(frames) - 1, -1, -1) if reverse else range(len(frames))
+            steps = pairwise(order)
+            self._pairs[reverse] = [(flow(frames[b], frames[a]), small[b], small[a]) for a, b in steps]
+
+    def motion(self, way: Way, reverse: bool) -> list[Flow]:
+        """From each frame but the first to the one before; with `reverse`, of the film played backwards."""
+        flows = [Flow(flow.backward, way.trusted(flow, now, before)) for flow, now, before in self._pairs[reverse]]
+        return anchored(self.frames[::-1] if reverse else self.frames, flows, way.anchor) if way.anchor else flows
+
+
+def anchored(frames: list[Tensor], flows: list[Flow], every: int) -> list[Flow]:
+    """Flows nudged, by 0.3 of the difference, towards those estimated directly to an anchor, where these fit better."""
+    search = JudgeFlow()
+    corrected, anchor, path = [], frames[0], torch.zeros_like(flows[0].backward)
+    for number, (flow, frame) in enumerate(zip(flows, frames[1:], strict=True)):
+        stepped = flow.backward + warp(path, flow.backward)
+        direct = search(frame, anchor).backward
+        fits = [box((frame - warp(anchor, way)).abs().mean(1, keepdim=True), 4) for way in (direct, stepped)]
+        nudge = 0.3 * (direct - stepped) * box((fits[0] < fits[1]).float(), 4)
+        length = nudge.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
+        nudge = box(nudge * (1 / length).clamp(max=1), 4)
+        corrected.append(Flow(flow.backward + nudge, flow.confidence))
+        path = stepped + nudge
+        if (number + 1) % every == 0:
+            anchor, path = frame, torch.zeros_like(path)
+    return corrected
+
+
+def steady(way: Way, film: Film, painted: list[Tensor]) -> list[Tensor]:
+    """The paintings of the film, steadied."""
+    energies = [detail_energy(picture) for picture in painted]
+    forth = one_way(way, film.motion(way, False), painted, energies)
+    if way.back is None:
+        return forth
+    return one_way(way.back, film.motion(way, True), forth[::-1], energies[::-1])[::-1]
+
+
+def one_way(way: Way, flows: list[Flow], pictures: list[Tensor], energies: list[Tensor]) -> list[Tensor]:
+    shown, last = [pictures[0]], pictures[0]
+    for flow, picture, energy in zip(flows, pictures[1:], energies[1:], strict=True):
+        blended = carry(picture, last, flow, way.share, way.resampling, way.follow).clamp(0, 1)
+        shown.append(restore_detail(blended, way.detail * energy) if way.detail else blended)
+        last = shown[-1] if way.fed_back else blended
+    return shown
+
+
+def off(film: Film, painted: list[Tensor], shown: list[Tensor]) -> tuple[float, float]:
+    """Difference from the fresh paintings in the large, in 1/255: in what was uncovered, and elsewhere."""
+    hidden, seen = [], []
+    judge = JudgeFlow()
+    for number in range(1, len(shown)):
+        _, valid = valid_motion(film.frames[number], film.frames[number - 1], judge)
+        size = shown[0].shape[2] // SQUARE, shown[0].shape[3] // SQUARE
+        difference = 255 * shrink(shown[number] - painted[number], size).abs().mean(1, keepdim=True)
+        clear = shrink(valid, size)
+        hidden.append((difference * (1 - clear)).sum().item() / max((1 - clear).sum().item(), 1e-6))
+        seen.append((difference * clear).sum().item() / max(clear.sum().item(), 1e-6))
+    return float(np.mean(hidden)), float(np.mean(seen))
+
+
+def read_shot(path: Path, frames: int, width: int) -> Film:
+    shot = []
+    with open_source(str(path)) as source:
+        for frame in islice(mark_cuts(source.frames(Span())), frames):
+            if frame.is_cut and shot:
+                break
+            content = to_float(frame)
+            scale = min(width / content.shape[3], 1)
+            height, across = (round(side * scale / 8) * 8 for side in content.shape[2:])
+            shot.append(shrink(content, (height, across)))
+    return Film(shot)
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--styles", nargs="+", default=["starry-night", "mosaic"])
+    parser.add_argument("--network", default=Style.network)
+    parser.add_argument("--frames", type=int, default=20, help="of each clip (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=480, help="wider clips are scaled down (default: %(default)s)")
+    parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small, not with DIS")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+    raft = load_flow(FlowOptions("raft", args.raft, longest_side=args.width), "cpu") if args.raft else None
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in WAYS}
+    for path in args.clips:
+        film = read_shot(path, args.frames, args.width)
+        versions: dict[str, list[Tensor]] = {}
+        for style in args.styles:
+            stylizer = load_stylizer(Style(((style, 1.0),), network=args.network), "torch", "cpu")
+            versions[f"{style}/"] = painted = [stylizer(frame) for frame in film.frames]
+            versions |= {f"{style}/{name}": steady(way, film, painted) for name, way in WAYS.items()}
+        judge = Judge(raft, gaps=(1, 10))
+        for number, frame in enumerate(film.frames):
+            judge.add(number == 0, frame, {name: pictures[number] for name, pictures in versions.items()})
+        near, far = judge.result(1), judge.result(10)
+        for style in args.styles:
+            fresh = f"{style}/"
+            for name in WAYS:
+                key = fresh + name
+                shares = (
+                    near[key].warping_error / near[fresh].warping_error,
+                    far[key].warping_error / far[fresh].warping_error,
+                    near[key].laplacian_energy / near[fresh].laplacian_energy,
+                )
+                found[name].append((*shares, *off(film, versions[fresh], versions[key])))
+        print(f"{path.stem}: judged", flush=True)
+
+    heads = ("error left", "ten frames apart", "detail kept", "off, uncovered", "off, elsewhere")
+    rows = {name: [statistics.mean(column) for column in zip(*all_of, strict=True)] for name, all_of in found.items()}
+    print("\n| | " + " | ".join(heads) + " |\n| --- |" + " --- |" * len(heads))
+    for name, row in rows.items():
+        print(f"| {name} | " + " | ".join([f"{value:.2f}" for value in row[:3]] + [f"{v:.1f}" for v in row[3:]]) + " |")
+    if args.json:
+        about = {
+            "machine": platform.processor() or platform.machine(),
+            "date": time.strftime("%Y-%m-%d"),
+            "clips": [path.stem for path in args.clips],
+            "styles": args.styles,
+            "network": args.network,
+            "frames": args.frames,
+            "width": args.width,
+            "judging flow": "raft small" if args.raft else "dis, medium, full size",
+        }
+        named = {name: dict(zip(heads, row, strict=True)) for name, row in rows.items()}
+        args.json.write_text(json.dumps({"about": about, "rows": named}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
