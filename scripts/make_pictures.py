@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,8 @@ import numpy as np
 from demo import contact_sheet
 
 import videostyle
-from videostyle.plan import Key, Region, Span, Style, Timeline
+from videostyle.io.memory import MemorySink, MemorySource
+from videostyle.plan import Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
 from videostyle.types import Frame
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,13 @@ HORIZON = 165
 """Row where the sky of the first moment ends."""
 BOAT = (425, 185), (75, 95)
 """Centre and half axes of an ellipse around its yellow sail."""
+FRAMES, SLICE = 60, 190
+"""How many frames, and which row of them, the slices show."""
+STEADYING = {
+    "painted frame by frame": StabilizeOptions(0),
+    "causal": StabilizeOptions(mode="causal"),
+    "look-ahead": StabilizeOptions(mode="lookahead"),
+}
 MOST_BYTES = 150_000
 """Of the picture of a look."""
 
@@ -52,6 +60,23 @@ def gallery() -> np.ndarray:
     height = -(-len(rows) // 3)
     rows += [np.full_like(rows[0], 255)] * (3 * height - len(rows))
     return np.concatenate([np.concatenate(rows[i : i + height]) for i in range(0, len(rows), height)], axis=1)
+
+
+def slices() -> np.ndarray:
+    """One row of pixels over two seconds, downwards: of the film, and of its painting without and with steadying."""
+    style = Style((("starry-night", 1.0),))
+    strips = []
+    with videostyle.open_source(str(FILM)) as video:
+        film = list(islice(video.frames(Span(MOMENTS[0])), FRAMES))
+    versions = {"the film": film}
+    for name, steady in STEADYING.items():
+        painted, sink = MemorySource(film), MemorySink()
+        videostyle.render(RenderPlan("", "", style, stabilize=steady), source=painted, sink=sink)
+        versions[name] = sink.frames
+    for name, frames in versions.items():
+        rows = np.stack([one.pixels[:, SLICE, :].permute(1, 0).numpy() for one in frames])
+        strips.append(labelled([np.repeat(rows, 3, axis=0)], name))
+    return np.concatenate(strips)
 
 
 def strength() -> np.ndarray:
@@ -125,7 +150,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="demo, gallery, strength, blend...")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    for make in (demo, gallery, *LOOKS):
+    for make in (demo, gallery, slices, *LOOKS):
         if args.only is None or make.__name__ in args.only:
             write(args.output / f"{make.__name__}.jpg", make(), MOST_BYTES if make in LOOKS else None)
 

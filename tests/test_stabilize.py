@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import moving
 import pytest
@@ -303,6 +304,14 @@ def test_a_picture_may_stand_for_minutes() -> None:
     steady = run(make("lookahead"), [picture] * (2 + 6 * WINDOW), [picture, *again, picture, *again])
     assert len(steady) == 2 + 6 * WINDOW
     assert all((one - picture).abs().max() < 1e-3 for one in steady)
+
+
+def test_where_windows_meet_cannot_be_seen() -> None:
+    film = moving.pan(1, (0, 0), size=(64, 96)) * (4 * WINDOW)
+    steady = run(make("lookahead"), film, flickering(film))
+    changes = [(after - before).abs().mean().item() for before, after in pairwise(steady[: 3 * WINDOW])]
+    seams = [change for number, change in enumerate(changes) if (number + 1) % (WINDOW // 2) == 0]
+    assert max(seams) < 1.5 * max(change for change in changes if change not in seams)
 
 
 def test_it_holds_a_window_and_no_more() -> None:

@@ -31,9 +31,11 @@ MOST_GAIN = 1.5
 DETAIL_FLOOR = 1.5e-5
 # Look-ahead works on this many frames at a time, and is done with the older half of them.
 WINDOW = 16
+# Of a picture on the way back, so much comes from those that follow; half of it from the next four.
+BACK = 0.85
 # Shares of the fresh painting's detail that the ways forth and back restore. The way back averages once more; asked
 # for all of it, it would draw again what it had just calmed.
-DETAIL_FORTH, DETAIL_BACK = 0.75, 0.88
+DETAIL_FORTH, DETAIL_BACK = 0.78, 0.93
 
 
 class Motion(NamedTuple):
@@ -123,6 +125,10 @@ class LookAhead:
         self._watch = _Watch(flow)
         self._ahead = ahead
         self._share = options.amount * (1 - LEAK)
+        # Of n pictures and more that follow, weighed 1, b, b², ... b^n: all but the first's share of the whole. So the
+        # last of a window weighs no more than others, and where it lies, which moves on by leaps, cannot be seen.
+        b = options.amount * BACK
+        self._shares = [b * (1 - b**n) / (1 - b ** (n + 1)) for n in range(WINDOW + 1)]
 
     def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
         """See `Steadier`."""
@@ -174,7 +180,8 @@ class LookAhead:
                 back = forth
             else:
                 # What follows has followed colour and light already.
-                back = carry(forth, back, _unpacked(one.ahead, forth), self._share, "lanczos", follow=0)
+                following = min(len(held) - 1 - number, WINDOW)
+                back = carry(forth, back, _unpacked(one.ahead, forth), self._shares[following], "lanczos", follow=0)
                 back = restore_detail(back, DETAIL_BACK * one.energy)
             if number < count:
                 done.append(back)

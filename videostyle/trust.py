@@ -29,8 +29,8 @@ def trust(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
     """Where what was painted before still applies, (N, 1, H, W) in 0..1 at the flow's size.
 
     The flow's own confidence times the likeness of the film (`content`, (N, 3, h, w), may be smaller) and the film
-    before, moved. A change of exposure common to the picture is forgiven, the more the smaller it is. Edges are feathered,
-    so that nothing shows where fresh and carried-over paint meet.
+    before, moved. A change of exposure common to the picture is forgiven, the more the smaller it is. Edges are
+    feathered, so that nothing shows where fresh and carried-over paint meet.
     """
     h, w = content.shape[-2:]
     moved = warp(previous, resize_flow(flow.backward, (h, w)))
