@@ -71,6 +71,14 @@ def test_a_still_picture_does_not_move(name: str, load: Load) -> None:
         assert flow.confidence.mean() > 0.95
 
 
+def test_the_motion_of_a_large_film_is_found_on_smaller_pictures() -> None:
+    previous, current = moving.pan(2, (14.0, -6.0), size=(1080, 1920), finest=6.0)
+    flow = load_flow(FlowOptions("dis"), "cpu")(current, previous)
+    assert flow.backward.shape == (1, 2, 1080, 1920)
+    error = (flow.backward - torch.tensor((14.0, -6.0)).view(1, 2, 1, 1)).square().sum(1).sqrt()
+    assert middle(error).mean() < 0.5
+
+
 @moves
 @pytest.mark.parametrize("step", [(3.0, 0.0), (0.0, -2.0), (4.5, 2.5), (-1.25, 3.75)])
 def test_a_pan_is_found_from_current_to_previous(name: str, step: tuple[float, float], load: Load) -> None:
