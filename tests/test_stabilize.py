@@ -14,7 +14,16 @@ from torch import Tensor
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge, laplacian_energy
 from videostyle.plan import FlowOptions, StabilizeOptions
-from videostyle.stabilize import WINDOW, Motion, Stabilizer, Steadier, detail_energy, load_stabilizer, restore_detail
+from videostyle.stabilize import (
+    AHEAD,
+    WINDOW,
+    Motion,
+    Stabilizer,
+    Steadier,
+    detail_energy,
+    load_stabilizer,
+    restore_detail,
+)
 from videostyle.trust import trust
 from videostyle.types import Flow
 
@@ -310,7 +319,7 @@ def test_where_windows_meet_cannot_be_seen() -> None:
     film = moving.pan(1, (0, 0), size=(64, 96)) * (4 * WINDOW)
     steady = run(make("lookahead"), film, flickering(film))
     changes = [(after - before).abs().mean().item() for before, after in pairwise(steady[: 3 * WINDOW])]
-    seams = [change for number, change in enumerate(changes) if (number + 1) % (WINDOW // 2) == 0]
+    seams = [change for number, change in enumerate(changes) if (number + 1) % (WINDOW - AHEAD) == 0]
     assert max(seams) < 1.5 * max(change for change in changes if change not in seams)
 
 

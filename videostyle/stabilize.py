@@ -29,8 +29,8 @@ DETAIL_AREA = 4
 MOST_GAIN = 1.5
 # (1/255)², a detail nobody sees: keeps noise in flat areas from being strengthened.
 DETAIL_FLOOR = 1.5e-5
-# Look-ahead works on this many frames at a time, and is done with the older half of them.
-WINDOW = 16
+# Look-ahead works on so many frames at a time, and is done with those that so many others follow.
+WINDOW, AHEAD = 24, 8
 # Of a picture on the way back, so much comes from those that follow; half of it from the next four.
 BACK = 0.85
 # Shares of the fresh painting's detail that the ways forth and back restore. The way back averages once more; asked
@@ -116,8 +116,8 @@ class LookAhead:
     """Steadier than the causal one, for films: goes forth as that does, then back from the frames that follow.
 
     An average over past and future has no lag, and the first frames of a shot are as steady as the last. It holds
-    WINDOW frames: half of them come out at a time, after a way back that began at least half a window later. Pictures
-    are moved with a sharper filter than there is time for in `Stabilizer`.
+    WINDOW frames, and lets go those for which the way back began at least AHEAD frames later. Pictures are moved with a
+    sharper filter than there is time for in `Stabilizer`.
     """
 
     def __init__(self, flow: FlowEstimator, ahead: FlowEstimator, options: StabilizeOptions) -> None:
@@ -165,7 +165,7 @@ class LookAhead:
                     held[-1].forth = held[-1].forth.half()
                 held.append(_Held([item], forth, energy))
             if sum(len(waiting.items) for waiting in held) >= WINDOW:
-                for one, steady in self._back(held, (len(held) + 1) // 2):
+                for one, steady in self._back(held, max(len(held) - AHEAD, 1)):
                     yield one, steady
         yield from self._back(held, len(held))
 
