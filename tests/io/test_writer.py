@@ -206,6 +206,14 @@ def test_every_size_keeps_its_size(tmp_path: Path, codec: str, extension: str, s
     assert bool(odd and codec == "h264") == any("is odd" in line for line in warned)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such scheduling here")
+def test_no_encoder_changes_the_scheduling_of_who_calls_it(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    for codec in ("h264", "hevc", "vp9", "av1"):
+        write_all(tmp_path / f"{codec}.mp4", some_frames(3, (64, 64)), EncodeOptions(codec=codec))
+        assert os.sched_getscheduler(0) == before
+
+
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
 def test_a_size_too_small_for_the_codec_is_refused_before_it_starts(tmp_path: Path, codec: str) -> None:
     with pytest.raises(UsageError, match="choose h264"):

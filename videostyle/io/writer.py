@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +64,22 @@ def check_target(path: str, overwrite: bool, source: str | None = None) -> None:
 def growing_name(path: str) -> str:
     """Where a file grows until it is whole: beside its final name, hidden, of the same kind so that it opens."""
     return str(Path(path).with_name(f".{Path(path).stem}.partial{Path(path).suffix}"))
+
+
+@contextmanager
+def _ordinary_priority() -> Iterator[None]:
+    """Leave the thread's scheduling as it was.
+
+    Run as root, SVT-AV1 gives the thread that opens it real-time priority, before which all others wait.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    if os.sched_getscheduler(0) != policy:
+        os.sched_setscheduler(0, policy, parameters)
+
 
 
 class VideoSink:
@@ -286,7 +302,10 @@ class VideoSink:
     def _mux(self, picture: av.VideoFrame | None) -> None:
         assert self._output is not None
         for ready in self._palette(picture) if self._palette else (picture,):
-            self._output.mux(self._stream.encode(ready))
+            # The first picture opens the encoder.
+            with nullcontext() if self._stream.codec_context.is_open else _ordinary_priority():
+                packets = self._stream.encode(ready)
+            self._output.mux(packets)
 
     # Ending
 
