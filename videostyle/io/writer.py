@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -198,7 +198,8 @@ class VideoSink:
                     self._copy_from, self._output, self._name, self._container, self._window, self.warnings
                 )
                 self.streams = self._copier.streams
-            self._output.start_encoding()
+            with _ordinary_priority():
+                self._output.start_encoding()
 
     def _muxer_options(self) -> dict[str, str]:
         if self._container.format in ("matroska", "webm"):
@@ -302,10 +303,7 @@ class VideoSink:
     def _mux(self, picture: av.VideoFrame | None) -> None:
         assert self._output is not None
         for ready in self._palette(picture) if self._palette else (picture,):
-            # The first picture opens the encoder.
-            with nullcontext() if self._stream.codec_context.is_open else _ordinary_priority():
-                packets = self._stream.encode(ready)
-            self._output.mux(packets)
+            self._output.mux(self._stream.encode(ready))
 
     # Ending
 
