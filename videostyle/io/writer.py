@@ -81,7 +81,6 @@ def _ordinary_priority() -> Iterator[None]:
         os.sched_setscheduler(0, policy, parameters)
 
 
-
 class VideoSink:
     """A film being written with FFmpeg.
 
