@@ -28,7 +28,7 @@ from videostyle.cuts import mark_cuts
 from videostyle.flow import load_flow
 from videostyle.io import open_source
 from videostyle.metrics.temporal import Judge, JudgeFlow, valid_motion
-from videostyle.ops.filters import box, enlarge, erode, shrink
+from videostyle.ops.filters import box, shrink
 from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import Resampling, warp
 from videostyle.plan import FlowOptions, Span, Style
@@ -44,7 +44,7 @@ SQUARE = 8
 class Way:
     """One way to steady a painting; the defaults are the causal stabiliser's."""
 
-    share: float = 0.97
+    share: float = 0.9
     resampling: Resampling = "bicubic"
     follow: float = 0.15
     detail: float = 1.0
@@ -62,29 +62,16 @@ def everywhere(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
     return torch.ones_like(flow.confidence)
 
 
-def narrow(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
-    """Trust as it is, its islands given up."""
-    trusted = trust(flow, content, previous)
-    return enlarge(box(erode(shrink(trusted, _small(trusted)), 1), 1), (trusted.shape[2], trusted.shape[3]))
-
-
-def strict(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
-    """Nothing where the test of Sundaram et al. 2010 says occluded, and half where it is half way there."""
-    confidence = ((1.5 * flow.confidence - 1) / 0.5).clamp(0, 1)
-    return narrow(Flow(flow.backward, confidence), content, previous)
-
-
 CAUSAL = Way()
 LOOK_AHEAD = Way(resampling="lanczos", detail=0.75, back=Way(resampling="lanczos", detail=0.88, follow=0))
 WAYS = {
-    "plain blend, bilinear, 0.85": Way(0.85, "bilinear", 0, 0, trusted=strict),
-    "plain blend, bicubic, 0.85": Way(0.85, "bicubic", 0, 0, trusted=strict),
-    "detail restored": Way(0.85, "bicubic", 0, trusted=strict),
-    "detail restored, not fed back": Way(0.85, "bicubic", 0, trusted=strict, fed_back=False),
-    "nearly all carried over, 0.97": Way(0.97, "bicubic", 0, trusted=strict),
-    "trust up to twice the occlusion test": Way(0.97, "bicubic", 0, trusted=narrow),
-    "and to the edge of what is trusted": Way(0.97, "bicubic", 0),
+    "plain blend, bilinear": Way(0.85, "bilinear", 0, 0),
+    "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
+    "detail restored": Way(0.85, "bicubic", 0),
+    "detail restored, not fed back": Way(0.85, "bicubic", 0, fed_back=False),
+    "more carried over, 0.9": Way(follow=0),
     "colour and light follow faster: causal": CAUSAL,
+    "still more carried over, 0.97": replace(CAUSAL, share=0.97),
     "trust everywhere": replace(CAUSAL, trusted=everywhere),
     "moved by Lanczos's filter": replace(CAUSAL, resampling="lanczos"),
     "colour follows at 0.5": replace(CAUSAL, follow=0.5),

@@ -107,10 +107,10 @@ def inside(flow: Tensor) -> Tensor:
 def confidence(flow: Tensor, back: Tensor) -> Tensor:
     """How far `flow` can be believed, (N, 1, H, W) in 0..1: 1 where `back` undoes it, 0 where occluded or outside.
 
-    Falls linearly with the squared miss, from 1 at half of what the test of Sundaram et al. 2010 calls occluded to 0 at
-    twice that: a fast estimate misses by so much on smooth things that are in plain view.
+    Falls linearly with the squared miss, from 1 at half of what the test of Sundaram et al. 2010 calls occluded to 0
+    there.
     """
-    return ((2 - contradiction(flow, back)) / 1.5).clamp(0, 1) * inside(flow)
+    return (2 - 2 * contradiction(flow, back)).clamp(0, 1) * inside(flow)
 
 
 def motion_boundaries(flow: Tensor) -> Tensor:
