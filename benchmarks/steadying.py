@@ -44,7 +44,7 @@ SQUARE = 8
 class Way:
     """One way to steady a painting; the defaults are the causal stabiliser's."""
 
-    share: float = 0.9
+    share: float = 0.94
     resampling: Resampling = "bicubic"
     follow: float = 0.15
     detail: float = 1.0
@@ -69,7 +69,7 @@ WAYS = {
     "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
     "detail restored": Way(0.85, "bicubic", 0),
     "detail restored, not fed back": Way(0.85, "bicubic", 0, fed_back=False),
-    "more carried over, 0.9": Way(follow=0),
+    "more carried over, 0.94": Way(follow=0),
     "colour and light follow faster: causal": CAUSAL,
     "still more carried over, 0.97": replace(CAUSAL, share=0.97),
     "trust everywhere": replace(CAUSAL, trusted=everywhere),

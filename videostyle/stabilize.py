@@ -21,7 +21,7 @@ T = TypeVar("T")
 # Trust is judged on pictures shrunk by this: where paint meets paint, edges finer than it would show.
 SHRINK = 4
 # However much is carried over, this share of every fresh painting comes in: what was wrong once fades.
-LEAK = 0.1
+LEAK = 0.06
 # Colour and light, what is left of a picture shrunk by COARSE, follow the fresh painting faster than strokes do.
 COARSE, FOLLOW = 4, 0.15
 # Detail is compared over squares of this many pixels, and strengthened this many times at most.

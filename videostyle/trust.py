@@ -12,8 +12,8 @@ from videostyle.ops.warp import resize_flow, warp
 from videostyle.types import Flow
 
 # Where film and moved film differ by this much (of 1.0) in the same light, trust falls to 1/e. Film grain and
-# compression differ by 0.01 to 0.03. Twice as much is steadier by every figure, and small things that move smear.
-DIFFERENCE = 0.04
+# compression differ by 0.01 to 0.03. With more, all is steadier, and small things that move smear and trail.
+DIFFERENCE = 0.075
 # The same for what the change of exposure itself does. A painting may follow the light, and what is carried over is as
 # light as it was. Of a painting that does, more of it keeps flashes in their frame and fades in time (0.5 s: behind by
 # 1.4 frames instead of 1.9); of one that does not, less of it leaves less flicker (exposure swinging by 8 %: 0.10 of
