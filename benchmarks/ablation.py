@@ -20,21 +20,17 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from clips import read_clip
 from torch import Tensor
 
 from videostyle import weights
-from videostyle.cuts import mark_cuts
 from videostyle.flow import load_flow
-from videostyle.io import open_source
 from videostyle.metrics.temporal import Judge
-from videostyle.ops.filters import shrink
-from videostyle.ops.pixels import to_float
-from videostyle.plan import FlowOptions, Span, TrainConfig
+from videostyle.plan import FlowOptions, TrainConfig
 from videostyle.train import read_config, train
 from videostyle.train.tune import shortened
 
@@ -91,18 +87,6 @@ def train_variant(base: TrainConfig, name: str, films: Path | None) -> Painter:
     return Painter(config.folder / "models")
 
 
-def clip_frames(path: Path, frames: int, width: int) -> list[tuple[bool, Tensor]]:
-    """Whether a shot begins, and the picture, at most `width` wide, its sides multiples of 8."""
-    found = []
-    with open_source(str(path)) as source:
-        for frame in islice(mark_cuts(source.frames(Span())), frames):
-            content = to_float(frame)
-            scale = min(width / content.shape[3], 1)
-            height, across = (round(side * scale / 8) * 8 for side in content.shape[2:])
-            found.append((frame.is_cut, shrink(content, (height, across))))
-    return found
-
-
 def noise_gain(painter: Painter, style: str, content: Tensor) -> float:
     """Deviation of the painting by noise of 1/255, as a multiple of the noise."""
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(0)) / 255
@@ -117,7 +101,7 @@ def measure(painters: Mapping[str, Painter], clips: list[Path], args: argparse.N
     scores: dict[str, list[dict[str, float]]] = {"film": [], **{name: [] for name in painters}}
     for path in clips:
         judge = Judge(raft)
-        frames = clip_frames(path, args.frames, args.width)
+        frames = read_clip(path, args.frames, args.width)
         for is_cut, content in frames:
             versions = {("film", ""): content}
             for name, painter in painters.items():

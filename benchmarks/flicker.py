@@ -19,23 +19,20 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
+from clips import read_clip
 from torch import Tensor
 
 from videostyle import weights
-from videostyle.cuts import mark_cuts
 from videostyle.flow import choose_flow, load_flow
-from videostyle.io import open_source
+from videostyle.metrics.appearance import STYLE_LAYERS
 from videostyle.metrics.temporal import Judge
-from videostyle.ops.filters import shrink
 from videostyle.ops.losses import gram, gram_distance
-from videostyle.ops.pixels import to_float
-from videostyle.plan import FlowOptions, Span, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, StabilizeOptions, Style
 from videostyle.stabilize import LookAhead, Motion, Stabilizer, Steadier
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
@@ -43,9 +40,6 @@ from videostyle.train.data import read_picture
 
 MODES = ("causal", "lookahead")
 TARGETS = {"error kept": 0.4, "error kept, gap 10": 0.5, "times the film": 2.0, "detail kept": 0.9, "cost": 1 / 3}
-LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-Shot = list[tuple[bool, Tensor]]
-"""Whether a shot begins, and the picture."""
 
 
 class Times:
@@ -72,23 +66,11 @@ class Likeness:
 
     @torch.inference_mode()
     def grams(self, picture: Tensor) -> dict[str, Tensor]:
-        return {layer: gram(features) for layer, features in self._judge(picture, LAYERS).items()}
+        return {layer: gram(features) for layer, features in self._judge(picture, STYLE_LAYERS).items()}
 
     def __call__(self, picture: Tensor, target: Mapping[str, Tensor]) -> float:
         found = self.grams(picture)
-        return statistics.mean(gram_distance(found[layer], target[layer]).item() for layer in LAYERS)
-
-
-def read_clip(path: Path, frames: int, width: int) -> Shot:
-    """The first frames, at most `width` wide, sides multiples of 8."""
-    clip = []
-    with open_source(str(path)) as source:
-        for frame in islice(mark_cuts(source.frames(Span())), frames):
-            content = to_float(frame)
-            scale = min(width / content.shape[3], 1)
-            height, across = (round(side * scale / 8) * 8 for side in content.shape[2:])
-            clip.append((frame.is_cut, shrink(content, (height, across))))
-    return clip
+        return statistics.mean(gram_distance(found[layer], target[layer]).item() for layer in STYLE_LAYERS)
 
 
 def steadied(steadier: Steadier, painted: list[Tensor], motions: list[Motion | None]) -> list[Tensor]:

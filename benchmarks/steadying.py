@@ -16,23 +16,31 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from clips import read_clip
 from torch import Tensor
 
-from videostyle.cuts import mark_cuts
 from videostyle.flow import load_flow
-from videostyle.io import open_source
 from videostyle.metrics.temporal import Judge, JudgeFlow, valid_motion
 from videostyle.ops.filters import box, shrink
-from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import Resampling, warp
-from videostyle.plan import FlowOptions, Span, Style
-from videostyle.stabilize import SHRINK, carry, detail_energy, restore_detail
+from videostyle.plan import FlowOptions, Style
+from videostyle.stabilize import (
+    BACK,
+    DETAIL_BACK,
+    DETAIL_FORTH,
+    FOLLOW,
+    LEAK,
+    SHRINK,
+    carry,
+    detail_energy,
+    restore_detail,
+)
 from videostyle.stylizers import load_stylizer
 from videostyle.trust import trust
 from videostyle.types import Flow
@@ -44,9 +52,9 @@ SQUARE = 8
 class Way:
     """One way to steady a painting; the defaults are the causal stabiliser's."""
 
-    share: float = 0.94
+    share: float = 1 - LEAK
     resampling: Resampling = "bicubic"
-    follow: float = 0.15
+    follow: float = FOLLOW
     detail: float = 1.0
     """Share of the fresh painting's detail that is restored; 0 restores none."""
     fed_back: bool = True
@@ -63,13 +71,13 @@ def everywhere(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
 
 
 CAUSAL = Way()
-LOOK_AHEAD = Way(resampling="lanczos", detail=0.75, back=Way(resampling="lanczos", detail=0.88, follow=0))
+LOOK_AHEAD = Way(resampling="lanczos", detail=DETAIL_FORTH, back=Way(BACK, "lanczos", 0, DETAIL_BACK))
 WAYS = {
     "plain blend, bilinear": Way(0.85, "bilinear", 0, 0),
     "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
     "detail restored": Way(0.85, "bicubic", 0),
     "detail restored, not fed back": Way(0.85, "bicubic", 0, fed_back=False),
-    "more carried over, 0.94": Way(follow=0),
+    "as much carried over as ships": Way(follow=0),
     "colour and light follow faster: causal": CAUSAL,
     "still more carried over, 0.97": replace(CAUSAL, share=0.97),
     "trust everywhere": replace(CAUSAL, trusted=everywhere),
@@ -77,9 +85,9 @@ WAYS = {
     "colour follows at 0.5": replace(CAUSAL, follow=0.5),
     "anchored ten frames back": replace(CAUSAL, anchor=10),
     "forth and back: look-ahead": LOOK_AHEAD,
-    "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(resampling="lanczos", detail=0, follow=0)),
+    "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(BACK, "lanczos", 0, 0)),
     "look-ahead, anchored": replace(LOOK_AHEAD, anchor=10),
-    "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(detail=0.88, follow=0)),
+    "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(BACK, follow=0, detail=DETAIL_BACK)),
 }
 
 
@@ -157,16 +165,8 @@ def off(film: Film, painted: list[Tensor], shown: list[Tensor]) -> tuple[float, 
 
 
 def read_shot(path: Path, frames: int, width: int) -> Film:
-    shot = []
-    with open_source(str(path)) as source:
-        for frame in islice(mark_cuts(source.frames(Span())), frames):
-            if frame.is_cut and shot:
-                break
-            content = to_float(frame)
-            scale = min(width / content.shape[3], 1)
-            height, across = (round(side * scale / 8) * 8 for side in content.shape[2:])
-            shot.append(shrink(content, (height, across)))
-    return Film(shot)
+    (_, first), *others = read_clip(path, frames, width)
+    return Film([first, *(picture for _, picture in takewhile(lambda frame: not frame[0], others))])
 
 
 @torch.inference_mode()

@@ -88,29 +88,21 @@ class _Clock:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
+    def __call__(self, stage: str, sign: int = 1) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + sign * (time.perf_counter() - started)
 
-    def waiting(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """The items, with the time to make each taken off a stage that asks for them while it is counted."""
+    def around(self, stage: str, items: Iterable[T], sign: int = 1) -> Iterator[T]:
+        """The items, with the time to make each counted.
+
+        With a `sign` of -1 it is taken off: of a stage that is counted while it waits for its items.
+        """
         iterator = iter(items)
         while True:
-            started = time.perf_counter()
-            item = next(iterator, None)
-            self.seconds[stage] = self.seconds.get(stage, 0.0) - (time.perf_counter() - started)
-            if item is None:
-                return
-            yield item
-
-    def around(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """The items, with the time to make each counted."""
-        iterator = iter(items)
-        while True:
-            with self(stage):
+            with self(stage, sign):
                 try:
                     item = next(iterator)
                 except StopIteration:
@@ -197,7 +189,7 @@ class _Painter:
             stack.enter_context(mask.source)
         moving = stack.enter_context(prefetch(self._motions(frames), depth))
         fresh = stack.enter_context(prefetch(self._paintings(moving), depth))
-        due = self.clock.waiting("stabilize", self._due(fresh))
+        due = self.clock.around("stabilize", self._due(fresh), -1)
         for one, steady in self.clock.around("stabilize", self.stabilizer.steadied(due)):
             frame = one.frame
             # Made again rather than held; where nothing needs it, anything will do.
