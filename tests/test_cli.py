@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from videostyle.cli import main
-from videostyle.cli.stylize import _along, _blend, _default_output, _seconds, _strength, _weighted
+from videostyle.cli.options import read_along, read_blend, read_strength, read_weighted, seconds
+from videostyle.cli.stylize import _default_output
 from videostyle.plan import Key, Timeline
 
 
@@ -235,26 +236,33 @@ def test_every_public_name_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("12", 12), ("12.5", Fraction(25, 2)), ("1:02", 62), ("1:02:03.25", Fraction(14893, 4))]
+    ("text", "time"),
+    [
+        ("12", 12),
+        ("1/24", Fraction(1, 24)),
+        ("12.5", Fraction(25, 2)),
+        ("1:02", 62),
+        ("1:02:03.25", Fraction(14893, 4)),
+    ],
 )
-def test_times_are_exact(text: str, seconds: Fraction) -> None:
-    assert _seconds(text) == seconds
+def test_times_are_exact(text: str, time: Fraction) -> None:
+    assert seconds(text) == time
 
 
 def test_weights_follow_the_last_colon() -> None:
-    assert _weighted("great-wave") == ("great-wave", 1.0)
-    assert _weighted("great-wave:0.3") == ("great-wave", 0.3)
-    assert _weighted("C:/my styles/mine.safetensors") == ("C:/my styles/mine.safetensors", 1.0)
+    assert read_weighted("great-wave") == ("great-wave", 1.0)
+    assert read_weighted("great-wave:0.3") == ("great-wave", 0.3)
+    assert read_weighted("C:/my styles/mine.safetensors") == ("C:/my styles/mine.safetensors", 1.0)
 
 
 def test_times_of_styles_and_strengths_make_a_timeline() -> None:
-    assert _along("--style", ["a:2", "b"], _blend) == (("a", 2.0), ("b", 1.0))
+    assert read_along("--style", ["a:2", "b"], read_blend) == (("a", 2.0), ("b", 1.0))
     later = Key((("b", 1.0), ("c", 3.0)), Fraction(1, 2), Fraction(2))
     texts = ["b@0:00.5-2.5", "a:2@0", "c:3@0.5-0:02.5"]
-    assert _along("--style", texts, _blend) == Timeline((Key((("a", 2.0),)), later))
-    assert _along("--strength", ["1@5", "0@0"], _strength) == Timeline((Key(0.0), Key(1.0, Fraction(5))))
+    assert read_along("--style", texts, read_blend) == Timeline((Key((("a", 2.0),)), later))
+    assert read_along("--strength", ["1@5", "0@0"], read_strength) == Timeline((Key(0.0), Key(1.0, Fraction(5))))
     path = "/home/me@work/mine.safetensors"
-    assert _along("--style", [path, "my@1.safetensors"], _blend) == ((path, 1.0), ("my@1.safetensors", 1.0))
+    assert read_along("--style", [path, "my@1.safetensors"], read_blend) == ((path, 1.0), ("my@1.safetensors", 1.0))
 
 
 def test_every_look_at_once(toy_gallery: Path, film: Path) -> None:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videostyle.cli.options import seconds
 from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
@@ -37,11 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         metavar="T",
-        type=_seconds,
+        type=seconds,
         default=Fraction(0),
-        help="of SOURCE, if only a part was painted; seconds",
+        help="of SOURCE, if only a part was painted; seconds or h:mm:ss.s",
     )
-    parser.add_argument("--end", metavar="T", type=_seconds, help="of SOURCE, if only a part was painted; seconds")
+    parser.add_argument(
+        "--end", metavar="T", type=seconds, help="of SOURCE, if only a part was painted; seconds or h:mm:ss.s"
+    )
     parser.add_argument("--frames", metavar="N", type=int, help="judge no more than so many")
 
     how = parser.add_argument_group("how it is judged")
@@ -169,14 +172,6 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             on_frame=step,
         )
         return evaluation, [warning for source in sources for warning in source.warnings]
-
-
-def _seconds(text: str) -> Fraction:
-    """Exact seconds from "12.5"."""
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write seconds") from None
 
 
 def _flow(args: argparse.Namespace, longest_side: int) -> tuple[FlowEstimator, str]:
