@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videostyle import weights
+from videostyle.io.images import write_picture
 from videostyle.nets.vgg import Perceptual, load_perceptual
 from videostyle.ops import losses
 from videostyle.plan import Painting, TrainConfig
-from videostyle.train.data import held_back, list_photographs, read_picture, write_picture
+from videostyle.train.data import held_back, list_photographs, read_picture
 
 CONFIG = TrainConfig(Path(), (Painting("any", Path()),), Path())
 STRENGTHS = (0.3, 0.6, 1.0)

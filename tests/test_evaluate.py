@@ -19,6 +19,7 @@ from torch import Tensor
 
 from videostyle.cli import main
 from videostyle.errors import SourceError, UsageError
+from videostyle.io.images import write_picture
 from videostyle.io.memory import MemorySource
 from videostyle.metrics.appearance import Perception
 from videostyle.metrics.evaluation import FILM, PAINTED, REFERENCE, Evaluation, evaluate, heat_map
@@ -315,8 +316,6 @@ def test_exact_motion_is_read_from_a_folder(tmp_path: Path) -> None:
 @pytest.fixture
 def films(tmp_path: Path, pan: list[Tensor]) -> dict[str, Path]:
     """A source, its painting, and one that is a frame short, as folders of pictures."""
-    from videostyle.train.data import write_picture
-
     made = {}
     for name, pictures in {"film": pan[:6], "painted": noisy(pan[:6]), "short": pan[:5]}.items():
         made[name] = tmp_path / name

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videostyle.io.images import write_picture
 from videostyle.nets.vgg import Perceptual
 from videostyle.plan import Painting, TrainConfig
-from videostyle.train.data import write_picture
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from equivariance import equivariance, noise_gain, shift

@@ -235,6 +235,105 @@ class RenderPlan:
 
 
 @dataclass(frozen=True)
+class Original:
+    """A painting to paint after, by optimisation; which part of it, and where in the picture."""
+
+    image: Path
+    weight: float = 1.0
+    """Among the paintings of the same place; divided by their sum."""
+    part: Path | None = None
+    """A mask on the painting: only what is white there is looked at."""
+    region: str | None = None
+    """A mask on the picture: painted like this where it is white. Where no region is, the paintings without one are."""
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise UsageError(f"{self.image}: its weight must be above 0, got {self.weight:g}")
+
+
+@dataclass(frozen=True)
+class GatysOptions:
+    """How a picture is painted by optimising its pixels (Gatys, Ecker and Bethge 2016)."""
+
+    backbone: str = "vgg19-small"
+    """The perceptual network that judges: the one that ships, or vgg19, by torchvision."""
+    backbone_weights: Path | None = None
+    pooling: Literal["max", "average"] = "max"
+    """Average pooling is Gatys' own, and paints a little smoother."""
+    style_layers: tuple[tuple[str, float], ...] = (
+        ("relu1_1", 1.0),
+        ("relu2_1", 1.0),
+        ("relu3_1", 1.0),
+        ("relu4_1", 1.0),
+        ("relu5_1", 1.0),
+    )
+    """Layers and their weights."""
+    content_layers: tuple[tuple[str, float], ...] = (("relu4_2", 0.4),)
+    total_variation: float = 0.05
+    strength: float = 1.0
+    """From the picture as it is (0) to the painting (1), as in training: the weights of style and of likeness."""
+    keep_colors: Literal["no", "luminance", "match"] = "no"
+    """luminance: paint, then take the picture's hues. match: give the painting the picture's colours beforehand."""
+    brush: float = 1.0
+    """Size of the marks: that of the painting, scaled to the picture's longer side, times this."""
+    method: Literal["lbfgs", "adam"] = "lbfgs"
+    steps: int = 200
+    """Evaluations of the objective and its gradient, over all scales; most are done where the picture is small."""
+    rate: float = 0.02
+    """Of Adam's steps, in 0..1 of brightness; L-BFGS finds its own."""
+    warmup: int = 10
+    """Steps over which Adam's rate rises, at each scale."""
+    smallest: int = 128
+    """Longer side of the coarsest scale; each is twice the one before, the last is the picture's own."""
+    tolerance: float = 2e-3
+    """A scale is done when twenty steps have improved the objective by less than this share."""
+    tile: int | None = None
+    """Work through the picture in squares of this many pixels; None decides by the memory there is."""
+    half: bool | None = None
+    """Compute features in bfloat16; None where that is faster."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _unit("strength", self.strength)
+        if not 0.1 <= self.brush <= 4:
+            raise UsageError(f"brush must be between 0.1 and 4, got {self.brush:g}")
+        if self.steps < 1:
+            raise UsageError(f"steps must be at least 1, got {self.steps}")
+        if self.smallest < 32:
+            raise UsageError(f"the smallest scale must be at least 32 pixels, got {self.smallest}")
+        if self.tile is not None and (self.tile < 64 or self.tile % 16):
+            raise UsageError(f"tile must be a multiple of 16 pixels, at least 64, got {self.tile}")
+        for name in ("pooling", "keep_colors", "method"):
+            allowed = {"pooling": ("max", "average"), "keep_colors": ("no", "luminance", "match")}
+            if getattr(self, name) not in allowed.get(name, ("lbfgs", "adam")):
+                raise UsageError(f"{name} cannot be {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class PaintPlan:
+    """One still to paint by optimisation."""
+
+    content: str
+    output: str
+    originals: tuple[Original, ...]
+    size: int | None = None
+    """Longer side of what is painted; None for the picture's own."""
+    start: str = "content"
+    """What to begin with: content, noise, or a picture's path."""
+    options: GatysOptions = field(default_factory=GatysOptions)
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.originals:
+            raise UsageError("name at least one painting to paint after")
+        if all(original.region is not None for original in self.originals):
+            raise UsageError("every painting has a region; name one for the rest of the picture")
+        if self.size is not None and self.size < 32:
+            raise UsageError(f"size must be at least 32 pixels, got {self.size}")
+
+
+@dataclass(frozen=True)
 class Painting:
     """A painting to learn, and what its card and the gallery say of it."""
 

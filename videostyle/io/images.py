@@ -21,6 +21,7 @@ from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.writer import check_target, growing_name
+from videostyle.ops.pixels import to_pixels
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame, StreamInfo
 
@@ -71,6 +72,19 @@ def read_picture(path: str) -> Tensor:
     if channels not in order:
         raise SourceError(f"{path}: has {channels} channels; save it as grey, RGB or RGBA")
     return torch.from_numpy(_orientation(data).apply(cv2.cvtColor(stored, order[channels]))).permute(2, 0, 1)
+
+
+def write_picture(path: Path, picture: Tensor) -> None:
+    """Write (3, H, W) RGB in 0..1 with 8 bits, as the name says; a viewer never sees half of it. Raises SinkError."""
+    pixels = to_pixels(picture).permute(1, 2, 0).contiguous().numpy()
+    growing = growing_name(str(path))
+    try:
+        _, data = cv2.imencode(path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        Path(growing).write_bytes(data.tobytes())
+        os.replace(growing, path)
+    except (OSError, cv2.error) as error:
+        Path(growing).unlink(missing_ok=True)
+        raise SinkError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _orientation(data: bytes) -> Orientation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,8 @@ class Perceptual(nn.Module):
         self.names: list[str] = []
         self.convolutions = nn.ModuleList()
         self.expansions = nn.ModuleDict()
+        self.pooling: Literal["max", "average"] = "max"
+        """How stages are halved: max, as the network was trained, or average, after Gatys, Ecker and Bethge 2016."""
         width = 3
         for stage, (count, channel) in enumerate(zip(stages, channels, strict=True), 1):
             for i in range(1, count + 1):
@@ -60,7 +63,8 @@ class Perceptual(nn.Module):
         found: dict[str, Tensor] = {}
         for name, convolution in zip(self.names, self.convolutions, strict=True):
             if name.endswith("_1") and name != "relu1_1":
-                x = F.max_pool2d(x, 2)
+                # The greatest of four is about twice their mean: deeper layers must find what they were trained on.
+                x = F.max_pool2d(x, 2) if self.pooling == "max" else 2 * F.avg_pool2d(x, 2)
             x = F.relu(convolution(x), inplace=True)
             if name in layers:
                 key = name.replace("_", "-")
@@ -91,6 +95,21 @@ def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
         where = weights or "the downloaded weights"
         raise WeightsError(f"{where}: not the weights of {name} ({error})") from error
     return net.eval().requires_grad_(False)
+
+
+def half_is_faster(device: str) -> bool:
+    """True where bfloat16 convolutions beat float32: timed, since processors without them emulate them."""
+    if device != "cpu":
+        return True
+    took = []
+    for kind in (torch.float32, torch.bfloat16):
+        x, kernel = torch.ones(1, 64, 64, 64, dtype=kind), torch.ones(64, 64, 3, 3, dtype=kind)
+        F.conv2d(x, kernel)
+        began = time.perf_counter()
+        for _ in range(5):
+            F.conv2d(x, kernel)
+        took.append(time.perf_counter() - began)
+    return took[1] < took[0]
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 # BT.709 luma, for R'G'B' as it comes from the film; the weights only have to be near what the eye sees.
@@ -21,3 +22,20 @@ def keep_colors(painted: Tensor, content: Tensor) -> Tensor:
     room = (1 - luma) / top.clamp(min=1e-6)
     floor = luma / (-bottom).clamp(min=1e-6)
     return (luma + chroma * room.minimum(floor).clamp(0, 1)).clamp(0, 1)
+
+
+def match_colors(picture: Tensor, to: Tensor) -> Tensor:
+    """`picture` (1, 3, H, W) in 0..1 with the mean and covariance of the colours of `to` (1, 3, h, w).
+
+    Linear colour transfer, by symmetric square roots (Gatys, Bethge, Hertzmann and Shechtman 2016). Clamped to 0..1.
+    """
+    colors, wanted = picture[0].flatten(1).double(), to[0].flatten(1).double()
+    mean, target = colors.mean(1, keepdim=True), wanted.mean(1, keepdim=True)
+    matched = _root(torch.cov(wanted), 0.5) @ _root(torch.cov(colors), -0.5) @ (colors - mean) + target
+    return matched.clamp(0, 1).to(picture.dtype).view_as(picture)
+
+
+def _root(covariance: Tensor, power: float) -> Tensor:
+    # A picture of one colour has no spread to transfer; a floor of a grey level squared keeps it finite.
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp(min=1 / 255**2) ** power) @ vectors.T

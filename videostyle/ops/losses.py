@@ -19,9 +19,14 @@ def gram(features: Tensor) -> Tensor:
     Gatys, Ecker and Bethge 2016; theirs is a sum over positions, a mean does not depend on the picture's size.
     """
     n, c, h, w = features.shape
-    # Divided before the product, which in half precision might overflow; it is summed in float32 whatever the type.
+    # Divided before the product, which in half precision might overflow; it is summed in float32 at least.
     flat = features.reshape(n, c, h * w) / (h * w) ** 0.5
-    return (flat @ flat.transpose(1, 2)).float()
+    return at_least_float(flat @ flat.transpose(1, 2))
+
+
+def at_least_float(tensor: Tensor) -> Tensor:
+    """Half precision as float32, anything else as it is."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def gram_distance(painted: Tensor, style: Tensor) -> Tensor:
@@ -34,8 +39,8 @@ def content_distance(painted: Tensor, content: Tensor) -> Tensor:
 
     Feature reconstruction after Johnson, Alahi and Fei-Fei 2016.
     """
-    target = content.float()
-    return ((painted.float() - target) ** 2).mean((1, 2, 3)) / (target**2).mean((1, 2, 3)).clamp(min=1e-6)
+    target = at_least_float(content)
+    return ((at_least_float(painted) - target) ** 2).mean((1, 2, 3)) / (target**2).mean((1, 2, 3)).clamp(min=1e-6)
 
 
 def total_variation(picture: Tensor) -> Tensor:

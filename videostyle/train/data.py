@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,18 +36,6 @@ def read_picture(path: Path, longer_side: int | None = None) -> Tensor:
         way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=way)
     return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-
-
-def write_picture(path: Path, picture: Tensor) -> None:
-    """Write (3, H, W) RGB in 0..1 as 8-bit PNG or JPEG, by the name; a viewer never sees half of it."""
-    pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    _, data = cv2.imencode(path.suffix, cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR))
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_bytes(data.tobytes())
-        os.replace(partial, path)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def held_back(photographs: list[Path], count: int) -> list[Path]:

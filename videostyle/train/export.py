@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from videostyle import weights
+from videostyle.io.images import write_picture
 from videostyle.nets.transformer import Transformer, macs_per_pixel
 from videostyle.plan import Painting, TrainConfig
-from videostyle.train.data import read_picture, write_picture
+from videostyle.train.data import read_picture
 
 _PRIVATE = {
     "photographs",

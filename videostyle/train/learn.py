@@ -19,16 +19,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from videostyle import weights
 from videostyle.errors import SinkError, SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
 from videostyle.io import open_source
-from videostyle.io.images import read_picture
+from videostyle.io.images import read_picture, write_picture
+from videostyle.nets.vgg import half_is_faster
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.plan import LearnPlan, Span, TrainConfig
-from videostyle.train.data import Crops, list_photographs, write_picture
+from videostyle.train.data import Crops, list_photographs
 from videostyle.train.loop import train
 from videostyle.train.objective import Objective
 from videostyle.train.scenes import scene
@@ -127,7 +127,7 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         code_rate=3e-2,
         warmup=10,
         temporal_ramp=30,
-        bf16=_half_is_faster(),
+        bf16=half_is_faster("cuda" if torch.cuda.is_available() else "cpu"),
         held_back=4,
         data=_content_name(plan),
         save_every=20,
@@ -142,21 +142,6 @@ def _has_vgg19() -> bool:
 
     file = Path(VGG19_Weights.IMAGENET1K_V1.url).name
     return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
-
-
-def _half_is_faster() -> bool:
-    """True where bfloat16 convolutions beat float32: timed, since processors without them emulate them."""
-    if torch.cuda.is_available():
-        return True
-    took = []
-    for kind in (torch.float32, torch.bfloat16):
-        x, kernel = torch.ones(1, 64, 64, 64, dtype=kind), torch.ones(64, 64, 3, 3, dtype=kind)
-        F.conv2d(x, kernel)
-        began = time.perf_counter()
-        for _ in range(5):
-            F.conv2d(x, kernel)
-        took.append(time.perf_counter() - began)
-    return took[1] < took[0]
 
 
 def _content_name(plan: LearnPlan) -> str:

@@ -22,10 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 from videostyle import weights
 from videostyle.errors import DivergedError, TrainingError
 from videostyle.flow import load_flow
+from videostyle.io.images import write_picture
 from videostyle.plan import FlowOptions, TrainConfig
 from videostyle.train.batch import draw
 from videostyle.train.curve import draw_losses
-from videostyle.train.data import Crops, held_back, list_photographs, write_picture
+from videostyle.train.data import Crops, held_back, list_photographs
 from videostyle.train.devices import Devices, devices
 from videostyle.train.export import export_models
 from videostyle.train.films import Films

@@ -1,0 +1,237 @@
+"""Paint one picture after one or more paintings by optimising its pixels: slow, sharp, and no style to learn first."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videostyle.cli.options import read_weighted
+from videostyle.errors import MissingDependencyError, SinkError, UsageError
+from videostyle.plan import GatysOptions, Original, PaintPlan
+
+if TYPE_CHECKING:
+    from videostyle.offline import PaintReport, Progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; their defaults are those of the plan."""
+    parser.add_argument("content", metavar="CONTENT", help="the picture to paint")
+    add_originals(parser)
+    parser.add_argument("-o", "--output", metavar="OUTPUT", required=True, help="a picture's name, .png for example")
+    parser.add_argument("--size", metavar="N", type=int, help="longer side in pixels; default: the picture's own")
+    parser.add_argument(
+        "--start",
+        metavar="content|noise|FILE",
+        default=PaintPlan.start,
+        help="what to begin with; default: %(default)s",
+    )
+    parser.add_argument(
+        "--region",
+        metavar="PAINTING=MASK",
+        action="append",
+        default=[],
+        help="another painting where the picture MASK is white",
+    )
+    parser.add_argument(
+        "--part",
+        metavar="PAINTING=MASK",
+        action="append",
+        default=[],
+        help="look only at the part of PAINTING where MASK is white",
+    )
+    add_gatys(parser)
+    parser.add_argument("--save-every", metavar="N", type=int, help="write every Nth step beside OUTPUT")
+    parser.add_argument("--curve", metavar="FILE.png", type=Path, help="draw the loss over the steps")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
+
+
+def add_originals(parser: argparse.ArgumentParser) -> None:
+    """Declare the paintings."""
+    parser.add_argument(
+        "style", metavar="PAINTING[:WEIGHT]", nargs="+", help="pictures to paint after, mixed by their weights"
+    )
+
+
+def add_gatys(parser: argparse.ArgumentParser) -> None:
+    """Declare how pictures are optimised: read it with `read_gatys`."""
+    default = GatysOptions()
+    how = parser.add_argument_group("the optimiser")
+    how.add_argument("--steps", metavar="N", type=int, default=default.steps, help="default: %(default)s")
+    how.add_argument("--strength", metavar="0..1", type=float, default=default.strength, help="default: %(default)s")
+    how.add_argument(
+        "--keep-colors",
+        choices=["luminance", "match"],
+        nargs="?",
+        const="luminance",
+        default="no",
+        help="luminance: the picture's hues on the painting's brush; match: give the painting its colours beforehand",
+    )
+    how.add_argument(
+        "--brush", metavar="0.1..4", type=float, default=default.brush, help="size of the marks; default: %(default)s"
+    )
+    how.add_argument("--method", choices=["lbfgs", "adam"], default=default.method, help="default: %(default)s")
+    how.add_argument("--rate", metavar="R", type=float, default=default.rate, help="Adam's; default: %(default)s")
+    how.add_argument(
+        "--backbone",
+        metavar="NAME",
+        default=default.backbone,
+        help="the network that judges: vgg19-small comes with videostyle, vgg19 is downloaded by torchvision; "
+        "default: %(default)s",
+    )
+    how.add_argument("--backbone-weights", metavar="FILE", type=Path, help="weights of the backbone, instead")
+    how.add_argument("--pooling", choices=["max", "average"], default=default.pooling, help="default: %(default)s")
+    how.add_argument(
+        "--style-layers",
+        metavar="LAYER:W,...",
+        type=_layers,
+        default=default.style_layers,
+        help=f"default: {_written(default.style_layers)}",
+    )
+    how.add_argument(
+        "--content-layers",
+        metavar="LAYER:W,...",
+        type=_layers,
+        default=default.content_layers,
+        help=f"default: {_written(default.content_layers)}",
+    )
+    how.add_argument(
+        "--smooth",
+        metavar="W",
+        type=float,
+        default=default.total_variation,
+        help="total variation; default: %(default)s",
+    )
+    how.add_argument("--tile", metavar="N", type=int, help="work in tiles of N pixels; default: where memory is short")
+    how.add_argument("--seed", metavar="N", type=int, default=default.seed)
+    how.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=PaintPlan.device)
+
+
+def read_gatys(args: argparse.Namespace) -> GatysOptions:
+    """The options that `add_gatys` declares; raises UsageError."""
+    return GatysOptions(
+        backbone=args.backbone,
+        backbone_weights=args.backbone_weights,
+        pooling=args.pooling,
+        style_layers=args.style_layers,
+        content_layers=args.content_layers,
+        total_variation=args.smooth,
+        strength=args.strength,
+        keep_colors=args.keep_colors,
+        brush=args.brush,
+        method=args.method,
+        steps=args.steps,
+        rate=args.rate,
+        tile=args.tile,
+        seed=args.seed,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Paint as asked."""
+    originals = [Original(Path(name), weight) for name, weight in map(read_weighted, args.style)]
+    originals += [Original(Path(name), region=mask) for name, mask in (_pair("--region", one) for one in args.region)]
+    for name, mask in (_pair("--part", one) for one in args.part):
+        if not any(original.image == Path(name) for original in originals):
+            raise UsageError(f"--part {name}={mask}: {name} is none of the paintings")
+        originals = [
+            replace(original, part=Path(mask)) if original.image == Path(name) else original for original in originals
+        ]
+    if args.save_every is not None and args.save_every < 1:
+        raise UsageError(f"--save-every must be at least 1, got {args.save_every}")
+    if args.curve is not None and not args.curve.absolute().parent.is_dir():
+        raise UsageError(f"{args.curve}: the folder for the curve does not exist")
+    plan = PaintPlan(
+        args.content,
+        args.output,
+        tuple(originals),
+        args.size,
+        args.start,
+        read_gatys(args),
+        args.device,
+        args.overwrite,
+    )
+    report = _paint(plan, args.save_every, args.quiet)
+    for warning in report.warnings:
+        print(f"videostyle: {warning}", file=sys.stderr)
+    if args.curve is not None:
+        draw_curve(report, args.curve)
+    if not args.quiet:
+        print(
+            f"{report.output}: {report.size[0]}x{report.size[1]}, {report.steps} steps in {report.seconds:.0f} s, "
+            f"loss {report.terms.total:.4f}",
+            file=sys.stderr,
+        )
+    print(report.output)
+    return 0
+
+
+def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
+    from tqdm import tqdm
+
+    from videostyle.io.images import write_picture
+    from videostyle.offline import paint_picture
+
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+    bar = tqdm(total=1.0, bar_format=layout, disable=quiet or None, dynamic_ncols=True, desc=Path(plan.content).name)
+
+    def step(progress: Progress) -> None:
+        height, width = progress.picture.shape[2:]
+        terms = progress.terms
+        bar.set_postfix_str(f"{width}x{height}, style {terms.style:.3f}, content {terms.content:.3f}", refresh=False)
+        bar.update(progress.share - bar.n)
+        if save_every is not None and progress.step % save_every == 0:
+            path = Path(plan.output)
+            write_picture(path.with_name(f"{path.stem}-{progress.step:04d}{path.suffix}"), progress.picture[0])
+
+    with bar:
+        return paint_picture(plan, step)
+
+
+def draw_curve(report: PaintReport, picture: Path) -> None:
+    """Draw the terms over the steps, logarithmic, with a line where a scale begins."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("--curve needs matplotlib: pip install 'videostyle[train]'") from error
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    steps = range(1, len(report.curve) + 1)
+    for name in ("total", "style", "content"):
+        axes.plot(steps, [getattr(terms, name) for _, terms in report.curve], label=name)
+    for step, ((before, _), (now, _)) in enumerate(zip(report.curve, report.curve[1:], strict=False), 2):
+        if now != before:
+            axes.axvline(step, color="gray", linewidth=0.7)
+    axes.set(xlabel="step", ylabel="loss", yscale="log", title="a grey line is where the next scale begins")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    try:
+        figure.savefig(picture, dpi=100)
+    except OSError as error:
+        raise SinkError(f"{picture}: the curve cannot be written ({error.strerror})") from error
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, _, mask = text.partition("=")
+    if not name or not mask:
+        raise UsageError(f"{option} {text}: write a painting and its mask, PAINTING=MASK")
+    return name, mask
+
+
+def _layers(text: str) -> tuple[tuple[str, float], ...]:
+    """Layers and weights from "relu1_1:1,relu2_1:0.5"; a weight left out is 1."""
+    layers = []
+    for part in text.split(","):
+        found = re.fullmatch(r"(relu[1-5]_[1-4])(?::([0-9.]+))?", part.strip())
+        if found is None:
+            raise argparse.ArgumentTypeError(f"{part!r} is not a layer and its weight: write relu4_2 or relu4_2:0.5")
+        layers.append((found[1], float(found[2] or 1)))
+    return tuple(layers)
+
+
+def _written(layers: tuple[tuple[str, float], ...]) -> str:
+    return ",".join(f"{name}:{weight:g}" for name, weight in layers)

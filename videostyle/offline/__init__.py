@@ -1,0 +1,12 @@
+"""Painting by optimisation, for those who can wait: stills, and keyframes that the motion carries through a film.
+
+The method of Gatys, Ecker and Bethge 2016: no network is trained, the pixels themselves are changed until a perceptual
+network finds the painting's Gram matrices and the picture's content in them. `videostyle paint` and
+`videostyle keyframes` are its commands.
+"""
+
+from __future__ import annotations
+
+from videostyle.offline.stills import PaintReport, Progress, paint_picture
+
+__all__ = ["PaintReport", "Progress", "paint_picture"]

@@ -1,0 +1,328 @@
+"""One picture, painted from coarse to fine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from videostyle import weights
+from videostyle.engines import choose_device
+from videostyle.errors import UsageError
+from videostyle.io import open_sink, open_source
+from videostyle.io.images import read_picture
+from videostyle.masks import draw
+from videostyle.nets.vgg import half_is_faster
+from videostyle.offline.descent import descend
+from videostyle.offline.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, painting_grams
+from videostyle.ops.color import keep_colors, match_colors
+from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
+from videostyle.plan import EncodeOptions, GatysOptions, Original, PaintPlan, Span
+
+SMALLEST = 64
+"""Shorter side, in pixels, of a painting with marks to paint with."""
+# Steps without which a scale is not called done, and over which it must have improved.
+_PATIENCE = 20
+# Memory that the features of a picture and their gradients take, by pixel and byte of a number: measured, with all of
+# the default layers. Of the CPU's memory so much is used; of a GPU's, this share of what is free.
+_NUMBERS = 700
+_CPU_BUDGET = 4 * 2**30
+_GPU_SHARE = 0.7
+
+
+class Progress(NamedTuple):
+    """How far a painting is, after each step."""
+
+    step: int
+    """From 1."""
+    share: float
+    """Of all the work, in 0..1: steps on small pictures count less."""
+    terms: Terms
+    picture: Tensor
+    """(1, 3, h, w) in 0..1, of this scale: the best so far."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painted:
+    """A picture that was painted."""
+
+    picture: Tensor
+    """(1, 3, H, W) in 0..1."""
+    scales: list[tuple[int, int]]
+    """Width and height of each scale."""
+    curve: list[tuple[int, Terms]]
+    """The scale's number and the terms of each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaintReport:
+    """What painting a still came to."""
+
+    output: str
+    size: tuple[int, int]
+    """Width and height."""
+    steps: int
+    seconds: float
+    terms: Terms
+    """Of the picture that was kept."""
+    curve: list[tuple[int, Terms]]
+    warnings: list[str] = field(default_factory=list)
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Gatys:
+    """Paints pictures after the same originals: their Gram matrices are computed once for each size."""
+
+    def __init__(self, originals: Sequence[Original], options: GatysOptions, device: str = "cpu") -> None:
+        """Raises SourceError and UsageError for originals that cannot be painted after, WeightsError."""
+        self.options = options
+        self.originals = originals
+        self.device = device
+        self.warnings: list[str] = []
+        self._paintings = [_read_original(original) for original in originals]
+        judge = weights.perceptual(options.backbone, options.backbone_weights)
+        judge.pooling = options.pooling
+        self._half = half_is_faster(device) if options.half is None else options.half
+        kind = torch.bfloat16 if self._half else torch.float32
+        self._judge = judge.to(device, kind).to(memory_format=torch.channels_last)
+        self._grams: dict[tuple[int, int, bytes], dict[str, Tensor]] = {}
+        self._tile = options.tile
+
+    def __call__(
+        self,
+        content: Tensor,
+        start: Tensor | None = None,
+        anchors: Sequence[Anchor] = (),
+        on_progress: OnProgress | None = None,
+        from_coarsest: bool = True,
+    ) -> Painted:
+        """Paint `content` (1, 3, H, W) in 0..1, beginning with `start` (its own size; None: the content itself).
+
+        From the coarsest scale on, or at full size only, for a `start` that is nearly there. Where memory is too short,
+        goes on in tiles, and says so in `warnings`.
+        """
+        options = self.options
+        content = content.to(self.device).contiguous()
+        if options.strength == 0:
+            return Painted(content, [], [])
+        scales = list(_scales(content.shape[2], content.shape[3], options.smallest if from_coarsest else None))
+        steps = _apportion(options.steps, len(scales))
+        work = [count * height * width for count, (height, width) in zip(steps, scales, strict=True)]
+        curve: list[tuple[int, Terms]] = []
+        picture = content if start is None else start.to(self.device)
+        for number, (size, count) in enumerate(zip(scales, steps, strict=True)):
+            done, whole = sum(work[:number]), sum(work)
+            for step in self._descent(content, resize(picture, size), anchors, size, count, curve, number):
+                picture = step.picture
+                if on_progress is not None:
+                    share = (done + work[number] * step.share) / whole
+                    on_progress(step._replace(step=len(curve), share=share))
+        if options.keep_colors == "luminance":
+            picture = keep_colors(picture, content)
+        return Painted(picture, [(width, height) for height, width in scales], curve)
+
+    def _descent(
+        self,
+        content: Tensor,
+        start: Tensor,
+        anchors: Sequence[Anchor],
+        size: tuple[int, int],
+        count: int,
+        curve: list[tuple[int, Terms]],
+        number: int,
+    ) -> Iterator[Progress]:
+        """One scale, step by step; `curve` grows with it. Begins again in smaller tiles when memory runs out."""
+        tile = self._tile or self._affordable(*size)
+        while True:
+            try:
+                objective = self._objective(content, anchors, size, tile)
+                best, picture, history = float("inf"), start, []
+                for step in descend(objective, start.contiguous(), self.options):
+                    history.append(min(step.terms.total, best))
+                    if step.terms.total < best:
+                        best, picture = step.terms.total, step.picture.clamp(0, 1)
+                        terms = step.terms
+                    curve.append((number, step.terms))
+                    yield Progress(len(curve), len(history) / count, terms, picture)
+                    if len(history) >= count or _done(history, self.options.tolerance):
+                        return
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                    raise
+                smaller = (tile or max(size)) // 2 // STRIDE * STRIDE
+                if smaller < SMALLEST:
+                    raise UsageError(
+                        "there is too little memory to paint even in tiles; choose a smaller size"
+                    ) from error
+                self._tile = tile = smaller
+                self.warnings.append(f"memory ran out at {size[1]}x{size[0]}: painting in tiles of {tile} pixels")
+                if self.device != "cpu":
+                    torch.cuda.empty_cache()
+
+    def _affordable(self, height: int, width: int) -> int | None:
+        """The side of the tiles that memory allows; None where the whole picture fits."""
+        budget = _CPU_BUDGET if self.device == "cpu" else int(_GPU_SHARE * torch.cuda.mem_get_info(self.device)[0])
+        pixels = budget / (_NUMBERS * (2 if self._half else 4))
+        if height * width <= pixels:
+            return None
+        return max(int(pixels**0.5 - 2 * HALO) // STRIDE * STRIDE, SMALLEST)
+
+    def _objective(
+        self, content: Tensor, anchors: Sequence[Anchor], size: tuple[int, int], tile: int | None
+    ) -> Objective:
+        scaled = [Anchor(resize(one.picture, size), resize(one.confidence, size), one.weight) for one in anchors]
+        targets = self._targets(content, size, tile)
+        return Objective(self._judge, self.options, resize(content, size), targets, scaled, tile)
+
+    def _targets(self, content: Tensor, size: tuple[int, int], tile: int | None) -> list[Target]:
+        regions = [
+            None if one.region is None else draw(read_picture(one.region), size, 0)[None].to(self.device)
+            for one in self.originals
+        ]
+        painted = [region for region in regions if region is not None]
+        rest = (1 - torch.cat(painted).amax(0, keepdim=True)) if painted else None
+        places = [one.region for one in self.originals]
+        together = {place: sum(one.weight for one in self.originals if one.region == place) for place in places}
+        targets = []
+        for number, (one, region) in enumerate(zip(self.originals, regions, strict=True)):
+            grams = self._original(number, content, max(size), tile)
+            targets.append(Target(one.weight / together[one.region], grams, rest if region is None else region))
+        return targets
+
+    def _original(self, number: int, content: Tensor, longer: int, tile: int | None) -> dict[str, Tensor]:
+        painting, part = self._paintings[number]
+        height, width = painting.shape[2:]
+        # Never blown up: there are no marks finer than the painting's own pixels.
+        scale = min(longer * self.options.brush / max(height, width), 1.0)
+        # Deep layers need a few positions to say anything.
+        size = tuple(max(round(side * scale), min(side, 2 * STRIDE)) for side in (height, width))
+        matched = self.options.keep_colors == "match"
+        key = (number, max(size), _fingerprint(content) if matched else b"")
+        if key not in self._grams:
+            picture = resize(painting, (size[0], size[1])).to(self.device)
+            if matched:
+                picture = match_colors(picture, content)
+            mask = None if part is None else resize(part, (size[0], size[1])).to(self.device)
+            layers = [layer for layer, _ in self.options.style_layers]
+            self._grams[key] = painting_grams(self._judge, picture, layers, mask, tile)
+        return self._grams[key]
+
+
+def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> PaintReport:
+    """Paint one still: `videostyle paint`, in Python.
+
+    `plan.content` may be a film, too: its first frame is painted. Ctrl-C keeps the best so far, under the output's
+    name. Raises SourceError, SinkError, UsageError, WeightsError.
+    """
+    began = time.monotonic()
+    for original in plan.originals:
+        if Path(plan.content).exists() and original.image.exists() and Path(plan.content).samefile(original.image):
+            raise UsageError(f"{plan.content}: is picture and painting at once; give two different files")
+    with open_source(plan.content) as source:
+        frame = next(source.frames(Span()))
+        longer = max(source.info.width, source.info.height)
+        factor = 1.0 if plan.size is None else plan.size / longer
+        width, height = (max(round(side * factor), 1) for side in (source.info.width, source.info.height))
+        if min(width, height) < 2 * STRIDE:
+            raise UsageError(f"{width}x{height} is too small to paint; at least {2 * STRIDE} pixels a side are needed")
+        options = EncodeOptions(overwrite=plan.overwrite)
+        sink = open_sink(plan.output, source.info, options, size=(width, height))
+        device = choose_device(plan.device)
+        gatys = Gatys(plan.originals, plan.options, device)
+        content = resize(to_float(frame), (height, width))
+        start = _start(plan, content)
+        best: Progress | None = None
+
+        def step(progress: Progress) -> None:
+            nonlocal best
+            best = progress
+            if on_progress is not None:
+                on_progress(progress)
+
+        with sink:
+
+            def write(picture: Tensor) -> None:
+                _, alpha = split_alpha(frame.pixels)
+                if alpha is not None:
+                    alpha = to_pixels(resize(alpha_to_float(alpha), (height, width)), alpha.dtype)[0]
+                pixels = to_pixels(resize(picture.cpu(), (height, width))[0], frame.pixels.dtype)
+                sink.write(frame.with_pixels(join_alpha(pixels, alpha)))
+
+            try:
+                painted = gatys(content, start, on_progress=step)
+            except KeyboardInterrupt as error:
+                if best is not None:
+                    write(best.picture)
+                    error.add_note(f"the best so far, of {best.step} steps, is in {plan.output}")
+                raise
+            write(painted.picture)
+    kept = best.terms if best is not None else Terms(0.0, 0.0, 0.0, 0.0)
+    seconds = round(time.monotonic() - began, 3)
+    warnings = [*source.warnings, *gatys.warnings, *sink.warnings]
+    return PaintReport(plan.output, (width, height), len(painted.curve), seconds, kept, painted.curve, warnings)
+
+
+def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:
+    if plan.start == "content":
+        return None
+    if plan.start == "noise":
+        return torch.rand(content.shape, generator=torch.Generator().manual_seed(plan.options.seed))
+    return resize(to_float(read_picture(plan.start)), (content.shape[2], content.shape[3]))
+
+
+def _read_original(original: Original) -> tuple[Tensor, Tensor | None]:
+    """A painting (1, 3, H, W) in 0..1, what is transparent in it left out, and which part of it, (1, 1, H, W)."""
+    pixels = read_picture(str(original.image))
+    painting = to_float(pixels)
+    height, width = painting.shape[2:]
+    if min(height, width) < SMALLEST:
+        raise UsageError(
+            f"{original.image}: {width}x{height} pixels hold no brush marks; at least {SMALLEST}x{SMALLEST} do"
+        )
+    part = None
+    if len(pixels) == 4:
+        part = alpha_to_float(pixels[3:])
+    if original.part is not None:
+        mask = draw(read_picture(str(original.part)), (height, width), 0)[None]
+        part = mask if part is None else part * mask
+    if part is not None and not part.sum() > 0:
+        raise UsageError(f"{original.part or original.image}: nothing of the painting is left to look at")
+    return painting, part
+
+
+def _scales(height: int, width: int, smallest: int | None) -> Iterator[tuple[int, int]]:
+    """Heights and widths from coarse to fine, each about twice the one before."""
+    longer, shorter = max(height, width), min(height, width)
+    halvings = 0
+    # Down to `smallest`, and no further than a shorter side on which the deepest features have a few positions.
+    while (
+        smallest is not None
+        and longer / 2 ** (halvings + 1) >= smallest
+        and shorter / 2 ** (halvings + 1) >= 3 * STRIDE
+    ):
+        halvings += 1
+    for halving in range(halvings, -1, -1):
+        yield round(height / 2**halving), round(width / 2**halving)
+
+
+def _apportion(steps: int, scales: int) -> list[int]:
+    """Steps at each scale, coarsest first: half as many each time, for each costs four times as much."""
+    shares = [2.0**-number for number in range(scales)]
+    counts = [max(round(steps * share / sum(shares)), 1) for share in shares]
+    counts[0] = max(counts[0] + steps - sum(counts), 1)
+    return counts
+
+
+def _done(history: Sequence[float], tolerance: float) -> bool:
+    return len(history) > _PATIENCE and history[-1] > (1 - tolerance) * history[-1 - _PATIENCE]
+
+
+def _fingerprint(content: Tensor) -> bytes:
+    return resize(content, (8, 8)).cpu().numpy().tobytes()
