@@ -143,9 +143,16 @@ class _Painter:
     """The parts that turn frames into painted frames, made once for a render."""
 
     def __init__(
-        self, plan: RenderPlan, clock: _Clock, video: Source | None = None, size: tuple[int, int] | None = None
+        self,
+        plan: RenderPlan,
+        clock: _Clock,
+        video: Source | None = None,
+        size: tuple[int, int] | None = None,
+        stylizer: Stylizer | None = None,
     ) -> None:
-        """`video` is where frames come from, if known; `size` the (width, height) to paint at, None for their own."""
+        """`video` is where frames come from, if known; `size` the (width, height) to paint at, None for their own;
+        `stylizer` paints instead of the one that the plan's style asks for.
+        """
         self.plan = plan
         self.size = size
         self.clock = clock
@@ -158,7 +165,7 @@ class _Painter:
         self.device = choose_device(plan.device)
         self.paints = not style.is_none
         self.engine = choose_engine(plan.engine, self.device) if self.paints else ""
-        self.stylizer: Stylizer = load_stylizer(style, self.engine, self.device)
+        self.stylizer = stylizer or load_stylizer(style, self.engine, self.device)
         # With nothing painted there is nothing to steady: the pass-through leaves every pixel as it is.
         steady = self.paints and plan.stabilize.amount > 0
         options = plan.flow if steady else FlowOptions(method="none")
@@ -298,12 +305,14 @@ def render(
     *,
     source: Source | None = None,
     sink: Sink | None = None,
+    stylizer: Stylizer | None = None,
     on_frame: Callable[[Frame], None] | None = None,
     on_start: Callable[[Source, RenderPlan], None] | None = None,
 ) -> RenderReport:
     """Paint one film, holding a bounded number of frames.
 
-    `source` and `sink` replace the plan's paths (a camera, a list in memory). `on_start` is called once with the opened
+    `source` and `sink` replace the plan's paths (a camera, a list in memory), `stylizer` what its style asks for
+    (masks stay the style's). `on_start` is called once with the opened
     source, `on_frame` with each painted frame as it goes to the encoder, both in the caller's thread.
     Raises SourceError, SinkError, UsageError, WeightsError; on any of them, and on Ctrl-C, nothing is left under the
     output's name.
@@ -317,7 +326,7 @@ def render(
         out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file)
         clock = _Clock()
         own = (video.info.width, video.info.height)
-        painter = _Painter(plan, clock, video, None if size == own else size)
+        painter = _Painter(plan, clock, video, None if size == own else size, stylizer)
         if on_start is not None:
             on_start(video, plan)
         try:

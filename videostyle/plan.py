@@ -268,7 +268,7 @@ class GatysOptions:
         ("relu5_1", 1.0),
     )
     """Layers and their weights."""
-    content_layers: tuple[tuple[str, float], ...] = (("relu4_2", 0.4),)
+    content_layers: tuple[tuple[str, float], ...] = (("relu4_2", 1.0),)
     total_variation: float = 0.05
     strength: float = 1.0
     """From the picture as it is (0) to the painting (1), as in training: the weights of style and of likeness."""
@@ -331,6 +331,39 @@ class PaintPlan:
             raise UsageError("every painting has a region; name one for the rest of the picture")
         if self.size is not None and self.size < 32:
             raise UsageError(f"size must be at least 32 pixels, got {self.size}")
+
+
+@dataclass(frozen=True)
+class KeyframePlan:
+    """One film whose keyframes are painted by optimisation, or by a person, and carried to the frames between."""
+
+    film: RenderPlan
+    """Source, output, part, size, encoding, flicker; its style is not used."""
+    originals: tuple[Original, ...] = ()
+    """What keyframes are painted after; none where a person painted them."""
+    options: GatysOptions = field(default_factory=GatysOptions)
+    every: int | None = None
+    """A keyframe every so many frames of a shot; None where what was painted no longer covers the picture."""
+    keys: Path | None = None
+    """A folder of keyframes that a person painted over, as `export_keyframes` wrote them."""
+    propagate: Literal["warp", "learned", "both"] = "both"
+    """warp: keyframes, moved along the motion; learned: a network tuned to them; both: it paints where motion fails."""
+    tune_steps: int = 150
+    """Of the network, on the keyframes."""
+
+    def __post_init__(self) -> None:
+        if not self.originals and self.keys is None:
+            raise UsageError("name a painting for the keyframes, or the folder of those that are painted")
+        if self.originals and self.keys is not None:
+            raise UsageError("keyframes are painted after a painting, or taken from a folder; not both")
+        if any(original.region is not None for original in self.originals):
+            raise UsageError("a region does not move with the film; paint the keyframes' regions by hand")
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"keyframes must be at least 1 frame apart, got {self.every}")
+        if self.tune_steps < 1:
+            raise UsageError(f"tune_steps must be at least 1, got {self.tune_steps}")
+        if self.propagate not in ("warp", "learned", "both"):
+            raise UsageError(f"propagate: there are warp, learned and both, not {self.propagate!r}")
 
 
 @dataclass(frozen=True)

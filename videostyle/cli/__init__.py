@@ -17,6 +17,7 @@ from videostyle.errors import VideostyleError
 _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
     "paint": "paint a picture by optimisation: slow, and the best there is",
+    "keyframes": "paint keyframes by optimisation or by hand, and carry them through the film",
     "styles": "list the gallery of paintings",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="look only at the part of PAINTING where MASK is white",
     )
     add_gatys(parser)
+    parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=PaintPlan.device)
     parser.add_argument("--save-every", metavar="N", type=int, help="write every Nth step beside OUTPUT")
     parser.add_argument("--curve", metavar="FILE.png", type=Path, help="draw the loss over the steps")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
@@ -108,7 +109,6 @@ def add_gatys(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--tile", metavar="N", type=int, help="work in tiles of N pixels; default: where memory is short")
     how.add_argument("--seed", metavar="N", type=int, default=default.seed)
-    how.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=PaintPlan.device)
 
 
 def read_gatys(args: argparse.Namespace) -> GatysOptions:

@@ -42,8 +42,7 @@ class DIS:
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
         """Pictures of any size; below 32 px a side they are padded, and little is found in them."""
         h, w = current.shape[-2:]
-        scale = min(max(1 / SHRINK, SMALLEST_SIDE / max(h, w)), LARGEST_SIDE / max(h, w), 1)
-        size = max(round(h * scale), 1), max(round(w * scale), 1)
+        size = working_size(h, w)
         pairs = list(zip(gray(current, size), gray(previous, size), strict=True))
         goes_on = self._seen is previous and previous.shape == current.shape
         start = self._found if goes_on else [(_still(now), _still(now)) for now, _ in pairs]
@@ -60,6 +59,13 @@ class DIS:
             backward=resize_flow(backward, (h, w)).to(current.device),
             confidence=enlarge(trust, (h, w)).to(current.device),
         )
+
+
+def working_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which the motion in a picture is estimated."""
+    longer = max(height, width)
+    scale = min(max(1 / SHRINK, SMALLEST_SIDE / longer), LARGEST_SIDE / longer, 1)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def search(finest: int, stride: int, refinements: int) -> cv2.DISOpticalFlow:

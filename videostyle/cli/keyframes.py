@@ -1,0 +1,158 @@
+"""Paint keyframes of a film by optimisation, or by hand, and let its motion carry them through every shot."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from videostyle.cli.options import (
+    add_encoding,
+    add_flicker,
+    add_machine,
+    add_span,
+    expected_frames,
+    read_encoding,
+    read_flow,
+    read_span,
+    read_stabilize,
+    read_weighted,
+)
+from videostyle.cli.paint import add_gatys, read_gatys
+from videostyle.errors import UsageError
+from videostyle.plan import KeyframePlan, Original, RenderPlan
+
+if TYPE_CHECKING:
+    from videostyle.types import Frame, Source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; their defaults are those of the plan."""
+    parser.add_argument("film", metavar="FILM")
+    parser.add_argument("-o", "--output", metavar="OUTPUT", help="the painted film")
+    parser.add_argument(
+        "--style",
+        metavar="PAINTING[:WEIGHT]",
+        action="append",
+        default=[],
+        help="a picture to paint the keyframes after; several are mixed by their weights",
+    )
+    parser.add_argument(
+        "--every", metavar="N|auto", default="auto", help="a keyframe every N frames, or where too much is new"
+    )
+    parser.add_argument(
+        "--export", metavar="FOLDER", type=Path, help="write the keyframes there, to paint over; paints nothing"
+    )
+    parser.add_argument("--keys", metavar="FOLDER", type=Path, help="the keyframes as somebody painted them")
+    parser.add_argument(
+        "--propagate",
+        choices=["warp", "learned", "both"],
+        default=KeyframePlan.propagate,
+        help="carry them along the motion, by a network tuned to them, or by the motion and, where it fails, the "
+        "network; default: %(default)s",
+    )
+    parser.add_argument(
+        "--tune-steps", metavar="N", type=int, default=KeyframePlan.tune_steps, help="default: %(default)s"
+    )
+    add_gatys(parser)
+    add_span(parser)
+    add_flicker(parser)
+    add_machine(parser)
+    add_encoding(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, or paint and carry."""
+    from videostyle.offline import export_keyframes, paint_keyframes
+
+    if args.every != "auto" and not (args.every.isdigit() and int(args.every)):
+        raise UsageError(f"--every must be auto or a number of frames, got {args.every}")
+    every = None if args.every == "auto" else int(args.every)
+    if args.export is None and args.output is None:
+        raise UsageError("name the painted film with -o, or a folder for the keyframes with --export")
+    film = RenderPlan(
+        source=args.film,
+        output=args.output or "",
+        flow=read_flow(args),
+        stabilize=read_stabilize(args),
+        encode=read_encoding(args),
+        span=read_span(args),
+        size=args.size,
+        engine=args.engine,
+        device=args.device,
+    )
+    progress = _Progress(args.quiet)
+    if args.export is not None:
+        with progress:
+            files = export_keyframes(film, args.export, every, progress.share)
+        if not args.quiet:
+            print(f"{len(files)} keyframes in {args.export}; paint over them, then: --keys", file=sys.stderr)
+        print(args.export)
+        return 0
+    plan = KeyframePlan(
+        film,
+        tuple(Original(Path(name), weight) for name, weight in map(read_weighted, args.style)),
+        read_gatys(args),
+        every,
+        args.keys,
+        args.propagate,
+        args.tune_steps,
+    )
+    with progress:
+        report = paint_keyframes(plan, progress.share, progress.frame, progress.start)
+    for warning in report.warnings:
+        print(f"videostyle: {warning}", file=sys.stderr)
+    if not args.quiet:
+        print(
+            f"{report.render.output}: {report.render.frames} frames from {len(report.keys)} keyframes, "
+            f"which are in {report.folder}",
+            file=sys.stderr,
+        )
+    print(report.render.output)
+    return 0
+
+
+class _Progress:
+    """A bar for each thing that is being done, one after the other."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._disable = quiet or None
+        self._doing = ""
+        self._expected: int | None = None
+        self._frames = 0
+        self._bar: Any = None
+
+    def share(self, doing: str, share: float) -> None:
+        """So much of what is being done is done."""
+        kind = doing.partition(" of ")[0].rstrip("0123456789 ")
+        if self._bar is None or kind != self._doing:
+            self._next(kind)
+        self._bar.set_description_str(doing, refresh=False)
+        self._bar.update(share - self._bar.n)
+
+    def start(self, film: Source, plan: RenderPlan) -> None:
+        """Painting of the film itself begins."""
+        self._expected = expected_frames(film, plan.span)
+
+    def frame(self, frame: Frame) -> None:
+        """One more frame went to the encoder."""
+        self._frames += 1
+        self.share("carrying", min(self._frames / self._expected, 1) if self._expected else 0)
+
+    def _next(self, kind: str) -> None:
+        from tqdm import tqdm
+
+        if self._bar is not None:
+            self._bar.close()
+        self._doing = kind
+        layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+        self._bar = tqdm(total=1.0, bar_format=layout, disable=self._disable, dynamic_ncols=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

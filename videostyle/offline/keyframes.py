@@ -1,0 +1,337 @@
+"""A film from its keyframes: chosen, painted, and carried through each shot.
+
+What is made on the way lies in a folder beside the output, so that an interrupted run goes on, and another setting
+redoes only what depends on it: the choice of keyframes, their paintings, the network tuned to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from videostyle.engines import choose_device, choose_engine
+from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
+from videostyle.io import open_sink, open_source
+from videostyle.io.images import read_picture, write_picture
+from videostyle.offline.carried import Carried, PaintedKey
+from videostyle.offline.choose import choose_keys
+from videostyle.offline.motion import at_size
+from videostyle.offline.objective import Anchor
+from videostyle.offline.stills import Gatys
+from videostyle.offline.tuned import nearest_style, tune
+from videostyle.ops.filters import mix, shrink
+from videostyle.ops.pixels import to_float, to_pixels
+from videostyle.ops.warp import warp
+from videostyle.pipeline import RenderReport, fit, render
+from videostyle.plan import KeyframePlan, RenderPlan
+from videostyle.stylizers import load_stylizer
+from videostyle.types import Flow, Frame, Source
+
+# How strongly a keyframe is held to what the ones before it look like here, against a style distance of 0.1 or so.
+NEARNESS = 40.0
+# A keyframe that the one before it covers is nearly done: so much of the steps, from half size on.
+FOLLOWING_STEPS = 0.4
+
+_LIST = "keys.json"
+
+Log = Callable[[str], None]
+OnShare = Callable[[str, float], None]
+"""Called with what is being done and how much of it is, in 0..1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """A keyframe in a folder."""
+
+    number: int
+    time: float
+    is_cut: bool
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeReport:
+    """What became of a film painted by its keyframes."""
+
+    render: RenderReport
+    keys: list[float]
+    """Seconds of the keyframes."""
+    folder: str
+    """Where they and what else was made lie."""
+    warnings: list[str]
+
+
+def ignore(*_: object) -> None:
+    """Tells nobody."""
+
+
+def export_keyframes(
+    plan: RenderPlan, folder: Path, every: int | None = None, on_share: OnShare = ignore
+) -> list[Path]:
+    """Write the keyframes of a film as pictures to paint over, with a sheet of them; returns the pictures.
+
+    Raises SourceError, SinkError, UsageError where the folder holds anything.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder}: is not empty; name a new folder, so that nothing painted is lost")
+        _choose(plan, folder, every, (), on_share)
+    except OSError as error:
+        raise SinkError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
+    return [folder / one.file for one in _read_list(folder)]
+
+
+def paint_keyframes(
+    plan: KeyframePlan,
+    on_share: OnShare = ignore,
+    on_frame: Callable[[Frame], None] | None = None,
+    on_start: Callable[[Source, RenderPlan], None] | None = None,
+) -> KeyframeReport:
+    """Paint a film by its keyframes: `videostyle keyframes`, in Python.
+
+    `on_share` hears of everything before the film itself is painted, `on_frame` and `on_start` are `render`'s.
+    Raises SourceError, SinkError, UsageError, WeightsError. What was made until then is kept, and used by the next run.
+    """
+    film = plan.film
+    work = Path(film.output).with_suffix(".keyframes")
+    warnings: list[str] = []
+    device = choose_device(film.device)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with open_source(film.source) as video:
+            width, height = fit(film.size, video.info.width, video.info.height)
+            # What cannot be written should not take hours to notice.
+            open_sink(film.output, video.info, film.encode, film.span, size=(width, height))
+        given = [one.number for one in _read_list(plan.keys)] if plan.keys is not None else []
+        choice = _choice(film, plan.every, given)
+        chosen = _stage(work / "chosen", choice, lambda folder: _choose(film, folder, plan.every, given, on_share))
+        if plan.keys is not None:
+            painted, warnings = plan.keys, _check_by_hand(plan.keys, work / "chosen", (height, width))
+            paintings = {"by hand": {one.file: _digest(plan.keys / one.file) for one in _read_list(plan.keys)}}
+        else:
+            painted = work / "painted"
+            paintings = {**choice, "paintings": _gatys_settings(plan)}
+            _stage(painted, paintings, lambda folder: warnings.extend(_paint(plan, chosen, folder, device, on_share)))
+        listed = _read_list(chosen)
+        pictures = [to_float(read_picture(str(painted / one.file))[:3]) for one in listed]
+        pairs = [
+            (to_float(read_picture(str(chosen / one.file))), picture)
+            for one, picture in zip(listed, pictures, strict=True)
+        ]
+        options = plan.options
+        style = nearest_style(pairs, film.style.network, options.backbone, options.backbone_weights)
+        if plan.propagate != "warp":
+
+            def tuned_into(folder: Path) -> None:
+                file = folder / "tuned.safetensors"
+                tune(
+                    pairs,
+                    style,
+                    film.style.network,
+                    file,
+                    plan.tune_steps,
+                    options.backbone,
+                    options.backbone_weights,
+                    device,
+                    lambda step, loss: on_share("tuning the network", step / plan.tune_steps),
+                )
+
+            settings = {**paintings, "tune": plan.tune_steps, "style": style, "backbone": options.backbone}
+            style = str(_stage(work / "tuned", settings, tuned_into) / "tuned.safetensors")
+        blend = replace(film.style, blend=((style, 1.0),), strength=1.0, regions=())
+        if plan.propagate == "learned":
+            report = render(replace(film, style=blend), on_frame=on_frame, on_start=on_start)
+        else:
+            fill = load_stylizer(blend, choose_engine(film.engine, device), device)
+            keys = [PaintedKey(one.number, one.is_cut, picture) for one, picture in zip(listed, pictures, strict=True)]
+            with Carried(film.source, film.span, (height, width), keys, fill) as carried:
+                report = render(replace(film, style=blend), stylizer=carried, on_frame=on_frame, on_start=on_start)
+    except OSError as error:
+        if isinstance(error, VideostyleError):
+            raise
+        raise SinkError(f"{error.filename or work}: cannot be written ({error.strerror or error})") from error
+    except KeyboardInterrupt as error:
+        error.add_note(f"keyframes painted so far are kept in {work}; the same command goes on from there")
+        raise
+    return KeyframeReport(report, [one.time for one in listed], str(work), [*warnings, *report.warnings])
+
+
+def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object]) -> Path:
+    """What `make` puts into `folder`, unless it is there already, made by the same `settings`.
+
+    Where it was made by others, it is removed; where it is only begun, `make` is given what there is.
+    """
+    marker, done = folder / "settings.json", folder / "done"
+    said = json.dumps(settings, sort_keys=True, default=str)
+    if marker.is_file() and marker.read_text(encoding="utf-8") == said:
+        if done.is_file():
+            return folder
+    elif folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
+    marker.write_text(said, encoding="utf-8")
+    make(folder)
+    done.touch()
+    return folder
+
+
+def _read_list(folder: Path) -> list[_Chosen]:
+    try:
+        return [_Chosen(**one) for one in json.loads((folder / _LIST).read_text(encoding="utf-8"))["keys"]]
+    except OSError as error:
+        raise SourceError(f"{folder / _LIST}: cannot be read; give the folder that --export wrote") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise SourceError(f"{folder / _LIST}: is damaged; export the keyframes again") from error
+
+
+def _choice(plan: RenderPlan, every: int | None, given: Sequence[int]) -> dict[str, Any]:
+    """All that the choice of keyframes depends on."""
+    path = Path(plan.source)
+    known = path.stat() if path.exists() else None
+    return {
+        "film": str(path.absolute()),
+        "bytes": known and known.st_size,
+        "changed": known and known.st_mtime_ns,
+        "span": asdict(plan.span),
+        "size": plan.size,
+        "every": every,
+        "given": given,
+    }
+
+
+def _gatys_settings(plan: KeyframePlan) -> dict[str, Any]:
+    originals = [{**asdict(one), "content": _digest(one.image)} for one in plan.originals]
+    return {"originals": originals, "options": asdict(plan.options)}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+
+
+def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection[int], on_share: OnShare) -> None:
+    """Write the keyframes, where they lie on earlier ones, a list and a sheet."""
+    listed: list[dict[str, Any]] = []
+    sheet: list[tuple[str, Tensor]] = []
+    with open_source(plan.source) as film:
+        info = film.info
+        width, height = fit(plan.size, info.width, info.height)
+        expected = info.frame_count or 0
+
+        def told(frames: Iterable[Frame]) -> Iterable[Frame]:
+            for frame in frames:
+                yield frame
+                on_share("choosing keyframes", min((frame.index + 1) / expected, 1) if expected else 0)
+
+        origin = info.start or Fraction(0)
+        for key in choose_keys(told(film.frames(plan.span)), origin, (height, width), every, given):
+            file = f"key-{key.number:06d}.png"
+            write_picture(folder / file, key.content[0])
+            flows = {
+                f"{number}.{name}": getattr(flow, name).half().numpy()
+                for number, flow in enumerate(key.earlier)
+                for name in ("backward", "confidence")
+            }
+            np.savez_compressed((folder / file).with_suffix(".npz"), **flows)
+            listed.append({"number": key.number, "time": round(float(key.time), 3), "is_cut": key.is_cut, "file": file})
+            sheet.append((f"{float(key.time):.2f} s{'  new shot' if key.is_cut else ''}", key.content))
+    if not listed:
+        raise SourceError(f"{plan.source}: no frame in the part asked for")
+    write_picture(folder / "sheet.jpg", _sheet(sheet))
+    about = {"film": Path(plan.source).name, "size": [width, height], "keys": listed}
+    growing = folder / f"{_LIST}.partial"
+    growing.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    os.replace(growing, folder / _LIST)
+
+
+def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 320) -> Tensor:
+    """(3, H, W): the keyframes, small, each with its time."""
+    tiles = []
+    for label, content in keys:
+        height = round(width * content.shape[2] / content.shape[3])
+        tile = to_pixels(shrink(content, (height, width))[0]).permute(1, 2, 0).contiguous().numpy()
+        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(tile, label, (8, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, thickness, cv2.LINE_AA)
+        tiles.append(tile)
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns if len(tiles) > columns else 0)
+    rows = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]
+    return to_float(torch.from_numpy(np.vstack(rows)).permute(2, 0, 1))[0]
+
+
+def _check_by_hand(folder: Path, chosen: Path, size: tuple[int, int]) -> list[str]:
+    """What to warn of; raises SourceError where a keyframe is missing, UsageError where one has another size."""
+    warnings = []
+    for one in _read_list(chosen):
+        file = folder / one.file
+        if not file.is_file():
+            raise SourceError(f"{file}: is missing; the keyframe at {one.time:g} s was exported under this name")
+        pixels = read_picture(str(file))
+        if tuple(pixels.shape[1:]) != size:
+            raise UsageError(
+                f"{file}: is {pixels.shape[2]}x{pixels.shape[1]}, the film is painted at {size[1]}x{size[0]}; "
+                "save it at the size it was exported in"
+            )
+        if torch.equal(pixels[:3], read_picture(str(chosen / one.file))[:3]):
+            warnings.append(f"{file}: is as it was exported; its part of the film stays unpainted")
+    return warnings
+
+
+def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share: OnShare) -> list[str]:
+    """Paint the keyframes that are not painted yet, each in agreement with those before it in its shot."""
+    gatys = Gatys(plan.originals, plan.options, device)
+    following = replace(plan.options, steps=max(round(plan.options.steps * FOLLOWING_STEPS), 1))
+    listed = _read_list(chosen)
+    painted: list[Tensor] = []
+    for place, one in enumerate(listed):
+        file = folder / one.file
+        if file.is_file():
+            painted.append(to_float(read_picture(str(file))))
+            continue
+        content = to_float(read_picture(str(chosen / one.file)))
+        size = content.shape[2], content.shape[3]
+        flows = _flows(chosen / one.file)
+        start, anchors, free = content, [], torch.ones(1, 1, *size)
+        for back, flow in enumerate(flows, 1):
+            found = at_size(flow, size)
+            moved = warp(painted[place - back], found.backward, "lanczos").clamp(0, 1)
+            # Ruder et al. 2016: an earlier keyframe speaks where those after it do not.
+            says = torch.minimum(found.confidence, free)
+            anchors.append(Anchor(moved, says, NEARNESS))
+            start = mix(start, moved, says)
+            free = free - says
+
+        def told(progress: Any, place: int = place) -> None:
+            on_share(f"painting keyframe {place + 1} of {len(listed)}", (place + progress.share) / len(listed))
+
+        if anchors:
+            gatys.options = replace(following, smallest=max(max(size) // 2, 32))
+        else:
+            gatys.options = plan.options
+        picture = gatys(content, start if anchors else None, anchors, told).picture.cpu()
+        write_picture(file, picture[0])
+        painted.append(picture)
+    return gatys.warnings
+
+
+def _flows(file: Path) -> list[Flow]:
+    with np.load(file.with_suffix(".npz")) as stored:
+        count = len(stored.files) // 2
+        return [
+            Flow(*(torch.from_numpy(stored[f"{n}.{name}"]).float() for name in ("backward", "confidence")))
+            for n in range(count)
+        ]

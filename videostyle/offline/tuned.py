@@ -1,0 +1,119 @@
+"""A network tuned to painted keyframes of one film: it paints what no keyframe reaches, and any frame in any order.
+
+Few-shot training on pairs of frame and painting after Texler et al. 2020 (Interactive video stylization using few-shot
+patch-based training). Theirs begins with a network of random numbers; ours with one that paints already, and with the
+style of the gallery that is nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videostyle import weights
+from videostyle.nets.vgg import half_is_faster
+from videostyle.ops import losses
+from videostyle.ops.losses import random_motion
+from videostyle.ops.warp import warp
+
+# Sides of the crops, in pixels: normalised by a crop's own statistics, small ones would be painted unlike the whole.
+CROP = 256
+# Weights of the mean absolute difference, of the features' and of the Gram matrices' distance.
+PIXELS, FEATURES, GRAMS = 4.0, 0.5, 0.3
+_FEATURE_LAYER = "relu3_1"
+_GRAM_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+_RATE, _CODE_RATE, _WARMUP = 1e-3, 1e-2, 10
+
+Pair = tuple[Tensor, Tensor]
+"""A frame and its painting, (1, 3, H, W) in 0..1 both."""
+
+
+def nearest_style(pairs: Sequence[Pair], network: str, backbone: str, backbone_weights: Path | None) -> str:
+    """The gallery's style that paints the frames most like their paintings."""
+    judge = weights.perceptual(backbone, backbone_weights)
+    net = weights.load_network(network).net
+    frame, painting = pairs[0]
+    frame, painting = (_crop(picture, 0.5, 0.5, net.architecture.stride) for picture in (frame, painting))
+
+    @torch.no_grad()
+    def distance(entry: weights.GalleryEntry) -> float:
+        painted = net(frame, weights.read_style(entry.file)[0])
+        found, wanted = (judge(picture, _GRAM_LAYERS) for picture in (painted, painting))
+        return sum(
+            float(losses.gram_distance(losses.gram(found[layer]), losses.gram(wanted[layer]))) for layer in _GRAM_LAYERS
+        )
+
+    return min((entry for entry in weights.gallery() if entry.network == network), key=distance).name
+
+
+def tune(
+    pairs: Sequence[Pair],
+    style: str,
+    network: str,
+    output: Path,
+    steps: int,
+    backbone: str,
+    backbone_weights: Path | None,
+    device: str = "cpu",
+    on_step: Callable[[int, float], None] | None = None,
+) -> None:
+    """Tune `network` and the code of `style` to the pairs, and write both as the style file `output` and its network.
+
+    `on_step` is called with each step's number, from 1, and its loss.
+    """
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    shipped = weights.load_network(network)
+    (entry,) = [entry for entry in weights.gallery() if (entry.name, entry.network) == (style, network)]
+    net = shipped.net.to(device).train().requires_grad_(True)
+    code = weights.read_style(entry.file)[0].to(device).requires_grad_()
+    # What says how much of the film shows through stays: this painting covers all.
+    kind = torch.bfloat16 if half_is_faster(device) else torch.float32
+    judge = weights.perceptual(backbone, backbone_weights).to(device, kind).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(
+        [{"params": list(net.parameters()), "lr": _RATE}, {"params": [code], "lr": _CODE_RATE}]
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / _WARMUP, 1) * (1 - step / steps) ** 0.5
+    )
+    layers = tuple(dict.fromkeys((*_GRAM_LAYERS, _FEATURE_LAYER)))
+    for step in range(steps):
+        frame, painting = pairs[int(torch.randint(len(pairs), (), generator=generator))]
+        top, left, mirrored = torch.rand(3, generator=generator).tolist()
+        frame, painting = (
+            _crop(picture, top, left, net.architecture.stride).to(device) for picture in (frame, painting)
+        )
+        if mirrored < 0.5:
+            frame, painting = frame.flip(3), painting.flip(3)
+        # Moved alike: the painting must stay on things, wherever they go between keyframes.
+        flow, _ = random_motion(1, frame.shape[2], frame.shape[3], generator)
+        frame, painting = (warp(picture, flow.to(device), "bicubic").clamp(0, 1) for picture in (frame, painting))
+        painted = net(frame, code)
+        found = judge(painted, layers)
+        with torch.no_grad():
+            wanted = judge(painting, layers)
+        loss = PIXELS * (painted - painting).abs().mean()
+        loss = loss + FEATURES * losses.content_distance(found[_FEATURE_LAYER], wanted[_FEATURE_LAYER]).sum()
+        for layer in _GRAM_LAYERS:
+            loss = loss + GRAMS * losses.gram_distance(losses.gram(found[layer]), losses.gram(wanted[layer])).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*net.parameters(), code], 5.0)
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            code[:, -1] = 1
+        if on_step is not None:
+            on_step(step + 1, float(loss.detach()))
+    digest = weights.save_network(weights.own_network(output), network, net, shipped.identity, {"tuned": style})
+    weights.save_style(output, code, network, digest, {"name": output.stem, "tuned": style})
+
+
+def _crop(picture: Tensor, top: float, left: float, multiple: int) -> Tensor:
+    """A part of at most CROP pixels a side; where it is, in 0..1 of what is possible."""
+    height, width = (min(CROP, side) // multiple * multiple for side in picture.shape[2:])
+    y, x = round(top * (picture.shape[2] - height)), round(left * (picture.shape[3] - width))
+    return picture[:, :, y : y + height, x : x + width]
