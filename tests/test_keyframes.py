@@ -141,7 +141,6 @@ def test_a_persons_keyframes_are_carried_through_the_shot(film: Path) -> None:
         float((read(one) - negative(read(other)))[..., 8:-32].abs().mean())
         for one, other in zip(painted, pictures, strict=True)
     ]
-    print([round(e, 4) for e in errors])
     assert max(errors) < 0.04
     assert max(errors[0], errors[8], errors[16]) < 0.01
 

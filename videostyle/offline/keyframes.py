@@ -42,7 +42,9 @@ from videostyle.types import Flow, Frame, Source
 # How strongly a keyframe is held to what the ones before it look like here, against a style distance of 0.1 or so.
 NEARNESS = 40.0
 # A keyframe that the one before it covers is nearly done: so much of the steps, from half size on.
-FOLLOWING_STEPS = 0.4
+FOLLOWING_STEPS = 0.5
+# What is new in it is painted as a picture of its own if it is more than this share of the whole.
+FRESH = 0.01
 
 _LIST = "keys.json"
 
@@ -322,7 +324,9 @@ def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share
             gatys.options = replace(following, smallest=max(max(size) // 2, 32))
         else:
             gatys.options = plan.options
-        picture = gatys(content, start if anchors else None, anchors, told).picture.cpu()
+        # A rim that is hardly new is left to the optimiser.
+        fresh = free if anchors and float(free.mean()) > FRESH else None
+        picture = gatys(content, start if anchors else None, anchors, told, fresh).picture.cpu()
         write_picture(file, picture[0])
         painted.append(picture)
     return gatys.warnings

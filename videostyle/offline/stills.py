@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,25 +101,26 @@ class Gatys:
         start: Tensor | None = None,
         anchors: Sequence[Anchor] = (),
         on_progress: OnProgress | None = None,
-        from_coarsest: bool = True,
+        fresh: Tensor | None = None,
     ) -> Painted:
         """Paint `content` (1, 3, H, W) in 0..1, beginning with `start` (its own size; None: the content itself).
 
-        From the coarsest scale on, or at full size only, for a `start` that is nearly there. Where memory is too short,
-        goes on in tiles, and says so in `warnings`.
+        `fresh`, (1, 1, H, W) in 0..1, is where `start` is not painted yet: the paintings' Gram matrices are asked for
+        there, too. Those of the whole would be content with what is painted already, and leave it bare. Where memory is
+        too short, goes on in tiles, and says so in `warnings`.
         """
         options = self.options
         content = content.to(self.device).contiguous()
         if options.strength == 0:
             return Painted(content, [], [])
-        scales = list(_scales(content.shape[2], content.shape[3], options.smallest if from_coarsest else None))
+        scales = list(_scales(content.shape[2], content.shape[3], options.smallest))
         steps = _apportion(options.steps, len(scales))
         work = [count * height * width for count, (height, width) in zip(steps, scales, strict=True)]
         curve: list[tuple[int, Terms]] = []
         picture = content if start is None else start.to(self.device)
         for number, (size, count) in enumerate(zip(scales, steps, strict=True)):
             done, whole = sum(work[:number]), sum(work)
-            for step in self._descent(content, resize(picture, size), anchors, size, count, curve, number):
+            for step in self._descent(content, resize(picture, size), anchors, fresh, size, count, curve, number):
                 picture = step.picture
                 if on_progress is not None:
                     share = (done + work[number] * step.share) / whole
@@ -133,6 +134,7 @@ class Gatys:
         content: Tensor,
         start: Tensor,
         anchors: Sequence[Anchor],
+        fresh: Tensor | None,
         size: tuple[int, int],
         count: int,
         curve: list[tuple[int, Terms]],
@@ -142,7 +144,7 @@ class Gatys:
         tile = self._tile or self._affordable(*size)
         while True:
             try:
-                objective = self._objective(content, anchors, size, tile)
+                objective = self._objective(content, anchors, fresh, size, tile)
                 best, picture, history = float("inf"), start, []
                 for step in descend(objective, start.contiguous(), self.options):
                     history.append(min(step.terms.total, best))
@@ -175,10 +177,18 @@ class Gatys:
         return max(int(pixels**0.5 - 2 * HALO) // STRIDE * STRIDE, SMALLEST)
 
     def _objective(
-        self, content: Tensor, anchors: Sequence[Anchor], size: tuple[int, int], tile: int | None
+        self,
+        content: Tensor,
+        anchors: Sequence[Anchor],
+        fresh: Tensor | None,
+        size: tuple[int, int],
+        tile: int | None,
     ) -> Objective:
         scaled = [Anchor(resize(one.picture, size), resize(one.confidence, size), one.weight) for one in anchors]
         targets = self._targets(content, size, tile)
+        if fresh is not None:
+            mask = resize(fresh.to(self.device), size)
+            targets += [replace(one, mask=mask if one.mask is None else one.mask * mask) for one in targets]
         return Objective(self._judge, self.options, resize(content, size), targets, scaled, tile)
 
     def _targets(self, content: Tensor, size: tuple[int, int], tile: int | None) -> list[Target]:
@@ -297,16 +307,12 @@ def _read_original(original: Original) -> tuple[Tensor, Tensor | None]:
     return painting, part
 
 
-def _scales(height: int, width: int, smallest: int | None) -> Iterator[tuple[int, int]]:
+def _scales(height: int, width: int, smallest: int) -> Iterator[tuple[int, int]]:
     """Heights and widths from coarse to fine, each about twice the one before."""
     longer, shorter = max(height, width), min(height, width)
     halvings = 0
-    # Down to `smallest`, and no further than a shorter side on which the deepest features have a few positions.
-    while (
-        smallest is not None
-        and longer / 2 ** (halvings + 1) >= smallest
-        and shorter / 2 ** (halvings + 1) >= 3 * STRIDE
-    ):
+    # Down to `smallest`, and no further than where the deepest features have a few positions.
+    while longer / 2 ** (halvings + 1) >= smallest and shorter / 2 ** (halvings + 1) >= 3 * STRIDE:
         halvings += 1
     for halving in range(halvings, -1, -1):
         yield round(height / 2**halving), round(width / 2**halving)
