@@ -20,7 +20,6 @@ from videostyle.plan import Span
 from videostyle.stabilize import detail_energy, restore_detail
 from videostyle.types import Flow, Stylizer
 
-
 # Trust from which on what is carried stands alone: it is judged strictly, and a tenth of another painting mixed into
 # what moved rightly shows more than what moved a little wrong.
 SURE = 0.6
