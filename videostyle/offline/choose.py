@@ -1,4 +1,4 @@
-"""Which frames of a film to paint by hand: the first of each shot, then wherever too much is new."""
+"""Which frames of a film to paint as pictures of their own: the ends of each shot, and wherever too much is new."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from videostyle.types import Flow, Frame
 COVERED = 0.6
 # Trusted or not, motion over more frames than this drifts.
 LONGEST = 48
+# A shot that ends sooner after a keyframe needs no other.
+SHORTEST = 8
 # A painted keyframe agrees with so many before it (Ruder et al. 2016, short and long term).
 EARLIER = 2
 
@@ -51,17 +53,26 @@ def choose_keys(
     """
     reaches: deque[Reach] = deque(maxlen=EARLIER)
     since = 0
+    last: Key | None = None
     for number, frame in enumerate(mark_cuts(frames)):
         content = resize(to_float(frame), size)
         seen = view(content)
         if frame.is_cut:
+            if last is not None and since >= SHORTEST:
+                yield last
             reaches.clear()
         flows = tuple(reach(seen) for reach in reaches)
+        key = Key(number, frame.pts * frame.time_base - origin, frame.is_cut, content, flows)
         since += 1
         if number in given if given else not flows or _is_due(flows[0], since, every):
-            yield Key(number, frame.pts * frame.time_base - origin, not flows, content, flows)
+            yield key
             reaches.appendleft(Reach(seen))
             since = 0
+        # Where keyframes are chosen by what is new, the last of a shot is one: else nothing would be known of what
+        # comes into view after the one before.
+        last = None if given or every is not None else key
+    if last is not None and since >= SHORTEST:
+        yield last
 
 
 def _is_due(flow: Flow, since: int, every: int | None) -> bool:
