@@ -8,7 +8,7 @@ Keyframes are painted once for each clip, and carried in each of the three ways.
   frames between keyframes, over that of the keyframes;
 - warping error between neighbouring frames (Lai et al. 2018; DIS, medium preset, judges, which carried nothing), over
   that of the stabilised feed-forward painting by the gallery's style of the same painting, on the same mask;
-- the change-over: the greatest change of a frame to the next at a keyframe, moved along the film, over the median of all.
+- the change-over: the greatest warping error at a keyframe, over the median of all frames.
 """
 
 from __future__ import annotations
