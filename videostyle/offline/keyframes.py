@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videostyle import __version__
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
 from videostyle.io import open_sink, open_source
@@ -204,6 +205,7 @@ def _choice(plan: RenderPlan, every: int | None, given: Sequence[int]) -> dict[s
     path = Path(plan.source)
     known = path.stat() if path.exists() else None
     return {
+        "videostyle": __version__,
         "film": str(path.absolute()),
         "bytes": known and known.st_size,
         "changed": known and known.st_mtime_ns,
