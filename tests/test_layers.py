@@ -17,7 +17,7 @@ LAYERS = [
     {"flow", "stylizers", "cuts", "trust", "masks"},
     {"stabilize"},
     {"pipeline"},
-    {"train", "metrics"},
+    {"train", "metrics", "live"},
     {"cli"},
 ]
 # Type-only imports between the values of the lowest layer.

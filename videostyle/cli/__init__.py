@@ -16,6 +16,7 @@ from videostyle.errors import VideostyleError
 
 _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
+    "live": "paint what a camera sees, as it comes",
     "styles": "list the gallery of paintings",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",
