@@ -242,7 +242,7 @@ class CameraSource:
             container.close()
 
     def _open_url(self) -> InputContainer:
-        options = {"fflags": "nobuffer", "flags": "low_delay"}
+        options = {"flags": "low_delay", "analyzeduration": "1000000"}  # µs; five seconds else
         if self._name.startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # what UDP loses is seen as smears
         return av.open(self._name, "r", options=options, timeout=(self._stall, self._stall))

@@ -32,14 +32,15 @@ class Recorder:
     def __init__(
         self,
         path: str | None,
+        source: str,
         size: tuple[int, int],
         fps: float,
         encode: EncodeOptions,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`path` is the first recording's, None for one made of the time; frames are of `size` (width, height).
+        """`path` is the first recording's, None for one named by the time; `source` what it must not overwrite.
 
-        Raises UsageError and SinkError for a path that cannot be written to.
+        Frames are of `size` (width, height). Raises UsageError and SinkError for a path that cannot be written to.
         """
         self.files: list[str] = []
         """Recordings that are whole."""
@@ -47,7 +48,7 @@ class Recorder:
         self.warnings: list[str] = []
         self._rate = Fraction(fps).limit_denominator(1001)
         blank = Frame(torch.zeros(3, size[1], size[0], dtype=torch.uint8), 0, TICK)
-        self._info: VideoInfo = pictures_info(path or "live", blank, self._rate, None, codec="", container="")
+        self._info: VideoInfo = pictures_info(source, blank, self._rate, None, codec="", container="")
         self._encode = encode
         self._say = say
         self._path = path or f"live-{datetime.now():%Y%m%d-%H%M%S}.mp4"

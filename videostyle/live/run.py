@@ -137,7 +137,7 @@ def run(
         if plan.virtual_camera is not None:
             virtual = stack.enter_context(VirtualCamera(size, plan.fps, plan.virtual_camera))
             say(f"sending to {virtual.device}")
-        recorder = Recorder(plan.output, size, plan.fps, plan.encode, say)
+        recorder = Recorder(plan.output, plan.camera, size, plan.fps, plan.encode, say)
         stack.callback(recorder.close)
         painter = LivePainter(plan, size, say=say)
         desk = painter.desk
