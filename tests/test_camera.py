@@ -187,7 +187,7 @@ def test_a_stream_that_breaks_off_is_opened_again(stream: bytes) -> None:
 
 
 def test_a_stream_that_says_nothing_is_not_waited_for() -> None:
-    with server([None]) as url, pytest.raises(SourceError, match="check the address|no picture came"):
+    with server([None]) as url, pytest.raises(SourceError, match=r"check the address|no picture came"):
         CameraSource(url, stall=0.3)
 
 

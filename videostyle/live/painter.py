@@ -28,6 +28,7 @@ from videostyle.flow import choose_flow, load_flow
 from videostyle.live.controls import Controls, Desk
 from videostyle.live.gate import NoiseGate
 from videostyle.live.ladder import RUNGS, Ladder
+from videostyle.nets.transformer import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import one_thread_each
@@ -207,12 +208,15 @@ class LivePainter:
         started = time.perf_counter()
         at = live.film.pts * live.film.time_base
         code, gliding = self._palette.at(live.controls, at)
-        self._stylizer.codes = Codes(code, Timeline.of(code), (), Timeline.of(1.0))
-        live.layers = self._stylizer(live.content, at, live.film.is_cut)
-        if live.controls.keep_colors:
-            live.layers = keep_colors(live.layers, live.content)
-        if live.controls.keep_colors != self._keeps:
-            live.motion = None
+        seen = bool((opacity(code) > 0).all())
+        live.layers = live.content
+        if seen:
+            self._stylizer.codes = Codes(code, Timeline.of(code), (), Timeline.of(1.0))
+            live.layers = self._stylizer(live.content, at, live.film.is_cut)
+            if live.controls.keep_colors:
+                live.layers = keep_colors(live.layers, live.content)
+        if not seen or live.controls.keep_colors != self._keeps:
+            live.motion = None  # there is nothing to steady, or it is another painting at once
         elif gliding and live.motion is not None:
             back = live.motion.back
             live.motion = Motion(Flow(back.backward, back.confidence * GLIDING))
