@@ -86,7 +86,10 @@ class CameraSource:
         self._is_url = "://" in name
         self._is_film = not self._is_url and not is_device(name)
         self._left = threading.Event()
+        self._orientation = UPRIGHT
+        self._size: tuple[int, int] | None = None
         self._to_tensor: ToTensor | None = None
+        self._converts_to = (0, 0)
         self._reader: _Reader | None = self._read()
         try:
             first = self._reader.newest(self._stall + 5)  # opening takes a while
@@ -95,15 +98,9 @@ class CameraSource:
             raise
         if first is None:
             raise SourceError(f"{name}: not one picture can be read from it; check that it is the right one")
-        picture = first[0]
-        self._orientation, self._size = UPRIGHT, (0, 0)
-        if isinstance(picture, np.ndarray):
-            self._size = picture.shape[1], picture.shape[0]
-        else:
-            self._orientation, self._size = orientation_of(picture), (picture.width, picture.height)
         self.info: VideoInfo = pictures_info(
             name,
-            Frame(self._pixels(picture), 0, TICK),
+            Frame(first[0], 0, TICK),
             Fraction(rate).limit_denominator(1001),
             None,
             codec=self._reader.codec,
@@ -115,9 +112,8 @@ class CameraSource:
             self._leave()
 
     def scale(self, width: int, height: int) -> None:
-        """Hand on pictures of this size from now on; scaled while their colours are converted, which costs least."""
+        """Hand on pictures of this size, from when `frames` is called; scaled while their colours are converted."""
         self._size = (height, width) if self._orientation.transpose else (width, height)
-        self._to_tensor = None
         self.info = replace(self.info, width=width, height=height)
 
     def __enter__(self) -> Self:
@@ -145,17 +141,17 @@ class CameraSource:
         self.captured = self.dropped = 0
         last = -1
         index = 0
-        for picture, at in self._arrivals():
+        for pixels, at in self._arrivals():
             pts = max(round((at - self.started) / TICK), last + 1)
             if at < self.started or pts * TICK < span.start:
                 continue
             if span.end is not None and pts * TICK >= span.end:
                 return
-            yield Frame(self._pixels(picture), pts, TICK, None, index)
+            yield Frame(pixels, pts, TICK, None, index)
             last = pts
             index += 1
 
-    def _arrivals(self) -> Iterator[tuple[_Picture, float]]:
+    def _arrivals(self) -> Iterator[tuple[Tensor, float]]:
         """Pictures and when they came; a network stream that breaks off is opened again, less and less often."""
         lost: float | None = None
         wait = FIRST_WAIT
@@ -190,21 +186,22 @@ class CameraSource:
             self._reader.leave()
             self._reader = None
 
-    def _pixels(self, picture: _Picture) -> Tensor:
+    # In the reader's thread
+
+    def pixels(self, picture: _Picture) -> Tensor:
         """(3, H, W) uint8 RGB, upright, of the size asked for."""
         if isinstance(picture, np.ndarray):
-            if picture.shape[1::-1] != self._size:
+            if self._size is not None and picture.shape[1::-1] != self._size:
                 picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
             return torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
-        if self._to_tensor is None:
-            width, height = self._size
-            self._to_tensor = ToTensor(width, height, self._orientation)
+        size = self._size or (picture.width, picture.height)
+        if self._to_tensor is None or self._converts_to != size:
+            self._orientation, self._converts_to = orientation_of(picture), size
+            self._to_tensor = ToTensor(*size, self._orientation)
         pixels = self._to_tensor(picture)[:3]
         if pixels.dtype == torch.uint16:  # nobody looks for the ninth bit in a camera's picture
             return torch.from_numpy((pixels.permute(1, 2, 0).numpy() >> 8).astype(np.uint8)).permute(2, 0, 1)
         return pixels
-
-    # In the reader's thread
 
     def _pictures(self, reader: _Reader) -> Iterator[tuple[_Picture, float]]:
         if is_device(self._name) and not _known_to_pyav(self._name):
@@ -270,14 +267,14 @@ class _Reader:
         self._camera = camera
         self._pictures = pictures
         self._changed = threading.Condition()
-        self._newest: tuple[_Picture, float] | None = None
+        self._newest: tuple[Tensor, float] | None = None
         self._ended = False
         self._error: Exception | None = None
         # Daemon: a driver that hangs must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="videostyle-camera", daemon=True)
         self._thread.start()
 
-    def newest(self, seconds: float | None) -> tuple[_Picture, float] | None:
+    def newest(self, seconds: float | None) -> tuple[Tensor, float] | None:
         """A picture that was not handed out before; None at the end. Raises SourceError after so long without one."""
         with self._changed:
             there = self._changed.wait_for(
@@ -310,13 +307,14 @@ class _Reader:
     def _run(self) -> None:
         pictures = self._pictures(self)
         try:
-            for picture in pictures:
+            for picture, at in pictures:
+                if self.left.is_set():
+                    break
+                pixels = self._camera.pixels(picture)
                 with self._changed:
-                    if self.left.is_set():
-                        break
                     self._camera.captured += 1
                     self._camera.dropped += self._newest is not None
-                    self._newest = picture
+                    self._newest = pixels, at
                     self._changed.notify_all()
         except SourceError as error:
             self._error = error

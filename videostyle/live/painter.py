@@ -65,6 +65,8 @@ class LiveFrame:
     motion: Motion | None
     painting: Frame
     """Painted and steady, of the film's size; the film itself until then."""
+    admitted: float
+    """When it was taken from the camera, by `time.perf_counter`."""
     layers: Tensor | None = None
     """Painted afresh, as `content`."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -196,7 +198,7 @@ class LivePainter:
             if controls.steady:
                 motion = self._stabilizer.motion(frame.is_cut or not self._steady, content)
             self._steady = controls.steady
-            live = LiveFrame(frame, controls, content, motion, frame)
+            live = LiveFrame(frame, controls, content, motion, frame, started)
             live.seconds["watch"] = time.perf_counter() - started
             yield live
 
@@ -234,8 +236,8 @@ class LivePainter:
         return live
 
     def _adapt(self, live: LiveFrame) -> None:
-        # Two bounds on what the stages can do side by side: the slowest of them, and what there is room for.
-        cost = max(*live.seconds.values(), sum(live.seconds.values()) / self.room)
+        # Two bounds on what is done side by side: the slowest stage; and with so many frames on the way, their stay.
+        cost = max(*live.seconds.values(), (time.perf_counter() - live.admitted) / self.room)
         if self.plan.adapt and self.ladder.judge(cost):
             self._size = self.ladder.size
             self._say("painting at {}x{} to keep {:g} fps".format(*self._size, self.plan.fps))

@@ -27,11 +27,12 @@ def caption(frame: Frame, lines: Sequence[str]) -> Frame:
     if not lines:
         return frame
     picture = frame.pixels.permute(1, 2, 0).numpy().copy()
-    height = picture.shape[0]
-    # A dozen lines fill the picture, whatever its size.
-    scale = max(height / 13 / 32, 0.3)
-    step = round(32 * scale)
-    width = max(cv2.getTextSize(line, _FONT, scale, 1)[0][0] for line in lines) + step
+    # A dozen lines fill the picture, whatever its size, and more are made to fit.
+    scale = picture.shape[0] / (32 * max(len(lines) + 1, 13))
+    longest = max(cv2.getTextSize(line, _FONT, scale, 1)[0][0] for line in lines)
+    scale *= min(0.95 * picture.shape[1] / longest, 1)
+    step = max(round(32 * scale), 1)
+    width = round(min(longest, 0.95 * picture.shape[1])) + step
     ground = picture[: step * len(lines) + step // 2, :width]
     ground[:] = ground // 3
     for number, line in enumerate(lines, 1):
