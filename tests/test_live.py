@@ -139,7 +139,7 @@ def test_a_slow_painter_steps_down_once_and_stays() -> None:
 
 def test_far_too_slow_a_painter_steps_down_after_a_few_frames_to_the_least() -> None:
     sizes = climb(Ladder((640, 360), 24), 3.0, 20)
-    assert sizes[SETTLING + 3] == sizes[-1] == (192, 108)
+    assert sizes[SETTLING + 3] == sizes[-1] == (256, 144)
 
 
 def test_one_slow_frame_is_no_reason() -> None:
@@ -150,7 +150,7 @@ def test_one_slow_frame_is_no_reason() -> None:
 
 
 def test_it_climbs_again_late_and_rung_by_rung() -> None:
-    ladder = Ladder((640, 360), 24, start=2)
+    ladder = Ladder((640, 360), 24, easy=416 * 234)
     sizes = climb(ladder, 0.2 / 24, LATER + SETTLING)
     assert sizes[-2] == (416, 234)
     assert sizes[-1] == (512, 288)
@@ -276,9 +276,9 @@ def test_styles_glide(toy_gallery: Path) -> None:
 # The loop
 
 
-def wall(count: int, rate: int = 24) -> Iterator[Frame]:
+def wall(count: int, rate: int = 24, size: tuple[int, int] = SIZE) -> Iterator[Frame]:
     """A wall passing by, as a camera would show it."""
-    for number, picture in enumerate(moving.pan(60, (1.0, 0.0), size=SIZE[::-1])[:count]):
+    for number, picture in enumerate(moving.pan(60, (1.0, 0.0), size=size[::-1])[:count]):
         yield Frame((picture[0] * 255).to(torch.uint8), round(number / rate / TICK), TICK, None, number)
 
 
@@ -373,12 +373,14 @@ def test_a_slow_painter_shows_the_newest_and_drops_the_rest(toy_gallery: Path, t
 def test_the_size_painted_at_changes_and_the_size_shown_does_not(toy_gallery: Path) -> None:
     said: list[str] = []
     plan = replace(PLAN, adapt=True, fps=200)
-    painter = LivePainter(plan, SIZE, stylizer=Slow(plan, 0.02), say=said.append)  # type: ignore[arg-type]
-    lives = list(painter.painted(wall(40)))
-    assert lives[0].size == SIZE
+    size = (200, 160)
+    painter = LivePainter(plan, size, stylizer=Slow(plan, 0.02), say=said.append)  # type: ignore[arg-type]
+    lives = list(painter.painted(wall(40, size=size)))
+    assert lives[0].size == size
     assert lives[-1].size == painter.ladder.size == painter.ladder.sizes[-1]
     assert said[-1] == f"painting at {painter.ladder.size[0]}x{painter.ladder.size[1]} to keep 200 fps"
-    assert {live.painting.pixels.shape for live in lives} == {(3, 48, 64)}
+    assert painter.ladder.size == (160, 128)
+    assert {live.painting.pixels.shape for live in lives} == {(3, 160, 200)}
 
 
 def test_large_pictures_begin_small(toy_gallery: Path) -> None:

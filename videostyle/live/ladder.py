@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
-# Sides of the rungs, as shares of the full size.
+# Sides of the rungs, as shares of the full size; with fewer lines than these nothing is recognised any more.
 RUNGS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
+FEWEST_LINES = 120
 # Frames that are looked at before a step down, and before a step up; where they are slow, fewer that took so long.
 SOON, LATER = 12, 72
 FEWEST, LONG = 3, 0.5
@@ -23,10 +24,12 @@ class Ladder:
     proved too high is tried again only after twice as many frames as the time before.
     """
 
-    def __init__(self, size: tuple[int, int], fps: float, start: int = 0) -> None:
-        """`size` is the full (width, height); `start` the rung to begin on."""
-        self.sizes = [_scaled(size, share) for share in RUNGS]
-        self.rung = start
+    def __init__(self, size: tuple[int, int], fps: float, easy: int | None = None) -> None:
+        """`size` is the full (width, height); it begins on the first rung of at most `easy` pixels."""
+        rungs = [_scaled(size, share) for share in RUNGS]
+        self.sizes = [rung for rung in rungs if min(rung) >= FEWEST_LINES] or rungs[:1]
+        fitting = (rung for rung, (w, h) in enumerate(self.sizes) if easy is None or w * h <= easy)
+        self.rung = next(fitting, len(self.sizes) - 1)
         self._period = 1 / fps
         self._costs: list[float] = []
         self._settling = SETTLING

@@ -27,7 +27,7 @@ from videostyle.engines import choose_device, choose_engine
 from videostyle.flow import choose_flow, load_flow
 from videostyle.live.controls import Controls, Desk
 from videostyle.live.gate import NoiseGate
-from videostyle.live.ladder import RUNGS, Ladder
+from videostyle.live.ladder import Ladder
 from videostyle.nets.transformer import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
@@ -138,8 +138,7 @@ class LivePainter:
         self._stabilizer = Stabilizer(load_flow(flow, self.device), StabilizeOptions(plan.stabilize, "causal"))
         self._gate = NoiseGate()
         self._say = say
-        start = next((rung for rung, share in enumerate(RUNGS) if size[0] * size[1] * share**2 <= EASY), len(RUNGS) - 1)
-        self.ladder = Ladder(size, plan.fps, start if plan.adapt else 0)
+        self.ladder = Ladder(size, plan.fps, EASY if plan.adapt else None)
         self._size = self.ladder.size
         self.room = min(cores(), STAGES)
         """Frames that may be on the way at once: as many as can be worked on."""
