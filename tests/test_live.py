@@ -149,6 +149,13 @@ def test_one_slow_frame_is_no_reason() -> None:
     assert set(climb(ladder, 1 / 30, 40)) == {(640, 360)}
 
 
+def test_many_slow_frames_are() -> None:
+    ladder = Ladder((640, 360), 24)
+    for number in range(40):
+        ladder.judge(3 / 24 if number % 4 == 0 else 0.7 / 24)
+    assert ladder.size != (640, 360)
+
+
 def test_it_climbs_again_late_and_rung_by_rung() -> None:
     ladder = Ladder((640, 360), 24, easy=416 * 234)
     sizes = climb(ladder, 0.2 / 24, LATER + SETTLING)

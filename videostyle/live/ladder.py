@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from statistics import median
+from collections.abc import Sequence
+from statistics import mean
 
 # Sides of the rungs, as shares of the full size; with fewer lines than these nothing is recognised any more.
 RUNGS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
@@ -50,10 +51,10 @@ class Ladder:
         rung = self.rung
         recent = self._costs[-SOON:]
         enough = len(recent) == SOON or (len(recent) >= FEWEST and sum(recent) >= LONG)
-        if enough and median(recent) > TOO_MUCH * self._period:
-            rung = self._below(median(recent))
+        if enough and typical(recent) > TOO_MUCH * self._period:
+            rung = self._below(typical(recent))
         elif len(self._costs) >= self._patience:
-            if rung and self._expected(rung - 1, median(self._costs)) <= LITTLE * self._period:
+            if rung and self._expected(rung - 1, typical(self._costs)) <= LITTLE * self._period:
                 rung -= 1
             elif self._climbed:  # the rung it climbed to holds
                 self._climbed, self._patience = False, LATER
@@ -80,6 +81,11 @@ class Ladder:
     def _expected(self, rung: int, cost: float) -> float:
         (width, height), (wide, tall) = self.sizes[rung], self.size
         return cost * width * height / (wide * tall)
+
+
+def typical(costs: Sequence[float]) -> float:
+    """Their mean, the slowest of every dozen left out: one hiccup is no reason, many are."""
+    return mean(sorted(costs)[: len(costs) - -(-len(costs) // SOON)])
 
 
 def _scaled(size: tuple[int, int], share: float) -> tuple[int, int]:
