@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import media
 import numpy as np
@@ -68,6 +69,38 @@ def test_who_is_slow_gets_the_newest_picture_and_knows_what_was_dropped(tmp_path
     assert camera.dropped > 5
 
 
+class Reader:
+    """Stands in for the thread that reads."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+        self.container = ""
+        self.skipped = 0
+
+    def skip(self) -> None:
+        self.skipped += 1
+
+
+@pytest.mark.parametrize(("late", "skipped"), [(0.0, 0), (0.5, 12), (30.0, 0)])
+def test_a_late_film_skips_a_little_and_is_held_up_for_much(tmp_path: Path, late: float, skipped: int) -> None:
+    """So late is what comes after the first picture."""
+    camera = CameraSource(str(media.film(tmp_path / "a.mp4", 2)))
+    pictures = []
+    for number in range(20):
+        picture = av.VideoFrame(16, 16, "gray")
+        picture.pts, picture.time_base = number, Fraction(1, 25)
+        pictures.append((picture, 0.0))
+    reader = Reader()
+    paced = camera.paced(iter(pictures), reader, 0.0)  # type: ignore[arg-type]
+    next(paced)
+    camera.started -= late
+    dues = [at - camera.started for _, at in paced]
+    # How many more on a slow machine is not for tests to say.
+    assert reader.skipped >= skipped - 1
+    assert len(dues) + reader.skipped == 19
+    assert dues[-1] == pytest.approx(19 / 25 + (late if late > 1 else 0), abs=0.5)
+
+
 def test_a_film_begins_again(tmp_path: Path) -> None:
     path = media.film(tmp_path / "a.mp4", 4)
     found = taken(CameraSource(str(path), loop=True), end=0.5)
@@ -96,10 +129,6 @@ def test_deep_and_transparent_pictures_become_plain_ones(tmp_path: Path) -> None
 
 
 def test_opencv_reads_where_pyav_cannot(tmp_path: Path) -> None:
-    class Reader:
-        left = threading.Event()
-        container = ""
-
     path = tmp_path / "a.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
     writer.write(np.full((48, 64, 3), (200, 10, 10), np.uint8))

@@ -227,6 +227,15 @@ def test_a_pan_passes_nearly_unchanged() -> None:
     assert max((a - b).abs().mean() for a, b in zip(calm, frames, strict=True)) < 1 / 255
 
 
+def test_a_faint_pan_is_not_taken_for_noise() -> None:
+    """It begins where all was still, with less contrast than some cameras have noise."""
+    faint = [0.08 * picture + 0.4 for picture in moving.pan(20, (3.0, 0.0))]
+    gate = NoiseGate()
+    for frame in [faint[0]] * 10:
+        gate(frame)
+    assert max((gate(frame) - frame).abs().mean() for frame in faint[1:]) < 0.2 / 255
+
+
 def test_slow_light_is_followed() -> None:
     still = moving.pan(1, (0, 0))[0] * 0.5
     gate = NoiseGate()

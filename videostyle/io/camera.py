@@ -217,11 +217,40 @@ class CameraSource:
                 reader.ends = self._is_film or bool(self._is_url and container.duration)
                 arrivals = _decoded(container, reader)
                 if reader.ends:
-                    offset = yield from _paced(arrivals, reader, self.started, offset)
+                    offset = yield from self.paced(arrivals, reader, offset)
                 else:
                     yield from arrivals
             if not (reader.ends and self._loop) or reader.left.is_set():
                 return
+
+    def paced(
+        self, pictures: Iterator[tuple[av.VideoFrame, float]], reader: _Reader, offset: float
+    ) -> Generator[tuple[av.VideoFrame, float], None, float]:
+        """A film's pictures when they are due, `offset` seconds after the clock began; late ones are left out.
+
+        Returns the offset of what follows. The clock begins with the first picture: opening a film takes a while.
+        """
+        first: Fraction | None = None
+        interval, before = 0.04, offset
+        for picture, _ in pictures:
+            if picture.pts is None or picture.time_base is None:
+                continue
+            in_film = picture.pts * picture.time_base
+            if first is None:
+                first = in_film
+                self.started = self.started if offset else time.monotonic()
+            due = offset + float(in_film - first)
+            interval, before = due - before or interval, due
+            late = time.monotonic() - self.started - due
+            if late > HELD_UP:
+                offset, due, before = offset + late, due + late, before + late
+            elif late > interval:
+                reader.skip()
+                continue
+            if reader.left.wait(max(-late, 0)):
+                break
+            yield picture, self.started + due
+        return before + interval
 
     @contextmanager
     def _opened(self) -> Iterator[InputContainer]:
@@ -371,37 +400,6 @@ def _decoded(container: InputContainer, reader: _Reader) -> Iterator[tuple[av.Vi
 
     for picture in deinterlaced(pictures(), stream.time_base or TICK):
         yield picture, arrival
-
-
-def _paced(
-    pictures: Iterator[tuple[av.VideoFrame, float]], reader: _Reader, started: float, offset: float
-) -> Generator[tuple[av.VideoFrame, float], None, float]:
-    """A film's pictures when they are due, `offset` seconds after `started` the first; late ones are left out.
-
-    Returns the offset of what follows.
-    """
-    first: Fraction | None = None
-    interval = 0.04
-    before = due = started + offset
-    for picture, _ in pictures:
-        if picture.pts is None or picture.time_base is None:
-            continue
-        time_in_film = picture.pts * picture.time_base
-        first = time_in_film if first is None else first
-        due = started + offset + float(time_in_film - first)
-        interval = due - before or interval
-        before = due
-        late = time.monotonic() - due
-        if late > HELD_UP:
-            offset += late
-            due = before = due + late
-        elif late > interval:
-            reader.skip()
-            continue
-        if reader.left.wait(max(-late, 0)):
-            break
-        yield picture, due
-    return due + interval - started
 
 
 def opencv_pictures(name: str, reader: _Reader) -> Iterator[tuple[_Picture, float]]:
