@@ -18,7 +18,9 @@ from demo import contact_sheet
 
 import videostyle
 from videostyle.io.memory import MemorySink, MemorySource
-from videostyle.plan import Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.live.painter import LivePainter
+from videostyle.live.screen import split
+from videostyle.plan import Key, LivePlan, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
 from videostyle.types import Frame
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +135,19 @@ def brush() -> np.ndarray:
     return side_by_side([paint(Style((("starry-night", 1.0),), brush=size)) for size in (0.5, 1.0, 2.0)])
 
 
+def live() -> np.ndarray:
+    """Keys pressed while it is painted: a style, half-way to another, there, and before and after."""
+    plan = LivePlan(styles=("great-wave", "scream"), keys=((Fraction(1), "2"), (Fraction(2), "v")), adapt=False)
+    moments = Fraction(9, 10), Fraction(5, 4), Fraction(7, 4), Fraction(9, 4)
+    shown = []
+    with videostyle.open_source(str(FILM)) as video:
+        painter = LivePainter(plan, (video.info.width, video.info.height))
+        for one in painter.painted(video.frames(Span(end=Fraction(5, 2)))):
+            if len(shown) < len(moments) and one.film.time >= moments[len(shown)]:
+                shown.append(split(one.film, one.painting) if one.controls.split else one.painting)
+    return side_by_side([one.pixels.permute(1, 2, 0).numpy() for one in shown])
+
+
 LOOKS: Sequence[Callable[[], np.ndarray]] = (
     strength,
     blend,
@@ -141,6 +156,7 @@ LOOKS: Sequence[Callable[[], np.ndarray]] = (
     keep_colors,
     mask,
     brush,
+    live,
 )
 
 

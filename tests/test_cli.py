@@ -218,7 +218,7 @@ def test_probe_tells_what_a_file_holds(film: Path, capsys: pytest.CaptureFixture
 
 
 def test_help_needs_no_torch() -> None:
-    for argv in (["--help"], ["stylize", "--help"], ["styles"]):
+    for argv in (["--help"], ["stylize", "--help"], ["live", "--help"], ["styles"]):
         code = (
             f"import sys; sys.argv[1:] = {argv}; import videostyle.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
         )

@@ -202,6 +202,22 @@ def test_a_queue_holds_at_least_one(make: object) -> None:
         make()  # type: ignore[operator]
 
 
+def test_waiting_ends_with_an_item_the_end_or_the_time() -> None:
+    gate = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        gate.wait(10)
+
+    with prefetch(items(), 1) as ahead:
+        assert ahead.wait(10)
+        assert next(ahead) == 1
+        assert not ahead.wait(0.01)
+        gate.set()
+        assert ahead.wait(10)
+        assert next(ahead, None) is None
+
+
 # latest
 
 

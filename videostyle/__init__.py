@@ -25,11 +25,13 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from videostyle.io import open_sink, open_source, probe
+    from videostyle.live.painter import LivePainter
     from videostyle.pipeline import RenderReport, paint_frames, render, stylize
     from videostyle.plan import (
         EncodeOptions,
         FlowOptions,
         Key,
+        LivePlan,
         Region,
         RenderPlan,
         Span,
@@ -52,6 +54,7 @@ _HOMES = {
     "open_sink": "io",
     "open_source": "io",
     "probe": "io",
+    "LivePainter": "live.painter",
     "RenderReport": "pipeline",
     "paint_frames": "pipeline",
     "render": "pipeline",
@@ -59,6 +62,7 @@ _HOMES = {
     "EncodeOptions": "plan",
     "FlowOptions": "plan",
     "Key": "plan",
+    "LivePlan": "plan",
     "Region": "plan",
     "RenderPlan": "plan",
     "Span": "plan",
@@ -75,6 +79,8 @@ __all__ = [
     "FlowOptions",
     "Frame",
     "Key",
+    "LivePainter",
+    "LivePlan",
     "MissingDependencyError",
     "Region",
     "RenderPlan",

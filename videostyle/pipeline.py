@@ -191,7 +191,7 @@ class _Painter:
             yield from frames
             return
         if self.engine != "torch":
-            stack.enter_context(_one_thread_each())
+            stack.enter_context(one_thread_each())
         for mask in self.masks:
             stack.enter_context(mask.source)
         moving = stack.enter_context(prefetch(self._motions(frames), depth))
@@ -284,7 +284,7 @@ class _Painter:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Let torch and OpenCV compute in the thread that asks.
 
     The stages already keep the cores busy side by side. When each also splits its own small operations over all

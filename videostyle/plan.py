@@ -367,6 +367,57 @@ class KeyframePlan:
 
 
 @dataclass(frozen=True)
+class LivePlan:
+    """What comes from a camera, painted as it comes."""
+
+    camera: str = "0"
+    """A number or device, a network stream's URL, or a film that is played at its own speed."""
+    styles: tuple[str, ...] = ("great-wave",)
+    """The first is painted to begin with. All are one key away, and after them the rest of the gallery."""
+    strength: float = 1.0
+    keep_colors: bool = False
+    network: str = "fast"
+    brush: float = 1.0
+    stabilize: float = 1.0
+    """As `StabilizeOptions.amount`; always causal."""
+    gate: bool = True
+    """Average the camera's noise away where nothing moves."""
+    fps: float = 24.0
+    """Frames a second that the size painted at is chosen for."""
+    size: str = "640x360"
+    """As `RenderPlan.size`, for what comes out; a smaller camera keeps its own size."""
+    adapt: bool = True
+    """Paint smaller where the machine is too slow for `fps`, and enlarge that."""
+    loop: bool = False
+    """Begin a film again at its end."""
+    seconds: Fraction | None = None
+    """Stop after so long."""
+    keys: tuple[tuple[Fraction, str], ...] = ()
+    """Keys that are pressed by themselves, and when, in seconds."""
+    window: bool = True
+    """Show it in a window, which also takes keys."""
+    virtual_camera: str | None = None
+    """The virtual camera to feed; "" is any there is, None is none."""
+    output: str | None = None
+    """A file to record to from the first frame on."""
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
+    engine: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.styles:
+            raise UsageError("name at least one style")
+        for name in ("strength", "stabilize"):
+            _unit(name, getattr(self, name))
+        if not 1 <= self.fps <= 240:
+            raise UsageError(f"fps must be between 1 and 240, got {self.fps:g}")
+        if not 0.25 <= self.brush <= 4:
+            raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
+        if self.seconds is not None and self.seconds <= 0:
+            raise UsageError(f"seconds must be above 0, got {float(self.seconds):g}")
+
+
+@dataclass(frozen=True)
 class Painting:
     """A painting to learn, and what its card and the gallery say of it."""
 

@@ -57,6 +57,11 @@ class Prefetch(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return self
 
+    def wait(self, seconds: float) -> bool:
+        """True as soon as the next item, or the end, is there; False where `seconds` pass before."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._items) or self._ended, seconds)
+
     def __next__(self) -> T:
         with self._changed:
             if self._thread is None or self._left:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
     "paint": "paint a picture by optimisation: slow, and the best there is",
     "keyframes": "paint keyframes by optimisation or by hand, and carry them through the film",
+    "live": "paint what a camera sees, as it comes",
     "styles": "list the gallery of paintings",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",

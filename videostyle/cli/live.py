@@ -1,0 +1,149 @@
+"""Paint what a camera sees, as it comes: in a window, a virtual camera, a recording."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from videostyle.cli.options import add_encoding, add_machine, read_encoding, seconds
+from videostyle.errors import SinkError, UsageError
+from videostyle.live.controls import KEYS, read_keys
+from videostyle.plan import LivePlan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; their defaults are those of the plan."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "keys in the window:\n" + "\n".join(f"  {keys:12} {what}" for keys, what in KEYS)
+    parser.add_argument(
+        "--camera",
+        metavar="0|DEVICE|URL|FILM",
+        default=LivePlan.camera,
+        help="a number, a device (/dev/video0), a stream (rtsp://...), or a film, which is played at its own speed; "
+        "default: %(default)s",
+    )
+    parser.add_argument("--loop", action="store_true", help="begin a film again at its end")
+    parser.add_argument("--seconds", metavar="T", type=seconds, help="stop after so long; seconds or h:mm:ss.s")
+    parser.add_argument(
+        "--keys", metavar="'KEY@T ...'", default="", help="keys that are pressed by themselves: '3@2 v@4.5 q@0:08'"
+    )
+
+    look = parser.add_argument_group("the painting")
+    look.add_argument(
+        "--style",
+        metavar="NAME",
+        action="append",
+        help="a name from `videostyle styles`, or a style file; those given are keys 1, 2, ..., the gallery follows; "
+        f"default: {LivePlan.styles[0]}",
+    )
+    look.add_argument(
+        "--strength",
+        metavar="0..1",
+        type=float,
+        default=LivePlan.strength,
+        help="from the film (0) to the painting (1); default: %(default)s",
+    )
+    look.add_argument("--keep-colors", action="store_true", help="keep the camera's hues, take the painting's brush")
+    look.add_argument("--brush", metavar="0.25..4", type=float, default=LivePlan.brush, help="size of the marks")
+    look.add_argument("--network", metavar="NAME", default=LivePlan.network, help="default: %(default)s")
+    look.add_argument(
+        "--stabilize", metavar="0..1", type=float, default=LivePlan.stabilize, help="default: %(default)s"
+    )
+    look.add_argument(
+        "--no-gate", action="store_true", help="do not average the camera's noise away where all is still"
+    )
+
+    rate = parser.add_argument_group("the frame rate")
+    rate.add_argument(
+        "--fps", metavar="N", type=float, default=LivePlan.fps, help="that is to be kept; default: %(default)g"
+    )
+    rate.add_argument(
+        "--size",
+        metavar="WxH|SHORT",
+        default=LivePlan.size,
+        help="of what comes out, the camera's own where that is smaller; default: %(default)s",
+    )
+    rate.add_argument(
+        "--fixed-size", action="store_true", help="paint at that size, however slow; else smaller to keep --fps"
+    )
+
+    where = parser.add_argument_group("where it goes")
+    where.add_argument("--headless", action="store_true", help="open no window")
+    where.add_argument(
+        "--virtual-camera",
+        metavar="DEVICE",
+        nargs="?",
+        const="",
+        help="feed a virtual camera, which other programs see as a webcam",
+    )
+    where.add_argument("-o", "--output", metavar="FILE", help="record to this file, with the real times")
+    where.add_argument(
+        "--report",
+        metavar="FILE.json",
+        nargs="?",
+        const="-",
+        help="rate, latency, dropped frames; on stdout or in a file",
+    )
+    where.add_argument("-q", "--quiet", action="store_true", help="say nothing but warnings")
+    add_machine(parser)
+    add_encoding(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Paint until it ends; 130 where that was Ctrl-C."""
+    plan = LivePlan(
+        camera=args.camera,
+        styles=tuple(args.style or LivePlan.styles),
+        strength=args.strength,
+        keep_colors=args.keep_colors,
+        network=args.network,
+        brush=args.brush,
+        stabilize=args.stabilize,
+        gate=not args.no_gate,
+        fps=args.fps,
+        size=args.size,
+        adapt=not args.fixed_size,
+        loop=args.loop,
+        seconds=args.seconds,
+        keys=read_keys(args.keys, seconds),
+        window=not args.headless,
+        virtual_camera=args.virtual_camera,
+        output=args.output,
+        encode=read_encoding(args),
+        engine=args.engine,
+        device=args.device,
+    )
+    file = None if args.report in (None, "-") else Path(args.report)
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"{file}: the folder for the report does not exist")
+
+    from videostyle.live.run import run as paint
+
+    report = paint(plan, say=_silent if args.quiet else _say)
+    for warning in report.warnings:
+        _say(warning)
+    told = json.dumps(report.to_json(), indent=2)
+    if file is not None:
+        try:
+            file.write_text(told + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SinkError(f"{file}: the report cannot be written ({error.strerror})") from error
+    elif args.report == "-":
+        print(told)
+    if not args.quiet:
+        late = f", {report.latency_ms['median']:.0f} ms late" if report.latency_ms else ""
+        _say(
+            f"{report.frames['painted']} frames, {report.fps:.1f} frames/s{late}, "
+            f"{report.frames['dropped']} dropped ({report.engine} on {report.device})"
+        )
+    return 130 if report.interrupted else 0
+
+
+def _say(line: str) -> None:
+    print(f"videostyle: {line}", file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass

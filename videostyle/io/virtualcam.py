@@ -1,0 +1,52 @@
+"""A virtual camera: other programs see the painting as a webcam."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from videostyle.errors import MissingDependencyError, SinkError
+from videostyle.types import Frame
+
+_DRIVERS = (
+    "Linux needs v4l2loopback (sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback), "
+    "Windows and macOS need OBS Studio, started once"
+)
+
+
+class VirtualCamera:
+    """Sends each frame written to it, by pyvirtualcam."""
+
+    def __init__(self, size: tuple[int, int], fps: float, device: str = "") -> None:
+        """Frames of `size` (width, height); `device` is /dev/video2 or a name, "" any there is.
+
+        Raises MissingDependencyError without pyvirtualcam, SinkError without a driver.
+        """
+        try:
+            import pyvirtualcam
+        except ImportError as error:
+            raise MissingDependencyError(
+                "a virtual camera needs pyvirtualcam: pip install 'videostyle[live]'"
+            ) from error
+        try:
+            self._camera = pyvirtualcam.Camera(*size, fps, device=device or None)
+        except (RuntimeError, OSError, ValueError) as error:
+            found = " ".join(str(error).split())
+            raise SinkError(f"no virtual camera to send to: {_DRIVERS} ({found})") from error
+        self.warnings: list[str] = []
+        self.device: str = self._camera.device
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._camera.close()
+
+    def write(self, frame: Frame) -> None:
+        """Send `frame`. Raises SinkError where the virtual camera is gone."""
+        try:
+            self._camera.send(frame.pixels.permute(1, 2, 0).contiguous().numpy())
+        except (RuntimeError, OSError) as error:
+            raise SinkError(f"{self.device}: the virtual camera takes no more pictures ({error})") from error

@@ -1,0 +1,116 @@
+"""Recordings and snapshots of what is live, under names of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from videostyle.errors import VideostyleError
+from videostyle.io import open_sink
+from videostyle.io.camera import TICK
+from videostyle.io.info import pictures_info
+from videostyle.plan import EncodeOptions
+from videostyle.threads import Background, background
+from videostyle.types import Frame, Sink, VideoInfo
+
+# Frames the encoder may be behind.
+DEPTH = 8
+
+
+class Recorder:
+    """Records while it is told to, with the frames' own times; each recording begins at 0.
+
+    However it ends, what was recorded is closed and takes its final name: unlike a render, it was meant to end
+    somewhere.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        source: str,
+        size: tuple[int, int],
+        fps: float,
+        encode: EncodeOptions,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """`path` is the first recording's, None for one named by the time; `source` what it must not overwrite.
+
+        Frames are of `size` (width, height). Raises UsageError and SinkError for a path that cannot be written to.
+        """
+        self.files: list[str] = []
+        """Recordings that are whole."""
+        self.snapshots: list[str] = []
+        self.warnings: list[str] = []
+        self._rate = Fraction(fps).limit_denominator(1001)
+        blank = Frame(torch.zeros(3, size[1], size[0], dtype=torch.uint8), 0, TICK)
+        self._info: VideoInfo = pictures_info(source, blank, self._rate, None, codec="", container="")
+        self._encode = encode
+        self._say = say
+        self._path = path or f"live-{datetime.now():%Y%m%d-%H%M%S}.mp4"
+        # Whatever is wrong with it should be told before anything is painted.
+        self._first: Sink | None = self._made(self._path, encode)
+        self._sink: Background | None = None
+        self._growing = ""
+        self._origin = 0
+
+    def __call__(self, frame: Frame, record: bool) -> None:
+        """Write a frame if `record`; begins and ends recordings when that changes."""
+        if not record:
+            self.close()
+            return
+        if self._sink is None:
+            self._begin(frame)
+        assert self._sink is not None
+        self._sink.write(replace(frame, pts=frame.pts - self._origin))
+
+    def close(self) -> None:
+        """End the recording, if there is one. Raises SinkError where it could not be written."""
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        try:
+            sink.__exit__(None, None, None)
+        finally:
+            self.warnings += [line for line in sink.warnings if line not in self.warnings]
+        self.files.append(self._growing)
+        self._say(f"recorded {self._growing}")
+
+    def snapshot(self, frame: Frame) -> None:
+        """Write one picture; where that fails it is said, and painting goes on."""
+        path = _free(str(Path(self._path).with_suffix(".png")))
+        try:
+            with open_sink(path, self._info) as sink:
+                sink.write(frame)
+        except VideostyleError as error:
+            self._say(f"no snapshot: {error}")
+            return
+        self.snapshots.append(path)
+        self._say(f"snapshot {path}")
+
+    def _begin(self, frame: Frame) -> None:
+        self._growing = self._path
+        sink, self._first = self._first, None
+        if sink is None:
+            self._growing = _free(self._path)
+            sink = self._made(self._growing, replace(self._encode, overwrite=False))
+        self._sink = background(sink, DEPTH)
+        self._sink.__enter__()
+        self._origin = frame.pts
+        self._say(f"recording {self._growing}")
+
+    def _made(self, path: str, encode: EncodeOptions) -> Sink:
+        return open_sink(path, self._info, encode, average_rate=self._rate)
+
+
+def _free(path: str) -> str:
+    """The path, or the first of path-2, path-3... that is not there yet."""
+    found, number = Path(path), 1
+    while found.exists():
+        number += 1
+        found = Path(path).with_stem(f"{Path(path).stem}-{number}")
+    return str(found)

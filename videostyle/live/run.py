@@ -1,0 +1,215 @@
+"""From a camera to wherever it is wanted, with keys, recordings and figures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import median, quantiles
+from typing import Any
+
+from videostyle.io.camera import CameraSource
+from videostyle.io.virtualcam import VirtualCamera
+from videostyle.io.window import Window
+from videostyle.live.controls import KEYS, Controls
+from videostyle.live.painter import LiveFrame, LivePainter, cores
+from videostyle.live.recorder import Recorder
+from videostyle.live.screen import caption, split
+from videostyle.pipeline import fit
+from videostyle.plan import LivePlan, Span
+from videostyle.types import Frame
+
+# Figures are of so many frames, the last ones, however long it runs.
+REMEMBERED = 20_000
+# Seconds over which the figures in the window are taken, and for which a change of the painting is named there.
+RECENT, NAMED = 2.0, 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What came in, what went out, and how late; `to_json` is what `--report` writes."""
+
+    camera: str
+    seconds: float
+    """From the first painted frame to the last."""
+    fps: float
+    """Painted frames a second."""
+    latency_ms: dict[str, float]
+    """From a picture's arrival, before it is decoded, to when its painting was shown: median, 95 %, worst."""
+    frames: dict[str, int]
+    """captured, dropped (overtaken by newer ones), painted."""
+    size: tuple[int, int]
+    """Width and height of what came out."""
+    sizes: dict[str, int]
+    """Frames painted at each size."""
+    stages: dict[str, float]
+    """Milliseconds a frame, median; the stages work side by side."""
+    engine: str
+    device: str
+    cores: int
+    on_the_way: int
+    """Frames that may be between camera and output at once."""
+    recordings: list[str]
+    snapshots: list[str]
+    warnings: list[str]
+    interrupted: bool
+    """By Ctrl-C; all is whole none the less."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+class Figures:
+    """Counts frames and how late they were."""
+
+    def __init__(self) -> None:
+        self.painted = 0
+        self.sizes: Counter[tuple[int, int]] = Counter()
+        self.latencies: deque[float] = deque(maxlen=REMEMBERED)
+        self.shown: deque[float] = deque(maxlen=REMEMBERED)
+        self.stages: dict[str, deque[float]] = {}
+        self.first = 0.0
+
+    def add(self, live: LiveFrame, arrived: float, now: float) -> None:
+        """A frame that `arrived` and is shown `now`, both in seconds of one clock."""
+        if not self.painted:
+            self.first = now
+        self.painted += 1
+        self.sizes[live.size] += 1
+        self.latencies.append(now - arrived)
+        self.shown.append(now)
+        for stage, seconds in live.seconds.items():
+            self.stages.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds)
+
+    @property
+    def seconds(self) -> float:
+        """From the first frame to the last."""
+        return self.shown[-1] - self.first if self.shown else 0.0
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, from the first to the last."""
+        return (self.painted - 1) / self.seconds if self.seconds else 0.0
+
+    def latency_ms(self) -> dict[str, float]:
+        """Milliseconds: median, 95th percentile, worst."""
+        if not self.latencies:
+            return {}
+        late = list(self.latencies)
+        most = quantiles(late, n=20, method="inclusive")[-1] if len(late) > 1 else late[0]
+        return {"median": round(median(late) * 1e3, 1), "95%": round(most * 1e3, 1), "worst": round(max(late) * 1e3, 1)}
+
+    def lines(self, size: tuple[int, int], dropped: int) -> list[str]:
+        """The last seconds, for the window."""
+        recent = [at for at in self.shown if at > self.shown[-1] - RECENT] if self.shown else []
+        gaps = [later - earlier for earlier, later in pairwise(recent)]
+        late = median(list(self.latencies)[-len(recent) :]) if recent else 0.0
+        return [
+            f"{1 / (sum(gaps) / len(gaps)) if gaps else 0:.1f} fps at {size[0]}x{size[1]}",
+            f"{late * 1e3:.0f} ms late, {dropped} dropped",
+        ]
+
+
+def run(
+    plan: LivePlan,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    on_frame: Callable[[LiveFrame, Frame], None] | None = None,
+) -> LiveReport:
+    """Paint what a camera sees until it ends, somebody quits, or Ctrl-C, which is a way to quit.
+
+    `on_frame` is called with each frame and what is shown of it; `say` with a line when something happens.
+    Raises SourceError, SinkError, UsageError, WeightsError, MissingDependencyError; recordings are whole then, too.
+    """
+    with ExitStack() as stack:
+        wish = fit(plan.size, 1920, 1080)
+        camera = stack.enter_context(CameraSource(plan.camera, wish=wish, rate=plan.fps, loop=plan.loop, say=say))
+        own = (camera.info.width, camera.info.height)
+        size = min(fit(plan.size, *own), own)
+        camera.scale(*size)
+        window = stack.enter_context(Window(f"videostyle: {plan.camera}")) if plan.window else None
+        virtual = None
+        if plan.virtual_camera is not None:
+            virtual = stack.enter_context(VirtualCamera(size, plan.fps, plan.virtual_camera))
+            say(f"sending to {virtual.device}")
+        recorder = Recorder(plan.output, plan.camera, size, plan.fps, plan.encode, say)
+        stack.callback(recorder.close)
+        painter = LivePainter(plan, size, say=say)
+        desk = painter.desk
+        desk.set(record=plan.output is not None)
+        figures = Figures()
+        view = _View(desk.now)
+
+        def keys() -> None:
+            for key in window.keys() if window is not None else ():
+                desk.press(key)
+
+        frames = camera.frames(Span(end=plan.seconds))
+        paintings = stack.enter_context(closing(painter.painted(frames, stop=camera.stop, on_wait=keys)))
+        interrupted = False
+        try:
+            for live in paintings:
+                shown = split(live.film, live.painting) if live.controls.split else live.painting
+                if window is not None:
+                    window.write(caption(shown, view.lines(live, figures, camera.dropped)))
+                    window.full_screen(live.controls.full_screen)
+                if virtual is not None:
+                    virtual.write(shown)
+                recorder(shown, live.controls.record)
+                arrived = camera.started + float(live.film.pts * live.film.time_base)
+                figures.add(live, arrived, time.monotonic())
+                if view.wants_snapshot(live.controls):
+                    recorder.snapshot(shown)
+                if on_frame is not None:
+                    on_frame(live, shown)
+                keys()
+        except KeyboardInterrupt:
+            interrupted = True
+        recorder.close()
+        return LiveReport(
+            camera=plan.camera,
+            seconds=round(figures.seconds, 3),
+            fps=round(figures.fps, 2),
+            latency_ms=figures.latency_ms(),
+            frames={"captured": camera.captured, "dropped": camera.dropped, "painted": figures.painted},
+            size=size,
+            sizes={f"{width}x{height}": count for (width, height), count in figures.sizes.items()},
+            stages={stage: round(median(taken) * 1e3, 1) for stage, taken in figures.stages.items()},
+            engine=painter.engine,
+            device=painter.device,
+            cores=cores(),
+            on_the_way=painter.room,
+            recordings=recorder.files,
+            snapshots=recorder.snapshots,
+            warnings=[*camera.warnings, *recorder.warnings],
+            interrupted=interrupted,
+        )
+
+
+class _View:
+    """What the window says, and when."""
+
+    def __init__(self, controls: Controls) -> None:
+        self._named = ""
+        self._until = 0.0
+        self._snapshots = controls.snapshots
+
+    def lines(self, live: LiveFrame, figures: Figures, dropped: int) -> list[str]:
+        controls = live.controls
+        name = f"{controls.name}, strength {controls.strength:.1f}"
+        name += ", camera's colours" * controls.keep_colors + ", not steadied" * (not controls.steady)
+        if name != self._named:
+            self._named, self._until = name, live.film.time + NAMED
+        lines = [f"{keys}: {what}" for keys, what in KEYS] if controls.help else []
+        if controls.figures or live.film.time < self._until:
+            lines.append(name + ", recording" * controls.record)
+        return lines + (figures.lines(live.size, dropped) if controls.figures else [])
+
+    def wants_snapshot(self, controls: Controls) -> bool:
+        before, self._snapshots = self._snapshots, controls.snapshots
+        return controls.snapshots > before
