@@ -16,6 +16,8 @@ from videostyle.errors import VideostyleError
 
 _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
+    "preview": "see a few seconds side by side in the browser",
+    "studio": "the same with your own films, photos, paintings and camera",
     "styles": "list the gallery of paintings",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",

@@ -169,7 +169,7 @@ def _curves(evaluation: Evaluation) -> str:
             PAINTED: [ratio(energy[PAINTED], energy[REFERENCE]) for energy in energies]
         }
     times = [moment.time for moment in moments]
-    drawn = "".join(_chart(name, times, lines, evaluation.cuts) for name, lines in charts.items())
+    drawn = "".join(chart(name, times, lines, evaluation.cuts) for name, lines in charts.items())
     return (
         "<h2>Over time</h2><p>In seconds; dashed lines are cuts. For errors and flicker lower is steadier, and the "
         f"film's own curve is the floor.</p>{drawn}"
@@ -183,11 +183,11 @@ def _still_curve(probes: Probes) -> str:
     return (
         "<h2>A still film</h2><p>What the painter makes of one picture that stands still: by frame, how far the "
         "painting is from its first frame. It should stay where it is.</p>"
-        + _chart("Distance from the first frame, steps of 255", frames, {PAINTED: curve}, least=8)
+        + chart("Distance from the first frame, steps of 255", frames, {PAINTED: curve}, least=8)
     )
 
 
-def _chart(
+def chart(
     name: str, times: Sequence[float], lines: dict[str, list[float]], cuts: Sequence[float] = (), least: float = 0.0
 ) -> str:
     """Lines over time as SVG; "" where there is nothing to draw. A line is broken where a value is nan.
