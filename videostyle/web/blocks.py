@@ -5,20 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
 
 from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
 from videostyle.plan import Blend, RenderPlan, Timeline
+from videostyle.web.boxes import thumbnails
 from videostyle.web.page import NONE, OWN_SIZE, Desk, Page, Settings, plainly, style_choices
 from videostyle.web.shelf import FILMS, listed
-from videostyle.weights import gallery, models_folder, read_manifest
+from videostyle.weights import models_folder, read_manifest
 
 # One after the other, whoever asks: each takes the whole machine.
 _ONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-_THUMBNAIL = (192, 108)
+_PICK = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", { name: button.dataset.name });
+});"""
 _EMPTY = '<div class="empty">{}</div>'
 
 
@@ -32,47 +35,32 @@ def build(settings: Settings, desk: Desk) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 gr.Markdown(f"# {title}")
-                controls = _controls(settings.base)
+                controls, picked = _controls(settings.base, page.media)
             with gr.Column(scale=3, min_width=520):
                 if studio:
                     with gr.Tabs():
                         with gr.Tab("Film or photo"):
-                            _film(page, film, controls, blocks)
+                            _film(page, film, controls, picked, blocks)
                         with gr.Tab("Learn a painting"):
                             _learn(page, film, controls[0])
                         with gr.Tab("Camera"):
                             _camera(page, controls)
                 else:
-                    _film(page, film, controls, blocks)
+                    _film(page, film, controls, picked, blocks)
     return blocks
 
 
-def _controls(base: RenderPlan) -> list[Any]:
-    """The look: in the order of `page.look`."""
+def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
+    """The look, in the order of `page.look`, and what happens when a painting is picked by its picture."""
     first, second, share, strong = _constant(base)
     choices = style_choices()
     choices += [(name, name) for name in (first, second) if name not in {*dict(choices).values(), NONE}]
     networks = list(read_manifest(models_folder())[0])
-    thumbnails = _thumbnails(base.style.network)
     style = gr.Dropdown(choices, value=first, label="Painting", elem_id="style")
-    if thumbnails:
-        pictures = gr.Gallery(
-            [(picture, label) for picture, label, _ in thumbnails],
-            show_label=False,
-            columns=4,
-            height=230,
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id="thumbnails",
-        )
-
-        def pick(event: gr.SelectData) -> str:
-            return thumbnails[event.index][2]
-
-        pictures.select(pick, outputs=style, **_QUIET)
+    shown = gr.HTML(thumbnails(base.style.network, media), js_on_load=_PICK, elem_id="thumbnails")
     other = gr.Dropdown([("none", NONE), *choices], value=second, label="Blended with")
-    weight = gr.Slider(0, 1, share, step=0.05, label="Share of the second painting")
+    weight = gr.Slider(0, 1, share, step=0.05, label="Share of the second painting", visible=second != NONE)
+    other.change(lambda name: gr.update(visible=name != NONE), other, weight, **_QUIET)
     strength = gr.Slider(0, 1, strong, step=0.05, label="Strength", info="0 is the film, 1 the painting")
     steady = gr.Slider(
         0,
@@ -93,7 +81,12 @@ def _controls(base: RenderPlan) -> list[Any]:
         info="smaller is faster, with larger marks",
         elem_id="size",
     )
-    return [style, other, weight, strength, keep, brush, network, steady, size]
+    picked = shown.click(_picked, outputs=style, **_QUIET)
+    return [style, other, weight, strength, keep, brush, network, steady, size], picked
+
+
+def _picked(event: gr.EventData) -> str:
+    return str(event.name)
 
 
 def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
@@ -110,18 +103,7 @@ def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
     return blend[0][0], blend[1][0], blend[1][1] / total, style.strength
 
 
-def _thumbnails(network: str) -> list[tuple[Any, str, str]]:
-    """Picture, title and name of each style whose card has a picture."""
-    found = []
-    for entry in gallery():
-        picture = cv2.imread(str(entry.file.with_suffix(".jpg"))) if entry.network == network else None
-        if picture is not None:
-            small = cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA)
-            found.append((cv2.cvtColor(small, cv2.COLOR_BGR2RGB), entry.title or entry.name, entry.name))
-    return found
-
-
-def _film(page: Page, film: Any, controls: list[Any], blocks: Any) -> None:
+def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
     """Choosing a film, its excerpt, what became of it, and the whole film."""
     settings = page.settings
     size = controls[-1]
@@ -143,9 +125,12 @@ def _film(page: Page, film: Any, controls: list[Any], blocks: Any) -> None:
         js_on_load=(Path(__file__).parent / "wipe.js").read_text(encoding="utf-8"),
         elem_id="wipe",
     )
-    with gr.Accordion("What it costs, and how steady it is", open=True):
+    with gr.Accordion("What it costs, and how steady it is") as measures:
         told = gr.HTML(elem_id="figures")
         row = gr.Slider(0, 1, 0.5, step=0.01, label="Row of the slices, from the top", elem_id="row")
+    name = gr.Textbox(
+        label="Name of the painted film", placeholder="the film's name with the painting's", elem_id="name"
+    )
     with gr.Row():
         show = gr.Button("Show the command", elem_id="show")
         start_all = gr.Button("Paint the whole film", elem_id="start")
@@ -153,12 +138,9 @@ def _film(page: Page, film: Any, controls: list[Any], blocks: Any) -> None:
     line = gr.Textbox(
         label="The same on the command line", visible=False, interactive=False, buttons=["copy"], elem_id="command"
     )
-    name = gr.Textbox(
-        label="Name of the painted film", placeholder="the film's name with the painting's", elem_id="name"
-    )
     done = gr.Markdown(elem_id="done")
 
-    opened = [film, about, moments, start, seconds, size]
+    opened = [film, about, moments, start, seconds, measures, size]
     excerpt = [film, start, seconds, row, *controls]
     whole = [film, name, *controls]
     work: dict[str, Any] = {"fn": plainly(page.paint), "inputs": excerpt, "outputs": [shown, told], **_ONE}
@@ -190,6 +172,7 @@ def _film(page: Page, film: Any, controls: list[Any], blocks: Any) -> None:
     sliders = [one.release for one in [start, seconds, row, *controls] if isinstance(one, gr.Slider)]
     others = [one.input for one in controls if not isinstance(one, gr.Slider)]
     gr.on([paint.click, *sliders, *others], trigger_mode="always_last", **work)
+    picked.success(**work)
     gr.on([one.change for one in [name, *controls]], **command)
     show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
     start_all.click(plainly(page.start), whole, done, api_visibility="private", show_progress_on=done, **_ONE)
@@ -232,7 +215,10 @@ def _camera(page: Page, controls: list[Any]) -> None:
     state = gr.State(None)
     with gr.Row():
         seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
-        painted = gr.Image(label="Painted", format="jpeg", elem_id="painted", interactive=False)
+        # Streamed, so that no picture is written to the disk; no button to share, which would hand it to another site.
+        painted = gr.Image(
+            label="Painted", format="jpeg", elem_id="painted", interactive=False, streaming=True, buttons=["fullscreen"]
+        )
     seen.stream(
         plainly(page.see),
         [seen, state, *controls],

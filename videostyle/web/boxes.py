@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
+
+import cv2
 
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.metrics.report import chart
 from videostyle.plan import RenderPlan
-from videostyle.web.preview import ALONE, FILM, STEADY, Flicker, Painted, estimate
+from videostyle.web.preview import ALONE, STEADY, Flicker, Painted, estimate
+from videostyle.weights import gallery
+
+_THUMBNAIL = (192, 108)
 
 
 def wipe(versions: dict[str, Painted]) -> str:
     """The versions one upon the other, the borders between them to be moved; `wipe.js` moves them."""
     names = list(versions)
-    with open_source(str(versions[FILM].path)) as film:
+    with open_source(str(next(iter(versions.values())).path)) as film:
         width, height = film.info.width, film.info.height
     layers = []
     for name, painted in versions.items():
@@ -67,3 +73,17 @@ def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, d
         f'<div class="slices">{strips}</div>'
         "<p>One row of pixels, time running downwards: smooth threads are steady paint, frayed ones flicker.</p></div>"
     )
+
+
+def thumbnails(network: str, media: Path) -> str:
+    """A button for each style whose card has a picture: the picture, small."""
+    buttons = []
+    for entry in gallery():
+        picture = cv2.imread(str(entry.file.with_suffix(".jpg"))) if entry.network == network else None
+        if picture is not None:
+            name, title = html.escape(entry.name), html.escape(f"{entry.title}, {entry.painter}")
+            cv2.imwrite(str(media / f"{entry.name}.jpg"), cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA))
+            buttons.append(
+                f'<button data-name="{name}" title="{title}"><img src="/media/{name}.jpg" alt="{title}"></button>'
+            )
+    return f'<div class="thumbnails">{"".join(buttons)}</div>'

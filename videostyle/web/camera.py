@@ -33,7 +33,8 @@ class Camera:
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """The painting of an (H, W, 3) uint8 RGB picture, of the size to paint at."""
-        content = to_float(torch.from_numpy(picture).permute(2, 0, 1), self._device)
+        # Copied: Gradio's are read-only, of which torch warns.
+        content = to_float(torch.from_numpy(picture.copy()).permute(2, 0, 1), self._device)
         height, width = picture.shape[:2]
         wide, tall = fit(self.plan.size or _SIZE, width, height)
         content = resize(content, (tall, wide))

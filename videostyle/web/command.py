@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from decimal import Decimal
 from fractions import Fraction
 
 from videostyle.plan import Blend, EncodeOptions, FlowOptions, RenderPlan, Span, StabilizeOptions, Style, Timeline
@@ -11,7 +12,8 @@ from videostyle.plan import Blend, EncodeOptions, FlowOptions, RenderPlan, Span,
 def command(plan: RenderPlan) -> str:
     """`videostyle stylize ...` for a POSIX shell; what is as by default is left out.
 
-    The command line cannot say `queue_depth`, nor how large RAFT's pictures are; a region is one style.
+    The command line cannot say `queue_depth`, how large RAFT's pictures are, a region in several styles, nor keys of a
+    timeline at thirds of a second.
     """
     return shlex.join(["videostyle", "stylize", *arguments(plan)])
 
@@ -32,8 +34,8 @@ def arguments(plan: RenderPlan) -> list[str]:
         *(("--region", f"{region.blend[0][0]}={region.mask}", None) for region in style.regions),
         ("--mask-feather", style.feather, Style.feather),
         ("--size", plan.size, RenderPlan.size),
-        ("--start", span.start, Span.start),
-        ("--end", span.end, Span.end),
+        ("--start", _seconds(span.start), _seconds(Span.start)),
+        ("--end", None if span.end is None else _seconds(span.end), Span.end),
         ("--flow", flow.method, FlowOptions.method),
         ("--flow-weights", flow.weights, FlowOptions.weights),
         ("--statistics", style.statistics, Style.statistics),
@@ -71,4 +73,10 @@ def _weighted(blend: Blend) -> list[str]:
 def _moment(value: object, start: Fraction, hold: Fraction) -> str:
     if not isinstance(value, Timeline):
         return ""
-    return f"@{start}" + (f"-{start + hold}" if hold else "")
+    return f"@{_seconds(start)}" + (f"-{_seconds(start + hold)}" if hold else "")
+
+
+def _seconds(time: Fraction) -> str:
+    """12.5 where decimals tell it exactly, 1/24 where they do not."""
+    decimal = Decimal(time.numerator) / Decimal(time.denominator)
+    return f"{decimal:f}" if Fraction(decimal) == time else str(time)

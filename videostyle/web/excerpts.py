@@ -15,7 +15,7 @@ from videostyle.plan import Span
 
 # A film longer than this is looked into here and there: so many looks of so many seconds, evenly spread.
 _WHOLE, _LOOKS, _LOOK = 60, 40, Fraction(1)
-# Mean brightness, of 255, below which there is nothing to see: leaders, fades, the pause before the titles.
+# Mean brightness, of 255, below which there is nothing to see: leaders, fades, the pause between titles.
 _BLACK = 8
 # A face that matters is about a third of the picture's height.
 _FACE = 1 / 3
@@ -92,10 +92,11 @@ def choose(glances: Sequence[Glance], seconds: float, duration: float | None = N
         return [Excerpt(0.0, end, "the whole film")]
     times = np.array([one.time for one in glances])
     motion, light, detail = (_around(times, [getattr(one, name) for one in glances], seconds) for name in _MEASURES)
+    black = _around(times, [float(one.light < _BLACK) for one in glances], seconds)
     cuts = [number for number, one in enumerate(glances) if one.is_cut]
     wanted = {
         "the most motion": _best(motion),
-        "the darkest": _best(np.where(light > _BLACK, -light, np.nan)),
+        "the darkest": _best(np.where(black == 0, -light, np.nan)),
         "across a cut": iter(sorted(cuts, key=lambda number: -detail[number])),
         "a face-sized detail": _best(detail),
     }

@@ -178,7 +178,7 @@ class Page:
     def open(self, path: str | None, progress: gr.Progress = _PROGRESS) -> list[Any]:
         """Take up a film: what it is, where its excerpts are, how small it may be painted."""
         if not path:
-            return [None, "", gr.update(visible=False), *[gr.update()] * 3]
+            return [None, "", gr.update(visible=False), *[gr.update()] * 4]
         if path != self.settings.film:
             path = str(within(path, [*self.settings.folders, self.settings.work]))
             if self._is_upload(path):
@@ -189,7 +189,7 @@ class Page:
         name = html.escape(Path(path).name)
         if is_picture(path):
             about = f"**{name}** · {info.width}×{info.height}"
-            return [path, about, gr.update(visible=False), gr.update(visible=False), gr.update(visible=False), sizes]
+            return [path, about, *[gr.update(visible=False)] * 4, sizes]
         progress(0, desc="looking for telling moments")
         with self.desk.work() as check:
 
@@ -209,6 +209,7 @@ class Page:
             gr.update(choices=choices, value=choices[0][1] if self.settings.at is None else None, visible=True),
             gr.update(maximum=max(round(length, 2), 0.1), value=start, visible=True),
             gr.update(maximum=min(_LONGEST, max(round(length, 2), 0.5)), visible=True),
+            gr.update(visible=True),
             sizes,
         ]
 
@@ -273,7 +274,8 @@ class Page:
                 progress((done, max(total, done)), desc="painting the whole film", unit="frames")
 
             report = render(plan, on_start=begin, on_frame=step)
-        lines = [f"**Done:** `{report.output}`, {report.frames} frames, {report.fps:.1f} a second"]
+        how = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
+        lines = [f"**Done:** `{report.output}`{how}"]
         lines += [html.escape(warning) for warning in report.warnings]
         if self._is_upload(film):
             lines.append(f'<a href="/media/{offer(Path(report.output), self.media)}" download>Download it</a>')

@@ -28,7 +28,9 @@ from videostyle.stabilize import WINDOW
 from videostyle.types import Frame, Source
 
 FILM, ALONE, STEADY = "film", "frame by frame", "stabilised"
-"""The versions, in the order they are shown."""
+"""The versions of a film, in the order they are shown."""
+PHOTO, PAINTED = "photo", "painted"
+"""Those of a picture."""
 # Steadiness is judged on pictures of this width: the judge's flow is costly.
 _JUDGED = 480
 # A slice is at least so many pixels high, however few its frames.
@@ -98,9 +100,10 @@ class Darkroom:
 
         `on_share` is told how far one of them is, 0..1, and which; what it raises ends the work.
         """
-        plans = {FILM: replace(plan, style=Style()), STEADY: plan}
-        if not is_picture(plan.source):
-            plans = {FILM: plans[FILM], ALONE: replace(plan, stabilize=StabilizeOptions(0)), STEADY: plan}
+        bare = RenderPlan(plan.source, "", span=plan.span, size=plan.size)
+        alone = replace(plan, stabilize=StabilizeOptions(0))
+        film = {FILM: bare, ALONE: alone, STEADY: plan}
+        plans = {PHOTO: bare, PAINTED: plan} if is_picture(plan.source) else film
         done = {}
         for name, one in plans.items():
             done[name] = self._paint(one, partial(_of, on_share, name))

@@ -48,6 +48,8 @@ def is_loopback(host: str) -> bool:
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; 0 is any free port. UsageError where it cannot be had."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be between 0 and 65535, got {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -59,9 +61,10 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{host}, port {port}: cannot be listened on ({why}); choose another with --port") from error
+    except OSError as error:
+        raise UsageError(
+            f"{host}, port {port}: cannot be listened on ({error.strerror}); choose another with --port or --host"
+        ) from error
     return listener
 
 
