@@ -81,6 +81,16 @@ def test_a_film_is_opened_and_painted(page: Page, films: Path) -> None:
     assert "<svg" in told
 
 
+def test_sliders_end_with_the_film(page: Page, films: Path) -> None:
+    """Gradio refuses a value beyond a slider's end, and with it everything."""
+    *_, start, seconds, _, _ = page.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
+    assert start["value"] <= start["maximum"]
+    assert seconds["value"] <= seconds["maximum"] == 0.5
+    late = Page(Settings(page.settings.base, page.settings.work, film=str(films / "a.mp4"), at=7.0), Desk())
+    with pytest.raises(UsageError, match=r"--at 7: a\.mp4 lasts 0\.48 s; choose an earlier time"):
+        late.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
+
+
 def test_no_file_elsewhere_is_opened(page: Page, tmp_path: Path, films: Path) -> None:
     secret = film(tmp_path / "secret.mp4", 2)
     (films / "link.mp4").symlink_to(secret)

@@ -215,10 +215,7 @@ def _camera(page: Page, controls: list[Any]) -> None:
     state = gr.State(None)
     with gr.Row():
         seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
-        # Streamed, so that no picture is written to the disk; no button to share, which would hand it to another site.
-        painted = gr.Image(
-            label="Painted", format="jpeg", elem_id="painted", interactive=False, streaming=True, buttons=["fullscreen"]
-        )
+        painted = gr.HTML(_EMPTY.format("Painted"), elem_id="painted")
     seen.stream(
         plainly(page.see),
         [seen, state, *controls],

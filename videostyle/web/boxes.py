@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
@@ -75,11 +77,18 @@ def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, d
     )
 
 
+def inline(picture: np.ndarray) -> str:
+    """An (H, W, 3) uint8 RGB picture, all of it in the page: no file is written for it."""
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return f'<img class="live" src="data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}" alt="painted">'
+
+
 def thumbnails(network: str, media: Path) -> str:
     """A button for each style whose card has a picture: the picture, small."""
     buttons = []
     for entry in gallery():
-        picture = cv2.imread(str(entry.file.with_suffix(".jpg"))) if entry.network == network else None
+        card = entry.file.with_suffix(".jpg")
+        picture = cv2.imread(str(card)) if entry.network == network and card.is_file() else None
         if picture is not None:
             name, title = html.escape(entry.name), html.escape(f"{entry.title}, {entry.painter}")
             cv2.imwrite(str(media / f"{entry.name}.jpg"), cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA))

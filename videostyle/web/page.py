@@ -30,7 +30,7 @@ from videostyle.pipeline import render
 from videostyle.plan import LearnPlan, Painting, RenderPlan, Span, StabilizeOptions
 from videostyle.types import Frame, Source
 from videostyle.web import excerpts
-from videostyle.web.boxes import figures, wipe
+from videostyle.web.boxes import figures, inline, wipe
 from videostyle.web.camera import Camera
 from videostyle.web.command import command
 from videostyle.web.preview import ALONE, FILM, Darkroom, clock, flicker, output_name, size_choices, slices
@@ -201,14 +201,17 @@ class Page:
         length = float(info.duration) if info.duration else glances[-1].time
         found = excerpts.choose(glances, self.settings.seconds, length)
         start = found[0].start if self.settings.at is None or path != self.settings.film else self.settings.at
+        if start >= length:
+            raise UsageError(f"--at {start:g}: {Path(path).name} lasts {length:g} s; choose an earlier time")
+        longest = min(_LONGEST, max(round(length, 1), 0.5))
         choices = [(f"{one.reason} · {clock(one.start)}", str(one.start)) for one in found]
         rate = f"{float(info.average_rate):g} frames a second, " if info.average_rate else ""
         return [
             path,
             f"**{name}** · {info.width}×{info.height}, {rate}{clock(length)}",
             gr.update(choices=choices, value=choices[0][1] if self.settings.at is None else None, visible=True),
-            gr.update(maximum=max(round(length, 2), 0.1), value=start, visible=True),
-            gr.update(maximum=min(_LONGEST, max(round(length, 2), 0.5)), visible=True),
+            gr.update(maximum=max(round(length - 0.1, 1), start), value=start, visible=True),
+            gr.update(maximum=longest, value=min(self.settings.seconds, longest), visible=True),
             gr.update(visible=True),
             sizes,
         ]
@@ -314,14 +317,14 @@ class Page:
         shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
         return f"**Learned:** it is now the style `{name}`.", shown, gr.update(choices=style_choices(), value=name)
 
-    def see(self, picture: np.ndarray | None, camera: Camera | None, *look_of: Any) -> tuple[np.ndarray | None, Any]:
+    def see(self, picture: np.ndarray | None, camera: Camera | None, *look_of: Any) -> tuple[str, Camera | None]:
         """Paint what the camera sees now."""
         plan = look(self.settings.base, *look_of)
         if picture is None:
-            return None, camera
+            return "", camera
         if camera is None or camera.plan != plan:
             camera = Camera(plan)
-        return camera(picture), camera
+        return inline(camera(picture)), camera
 
 
 def style_choices() -> list[tuple[str, str]]:

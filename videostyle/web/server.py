@@ -186,7 +186,7 @@ def serve(app: App, listener: socket.socket) -> None:
     """Answer until Ctrl-C or SIGTERM."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
     uvicorn.Server(config).run(sockets=[listener])
 
 
