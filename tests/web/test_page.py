@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 from media import decode, film
 
-from videostyle.plan import Region, RenderPlan, StabilizeOptions, Style
+from videostyle.plan import LearnPlan, Region, RenderPlan, StabilizeOptions, Style
 
 pytest.importorskip("gradio")
 
@@ -151,6 +154,35 @@ def test_stop_ends_the_work_at_its_next_frame(page: Page, films: Path) -> None:
         page.start(str(films / "a.mp4"), "mine.mp4", *CONTROLS, progress=stop)  # type: ignore[arg-type]
     assert not (films / "mine.mp4").exists()
     page.start(str(films / "a.mp4"), "again.mp4", *CONTROLS, progress=silent)  # type: ignore[arg-type]
+
+
+def test_a_painting_is_learned_and_can_be_chosen(
+    page: Page, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import videostyle.train.learn
+
+    plans: list[LearnPlan] = []
+
+    def learn(plan: LearnPlan, log: Callable[[str], None]) -> Path:
+        """Learns nothing, at once: gives back a style there is."""
+        log("step 1")
+        plans.append(plan)
+        plan.output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(os.environ["VIDEOSTYLE_MODELS"]) / "fast" / "dots.safetensors", plan.output)
+        plan.output.with_name("mine-samples.jpg").write_bytes(b"a sheet")
+        return plan.output
+
+    monkeypatch.setattr(videostyle.train.learn, "learn", learn)
+    film = str(films / "a.mp4")
+    said, sheet, styles = page.learn("/p/painting.png", " mine ", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
+    (plan,) = plans
+    assert (plan.painting.name, plan.minutes, plan.content) == ("mine", 2.0, Path(film))
+    assert "`mine`" in said
+    assert (page.media / sheet.partition("/media/")[2].partition('"')[0]).read_bytes() == b"a sheet"
+    assert styles["value"] == "mine"
+    assert "mine" in dict(styles["choices"]).values()
+    with pytest.raises(UsageError, match="choose a picture"):
+        page.learn(None, "mine", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
 
 
 def test_closing_waits_for_the_work_and_lets_none_begin() -> None:

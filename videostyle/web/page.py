@@ -33,7 +33,18 @@ from videostyle.web import excerpts
 from videostyle.web.boxes import figures, inline, wipe
 from videostyle.web.camera import Camera
 from videostyle.web.command import command
-from videostyle.web.preview import ALONE, FILM, Darkroom, clock, flicker, output_name, size_choices, slices
+from videostyle.web.preview import (
+    ALONE,
+    FILM,
+    STEADY,
+    Darkroom,
+    Flicker,
+    clock,
+    flicker,
+    output_name,
+    size_choices,
+    slices,
+)
 from videostyle.web.shelf import check_length, within
 from videostyle.weights import gallery, own_styles, styles_folder
 
@@ -153,6 +164,7 @@ class Page:
         self.desk = desk
         self.media = settings.work / "media"
         self.darkroom = Darkroom(self.media)
+        self._measured: dict[Path, Flicker] = {}
 
     def plan(self, film: str, start: float, seconds: float, look_of: Sequence[Any]) -> RenderPlan:
         """An excerpt, to be painted as the controls say."""
@@ -238,7 +250,9 @@ class Page:
             versions = self.darkroom.versions(plan, far)
             if ALONE not in versions:
                 return wipe(versions), ""
-            measured = flicker(versions, far)
+                # Another row of the slices, or a control moved back: nothing to measure. The last film tells all three.
+            key = versions[STEADY].path
+            measured = self._measured[key] = self._measured.get(key) or flicker(versions, far)
             drawn = slices(versions, row, self.media)
         return wipe(versions), figures(plan, versions, measured, drawn)
 
