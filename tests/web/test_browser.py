@@ -107,7 +107,9 @@ def clips(tab: Any) -> list[str]:
 
 def test_a_film_is_previewed(tab: Any, toy_models: Path, tmp_path: Path) -> None:
     source = film(tmp_path / "a film.mp4", 60, (128, 96), tone="aac")
-    with serving(toy_models, tmp_path, "preview", str(source), "--style", "dots", "--seconds", "1.5") as address:
+    with serving(
+        toy_models, tmp_path, "preview", str(source), "--style", "dots", "--seconds", "1.5", "--size", "90"
+    ) as address:
         tab.goto(address)
         tab.wait_for_function(PLAYING)
         before = tab.evaluate("() => document.querySelector('#wipe video').currentTime")

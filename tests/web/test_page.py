@@ -86,7 +86,7 @@ def test_a_film_is_opened_and_painted(page: Page, films: Path) -> None:
 
 def test_sliders_end_with_the_film(page: Page, films: Path) -> None:
     """Gradio refuses a value beyond a slider's end, and with it everything."""
-    *_, start, seconds, _, _ = page.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
+    *_, start, seconds, _ = page.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
     assert start["value"] <= start["maximum"]
     assert seconds["value"] <= seconds["maximum"] == 0.5
     late = Page(Settings(page.settings.base, page.settings.work, film=str(films / "a.mp4"), at=7.0), Desk())

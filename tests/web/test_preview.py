@@ -23,7 +23,6 @@ from videostyle.web.preview import (
     estimate,
     flicker,
     output_name,
-    size_choices,
     slices,
 )
 
@@ -156,8 +155,3 @@ def test_the_painted_film_is_named_after_film_and_style() -> None:
     style = Style((("dots", 1.0), ("x/waves.safetensors", 1.0)))
     names = [output_name(source, style) for source in ("/a/b.mkv", "b.avi", "b.MP4", "c.png")]
     assert names == ["b-dots+waves.mkv", "b-dots+waves.mp4", "b-dots+waves.mp4", "c-dots+waves.png"]
-
-
-def test_only_smaller_sizes_are_offered() -> None:
-    assert size_choices(1920, 1080) == ["240", "360", "480", "720"]
-    assert size_choices(200, 160) == []

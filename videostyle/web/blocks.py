@@ -11,7 +11,7 @@ from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
 from videostyle.plan import Blend, RenderPlan, Timeline
 from videostyle.web.boxes import thumbnails
-from videostyle.web.page import NONE, OWN_SIZE, Desk, Page, Settings, plainly, style_choices
+from videostyle.web.page import NONE, OWN_SIZE, SIZES, Desk, Page, Settings, plainly, style_choices
 from videostyle.web.shelf import FILMS, listed
 from videostyle.weights import models_folder, read_manifest
 
@@ -75,7 +75,7 @@ def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
     keep = gr.Checkbox(base.style.keep_colors, label="Keep the film's colours")
     network = gr.Radio(networks, value=base.style.network, label="Network", info="fine is slower and finer")
     size = gr.Dropdown(
-        list(dict.fromkeys([OWN_SIZE, base.size or OWN_SIZE])),
+        list(dict.fromkeys([OWN_SIZE, base.size or OWN_SIZE, *SIZES])),
         value=base.size or OWN_SIZE,
         label="Short side, in pixels",
         info="smaller is faster, with larger marks",
@@ -106,7 +106,6 @@ def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
 def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
     """Choosing a film, its excerpt, what became of it, and the whole film."""
     settings = page.settings
-    size = controls[-1]
     if settings.film is None:
         with gr.Row():
             upload = gr.File(label="A film or a photo", file_types=[*FILMS, *EXTENSIONS], height=120, elem_id="upload")
@@ -140,7 +139,7 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
     )
     done = gr.Markdown(elem_id="done")
 
-    opened = [film, about, moments, start, seconds, measures, size]
+    opened = [film, about, moments, start, seconds, measures]
     excerpt = [film, start, seconds, row, *controls]
     whole = [film, name, *controls]
     work: dict[str, Any] = {"fn": plainly(page.paint), "inputs": excerpt, "outputs": [shown, told], **_ONE}

@@ -42,7 +42,6 @@ from videostyle.web.preview import (
     clock,
     flicker,
     output_name,
-    size_choices,
     slices,
 )
 from videostyle.web.shelf import check_length, within
@@ -52,6 +51,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NONE, OWN_SIZE = "none", "the film's own"
+SIZES = ("240", "360", "480", "720", "1080")
 _LONGEST = 15
 """Seconds of an excerpt."""
 
@@ -188,20 +188,19 @@ class Page:
     # Each of these is called by Gradio, in a thread of its own.
 
     def open(self, path: str | None, progress: gr.Progress = _PROGRESS) -> list[Any]:
-        """Take up a film: what it is, where its excerpts are, how small it may be painted."""
+        """Take up a film: what it is, and where its excerpts are."""
         if not path:
-            return [None, "", gr.update(visible=False), *[gr.update()] * 4]
+            return [None, "", gr.update(visible=False), *[gr.update()] * 3]
         if path != self.settings.film:
             path = str(within(path, [*self.settings.folders, self.settings.work]))
             if self._is_upload(path):
                 check_length(Path(path), self.settings.minutes)
         with open_source(path) as film:
             info = film.info
-        sizes = gr.update(choices=[OWN_SIZE, *size_choices(info.width, info.height)])
         name = html.escape(Path(path).name)
         if is_picture(path):
             about = f"**{name}** · {info.width}×{info.height}"
-            return [path, about, *[gr.update(visible=False)] * 4, sizes]
+            return [path, about, *[gr.update(visible=False)] * 4]
         progress(0, desc="looking for telling moments")
         with self.desk.work() as check:
 
@@ -225,7 +224,6 @@ class Page:
             gr.update(maximum=max(round(length - 0.1, 1), start), value=start, visible=True),
             gr.update(maximum=longest, value=min(self.settings.seconds, longest), visible=True),
             gr.update(visible=True),
-            sizes,
         ]
 
     def paint(

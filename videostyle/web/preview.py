@@ -223,11 +223,6 @@ def _side_by_side(versions: dict[str, Painted]) -> Iterator[dict[str, Frame]]:
             yield dict(zip(versions, frames, strict=True))
 
 
-def size_choices(width: int, height: int) -> list[str]:
-    """Short sides to paint at that are smaller than the film's own."""
-    return [str(side) for side in (240, 360, 480, 720, 1080) if side < min(width, height)]
-
-
 def output_name(source: str, style: Style) -> str:
     """A name for the painted film: the film's with the styles', in a container of the same kind where that is known."""
     path = Path(source)
