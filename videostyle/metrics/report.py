@@ -225,7 +225,8 @@ def chart(
         path, pen = [], "M"
         for time, value in zip(times, line, strict=True):
             if math.isfinite(value):
-                path.append(f"{pen}{x(time):.1f} {y(value):.1f}")
+                # A line of no length is a dot: a value that stands alone is seen too.
+                path.append(f"{pen}{x(time):.1f} {y(value):.1f}" + ("h0" if pen == "M" else ""))
                 pen = "L"
             else:
                 pen = "M"
@@ -324,7 +325,7 @@ h2 {{ margin-top: 2.5rem; }} h3 {{ font-size: 1rem; font-weight: 600; }} .quiet,
 th, td {{ padding: .25rem .9rem .25rem 0; text-align: right; border-bottom: 1px solid var(--grid); }}
 th {{ font-weight: 500; }} tr > th:first-child {{ text-align: left; }} td {{ font-variant-numeric: tabular-nums; }}
 figure {{ margin: 1rem 0; }} figcaption {{ font-size: .85rem; }} svg {{ width: 100%; height: auto; }}
-svg text {{ font-size: 11px; fill: var(--quiet); }} svg path {{ fill: none; stroke-width: 1.5; }}
+svg text {{ font-size: 11px; fill: var(--quiet); }} svg path {{ fill: none; stroke-width: 2; stroke-linecap: round; }}
 .grid {{ stroke: var(--grid); }} .cut {{ stroke: var(--quiet); stroke-dasharray: 3 4; }}
 path.film {{ stroke: var(--film); }} path.painted {{ stroke: var(--painted); }}
 path.per-frame {{ stroke: var(--alone); }}
