@@ -11,7 +11,7 @@ from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
 from videostyle.plan import Blend, RenderPlan, Timeline
 from videostyle.web.boxes import thumbnails
-from videostyle.web.page import NONE, OWN_SIZE, SIZES, Desk, Page, Settings, plainly, style_choices
+from videostyle.web.page import LONGEST, NONE, OWN_SIZE, SIZES, Desk, Page, Settings, plainly, style_choices
 from videostyle.web.shelf import FILMS, listed
 from videostyle.weights import models_folder, read_manifest
 
@@ -42,7 +42,7 @@ def build(settings: Settings, desk: Desk) -> gr.Blocks:
                         with gr.Tab("Film or photo"):
                             _film(page, film, controls, picked, blocks)
                         with gr.Tab("Learn a painting"):
-                            _learn(page, film, controls[0])
+                            _learn(page, film, controls[:2])
                         with gr.Tab("Camera"):
                             _camera(page, controls)
                 else:
@@ -58,7 +58,7 @@ def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
     networks = list(read_manifest(models_folder())[0])
     style = gr.Dropdown(choices, value=first, label="Painting", elem_id="style")
     shown = gr.HTML(thumbnails(base.style.network, media), js_on_load=_PICK, elem_id="thumbnails")
-    other = gr.Dropdown([("none", NONE), *choices], value=second, label="Blended with")
+    other = gr.Dropdown([(NONE, NONE), *choices], value=second, label="Blended with")
     weight = gr.Slider(0, 1, share, step=0.05, label="Share of the second painting", visible=second != NONE)
     other.change(lambda name: gr.update(visible=name != NONE), other, weight, **_QUIET)
     strength = gr.Slider(0, 1, strong, step=0.05, label="Strength", info="0 is the film, 1 the painting")
@@ -117,7 +117,7 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
     moments = gr.Radio([], label="Telling moments", visible=False, elem_id="moments")
     with gr.Row():
         start = gr.Slider(0, 1, 0, step=0.1, label="Excerpt from, seconds", visible=False)
-        seconds = gr.Slider(0.5, 15, settings.seconds, step=0.5, label="for, seconds", visible=False)
+        seconds = gr.Slider(0.5, LONGEST, settings.seconds, step=0.5, label="for, seconds", visible=False)
     paint = gr.Button("Paint the excerpt", variant="primary", elem_id="paint")
     shown = gr.HTML(
         _EMPTY.format("The film, painted frame by frame, and stabilised will be here side by side."),
@@ -178,7 +178,7 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
     stop.click(page.desk.stop, **_QUIET)
 
 
-def _learn(page: Page, film: Any, style: Any) -> None:
+def _learn(page: Page, film: Any, styles: list[Any]) -> None:
     """A painting of one's own."""
     gr.Markdown(
         "A picture of a painting becomes a style of your own, a file of a few kilobytes. Ten minutes are enough; "
@@ -200,7 +200,7 @@ def _learn(page: Page, film: Any, style: Any) -> None:
     go.click(
         plainly(page.learn),
         [painting, name, minutes, film, on_film],
-        [said, sheet, style],
+        [said, sheet, *styles],
         api_visibility="private",
         show_progress_on=said,
         **_ONE,

@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 NONE, OWN_SIZE = "none", "the film's own"
 SIZES = ("240", "360", "480", "720", "1080")
-_LONGEST = 15
+LONGEST = 15
 """Seconds of an excerpt."""
 
 
@@ -105,8 +105,7 @@ def plainly(function: Callable[P, T]) -> Callable[P, T]:
         except VideostyleError as error:
             raise gr.Error(str(error), print_exception=False) from error
         except Stopped as error:
-            note = "; ".join(getattr(error, "__notes__", []))
-            raise gr.Error(f"Stopped. {note}".strip(), title="Stopped", print_exception=False) from error
+            raise gr.Error(str(error) or "nothing is kept", title="Stopped", print_exception=False) from error
 
     return call
 
@@ -214,7 +213,7 @@ class Page:
         start = found[0].start if self.settings.at is None or path != self.settings.film else self.settings.at
         if start >= length:
             raise UsageError(f"--at {start:g}: {Path(path).name} lasts {length:g} s; choose an earlier time")
-        longest = min(_LONGEST, max(round(length, 1), 0.5))
+        longest = min(LONGEST, max(round(length, 1), 0.5))
         choices = [(f"{one.reason} · {clock(one.start)}", str(one.start)) for one in found]
         rate = f"{float(info.average_rate):g} frames a second, " if info.average_rate else ""
         return [
@@ -288,7 +287,10 @@ class Page:
                 done += 1
                 progress((done, max(total, done)), desc="painting the whole film", unit="frames")
 
-            report = render(plan, on_start=begin, on_frame=step)
+            try:
+                report = render(plan, on_start=begin, on_frame=step)
+            except Stopped as stopped:
+                raise Stopped(*getattr(stopped, "__notes__", [])) from stopped
         how = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
         lines = [f"**Done:** `{report.output}`{how}"]
         lines += [html.escape(warning) for warning in report.warnings]
@@ -304,7 +306,7 @@ class Page:
         film: str | None,
         on_film: bool,
         progress: gr.Progress = _PROGRESS,
-    ) -> tuple[str, str, Any]:
+    ) -> tuple[str, str, Any, Any]:
         """Learn a painting; what to say of it, its sheet of samples, and the styles there are now."""
         from videostyle.train.learn import learn
 
@@ -324,10 +326,19 @@ class Page:
                 check()
                 progress(min((time.monotonic() - began) / (60 * minutes), 0.99), desc=line)
 
-            style = learn(plan, log)
+            try:
+                style = learn(plan, log)
+            except Stopped as stopped:
+                raise Stopped("with the same picture and name it goes on from here") from stopped
         sheet = offer(style.with_name(f"{style.stem}-samples.jpg"), self.media)
         shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
-        return f"**Learned:** it is now the style `{name}`.", shown, gr.update(choices=style_choices(), value=name)
+        choices = style_choices()
+        return (
+            f"**Learned:** it is now the style `{name}`.",
+            shown,
+            gr.update(choices=choices, value=name),
+            gr.update(choices=[(NONE, NONE), *choices]),
+        )
 
     def see(self, picture: np.ndarray | None, camera: Camera | None, *look_of: Any) -> tuple[str, Camera | None]:
         """Paint what the camera sees now."""
