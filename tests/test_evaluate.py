@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ from videostyle.metrics.evaluation import FILM, PAINTED, REFERENCE, Evaluation, 
 from videostyle.metrics.exact import ExactFolder
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.metrics.probes import probe
-from videostyle.metrics.report import findings, write_html
+from videostyle.metrics.report import chart, findings, write_html
 from videostyle.metrics.temporal import ExactMotion
 from videostyle.nets.vgg import Perceptual
 from videostyle.ops.filters import box
@@ -391,3 +392,8 @@ def test_mistakes_are_one_line(
 def test_a_film_too_short_is_one_line(films: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(films["film"]), str(films["short"]), "--perceptual-every", "0", "-q"]) == 2
     assert "after 5 frames painted ended and film went on" in capsys.readouterr().err
+
+
+def test_a_value_that_stands_alone_is_drawn() -> None:
+    drawn = chart("one", [0.0, 1.0, 2.0], {"film": [math.nan, 1.0, math.nan]})
+    assert re.search(r'd="M[0-9.]+ [0-9.]+h0"', drawn)

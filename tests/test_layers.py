@@ -18,6 +18,7 @@ LAYERS = [
     {"stabilize"},
     {"pipeline"},
     {"live", "metrics", "offline", "train"},
+    {"web"},
     {"cli"},
 ]
 # Type-only imports between the values of the lowest layer.

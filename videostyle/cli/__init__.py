@@ -19,6 +19,8 @@ _COMMANDS = {
     "paint": "paint a picture by optimisation: slow, and the best there is",
     "keyframes": "paint keyframes by optimisation or by hand, and carry them through the film",
     "live": "paint what a camera sees, as it comes",
+    "preview": "see a few seconds side by side in the browser",
+    "studio": "the same with your own films, photos, paintings and camera",
     "styles": "list the gallery of paintings",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",

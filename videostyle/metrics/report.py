@@ -169,7 +169,7 @@ def _curves(evaluation: Evaluation) -> str:
             PAINTED: [ratio(energy[PAINTED], energy[REFERENCE]) for energy in energies]
         }
     times = [moment.time for moment in moments]
-    drawn = "".join(_chart(name, times, lines, evaluation.cuts) for name, lines in charts.items())
+    drawn = "".join(chart(name, times, lines, evaluation.cuts) for name, lines in charts.items())
     return (
         "<h2>Over time</h2><p>In seconds; dashed lines are cuts. For errors and flicker lower is steadier, and the "
         f"film's own curve is the floor.</p>{drawn}"
@@ -183,11 +183,11 @@ def _still_curve(probes: Probes) -> str:
     return (
         "<h2>A still film</h2><p>What the painter makes of one picture that stands still: by frame, how far the "
         "painting is from its first frame. It should stay where it is.</p>"
-        + _chart("Distance from the first frame, steps of 255", frames, {PAINTED: curve}, least=8)
+        + chart("Distance from the first frame, steps of 255", frames, {PAINTED: curve}, least=8)
     )
 
 
-def _chart(
+def chart(
     name: str, times: Sequence[float], lines: dict[str, list[float]], cuts: Sequence[float] = (), least: float = 0.0
 ) -> str:
     """Lines over time as SVG; "" where there is nothing to draw. A line is broken where a value is nan.
@@ -225,7 +225,8 @@ def _chart(
         path, pen = [], "M"
         for time, value in zip(times, line, strict=True):
             if math.isfinite(value):
-                path.append(f"{pen}{x(time):.1f} {y(value):.1f}")
+                # A line of no length is a dot: a value that stands alone is seen too.
+                path.append(f"{pen}{x(time):.1f} {y(value):.1f}" + ("h0" if pen == "M" else ""))
                 pen = "L"
             else:
                 pen = "M"
@@ -324,7 +325,7 @@ h2 {{ margin-top: 2.5rem; }} h3 {{ font-size: 1rem; font-weight: 600; }} .quiet,
 th, td {{ padding: .25rem .9rem .25rem 0; text-align: right; border-bottom: 1px solid var(--grid); }}
 th {{ font-weight: 500; }} tr > th:first-child {{ text-align: left; }} td {{ font-variant-numeric: tabular-nums; }}
 figure {{ margin: 1rem 0; }} figcaption {{ font-size: .85rem; }} svg {{ width: 100%; height: auto; }}
-svg text {{ font-size: 11px; fill: var(--quiet); }} svg path {{ fill: none; stroke-width: 1.5; }}
+svg text {{ font-size: 11px; fill: var(--quiet); }} svg path {{ fill: none; stroke-width: 2; stroke-linecap: round; }}
 .grid {{ stroke: var(--grid); }} .cut {{ stroke: var(--quiet); stroke-dasharray: 3 4; }}
 path.film {{ stroke: var(--film); }} path.painted {{ stroke: var(--painted); }}
 path.per-frame {{ stroke: var(--alone); }}

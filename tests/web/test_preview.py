@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+from media import decode, film
+
+from videostyle.plan import RenderPlan, Span, StabilizeOptions, Style
+from videostyle.web.preview import (
+    ALONE,
+    FILM,
+    PAINTED,
+    PHOTO,
+    STEADY,
+    Darkroom,
+    Estimate,
+    clock,
+    estimate,
+    flicker,
+    output_name,
+    slices,
+)
+
+
+def quiet(share: float, what: str) -> None:
+    assert 0 <= share <= 1
+
+
+@pytest.fixture
+def plan(toy_gallery: Path, tmp_path: Path) -> RenderPlan:
+    """Twelve frames from the middle of thirty, of odd size, to be painted."""
+    source = film(tmp_path / "film.mp4", 30, (97, 65), "yuv444p")
+    span = Span(Fraction("0.4"), Fraction("0.88"))
+    return RenderPlan(str(source), "", Style((("dots", 1.0),)), span=span, engine="torch")
+
+
+@pytest.fixture
+def darkroom(tmp_path: Path) -> Darkroom:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    return Darkroom(folder)
+
+
+def test_an_excerpt_comes_in_three_versions_that_browsers_play(plan: RenderPlan, darkroom: Darkroom) -> None:
+    versions = darkroom.versions(plan, quiet)
+    assert list(versions) == [FILM, ALONE, STEADY]
+    for painted in versions.values():
+        assert painted.frames == len(decode(painted.path)) == 12
+        with av.open(str(painted.path)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+            assert stream.width % 2 == stream.height % 2 == 0
+        data = painted.path.read_bytes()
+        assert data.index(b"moov") < data.index(b"mdat")  # plays before it is whole
+
+
+def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, darkroom: Darkroom) -> None:
+    first = darkroom.versions(plan, quiet)
+    touched: list[str] = []
+    second = darkroom.versions(replace(plan, stabilize=StabilizeOptions(0.5)), lambda share, name: touched.append(name))
+    assert set(touched) == {STEADY}
+    assert second[FILM] == first[FILM]
+    assert second[ALONE] == first[ALONE]
+    assert second[STEADY].path != first[STEADY].path
+
+
+def test_old_versions_make_room(plan: RenderPlan, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    darkroom = Darkroom(folder, keep=3)
+    darkroom.versions(plan, quiet)
+    kept = darkroom.versions(replace(plan, stabilize=StabilizeOptions(0.5)), quiet)
+    assert {path.name for path in folder.iterdir()} == {painted.path.name for painted in kept.values()}
+
+
+def test_a_picture_has_two_versions(plan: RenderPlan, darkroom: Darkroom, tmp_path: Path) -> None:
+    picture = tmp_path / "a.jpg"
+    cv2.imwrite(str(picture), cv2.UMat(40, 60, cv2.CV_8UC3, (90, 30, 200)).get())
+    versions = darkroom.versions(replace(plan, source=str(picture), span=Span()), quiet)
+    assert list(versions) == [PHOTO, PAINTED]
+    assert all(cv2.imread(str(one.path)).shape == (40, 60, 3) for one in versions.values())
+
+
+def test_stopping_leaves_nothing_half_done(plan: RenderPlan, darkroom: Darkroom) -> None:
+    def stop(share: float, what: str) -> None:
+        if what == STEADY:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        darkroom.versions(plan, stop)
+    assert darkroom.versions(plan, quiet)[STEADY].frames == 12
+
+
+def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, darkroom: Darkroom) -> None:
+    versions = darkroom.versions(replace(plan, style=Style()), quiet)
+    found = flicker(versions, quiet)
+    assert len(found.times) == 11
+    assert found.times[0] == pytest.approx(0.04)
+    for line in found.errors.values():
+        assert line == found.errors[FILM]
+        assert all(value >= 0 for value in line)
+    assert found.means()[STEADY] < 1000
+
+
+def test_a_picture_too_small_to_judge_is_not_judged(toy_gallery: Path, darkroom: Darkroom, tmp_path: Path) -> None:
+    tiny = RenderPlan(str(film(tmp_path / "tiny.mp4", 4, (24, 16))), "", span=Span(end=Fraction(1)))
+    found = flicker(darkroom.versions(tiny, quiet), quiet)
+    assert not found.times
+    assert math.isnan(found.means()[FILM])
+
+
+def test_a_slice_is_one_row_over_time(plan: RenderPlan, darkroom: Darkroom) -> None:
+    versions = darkroom.versions(replace(plan, style=Style()), quiet)
+    drawn = slices(versions, 1.0, darkroom.folder)
+    (height, width, _), *others = (cv2.imread(str(path)).shape for path in drawn.values())
+    assert width == 96
+    assert height == 12 * 14
+    assert all(other == (height, width, 3) for other in others)
+    film_slice, bottom = cv2.imread(str(drawn[FILM])), decode(versions[FILM].path)[-1][1][0][-1]
+    assert abs(film_slice[-1].mean() - 1.164 * (float(bottom.mean()) - 16)) < 6
+
+
+def test_the_whole_film_is_estimated_from_its_excerpt(plan: RenderPlan, darkroom: Darkroom) -> None:
+    painted = darkroom.versions(plan, quiet)[STEADY]
+    told = estimate(painted, plan)
+    assert told.frames == 30
+    assert told.seconds == pytest.approx(30 * painted.seconds)
+    assert told.bytes == round(painted.path.stat().st_size * 30 / 12)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "told"),
+    [
+        (0.2, 2_000, ("1 s", "0.1 MB")),
+        (89, 5e6, ("89 s", "5.0 MB")),
+        (600, 2.5e9, ("10 min", "2.5 GB")),
+        (7500, 1, ("2 h 05 min", "0.1 MB")),
+    ],
+)
+def test_estimates_are_told_in_words(seconds: float, size: float, told: tuple[str, str]) -> None:
+    one = Estimate(seconds, int(size), 10)
+    assert (one.time, one.size) == told
+
+
+def test_times_are_told_as_the_command_line_takes_them() -> None:
+    assert [clock(seconds) for seconds in (0, 7.5, 59.96, 62, 3723)] == ["0:00", "0:07.5", "1:00", "1:02", "1:02:03"]
+
+
+def test_the_painted_film_is_named_after_film_and_style() -> None:
+    style = Style((("dots", 1.0), ("x/waves.safetensors", 1.0)))
+    names = [output_name(source, style) for source in ("/a/b.mkv", "b.avi", "b.MP4", "c.png")]
+    assert names == ["b-dots+waves.mkv", "b-dots+waves.mp4", "b-dots+waves.mp4", "c-dots+waves.png"]

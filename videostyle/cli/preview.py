@@ -1,0 +1,111 @@
+"""Show a few seconds of a film in the browser: itself, painted frame by frame, and stabilised, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from videostyle.cli.options import (
+    add_encoding,
+    add_flicker,
+    add_look,
+    add_machine,
+    read_encoding,
+    read_flow,
+    read_look,
+    read_stabilize,
+    seconds,
+)
+from videostyle.errors import UsageError
+from videostyle.plan import RenderPlan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; what the page has a control for begins there."""
+    parser.add_argument("film", metavar="FILM", help="film, GIF or picture")
+    parser.add_argument("--at", metavar="T", type=seconds, help="where the excerpt begins; default: most motion")
+    parser.add_argument(
+        "--seconds", metavar="N", type=seconds, default=Fraction(4), help="how long it is; default: %(default)s"
+    )
+    parser.add_argument(
+        "--size", metavar="WxH|SHORT", help="paint at this size: 640x360 to fit inside, or the short side"
+    )
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="for painted films; default: beside FILM")
+    add_look(parser)
+    add_flicker(parser)
+    add_machine(parser)
+    add_encoding(parser)
+    add_server(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    from videostyle.io.info import check_readable
+
+    check_readable(args.film)
+    if not Fraction(1, 2) <= args.seconds <= 15:
+        raise UsageError(f"--seconds must be between 0.5 and 15, got {float(args.seconds):g}")
+    if args.output is not None and not args.output.is_dir():
+        raise UsageError(f"{args.output}: there is no such folder for the painted films; make it first")
+    base = RenderPlan(
+        source="",
+        output="",
+        style=read_look(args),
+        flow=read_flow(args),
+        stabilize=read_stabilize(args),
+        encode=read_encoding(args),
+        size=args.size,
+        engine=args.engine,
+        device=args.device,
+    )
+    return serve_page(
+        args,
+        base,
+        film=str(Path(args.film).resolve()),
+        at=None if args.at is None else float(args.at),
+        seconds=float(args.seconds),
+        output=args.output,
+    )
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Declare who may see the page, and where; `serve_page` reads it."""
+    page = parser.add_argument_group("the page")
+    page.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to answer at; at any other than this computer's own a token is asked for; default: %(default)s",
+    )
+    page.add_argument("--port", type=int, default=7860, help="0 takes a free one; default: %(default)s")
+    page.add_argument("--no-browser", action="store_true", help="print the address only")
+
+
+def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:
+    """Serve a page with these `videostyle.web.page.Settings` until Ctrl-C, then remove what it left."""
+    from videostyle.web import server
+
+    with server.workplace() as work:
+        server.require_gradio(work)
+        from videostyle.web.blocks import build
+        from videostyle.web.page import Desk, Settings
+
+        desk, token = Desk(), server.new_token(args.host)
+        listener = server.bind(args.host, args.port)
+        try:
+            page = build(Settings(base, work, **settings), desk)
+            app = server.application(page, work, token, args.max_upload * 1_000_000 if "max_upload" in args else 0)
+            url = server.address(listener, args.host, token)
+            print(url, flush=True)
+            print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)
+            if not args.no_browser:
+                server.open_browser(url)
+            server.serve(app, listener)
+        except KeyboardInterrupt:
+            pass  # that is how it ends
+        finally:
+            listener.close()
+            desk.close()
+    return 0

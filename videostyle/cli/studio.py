@@ -1,0 +1,53 @@
+"""Paint films and photos in the browser, learn a painting, and see yourself painted."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from videostyle.cli.options import add_machine
+from videostyle.cli.preview import add_server, serve_page
+from videostyle.errors import UsageError
+from videostyle.plan import RenderPlan, Style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--folder",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="offer the films and pictures in it; several may be given; no other file of this computer can be opened",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="for painted films; default: beside the film, and the current folder for uploads",
+    )
+    parser.add_argument("--style", metavar="NAME", default="great-wave", help="to begin with; default: %(default)s")
+    limits = parser.add_argument_group("uploads")
+    limits.add_argument("--max-upload", metavar="MB", type=int, default=2000, help="largest; default: %(default)s")
+    limits.add_argument("--max-minutes", metavar="M", type=float, default=60, help="longest; default: %(default)s")
+    add_machine(parser)
+    add_server(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    for folder in (*args.folder, *filter(None, [args.output])):
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: there is no such folder; check the name")
+    if args.max_upload < 1 or not args.max_minutes > 0:
+        raise UsageError("--max-upload must be at least 1 and --max-minutes above 0")
+    base = RenderPlan("", "", Style(((args.style, 1.0),)), engine=args.engine, device=args.device)
+    return serve_page(
+        args,
+        base,
+        folders=tuple(folder.resolve() for folder in args.folder),
+        output=args.output and args.output.resolve(),
+        minutes=args.max_minutes,
+    )

@@ -1,0 +1,226 @@
+"""How the page is laid out, and which control does what. Imports Gradio; call `server.require_gradio` first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from videostyle.errors import UsageError
+from videostyle.io.images import EXTENSIONS
+from videostyle.plan import Blend, RenderPlan, Timeline
+from videostyle.web.boxes import thumbnails
+from videostyle.web.page import LONGEST, NONE, OWN_SIZE, SIZES, Desk, Page, Settings, plainly, style_choices
+from videostyle.web.shelf import FILMS, listed
+from videostyle.weights import models_folder, read_manifest
+
+# One after the other, whoever asks: each takes the whole machine.
+_ONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+_PICK = """element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", { name: button.dataset.name });
+});"""
+_EMPTY = '<div class="empty">{}</div>'
+
+
+def build(settings: Settings, desk: Desk) -> gr.Blocks:
+    """The page for one film (`settings.film`), or the studio, where films, photos and paintings are brought along."""
+    page = Page(settings, desk)
+    studio = settings.film is None
+    title = "videostyle studio" if studio else "videostyle preview"
+    with gr.Blocks(title=title, analytics_enabled=False) as blocks:
+        film = gr.State(None)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                gr.Markdown(f"# {title}")
+                controls, picked = _controls(settings.base, page.media)
+            with gr.Column(scale=3, min_width=520):
+                if studio:
+                    with gr.Tabs():
+                        with gr.Tab("Film or photo"):
+                            _film(page, film, controls, picked, blocks)
+                        with gr.Tab("Learn a painting"):
+                            _learn(page, film, controls[:2])
+                        with gr.Tab("Camera"):
+                            _camera(page, controls)
+                else:
+                    _film(page, film, controls, picked, blocks)
+    return blocks
+
+
+def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
+    """The look, in the order of `page.look`, and what happens when a painting is picked by its picture."""
+    first, second, share, strong = _constant(base)
+    choices = style_choices()
+    choices += [(name, name) for name in (first, second) if name not in {*dict(choices).values(), NONE}]
+    networks = list(read_manifest(models_folder())[0])
+    style = gr.Dropdown(choices, value=first, label="Painting", elem_id="style")
+    shown = gr.HTML(thumbnails(base.style.network, media), js_on_load=_PICK, elem_id="thumbnails")
+    other = gr.Dropdown([(NONE, NONE), *choices], value=second, label="Blended with")
+    weight = gr.Slider(0, 1, share, step=0.05, label="Share of the second painting", visible=second != NONE)
+    other.change(lambda name: gr.update(visible=name != NONE), other, weight, **_QUIET)
+    strength = gr.Slider(0, 1, strong, step=0.05, label="Strength", info="0 is the film, 1 the painting")
+    steady = gr.Slider(
+        0,
+        1,
+        base.stabilize.amount,
+        step=0.05,
+        label="Stabilising",
+        info="0 paints every frame afresh",
+        elem_id="steady",
+    )
+    brush = gr.Slider(0.25, 4, base.style.brush, step=0.25, label="Brush", info="larger is coarser and faster")
+    keep = gr.Checkbox(base.style.keep_colors, label="Keep the film's colours")
+    network = gr.Radio(networks, value=base.style.network, label="Network", info="fine is slower and finer")
+    size = gr.Dropdown(
+        list(dict.fromkeys([OWN_SIZE, base.size or OWN_SIZE, *SIZES])),
+        value=base.size or OWN_SIZE,
+        label="Short side, in pixels",
+        info="smaller is faster, with larger marks",
+        elem_id="size",
+    )
+    picked = shown.click(_picked, outputs=style, **_QUIET)
+    return [style, other, weight, strength, keep, brush, network, steady, size], picked
+
+
+def _picked(event: gr.EventData) -> str:
+    return str(event.name)
+
+
+def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
+    """The two styles that there are controls for, the second's share, and the strength; or UsageError."""
+    style = base.style
+    if isinstance(style.blend, Timeline) or isinstance(style.strength, Timeline):
+        raise UsageError("the page shows one look at a time: give --style and --strength without times")
+    blend: Blend = style.blend
+    if len(blend) > 2:
+        raise UsageError(f"the page blends two paintings at most, got {len(blend)}")
+    total = sum(weight for _, weight in blend)
+    if len(blend) == 1:
+        return blend[0][0], NONE, 0.5, style.strength
+    return blend[0][0], blend[1][0], blend[1][1] / total, style.strength
+
+
+def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
+    """Choosing a film, its excerpt, what became of it, and the whole film."""
+    settings = page.settings
+    if settings.film is None:
+        with gr.Row():
+            upload = gr.File(label="A film or a photo", file_types=[*FILMS, *EXTENSIONS], height=120, elem_id="upload")
+            there = listed(settings.folders)
+            if there:
+                names = [(Path(path).name, path) for path in there]
+                shelf = gr.Dropdown(names, value=None, label="or one that is here already", elem_id="shelf")
+    about = gr.Markdown("" if settings.film is None else "Looking at the film…")
+    moments = gr.Radio([], label="Telling moments", visible=False, elem_id="moments")
+    with gr.Row():
+        start = gr.Slider(0, 1, 0, step=0.1, label="Excerpt from, seconds", visible=False)
+        seconds = gr.Slider(0.5, LONGEST, settings.seconds, step=0.5, label="for, seconds", visible=False)
+    paint = gr.Button("Paint the excerpt", variant="primary", elem_id="paint")
+    shown = gr.HTML(
+        _EMPTY.format("The film, painted frame by frame, and stabilised will be here side by side."),
+        js_on_load=(Path(__file__).parent / "wipe.js").read_text(encoding="utf-8"),
+        elem_id="wipe",
+    )
+    with gr.Accordion("What it costs, and how steady it is") as measures:
+        told = gr.HTML(elem_id="figures")
+        row = gr.Slider(0, 1, 0.5, step=0.01, label="Row of the slices, from the top", elem_id="row")
+    name = gr.Textbox(
+        label="Name of the painted film", placeholder="the film's name with the painting's", elem_id="name"
+    )
+    with gr.Row():
+        show = gr.Button("Show the command", elem_id="show")
+        start_all = gr.Button("Paint the whole film", elem_id="start")
+        stop = gr.Button("Stop", variant="stop", elem_id="stop")
+    line = gr.Textbox(
+        label="The same on the command line", visible=False, interactive=False, buttons=["copy"], elem_id="command"
+    )
+    done = gr.Markdown(elem_id="done")
+
+    opened = [film, about, moments, start, seconds, measures]
+    excerpt = [film, start, seconds, row, *controls]
+    whole = [film, name, *controls]
+    work: dict[str, Any] = {"fn": plainly(page.paint), "inputs": excerpt, "outputs": [shown, told], **_ONE}
+    work |= {"show_progress_on": shown, "api_visibility": "private"}
+    command: dict[str, Any] = {"fn": plainly(page.command), "inputs": whole, "outputs": line, **_QUIET}
+    if settings.film is None:
+        chosen = upload.upload(
+            plainly(page.open), upload, opened, api_visibility="private", show_progress_on=about, **_ONE
+        )
+        chosen.success(**work).then(**command)
+        if there:
+            taken = shelf.input(
+                plainly(page.open), shelf, opened, api_visibility="private", show_progress_on=about, **_ONE
+            )
+            taken.success(**work).then(**command)
+    else:
+        only = gr.State(settings.film)
+        first = blocks.load(
+            plainly(page.open),
+            only,
+            opened,
+            api_visibility="private",
+            show_progress_on=about,
+            **_ONE,
+        )
+        first.success(**work).then(**command)
+    moments.input(lambda at: float(at), moments, start, **_QUIET).then(**work)
+    # What is released or chosen is painted at once; of many changes meanwhile, the last.
+    sliders = [one.release for one in [start, seconds, row, *controls] if isinstance(one, gr.Slider)]
+    others = [one.input for one in controls if not isinstance(one, gr.Slider)]
+    gr.on([paint.click, *sliders, *others], trigger_mode="always_last", **work)
+    picked.success(**work)
+    gr.on([one.change for one in [name, *controls]], **command)
+    show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
+    start_all.click(plainly(page.start), whole, done, api_visibility="private", show_progress_on=done, **_ONE)
+    stop.click(page.desk.stop, **_QUIET)
+
+
+def _learn(page: Page, film: Any, styles: list[Any]) -> None:
+    """A painting of one's own."""
+    gr.Markdown(
+        "A picture of a painting becomes a style of your own, a file of a few kilobytes. Ten minutes are enough; "
+        "stopped, it goes on where it was when the same picture and name are given again."
+    )
+    with gr.Row():
+        painting = gr.Image(
+            type="filepath", sources=["upload", "clipboard"], format="png", label="The painting", height=260
+        )
+        with gr.Column():
+            name = gr.Textbox(label="Name", placeholder="the file's own", elem_id="new-name")
+            minutes = gr.Slider(1, 60, 10, step=1, label="Minutes")
+            on_film = gr.Checkbox(True, label="Learn on the film that is open: best for that film")
+            with gr.Row():
+                go = gr.Button("Learn it", variant="primary")
+                stop = gr.Button("Stop", variant="stop")
+    said = gr.Markdown()
+    sheet = gr.HTML()
+    go.click(
+        plainly(page.learn),
+        [painting, name, minutes, film, on_film],
+        [said, sheet, *styles],
+        api_visibility="private",
+        show_progress_on=said,
+        **_ONE,
+    )
+    stop.click(page.desk.stop, **_QUIET)
+
+
+def _camera(page: Page, controls: list[Any]) -> None:
+    """What the browser's camera sees."""
+    gr.Markdown("Painted on this computer as the browser sends it, steadied by what came before; nothing is kept.")
+    state = gr.State(None)
+    with gr.Row():
+        seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
+        painted = gr.HTML(_EMPTY.format("Painted"), elem_id="painted")
+    seen.stream(
+        plainly(page.see),
+        [seen, state, *controls],
+        [painted, state],
+        stream_every=0.1,
+        concurrency_limit=1,
+        show_progress="hidden",
+        api_visibility="private",
+    )

@@ -1,0 +1,98 @@
+"""What is on the page beside controls, as HTML: the films one upon the other, and what was measured of them."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from videostyle.io import open_source
+from videostyle.io.images import is_picture
+from videostyle.metrics.report import chart
+from videostyle.plan import RenderPlan
+from videostyle.web.preview import ALONE, STEADY, Flicker, Painted, estimate
+from videostyle.weights import gallery
+
+_THUMBNAIL = (192, 108)
+
+
+def wipe(versions: dict[str, Painted]) -> str:
+    """The versions one upon the other, the borders between them to be moved; `wipe.js` moves them."""
+    names = list(versions)
+    with open_source(str(next(iter(versions.values())).path)) as film:
+        width, height = film.info.width, film.info.height
+    layers = []
+    for name, painted in versions.items():
+        where = f'class="layer" data-version="{name}" src="/media/{painted.path.name}"'
+        layers.append(
+            f'<img {where} alt="{name}">'
+            if is_picture(painted.path.name)
+            else f"<video {where} muted playsinline></video>"
+        )
+    pairs = [(names[0], names[-1])]
+    if len(names) > 2:
+        pairs += [(names[1], names[-1]), (names[0], names[1])]
+    buttons = "".join(
+        f'<button data-left="{left}" data-right="{right}">{left} | {right}</button>' for left, right in pairs
+    )
+    films = len(names) > 2
+    play = (
+        '<button class="play">Pause</button><input class="seek" type="range" max="1000" aria-label="time">'
+        if films
+        else ""
+    )
+    return (
+        f'<div class="wipe" style="aspect-ratio: {width} / {height}; max-height: 68vh">{"".join(layers)}'
+        '<div class="handle"></div><span class="name left"></span><span class="name right"></span>'
+        '<input class="at" type="range" min="0" max="100" step="0.1" value="50" aria-label="border"></div>'
+        f'<div class="bar">{play}{buttons}<button class="all">side by side</button></div>'
+    )
+
+
+def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, drawn: dict[str, Path]) -> str:
+    """What the excerpt tells of the whole film, its flicker over time, and its slices."""
+    all_of_it = estimate(versions[STEADY], plan)
+    means = measured.means()
+    facts = [
+        ("whole film, about", all_of_it.time),
+        ("file, about", all_of_it.size),
+        ("painted", f"{1 / versions[STEADY].seconds:.1f} frames/s"),
+    ]
+    if means[ALONE] > 0:
+        facts.append(("flicker left", f"{means[STEADY] / means[ALONE]:.0%}"))
+    boxes = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for name, value in facts)
+    curve = chart("Flicker: warping error ×1000 from frame to frame", measured.times, measured.errors, measured.cuts)
+    strips = "".join(
+        f'<figure><img src="/media/{path.name}" alt="slice, {name}"><figcaption>{name}</figcaption></figure>'
+        for name, path in drawn.items()
+    )
+    return (
+        f'<div class="figures"><div class="facts">{boxes}</div>{curve}'
+        "<p>Lower is steadier; the film's own curve is the floor. Dashed lines are cuts.</p>"
+        f'<div class="slices">{strips}</div>'
+        "<p>One row of pixels, time running downwards: smooth threads are steady paint, frayed ones flicker.</p></div>"
+    )
+
+
+def inline(picture: np.ndarray) -> str:
+    """An (H, W, 3) uint8 RGB picture, all of it in the page: no file is written for it."""
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return f'<img class="live" src="data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}" alt="painted">'
+
+
+def thumbnails(network: str, media: Path) -> str:
+    """A button for each style whose card has a picture: the picture, small."""
+    buttons = []
+    for entry in gallery():
+        card = entry.file.with_suffix(".jpg")
+        picture = cv2.imread(str(card)) if entry.network == network and card.is_file() else None
+        if picture is not None:
+            name, title = html.escape(entry.name), html.escape(f"{entry.title}, {entry.painter}")
+            cv2.imwrite(str(media / f"{entry.name}.jpg"), cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA))
+            buttons.append(
+                f'<button data-name="{name}" title="{title}"><img src="/media/{name}.jpg" alt="{title}"></button>'
+            )
+    return f'<div class="thumbnails">{"".join(buttons)}</div>'

@@ -1,0 +1,242 @@
+"""An excerpt three times over: the film, painted frame by frame, and stabilised; and what can be measured of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from videostyle.cuts import mark_cuts
+from videostyle.io import open_source
+from videostyle.io.images import is_picture
+from videostyle.metrics.evaluation import SMALLEST
+from videostyle.metrics.figures import mean
+from videostyle.metrics.temporal import Pairs
+from videostyle.ops.filters import shrink
+from videostyle.ops.pixels import to_float
+from videostyle.pipeline import render
+from videostyle.plan import EncodeOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.stabilize import WINDOW
+from videostyle.types import Frame, Source
+
+FILM, ALONE, STEADY = "film", "frame by frame", "stabilised"
+"""The versions of a film, in the order they are shown."""
+PHOTO, PAINTED = "photo", "painted"
+"""Those of a picture."""
+# Steadiness is judged on pictures of this width: the judge's flow is costly.
+_JUDGED = 480
+# A slice is at least so many pixels high, however few its frames.
+_SLICE = 160
+
+OnShare = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """One version of an excerpt, in a file that browsers play."""
+
+    path: Path
+    frames: int
+    seconds: float
+    """To paint one frame, start-up left out as far as it can be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the whole film would take."""
+
+    seconds: float
+    bytes: int
+    frames: int
+
+    @property
+    def time(self) -> str:
+        """For people."""
+        seconds = max(round(self.seconds), 1)
+        minutes = round(seconds / 60)
+        if seconds < 90:
+            return f"{seconds} s"
+        return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+    @property
+    def size(self) -> str:
+        """For people."""
+        return f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{max(self.bytes / 1e6, 0.1):.1f} MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Flicker:
+    """Warping error, times 1000, from each frame of an excerpt to the next."""
+
+    times: list[float]
+    errors: dict[str, list[float]]
+    """By version; nan where nothing could be judged."""
+    cuts: list[float]
+
+    def means(self) -> dict[str, float]:
+        """Over the excerpt."""
+        return {name: mean(line) for name, line in self.errors.items()}
+
+
+class Darkroom:
+    """Paints excerpts into a folder, and remembers what it has painted: a slider moved back costs nothing."""
+
+    def __init__(self, folder: Path, keep: int = 48) -> None:
+        """`keep` is how many files are kept; the oldest go first."""
+        self.folder = folder
+        self._keep = keep
+        self._painted: dict[str, Painted] = {}
+
+    def versions(self, plan: RenderPlan, on_share: OnShare) -> dict[str, Painted]:
+        """The excerpt that `plan.span` names in all versions, the film first; of a picture, it and its painting.
+
+        `on_share` is told how far one of them is, 0..1, and which; what it raises ends the work.
+        """
+        bare = RenderPlan(plan.source, "", span=plan.span, size=plan.size)
+        alone = replace(plan, stabilize=StabilizeOptions(0))
+        film = {FILM: bare, ALONE: alone, STEADY: plan}
+        plans = {PHOTO: bare, PAINTED: plan} if is_picture(plan.source) else film
+        done = {}
+        for name, one in plans.items():
+            done[name] = self._paint(one, partial(_of, on_share, name))
+        return done
+
+    def _paint(self, plan: RenderPlan, on_share: Callable[[float], None]) -> Painted:
+        stamp = Path(plan.source).stat().st_mtime_ns if Path(plan.source).exists() else 0
+        picture = is_picture(plan.source)
+        # Every browser plays this; the page's own choice of a codec is for the whole film.
+        encode = EncodeOptions() if picture else EncodeOptions(codec="h264", pix_fmt="yuv420p")
+        plan = replace(plan, output="", encode=encode)
+        key = hashlib.sha256(f"{plan} {stamp}".encode()).hexdigest()[:24]
+        done = self._painted.pop(key, None)
+        if done is None:
+            path = self.folder / f"{key}{'.png' if picture else '.mp4'}"
+            done = _timed(replace(plan, output=str(path)), on_share)
+        self._painted[key] = done
+        while len(self._painted) > self._keep:
+            self._painted.pop(next(iter(self._painted))).path.unlink(missing_ok=True)
+        return done
+
+
+def _of(on_share: OnShare, name: str, share: float) -> None:
+    on_share(share, name)
+
+
+def _timed(plan: RenderPlan, on_share: Callable[[float], None]) -> Painted:
+    started = time.perf_counter()
+    shown: list[float] = []
+    expected = 0.0
+
+    def start(video: Source, plan: RenderPlan) -> None:
+        nonlocal started, expected
+        started = time.perf_counter()
+        expected = float(plan.span.end - plan.span.start) * float(video.info.average_rate or 24) if plan.span.end else 1
+
+    def step(frame: Frame) -> None:
+        shown.append(time.perf_counter())
+        on_share(min(len(shown) / max(expected, 1), 1))
+
+    with open_source(plan.source) as film:
+        size = _even(plan, film.info.width, film.info.height)
+    report = render(replace(plan, size=size), on_start=start, on_frame=step)
+    # By the time the first one is out, so many are painted; and the network has been made ready for this size.
+    ahead = WINDOW if report.stabilizer == "lookahead" else 1
+    if len(shown) >= 2 * ahead and len(shown) > 1:
+        each = (shown[-1] - shown[0]) / (len(shown) - ahead)
+    else:
+        each = (shown[-1] - started) / len(shown)
+    return Painted(Path(plan.output), report.frames, each)
+
+
+def _even(plan: RenderPlan, width: int, height: int) -> str | None:
+    """The plan's size; a film of odd sides is shown a pixel smaller, for browsers play no other."""
+    if plan.size is None and not is_picture(plan.source) and (width % 2 or height % 2):
+        return str(min(width, height) // 2 * 2)
+    return plan.size
+
+
+def estimate(painted: Painted, plan: RenderPlan) -> Estimate:
+    """Time and size of all of the film, from an excerpt of it painted in the same way."""
+    with open_source(plan.source) as film:
+        info = film.info
+    rate = info.average_rate or 24
+    frames = info.frame_count or (round(info.duration * rate) if info.duration else painted.frames)
+    return Estimate(painted.seconds * frames, round(painted.path.stat().st_size * frames / painted.frames), frames)
+
+
+def flicker(versions: dict[str, Painted], on_share: OnShare) -> Flicker:
+    """How steady each version is from frame to frame; the flow that judges is not the one that steadied."""
+    found = Flicker([], {name: [] for name in versions}, [])
+    pairs = Pairs()
+    total = versions[FILM].frames
+    for number, frames in enumerate(_side_by_side(versions)):
+        on_share(number / total, "flicker")
+        film = frames[FILM]
+        height, width = film.pixels.shape[1:]
+        wide = min(width, _JUDGED)
+        size = max(round(height * wide / width), 1), wide
+        if min(size) < SMALLEST:
+            break
+        pictures = {name: shrink(to_float(frame), size) for name, frame in frames.items()}
+        if film.is_cut and number:
+            found.cuts.append(film.time)
+        for comparison in pairs.add(film.is_cut, pictures[FILM], pictures):
+            found.times.append(film.time)
+            for name, line in found.errors.items():
+                line.append(1000 * comparison.errors[name])
+    return found
+
+
+def slices(versions: dict[str, Painted], row: float, folder: Path) -> dict[str, Path]:
+    """One row of pixels of each version over time, running downwards; `row` is its height, 0 for the top to 1.
+
+    A thing that stands still draws an upright line, one that moves a slanted one, and flicker a line that is frayed.
+    """
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in versions}
+    for frames in _side_by_side(versions):
+        for name, frame in frames.items():
+            at = min(int(row * frame.pixels.shape[1]), frame.pixels.shape[1] - 1)
+            rows[name].append(frame.pixels[:3, at].T.numpy())
+    paths = {}
+    for name, line in rows.items():
+        picture = np.stack(line)
+        times = math.ceil(_SLICE / len(picture))
+        paths[name] = folder / f"{versions[name].path.stem}-{round(1000 * row)}.png"
+        cv2.imwrite(str(paths[name]), cv2.cvtColor(np.repeat(picture, times, 0), cv2.COLOR_RGB2BGR))
+    return paths
+
+
+def _side_by_side(versions: dict[str, Painted]) -> Iterator[dict[str, Frame]]:
+    with ExitStack() as stack:
+        opened: list[Source] = [open_source(str(one.path)) for one in versions.values()]
+        films = [stack.enter_context(source).frames(Span()) for source in opened]
+        films[0] = mark_cuts(films[0])
+        for frames in zip(*films, strict=False):
+            yield dict(zip(versions, frames, strict=True))
+
+
+def output_name(source: str, style: Style) -> str:
+    """A name for the painted film: the film's with the styles', in a container of the same kind where that is known."""
+    path = Path(source)
+    names = "+".join(Path(name).stem for name in style.names)
+    kept = (".mkv", ".mov", ".webm", ".gif")
+    suffix = path.suffix.lower()
+    if not is_picture(source) and suffix not in kept:
+        suffix = ".mp4"
+    return f"{path.stem}-{names}{suffix}"
+
+
+def clock(seconds: float) -> str:
+    """0:07.5, 1:02:03: as `--start` takes it."""
+    whole, tenths = divmod(round(10 * seconds), 10)
+    hours, minutes = divmod(whole // 60, 60)
+    text = f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+    return f"{text}.{tenths}" if tenths else text

@@ -1,0 +1,209 @@
+"""Serves a page on this computer alone, or to whoever has the token."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from videostyle.errors import MissingDependencyError, UsageError
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+Message = MutableMapping[str, Any]
+App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+def require_gradio(temporary: Path | None = None) -> None:
+    """Import Gradio, told to report to nobody and to keep its files in `temporary`; or MissingDependencyError."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if temporary is not None:
+        os.environ["GRADIO_TEMP_DIR"] = str(temporary / "gradio")
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("the page needs Gradio: pip install 'videostyle[web]'") from error
+
+
+def is_loopback(host: str) -> bool:
+    """True where only this computer can reach what is bound to `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; 0 is any free port. UsageError where it cannot be had."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be between 0 and 65535, got {port}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if os.name != "nt":  # there it would let two servers share a port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise UsageError(
+            f"{host}, port {port}: cannot be listened on ({error.strerror}); choose another with --port or --host"
+        ) from error
+    return listener
+
+
+class Gate:
+    """Lets through who may come in: asks for `token` if there is one, and by which name it was called if not.
+
+    The token comes once in the address, `?token=...`, and is then kept in a cookie. Without one, on a loopback
+    address, other sites' names are refused: a page elsewhere could have its own name point here and read the answers.
+    """
+
+    def __init__(self, app: App, token: str | None, cookie: str = "videostyle") -> None:
+        self._app = app
+        self._token = token
+        self._cookie = cookie
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            await _answer(scope, send, 403, "other sites' pages may not use this one")
+            return
+        if self._token is None:
+            if is_loopback(_hostname(headers.get("host", ""))):
+                await self._app(scope, receive, send)
+            else:
+                await _answer(scope, send, 421, "this page answers to localhost and 127.0.0.1 only")
+            return
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        if self._is_right(dict(query).get("token", "")) and scope["type"] == "http":
+            # Out of the address, so that it is not in what is copied from there, nor told to other sites.
+            rest = urlencode([pair for pair in query if pair[0] != "token"])
+            # One slash: "//elsewhere" would be another site.
+            where = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
+            kept = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Lax"
+            await _answer(scope, send, 303, "", [("location", where), ("set-cookie", kept)])
+        elif self._is_right(_cookie(headers.get("cookie", ""), self._cookie)):
+            await self._app(scope, receive, send)
+        else:
+            await _answer(scope, send, 401, "open the address that videostyle printed, with its token")
+
+    def _is_right(self, given: str) -> bool:
+        # Takes as long for a token that is nearly right: it cannot be guessed letter by letter.
+        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _hostname(host: str) -> str:
+    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.rpartition(":")[0] or host
+    return name.lower()
+
+
+def _cookie(header: str, name: str) -> str:
+    found = SimpleCookie()
+    found.load(header)
+    return found[name].value if name in found else ""
+
+
+async def _answer(
+    scope: Message,
+    send: Callable[[Message], Awaitable[None]],
+    status: int,
+    text: str,
+    headers: list[tuple[str, str]] | None = None,
+) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    told = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), *(headers or [])]
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in told]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for everything that is uploaded and painted on the way; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="videostyle-", ignore_cleanup_errors=True) as folder:
+        (Path(folder) / "media").mkdir()
+        yield Path(folder)
+
+
+def application(page: Blocks, work: Path, token: str | None, largest: int, cookie: str = "videostyle") -> App:
+    """The page and the films in `work`/media, behind a gate. `largest` is of an upload, in bytes."""
+    import gradio
+    from fastapi import FastAPI
+    from starlette.staticfiles import StaticFiles
+
+    app = FastAPI(openapi_url=None)
+    app.mount("/media", StaticFiles(directory=work / "media"))
+    here = Path(__file__).parent
+    # Fonts of the system: the page works without a network, and tells nobody that it is open.
+    theme = gradio.themes.Default(
+        primary_hue="orange",
+        neutral_hue="stone",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    app = gradio.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        ssr_mode=False,
+        max_file_size=largest,
+        theme=theme,
+        css=(here / "page.css").read_text(encoding="utf-8"),
+    )
+    return Gate(app, token, cookie)
+
+
+def serve(app: App, listener: socket.socket) -> None:
+    """Answer until Ctrl-C or SIGTERM."""
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def new_token(host: str) -> str | None:
+    """None where the page is this computer's own."""
+    return None if is_loopback(host) else secrets.token_urlsafe(24)
+
+
+def address(listener: socket.socket, host: str, token: str | None) -> str:
+    """What to open in a browser."""
+    port = listener.getsockname()[1]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def open_browser(url: str) -> None:
+    """In a thread: some browsers do not return before they are closed."""
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
