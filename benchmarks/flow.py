@@ -17,20 +17,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from clips import read_clip
 from torch import Tensor
 
 from videostyle.flow import dis, load_flow
-from videostyle.io import open_source
-from videostyle.ops.filters import box, enlarge, luma, shrink, stack_rows
+from videostyle.ops.filters import box, enlarge, luma, stack_rows
 from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import confidence, resize_flow, warp
-from videostyle.plan import FlowOptions, Span
+from videostyle.plan import FlowOptions
 from videostyle.types import Flow, FlowEstimator
 
 FIXTURE = Path(__file__).parents[1] / "tests" / "fixtures" / "exact_flow.npz"
@@ -102,10 +101,7 @@ def flight(count: int, camera: Callable[[int], tuple[float, float]], seed: int) 
 
 
 def clip(path: Path, count: int, width: int) -> Film:
-    with open_source(str(path)) as source:
-        frames = [to_float(frame) for frame in islice(source.frames(Span()), count)]
-    h, w = frames[0].shape[2:]
-    return Film([shrink(frame, (round(h * width / w / 8) * 8, width)) if w > width else frame for frame in frames])
+    return Film([content for _, content in read_clip(path, count, width)])
 
 
 class Dis:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     )
     from videostyle.io import open_sink, open_source, probe
     from videostyle.live.painter import LivePainter
+    from videostyle.metrics.evaluation import Evaluation, evaluate
+    from videostyle.metrics.options import EvaluateOptions
     from videostyle.offline import paint_keyframes, paint_picture
     from videostyle.pipeline import RenderReport, paint_frames, render, stylize
     from videostyle.plan import (
@@ -60,6 +62,9 @@ _HOMES = {
     "open_source": "io",
     "probe": "io",
     "LivePainter": "live.painter",
+    "Evaluation": "metrics.evaluation",
+    "evaluate": "metrics.evaluation",
+    "EvaluateOptions": "metrics.options",
     "paint_keyframes": "offline",
     "paint_picture": "offline",
     "RenderReport": "pipeline",
@@ -87,6 +92,8 @@ _HOMES = {
 
 __all__ = [
     "EncodeOptions",
+    "EvaluateOptions",
+    "Evaluation",
     "FlowOptions",
     "Frame",
     "GatysOptions",
@@ -113,6 +120,7 @@ __all__ = [
     "VideostyleError",
     "WeightsError",
     "__version__",
+    "evaluate",
     "gallery",
     "open_sink",
     "open_source",
