@@ -46,18 +46,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paintings", nargs="+", type=Path)
     parser.add_argument("--steps", type=int, default=GatysOptions.steps, help="default: %(default)s")
+    parser.add_argument("--only", choices=["stills", "keyframes"])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the painted film and its keyframes go")
     args = parser.parse_args()
     options = GatysOptions(steps=args.steps)
 
     with tempfile.TemporaryDirectory() as scratch:
-        stills = []
-        for number, painting in enumerate(args.paintings):
-            output = str(Path(scratch) / f"{number}.png")
-            paint_picture(PaintPlan(FILM, output, (Original(painting),), 640, options=options))
-            stills += rows_of(output)
-        write(IMAGES / "paint.jpg", np.hstack(stills))
-
+        if args.only != "keyframes":
+            stills = []
+            for number, painting in enumerate(args.paintings):
+                output = str(Path(scratch) / f"{number}.png")
+                paint_picture(PaintPlan(FILM, output, (Original(painting),), 640, options=options))
+                stills += rows_of(output)
+            write(IMAGES / "paint.jpg", np.hstack(stills))
+        if args.only == "stills":
+            return
         folder = (args.keep or Path(scratch)).absolute()
         encode = EncodeOptions(codec="ffv1", overwrite=True)
         plan = RenderPlan(FILM, str(folder / "harbour.mkv"), span=SPAN, size="640x360", encode=encode)

@@ -18,8 +18,9 @@ from videostyle.types import Flow, Frame
 COVERED = 0.6
 # Trusted or not, motion over more frames than this drifts.
 LONGEST = 48
-# A shot that ends sooner after a keyframe needs no other.
-SHORTEST = 8
+# Keyframes are at least so far apart: water and leaves are out of reach after a few frames whatever is painted. A shot
+# that ends sooner after one needs no other.
+SHORTEST = 12
 # A painted keyframe agrees with so many before it (Ruder et al. 2016, short and long term).
 EARLIER = 2
 
@@ -78,4 +79,4 @@ def choose_keys(
 def _is_due(flow: Flow, since: int, every: int | None) -> bool:
     if every is not None:
         return since >= every
-    return since >= LONGEST or coverage(flow) < COVERED
+    return since >= LONGEST or (since >= SHORTEST and coverage(flow) < COVERED)
