@@ -17,7 +17,7 @@ LAYERS = [
     {"flow", "stylizers", "cuts", "trust", "masks"},
     {"stabilize"},
     {"pipeline"},
-    {"train", "metrics"},
+    {"train", "metrics", "batch"},
     {"cli"},
 ]
 # Type-only imports between the values of the lowest layer.

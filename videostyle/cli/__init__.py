@@ -17,6 +17,7 @@ from videostyle.errors import VideostyleError
 _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
     "styles": "list the gallery of paintings",
+    "batch": "paint many films, on many workers, and go on after any stop",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",
     "train": "train a network on paintings",

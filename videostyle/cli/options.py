@@ -191,11 +191,7 @@ def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
 
 def expected_frames(video: Source, span: Span) -> int | None:
     """Frames to come, as far as the container tells."""
-    info = video.info
-    if info.frame_count is None or not info.duration:
-        return info.frame_count
-    end = min(span.end or info.duration, info.duration)
-    return max(round(info.frame_count * (end - span.start) / info.duration), 1)
+    return video.info.frames_in(span)
 
 
 def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) -> T | Timeline[T]:
