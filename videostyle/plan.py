@@ -275,12 +275,16 @@ class BatchPlan:
     """Of the Ray cluster; None is the one this machine belongs to, or a new one."""
     retries: int = 1
     """How often a segment is tried again before its film has failed."""
+    segment: int = 240
+    """Frames of a segment, at least: what starting one costs is then small against painting it."""
     whole_shots: bool = False
     """Never split within a shot, however long: the film is then the single run's to the bit."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers must be at least 1, got {self.workers}")
+        if self.segment < 1:
+            raise UsageError(f"segment must be at least 1 frame, got {self.segment}")
         if self.retries < 0:
             raise UsageError(f"retries must not be negative, got {self.retries}")
 

@@ -148,7 +148,7 @@ def read_jobs(
         raise UsageError("; ".join(_told(path, text, one) for one in error.errors()[:3])) from error
     found: list[RenderPlan] = []
     for number, job in enumerate(listed.jobs):
-        given = listed.defaults.model_dump(exclude_none=True) | job.model_dump(exclude_none=True)
+        given = {key: value for key, value in [*listed.defaults, *job] if value is not None}
         if job.style is not None or job.styles is not None:  # a job's own replace the defaults', either way written
             given = {key: value for key, value in given.items() if key in job.model_fields_set or "style" not in key}
         try:

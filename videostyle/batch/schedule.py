@@ -270,7 +270,7 @@ def _carry_out(
                     _retry(film, number, told, 0 if told["hopeless"] else plan.retries, log)
                 elif isinstance(task, Scanning):
                     _split(plan, films, film, Scan.of(told))
-                elif not film.error:
+                else:
                     film.take(number, task, told)
             done = sum(film.journal.frames for film in films)
             painting = max(engine.frames - settled, 0)
@@ -295,7 +295,7 @@ def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan) -> Non
     """Split every film that this scan is of."""
     for one in films:
         if one.scanned == film.scanned and one.joinable and one.journal.segments is None and not one.over:
-            one.journal.split(split(found, one.plan, plan.whole_shots), found.warnings)
+            one.journal.split(split(found, one.plan, plan.segment, plan.whole_shots), found.warnings)
 
 
 def _retry(film: _Film, number: int, told: dict[str, Any], retries: int, log: Callable[[str], None]) -> None:

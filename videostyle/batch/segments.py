@@ -27,8 +27,6 @@ from videostyle.types import Frame
 
 # Look-ahead is done with so many frames at a time: only there can a shot be entered in step with the whole film.
 STEP = WINDOW - AHEAD
-# Shots are gathered until there are so many frames: what starting a segment costs is then small against painting it.
-SHORTEST = 240
 # Longer shots are split into pieces of about LONGEST / 2. What is painted in vain before each is a tenth of it, and
 # leaves differences of at most 7 steps of 255, on average 0.003 (docs/BATCH.md).
 LONGEST = 2560
@@ -93,8 +91,10 @@ def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
     return Scan(count, tuple(points), tuple(video.warnings))
 
 
-def split(found: Scan, plan: RenderPlan, whole_shots: bool = False) -> tuple[Segment, ...]:
-    """The segments of a film, in order: whole shots, and pieces of shots that are very long."""
+def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = False) -> tuple[Segment, ...]:
+    """The segments of a film, in order: whole shots, gathered until they have `shortest` frames, and pieces of shots
+    that are very long.
+    """
     first = found.points[0]
     if found.warnings:
         # A damaged film decodes to other frames when it is entered midway.
@@ -107,7 +107,7 @@ def split(found: Scan, plan: RenderPlan, whole_shots: bool = False) -> tuple[Seg
     entered = {0: first}
     shots = found.shots
     for shot, end in zip(shots, [*(following.frame for following in shots[1:]), found.frames], strict=True):
-        if shot.frame - starts[-1].frame >= SHORTEST:
+        if shot.frame - starts[-1].frame >= shortest:
             starts.append(shot)
             entered[shot.frame] = shot
         if whole_shots or remembers or end - shot.frame <= LONGEST:
@@ -116,9 +116,10 @@ def split(found: Scan, plan: RenderPlan, whole_shots: bool = False) -> tuple[Seg
         pieces = round((end - shot.frame) / (LONGEST / 2))
         for number in range(1, pieces):
             at = shot.frame + number * (end - shot.frame) // pieces // STEP * STEP
-            if at in inside and at - warm in inside and at - starts[-1].frame >= SHORTEST:
+            enter = max(at - warm, shot.frame)
+            if at in inside and enter in inside and at - starts[-1].frame >= shortest:
                 starts.append(inside[at])
-                entered[at] = inside[at - warm]
+                entered[at] = inside[enter]
     ends = [*(point.frame for point in starts[1:]), found.frames]
     segments = []
     for start, end in zip(starts, ends, strict=True):

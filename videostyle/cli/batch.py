@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--retries", metavar="N", type=int, default=BatchPlan.retries, help="of what fails; default: %(default)s"
     )
     work.add_argument(
+        "--segment",
+        metavar="FRAMES",
+        type=int,
+        default=BatchPlan.segment,
+        help="shots are gathered up to this length: shorter loses less to a kill and costs more; default: %(default)s",
+    )
+    work.add_argument(
         "--whole-shots",
         action="store_true",
         help="never split within a shot, however long: as one run would paint it, to the last bit",
@@ -115,7 +122,14 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     wanted = [plan for path in lists for plan in read_jobs(Path(path), styles, args.output, base, name)]
     wanted += plans(films, styles, args.output, base, name)
     return BatchPlan(
-        tuple(wanted), args.output, args.workers, args.spread, args.address, args.retries, args.whole_shots
+        films=tuple(wanted),
+        folder=args.output,
+        workers=args.workers,
+        engine=args.spread,
+        address=args.address,
+        retries=args.retries,
+        segment=args.segment,
+        whole_shots=args.whole_shots,
     )
 
 
