@@ -95,17 +95,17 @@ def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = Fals
     """The segments of a film, in order: whole shots, gathered until they have `shortest` frames, and pieces of shots
     that are very long.
     """
-    first = found.points[0]
+    shots = found.shots
+    first = shots[0]
     if found.warnings:
         # A damaged film decodes to other frames when it is entered midway.
-        return (Segment(0, found.frames, 0, found.frames, first.pts, first.check, _cuts(found, 0, found.frames)),)
+        return (Segment(0, found.frames, 0, found.frames, first.pts, first.check, _within(shots, 0, found.frames)),)
     steadied = not plan.style.is_none and plan.stabilize.amount > 0
     remembers = plan.style.statistics == "shot" and not plan.style.is_none
     warm = WARM if steadied else 0
     ahead = AHEAD if steadied and plan.stabilize.mode != "causal" else 0
     starts = [first]
     entered = {0: first}
-    shots = found.shots
     for shot, end in zip(shots, [*(following.frame for following in shots[1:]), found.frames], strict=True):
         if shot.frame - starts[-1].frame >= shortest:
             starts.append(shot)
@@ -120,23 +120,20 @@ def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = Fals
             if at in inside and enter in inside and at - starts[-1].frame >= shortest:
                 starts.append(inside[at])
                 entered[at] = inside[enter]
+    cuts = {shot.frame for shot in shots}
     ends = [*(point.frame for point in starts[1:]), found.frames]
     segments = []
-    for start, end in zip(starts, ends, strict=True):
-        enter = entered[start.frame]
-        # Before a cut nobody looks ahead.
-        until = min(end + ahead, found.frames) if end in entered and not _is_cut(found, end) else end
-        cuts = _cuts(found, enter.frame, until)
-        segments.append(Segment(start.frame, end, enter.frame, until, enter.pts, enter.check, cuts))
+    for begin, end in zip(starts, ends, strict=True):
+        first = entered[begin.frame]
+        # Nobody looks ahead over a cut.
+        until = end if end in cuts else min(end + ahead, found.frames)
+        inner = _within(shots, first.frame, until)
+        segments.append(Segment(begin.frame, end, first.frame, until, first.pts, first.check, inner))
     return tuple(segments)
 
 
-def _cuts(found: Scan, start: int, end: int) -> tuple[int, ...]:
-    return tuple(shot.frame for shot in found.shots if start <= shot.frame < end)
-
-
-def _is_cut(found: Scan, frame: int) -> bool:
-    return any(shot.frame == frame for shot in found.shots)
+def _within(shots: list[Point], start: int, end: int) -> tuple[int, ...]:
+    return tuple(shot.frame for shot in shots if start <= shot.frame < end)
 
 
 class SegmentSource:
