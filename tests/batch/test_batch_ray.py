@@ -30,11 +30,13 @@ def test_without_ray_it_says_what_to_install(
     assert "pip install 'videostyle[ray]'" in capsys.readouterr().err
 
 
-def test_a_lost_node_loses_nothing(toy_gallery: Path, tmp_path: Path) -> None:
+def test_a_lost_node_loses_nothing(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ray's workers otherwise stand back behind whatever else the machine does, tests included.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    film = plan(shots(tmp_path / "film.mp4", (40,) * 8, tone="aac"), tmp_path / "out" / "film.mkv")
+    film = plan(shots(tmp_path / "film.mp4", (24,) * 8, tone="aac"), tmp_path / "out" / "film.mkv")
     # The head only keeps the books: one of two equal workers can go.
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
@@ -56,12 +58,13 @@ def test_a_lost_node_loses_nothing(toy_gallery: Path, tmp_path: Path) -> None:
         batch = BatchPlan((film,), tmp_path / "out", workers=2, engine="ray", segment=1)
         (result,) = run(batch)
         thread.join(10)
+        assert sum(node["Alive"] for node in ray.nodes()) == 2, "the head, and the worker that is left"
     finally:
         ray.shutdown()
         cluster.shutdown()
     assert lost, "the node was there until the end"
     assert lost[0].count('"segment":') < 8
-    assert (result.state, result.frames, result.painted, result.segments) == ("painted", 320, 320, (8, 8))
+    assert (result.state, result.frames, result.painted, result.segments) == ("painted", 192, 192, (8, 8))
     single = tmp_path / "single.mkv"
     options = EncodeOptions("ffv1")
     videostyle.stylize(film.source, str(single), "dots", encode=options, engine="torch")
