@@ -1,8 +1,10 @@
 """What splitting a film into segments costs, and what handing them out costs.
 
-    python benchmarks/batch.py FILM [--style great-wave] [--size 640x360] [--workers 1] [--segment 240] [--json FILE]
+    python benchmarks/batch.py FILM [--times 4] [--style great-wave] [--size 640x360] [--workers 1] [--segment 240]
+                               [--json FILE]
 
-Two runs: the film in one go, as `videostyle stylize` paints it, and as a batch, starting its workers included.
+The film, so many times over, is painted by `videostyle stylize` and by `videostyle batch`, from the start of their
+processes to the end.
 Seconds of processor time are told beside seconds on the clock, for other work on the machine is in the latter. The aim
 is that workers with as many idle cores as they ask for spend less than a tenth of their time on anything but segments.
 """
@@ -12,31 +14,45 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import videostyle
-from videostyle.batch.schedule import run
-from videostyle.plan import BatchPlan, RenderPlan, Style
+from videostyle.io import open_sink, open_source, probe
+from videostyle.plan import BatchPlan
 
 
-def seconds() -> float:
-    """Of processor time, of this process and of those that have ended."""
-    mine, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime
+def seconds_of(*argv: str) -> dict[str, float]:
+    """That a videostyle command takes, its own processes included."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, "-m", "videostyle", *argv, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
+    return {"clock": clock, "processor": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
-def journal(folder: Path) -> list[dict[str, Any]]:
-    (path,) = folder.rglob("journal.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def repeated(film: Path, times: int, folder: Path) -> Path:
+    """The pictures of a film, several times over."""
+    path = folder / "film.mp4"
+    info = probe(str(film))
+    with open_sink(str(path), info) as sink:
+        after = 0
+        for _ in range(times):
+            with open_source(str(film)) as source:
+                frames = list(source.frames())
+            for frame in frames:
+                sink.write(replace(frame, pts=frame.pts + after))
+            after += frames[-1].pts - frames[0].pts + (frames[-1].duration or frames[1].pts - frames[0].pts)
+    return path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("film", type=Path)
+    parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--style", default="great-wave")
     parser.add_argument("--size")
     parser.add_argument("--workers", type=int, default=1)
@@ -44,25 +60,22 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        style = Style(((args.style, 1.0),))
-        plan = RenderPlan(str(args.film), str(folder / "single.mp4"), style, size=args.size)
-        videostyle.render(replace(plan, output=str(folder / "warm.mp4"), span=videostyle.Span(end=1)))
-        before, started = seconds(), time.perf_counter()
-        report = videostyle.render(plan)
-        single = {"clock": time.perf_counter() - started, "processor": seconds() - before}
-        out = folder / "out"
-        plan = replace(plan, output=str(out / "batch.mp4"))
-        before, started = seconds(), time.perf_counter()
-        (result,) = run(BatchPlan((plan,), out, workers=args.workers, segment=args.segment))
-        batch = {"clock": time.perf_counter() - started, "processor": seconds() - before}
-        lines = journal(out)
+        film = repeated(args.film, args.times, Path(name))
+        look = [str(film), "--style", args.style, *(["--size", args.size] if args.size else [])]
+        single = seconds_of("stylize", *look, "-o", str(Path(name) / "single.mp4"))
+        work = ["--workers", str(args.workers), "--segment", str(args.segment)]
+        batch = seconds_of("batch", *look, *work, "-o", str(Path(name) / "out"))
+        (journal,) = Path(name).rglob("journal.jsonl")
+        lines: list[dict[str, Any]] = [json.loads(line) for line in journal.read_text().splitlines()]
+        output = next((Path(name) / "out").glob("*-*"))
+        info = probe(str(output))
     segments = [line for line in lines if "segment" in line]
     busy = sum(line["seconds"] for line in segments)
     told = {
         "film": args.film.name,
-        "size": "x".join(map(str, report.size)),
-        "frames": report.frames,
+        "times": args.times,
+        "size": f"{info.width}x{info.height}",
+        "frames": sum(line["frames"] for line in segments),
         "segments": len(segments),
         "workers": args.workers,
         "single run, seconds": {key: round(value, 1) for key, value in single.items()},
@@ -70,7 +83,6 @@ def main() -> None:
         "sum of segments, seconds on the clock": round(busy, 1),
         "workers x clock / sum of segments": round(args.workers * batch["clock"] / busy, 3),
         "processor time, batch / single run": round(batch["processor"] / single["processor"], 3),
-        "frames painted / frames": round(result.painted / result.frames, 3),
     }
     print(json.dumps(told, indent=2))
     if args.json:

@@ -2,8 +2,8 @@
 
     python benchmarks/warm.py CLIP... [--at 160] [--style great-wave] [--size 320x180] [--mode lookahead] [--json FILE]
 
-Each clip is painted from its beginning, and again from 0, 16, 32... frames before frame `--at`. Told are the largest and the
-mean difference of that frame from the whole run's, in steps of 255.
+Each clip is painted from its beginning, and again from 0, 16, 32... frames before frame `--at`. Told are the largest
+and the mean difference of that frame from the whole run's, in steps of 255.
 """
 
 from __future__ import annotations

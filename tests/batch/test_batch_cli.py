@@ -15,7 +15,7 @@ import pytest
 from shots import shots
 
 from videostyle.batch.engines import load_engine
-from videostyle.batch.tasks import Scanning
+from videostyle.batch.tasks import ScanTask
 from videostyle.cli import main
 from videostyle.plan import BatchPlan, RenderPlan
 
@@ -100,14 +100,14 @@ def test_mistakes_are_told_in_one_line(
 def test_a_worker_that_dies_takes_only_its_task_with_it(films: Path, tmp_path: Path) -> None:
     plan = RenderPlan(str(films / "a.mp4"), str(tmp_path / "out.mp4"))
     with load_engine(BatchPlan((plan,), tmp_path, workers=1)) as engine:
-        engine.submit("first", Scanning(plan))
+        engine.submit("first", ScanTask(plan))
         (worker,) = engine._pool._processes.values()  # type: ignore[attr-defined]
         worker.kill()
         told = {}
         while not told:
             told = dict(engine.finished(1))
         assert "its worker died" in told["first"]["error"]
-        engine.submit("again", Scanning(plan))
+        engine.submit("again", ScanTask(plan))
         told = {}
         while not told:
             told = dict(engine.finished(1))

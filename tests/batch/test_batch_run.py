@@ -20,7 +20,7 @@ import videostyle
 from videostyle.batch import schedule
 from videostyle.batch.journal import Journal
 from videostyle.batch.schedule import Result, run, status
-from videostyle.batch.tasks import Painting, Scanning, Task
+from videostyle.batch.tasks import PaintTask, ScanTask, Task
 from videostyle.errors import SinkError, UsageError
 from videostyle.plan import BatchPlan, RenderPlan, Style
 
@@ -43,7 +43,7 @@ class Bench(NamedTuple):
     @property
     def painted(self) -> list[tuple[str, int]]:
         """Output and first frame of every segment that was painted, by all runs."""
-        tasks = [task for engine in self.engines for task in engine.tasks if isinstance(task, Painting)]
+        tasks = [task for engine in self.engines for task in engine.tasks if isinstance(task, PaintTask)]
         return [(Path(task.plan.output).name, task.segment.start) for task in tasks]
 
     def film(self, name: str, style: Style = DOTS, source: str = "film.mp4", **more: Any) -> RenderPlan:
@@ -75,7 +75,7 @@ def test_two_styles_of_a_film_are_painted_and_scanned_once(bench: Bench) -> None
     assert [result.state for result in results] == ["painted", "painted"]
     assert [result.frames for result in results] == [28, 28]
     assert all(is_right(film) for film in films)
-    assert sum(isinstance(task, Scanning) for task in bench.engines[0].tasks) == 1
+    assert sum(isinstance(task, ScanTask) for task in bench.engines[0].tasks) == 1
     assert sorted(bench.painted) == [(name, at) for name in ("dots.mkv", "waves.mkv") for at in (0, 9, 16)]
     left = [path.name for path in bench.folder.rglob("*") if path.is_file() and path.suffix != ".mkv"]
     assert sorted(left) == ["journal.jsonl", "journal.jsonl", "lock"]
@@ -131,7 +131,7 @@ def test_a_line_cut_off_by_a_kill_is_painted_again(bench: Bench) -> None:
     film = bench.film("dots.mkv")
 
     def stop(task: Task) -> None:
-        if isinstance(task, Painting) and task.segment.start == 16:
+        if isinstance(task, PaintTask) and task.segment.start == 16:
             raise Killed
 
     with pytest.raises(Killed):
@@ -149,7 +149,7 @@ def stopped(bench: Bench, film: RenderPlan) -> None:
     """One segment is painted."""
 
     def stop(task: Task) -> None:
-        if isinstance(task, Painting) and task.segment.start == 9:
+        if isinstance(task, PaintTask) and task.segment.start == 9:
             raise Killed
 
     with pytest.raises(Killed):
@@ -204,7 +204,7 @@ def test_a_segment_is_tried_again(bench: Bench) -> None:
     failing = {9: 1}
 
     def flaky(task: Any, *more: Any) -> dict[str, Any]:
-        if isinstance(task, Painting) and failing.get(task.segment.start, 0) > 0:
+        if isinstance(task, PaintTask) and failing.get(task.segment.start, 0) > 0:
             failing[task.segment.start] -= 1
             return {"error": "the network was away", "hopeless": False, "full": False}
         return whole(task, *more)

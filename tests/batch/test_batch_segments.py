@@ -16,7 +16,7 @@ from shots import DOTS, LOSSLESS, plan, shots
 import videostyle
 from videostyle.batch import segments
 from videostyle.batch.segments import SegmentSource, scan, split
-from videostyle.batch.tasks import Joining, Painting, carry_out
+from videostyle.batch.tasks import JoinTask, PaintTask, carry_out
 from videostyle.errors import SourceError
 from videostyle.plan import EncodeOptions, RenderPlan, Segment, Span, StabilizeOptions, Style
 
@@ -30,10 +30,10 @@ def in_pieces(plan: RenderPlan, folder: Path, shortest: int = 1) -> tuple[Segmen
     pieces = split(found(plan), plan, shortest)
     paths = tuple(str(folder / f"{number}.mp4") for number in range(len(pieces)))
     for path, segment in reversed(list(zip(paths, pieces, strict=True))):
-        told = carry_out(Painting(plan, segment, path), lambda frames: None)
+        told = carry_out(PaintTask(plan, segment, path), lambda frames: None)
         assert "error" not in told, told
         assert told["frames"] == segment.end - segment.start
-    told = carry_out(Joining(plan, paths), lambda frames: None)
+    told = carry_out(JoinTask(plan, paths), lambda frames: None)
     assert "error" not in told, told
     return pieces
 
@@ -189,8 +189,8 @@ def test_joined_a_film_has_every_frame_at_its_time(tmp_path: Path, codec: str, s
     pieces = split(found(film), film, 1)
     paths = tuple(str(tmp_path / f"{n}{part_suffix(film, videostyle.probe(str(source)))}") for n in range(3))
     for path, segment in zip(paths, pieces, strict=True):
-        assert "error" not in carry_out(Painting(film, segment, path), lambda frames: None)
-    told = carry_out(Joining(film, paths), lambda frames: None)
+        assert "error" not in carry_out(PaintTask(film, segment, path), lambda frames: None)
+    told = carry_out(JoinTask(film, paths), lambda frames: None)
     single = replace(film, output=str(tmp_path / f"single.{suffix}"))
     report = videostyle.render(single)
     assert media.times(film.output) == media.times(single.output)
@@ -217,8 +217,8 @@ def test_films_encoded_in_different_ways_are_not_joined(tmp_path: Path) -> None:
     paths = tuple(str(tmp_path / f"{number}.mp4") for number in range(3))
     for path, segment, pix_fmt in zip(paths, pieces, ("yuv420p", "yuv444p", "yuv420p"), strict=True):
         other = replace(film, encode=EncodeOptions("h264", pix_fmt=pix_fmt))
-        carry_out(Painting(other, segment, path), lambda frames: None)
-    assert "encoded in another way" in carry_out(Joining(film, paths), lambda frames: None)["error"]
+        carry_out(PaintTask(other, segment, path), lambda frames: None)
+    assert "encoded in another way" in carry_out(JoinTask(film, paths), lambda frames: None)["error"]
     assert not Path(film.output).exists()
 
 
@@ -229,5 +229,5 @@ def test_what_is_broken_off_leaves_no_file(toy_gallery: Path, tmp_path: Path) ->
     film = plan(shots(tmp_path / "film.mp4"), tmp_path / "out.mkv", encode=LOSSLESS)
     (whole,) = split(found(film), film, 100)
     with pytest.raises(KeyboardInterrupt):
-        carry_out(Painting(film, whole, str(tmp_path / "0.mp4")), interrupt)
+        carry_out(PaintTask(film, whole, str(tmp_path / "0.mp4")), interrupt)
     assert [path.name for path in tmp_path.iterdir() if "film" not in path.name] == []

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from videostyle.batch.engines import load_engine
 from videostyle.batch.journal import Journal
 from videostyle.batch.segments import Scan, split
-from videostyle.batch.tasks import Joining, Painting, Scanning, Task, Whole, is_joinable, part_suffix
+from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
 from videostyle.errors import SinkError, UsageError, VideostyleError
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
@@ -120,16 +120,16 @@ class _Film:
         if self.over or -1 in self.busy:
             return None
         if not self.joinable:
-            return -1, Whole(replace(self.plan, encode=replace(self.plan.encode, overwrite=True)))
+            return -1, WholeTask(replace(self.plan, encode=replace(self.plan.encode, overwrite=True)))
         if segments is None:
-            return None if self.scanned in scanning else (-1, Scanning(self.plan))
+            return None if self.scanned in scanning else (-1, ScanTask(self.plan))
         for number, segment in enumerate(segments):
             if number not in done and number not in self.busy:
-                return number, Painting(self.plan, segment, str(self.journal.part(number, self.suffix)))
+                return number, PaintTask(self.plan, segment, str(self.journal.part(number, self.suffix)))
         if self.busy:
             return None
         paths = tuple(str(self.journal.folder / done[number]["file"]) for number in range(len(segments)))
-        return -1, Joining(self.plan, paths)
+        return -1, JoinTask(self.plan, paths)
 
     @property
     def scanned(self) -> tuple[Any, ...]:
@@ -149,10 +149,10 @@ class _Film:
 
     def take(self, number: int, task: Task, told: dict[str, Any]) -> None:
         """Note what was done."""
-        if isinstance(task, Painting):
+        if isinstance(task, PaintTask):
             self.journal.painted(number, Path(task.path), told)
             return
-        if isinstance(task, Whole):
+        if isinstance(task, WholeTask):
             size = os.path.getsize(self.plan.output) if os.path.isfile(self.plan.output) else 0
             self.journal.finished({**told, "bytes": size})
             return
@@ -268,7 +268,7 @@ def _carry_out(
                 if "error" in told:
                     full = full or (told["error"] if told["full"] else "")
                     _retry(film, number, told, 0 if told["hopeless"] else plan.retries, log)
-                elif isinstance(task, Scanning):
+                elif isinstance(task, ScanTask):
                     _split(plan, films, film, Scan.of(told))
                 else:
                     film.take(number, task, told)
@@ -284,7 +284,7 @@ def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[t
     """What can be begun now, the first film first; asked again after each that is."""
     for at, film in enumerate(films):
         while True:
-            scanning = {films[key[0]].scanned for key, task in begun.items() if isinstance(task, Scanning)}
+            scanning = {films[key[0]].scanned for key, task in begun.items() if isinstance(task, ScanTask)}
             found = film.task(scanning)
             if found is None:
                 break
@@ -354,11 +354,11 @@ def _full(folder: Path, films: list[_Film], begun: dict[tuple[int, int], Task]) 
     need = LEAST_FREE
     for (at, _), task in begun.items():
         film = films[at]
-        if isinstance(task, Painting):
+        if isinstance(task, PaintTask):
             need += film.bytes(task.segment.end - task.segment.start)
-        elif isinstance(task, Joining):
+        elif isinstance(task, JoinTask):
             need += sum(one["bytes"] for one in film.journal.done.values())
-        elif isinstance(task, Whole):
+        elif isinstance(task, WholeTask):
             need += film.bytes(film.expected or 0)
     free = shutil.disk_usage(folder).free
     return f"{folder}: the disk is nearly full, {_size(free)} left of {_size(need)} needed" if free < need else ""

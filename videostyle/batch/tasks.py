@@ -24,14 +24,14 @@ from videostyle.types import Frame, Sink, VideoInfo
 
 
 @dataclass(frozen=True)
-class Scanning:
+class ScanTask:
     """Find a film's shots."""
 
     plan: RenderPlan
 
 
 @dataclass(frozen=True)
-class Painting:
+class PaintTask:
     """Paint one segment of a film into a file of its own, without sound."""
 
     plan: RenderPlan
@@ -40,7 +40,7 @@ class Painting:
 
 
 @dataclass(frozen=True)
-class Joining:
+class JoinTask:
     """Make the film out of its segments, with sound and all else that the source holds."""
 
     plan: RenderPlan
@@ -48,13 +48,13 @@ class Joining:
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeTask:
     """Paint in one go what cannot be joined from parts: pictures, sequences and GIFs."""
 
     plan: RenderPlan
 
 
-Task = Scanning | Painting | Joining | Whole
+Task = ScanTask | PaintTask | JoinTask | WholeTask
 
 
 def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
@@ -66,11 +66,11 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
     """
     started = time.perf_counter()
     try:
-        if isinstance(task, Scanning):
+        if isinstance(task, ScanTask):
             done = asdict(scan(task.plan, lambda: on_frames(0)))
-        elif isinstance(task, Painting):
+        elif isinstance(task, PaintTask):
             done = _paint(task, on_frames)
-        elif isinstance(task, Joining):
+        elif isinstance(task, JoinTask):
             done = _join(task)
         else:
             report = render(task.plan, on_frame=lambda frame: on_frames(1)).to_json()
@@ -102,7 +102,7 @@ def is_joinable(plan: RenderPlan) -> bool:
     return "gif" not in CODECS[codec].containers and "apng" not in CODECS[codec].containers
 
 
-def _paint(task: Painting, on_frames: Callable[[int], None]) -> dict[str, Any]:
+def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     segment, plan = task.segment, task.plan
     final = Path(task.path)
     # Of this try alone: a worker whose master died may still be writing.
@@ -152,7 +152,7 @@ class _Kept:
             self._sink.write(frame)
 
 
-def _join(task: Joining) -> dict[str, Any]:
+def _join(task: JoinTask) -> dict[str, Any]:
     plan = task.plan
     info = open_source(plan.source).info
     size = fit(plan.size, info.width, info.height)
