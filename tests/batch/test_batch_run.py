@@ -239,6 +239,17 @@ def test_what_is_there_is_not_replaced_unasked(bench: Bench) -> None:
     assert is_right(film)
 
 
+def test_what_took_a_films_place_is_not_replaced_unasked(bench: Bench) -> None:
+    film = bench.film("dots.mkv")
+    bench.run(film)
+    Path(film.output).write_bytes(b"mine")
+    (result,) = bench.run(film)
+    assert "exists already" in result.error
+    Path(film.output).unlink()
+    assert bench.run(film)[0].state == "painted"
+    assert is_right(film)
+
+
 def test_two_runs_do_not_share_a_folder(bench: Bench) -> None:
     film = bench.film("dots.mkv")
 
@@ -291,12 +302,17 @@ def test_what_cannot_be_joined_is_painted_in_one_go(bench: Bench) -> None:
     picture = bench.folder.parent / "a.png"
     cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 255, (33, 47, 3), np.uint8))
     plain = videostyle.EncodeOptions()
-    films = bench.film("film.gif", encode=plain), bench.film("a.png", source="a.png", encode=plain)
-    assert [result.state for result in bench.run(*films)] == ["painted", "painted"]
+    films = (
+        bench.film("film.gif", encode=plain),
+        bench.film("a.png", source="a.png", encode=plain),
+        bench.film("frames/%02d.png", encode=plain),
+    )
+    assert [result.state for result in bench.run(*films)] == ["painted"] * 3
     assert bench.painted == []
     assert cv2.imread(films[1].output).shape == (33, 47, 3)
     assert len(media.decode(films[0].output)) == 28
-    assert bench.run(*films)[0].state == "was painted"
+    assert len(list((bench.folder / "frames").iterdir())) == 28
+    assert [result.state for result in bench.run(*films)] == ["was painted"] * 3
 
 
 def test_two_films_cannot_have_one_name(bench: Bench) -> None:

@@ -38,7 +38,7 @@ class Journal:
         self.warnings: list[str] = []
         """Of the film as it was read."""
         self.begun = False
-        """True where there is something to go on with."""
+        """True where what stands under the film's name can only be ours."""
         self.stale = False
         """True where the folder holds what was done by another plan, or of another state of the files it names."""
         self._path = folder / "journal.jsonl"
@@ -73,9 +73,11 @@ class Journal:
                 if file.is_file() and file.stat().st_size == line["bytes"]:
                     self.done[line["segment"]] = line
             elif "film" in line:
-                output = Path(self.plan.output)
-                if output.is_file() and output.stat().st_size == line["film"]["bytes"]:
+                output, size = Path(self.plan.output), line["film"]["bytes"]
+                if size is None or (output.is_file() and output.stat().st_size == size):
                     self.film = line["film"]
+                else:  # what is there now, if anything, is somebody else's
+                    self.begun = False
 
     def _lines(self) -> list[dict[str, Any]]:
         try:
@@ -144,20 +146,24 @@ def fingerprint(plan: RenderPlan) -> str:
 
     Not with what only decides how it is reached: where the output is, how many frames wait in queues.
     """
-    from videostyle.weights import gallery, own_styles
+    from videostyle.weights import gallery, models_folder, own_network, own_styles, read_manifest
 
     same = replace(plan, output=Path(plan.output).suffix, queue_depth=0, encode=replace(plan.encode, overwrite=False))
     files = [plan.source, plan.style.mask, *(region.mask for region in plan.style.regions), plan.flow.weights]
     stamps: list[Any] = [_stamp(Path(file)) for file in files if file is not None]
-    styles = {(entry.network, entry.name): entry.sha256 for entry in (*gallery(), *own_styles())}
+    styles = {(entry.network, entry.name): entry for entry in (*gallery(), *own_styles())}
     for name in plan.style.names:
-        stamps.append(styles.get((plan.style.network, name)) or _stamp(Path(name)))
+        entry = styles.get((plan.style.network, name))
+        file = entry.file if entry is not None else Path(name)
+        stamps += [entry.sha256 if entry is not None else _stamp(file), _stamp(own_network(file))]
+    stamps += [digest for name, (_, digest) in read_manifest(models_folder())[0].items() if name == plan.style.network]
     text = json.dumps([VERSION, asdict(same), stamps], default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _stamp(path: Path) -> list[int] | None:
-    """Size and time of the last change; of a folder, of everything in it."""
+    """Size and time of the last change; of a folder or a numbered sequence, of everything in the folder."""
+    path = path.parent if "%" in path.name else path
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     try:
         stats = [file.stat() for file in files]

@@ -153,7 +153,8 @@ class _Film:
             self.journal.painted(number, Path(task.path), told)
             return
         if isinstance(task, WholeTask):
-            size = os.path.getsize(self.plan.output) if os.path.isfile(self.plan.output) else 0
+            # Numbered pictures have no one file to know them by.
+            size = os.path.getsize(self.plan.output) if os.path.isfile(self.plan.output) else None
             self.journal.finished({**told, "bytes": size})
             return
         done = self.journal.done.values()

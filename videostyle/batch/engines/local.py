@@ -116,7 +116,7 @@ def _work(task: Task) -> dict[str, Any]:
 def build(plan: BatchPlan) -> Local:
     """Workers as the plan says, or else one a GPU, or one for every two cores, which is what one keeps busy."""
     gpus = 0
-    if any(film.device != "cpu" for film in plan.films):
+    if all(film.device in ("auto", "cuda") for film in plan.films):  # else the films say which, or none
         import torch
 
         gpus = torch.cuda.device_count()
