@@ -17,15 +17,17 @@ import numpy as np
 from demo import contact_sheet
 
 import videostyle
+from videostyle.batch.schedule import run
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.live.painter import LivePainter
 from videostyle.live.screen import split
-from videostyle.plan import Key, LivePlan, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.plan import BatchPlan, Key, LivePlan, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
 from videostyle.types import Frame
 
 ROOT = Path(__file__).parents[1]
 FILM = next((ROOT / "samples").glob("*.mp4"))
 MOMENTS = Fraction(2), Fraction(13, 2)
+AROUND_THE_CUT = Fraction(2), Fraction(107, 24), Fraction(108, 24), Fraction(7)
 SHARES = 0.0, 0.25, 0.5, 0.75, 1.0
 HORIZON = 165
 """Row where the sky of the first moment ends."""
@@ -148,6 +150,22 @@ def live() -> np.ndarray:
     return side_by_side([one.pixels.permute(1, 2, 0).numpy() for one in shown])
 
 
+def batch() -> np.ndarray:
+    """A film and two paintings of it, made of two segments each, which meet at the white line."""
+    rows = [side_by_side([frame_at(FILM, moment) for moment in AROUND_THE_CUT])]
+    with tempfile.TemporaryDirectory() as name:
+        styles = "mosaic", "starry-night"
+        outputs = [Path(name) / f"{style}.mp4" for style in styles]
+        looks = zip(styles, outputs, strict=True)
+        plans = tuple(RenderPlan(str(FILM), str(output), Style(((style, 1.0),))) for style, output in looks)
+        run(BatchPlan(plans, Path(name), segment=1))
+        rows += [side_by_side([frame_at(output, moment) for moment in AROUND_THE_CUT]) for output in outputs]
+    sheet = np.concatenate(rows)
+    middle = sheet.shape[1] // 2
+    sheet[:, middle - 6 : middle + 6] = 255
+    return sheet
+
+
 LOOKS: Sequence[Callable[[], np.ndarray]] = (
     strength,
     blend,
@@ -157,6 +175,7 @@ LOOKS: Sequence[Callable[[], np.ndarray]] = (
     mask,
     brush,
     live,
+    batch,
 )
 
 

@@ -17,7 +17,7 @@ LAYERS = [
     {"flow", "stylizers", "cuts", "trust", "masks"},
     {"stabilize"},
     {"pipeline"},
-    {"live", "metrics", "offline", "train"},
+    {"batch", "live", "metrics", "offline", "train"},
     {"web"},
     {"cli"},
 ]

@@ -2,4 +2,5 @@
 
 from videostyle.cli import entry
 
-entry()
+if __name__ == "__main__":  # the processes that batch starts import this module
+    entry()

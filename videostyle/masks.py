@@ -44,9 +44,10 @@ class Mask:
 
     def _nearest(self, time: Fraction) -> Frame:
         if self._now is None:
-            # A second before the end at the latest, so that there is a last picture to stay.
-            latest = Fraction(self.source.info.duration or 0) - 1
-            self._frames = self.source.frames(Span(max(min(time, latest), Fraction(0))))
+            # A second early, for the nearest picture may be one before; and a second before the end at the latest, so
+            # that there is a last picture to stay.
+            latest = Fraction(self.source.info.duration or 0)
+            self._frames = self.source.frames(Span(max(min(time, latest) - 1, Fraction(0))))
             self._now, self._next = next(self._frames, None), next(self._frames, None)
             if self._now is None:
                 raise SourceError(f"{self.source.info.path}: has no picture to use as a mask")

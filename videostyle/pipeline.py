@@ -149,6 +149,7 @@ class _Painter:
         video: Source | None = None,
         size: tuple[int, int] | None = None,
         stylizer: Stylizer | None = None,
+        cuts_known: bool = False,
     ) -> None:
         """`video` is where frames come from, if known; `size` the (width, height) to paint at, None for their own;
         `stylizer` paints instead of the one that the plan's style asks for.
@@ -157,6 +158,7 @@ class _Painter:
         self.size = size
         self.clock = clock
         self.live = video is not None and video.is_live
+        self.cuts_known = cuts_known
         self.origin = (video and video.info.start) or Fraction(0)
         rate = (video and video.info.average_rate) or 24
         style = plan.style
@@ -230,7 +232,7 @@ class _Painter:
     def _motions(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Moving | None]]:
         """Each frame with what is to be painted; None where its painting is that of the frame before."""
         last: Frame | None = None
-        for frame in mark_cuts(frames, live=self.live):
+        for frame in frames if self.cuts_known else mark_cuts(frames, live=self.live):
             if frame.is_cut and frame.index > 0:
                 self.cuts.append(round(frame.time, 3))
             with self.clock("flow"):
@@ -308,12 +310,14 @@ def render(
     stylizer: Stylizer | None = None,
     on_frame: Callable[[Frame], None] | None = None,
     on_start: Callable[[Source, RenderPlan], None] | None = None,
+    cuts_known: bool = False,
 ) -> RenderReport:
     """Paint one film, holding a bounded number of frames.
 
     `source` and `sink` replace the plan's paths (a camera, a list in memory), `stylizer` what its style asks for
-    (masks stay the style's). `on_start` is called once with the opened
-    source, `on_frame` with each painted frame as it goes to the encoder, both in the caller's thread.
+    (masks stay the style's). `on_start` is called once with the opened source, `on_frame` with each painted frame as it
+    goes to the encoder, both in the caller's thread. With `cuts_known` the frames say themselves where shots begin, and
+    no other cuts are looked for.
     Raises SourceError, SinkError, UsageError, WeightsError; on any of them, and on Ctrl-C, nothing is left under the
     output's name.
     """
@@ -326,7 +330,7 @@ def render(
         out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file)
         clock = _Clock()
         own = (video.info.width, video.info.height)
-        painter = _Painter(plan, clock, video, None if size == own else size, stylizer)
+        painter = _Painter(plan, clock, video, None if size == own else size, stylizer, cuts_known)
         if on_start is not None:
             on_start(video, plan)
         try:

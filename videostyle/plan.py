@@ -6,6 +6,7 @@ nothing but the standard library, so `videostyle --help` is instant and a plan c
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -23,6 +24,14 @@ Blend = tuple[tuple[str, float], ...]
 def _unit(name: str, value: float) -> None:
     if not 0 <= value <= 1:
         raise UsageError(f"{name} must be between 0 and 1, got {value}")
+
+
+def read_seconds(text: str) -> Fraction:
+    """Exact seconds from "12.5", "1:02", "1:02:03.5" or "1/24"; raises UsageError."""
+    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*|/[1-9]\d*)?)", text)
+    if found is None:
+        raise UsageError(f"{text!r} is not a time: write seconds, m:ss or h:mm:ss")
+    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + Fraction(found[3])
 
 
 @dataclass(frozen=True)
@@ -415,6 +424,52 @@ class LivePlan:
             raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
         if self.seconds is not None and self.seconds <= 0:
             raise UsageError(f"seconds must be above 0, got {float(self.seconds):g}")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a film that is painted on its own. Frames are counted from 0 in the part that the plan asks for."""
+
+    start: int
+    end: int
+    """Frames from `start` to before `end` are kept."""
+    warm: int
+    """Painting begins at this frame, that what is remembered at `start` is what the whole film's painter remembers."""
+    ahead: int
+    """Frames to before this one are painted, for those who look ahead."""
+    pts: int
+    """Of the frame `warm`."""
+    check: int
+    """CRC-32 of the pixels of the frame `warm`: not every film gives the same frames when it is entered midway."""
+    cuts: tuple[int, ...] = ()
+    """Frames at which shots begin."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Films to paint into one folder."""
+
+    films: tuple[RenderPlan, ...]
+    folder: Path
+    workers: int | None = None
+    """How many paint at a time; None asks the machine."""
+    engine: str = "local"
+    address: str | None = None
+    """Of the Ray cluster; None is the one this machine belongs to, or a new one."""
+    retries: int = 1
+    """How often a segment is tried again before its film has failed."""
+    segment: int = 240
+    """Frames of a segment, at least: what starting one costs is then small against painting it."""
+    whole_shots: bool = False
+    """Never split within a shot, however long: the film is then the single run's to the bit."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers must be at least 1, got {self.workers}")
+        if self.segment < 1:
+            raise UsageError(f"segment must be at least 1 frame, got {self.segment}")
+        if self.retries < 0:
+            raise UsageError(f"retries must not be negative, got {self.retries}")
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,13 @@ class VideoInfo:
     container: str
     streams: tuple[StreamInfo, ...] = ()
 
+    def frames_in(self, span: Span) -> int | None:
+        """Frames in a part of the film, as far as the container tells."""
+        if self.frame_count is None or not self.duration:
+            return self.frame_count
+        end = min(span.end or self.duration, self.duration)
+        return max(round(self.frame_count * (end - span.start) / self.duration), 1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:

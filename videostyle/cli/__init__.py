@@ -22,6 +22,7 @@ _COMMANDS = {
     "preview": "see a few seconds side by side in the browser",
     "studio": "the same with your own films, photos, paintings and camera",
     "styles": "list the gallery of paintings",
+    "batch": "paint many films, on many workers, and go on after any stop",
     "probe": "show what videostyle sees in a file",
     "learn": "learn a painting of your own as a new style",
     "train": "train a network on paintings",

@@ -22,6 +22,7 @@ from videostyle.plan import (
     StabilizeOptions,
     Style,
     Timeline,
+    read_seconds,
 )
 
 if TYPE_CHECKING:
@@ -144,10 +145,10 @@ def read_stabilize(args: argparse.Namespace) -> StabilizeOptions:
     return StabilizeOptions(args.stabilize, args.stabilize_mode)
 
 
-def add_machine(parser: argparse.ArgumentParser) -> None:
-    """Declare where and with what to compute."""
+def add_machine(parser: argparse.ArgumentParser, engine: str = "--engine") -> None:
+    """Declare where and with what to compute; `engine` is the name of the option for what runs the network."""
     machine = parser.add_argument_group("the machine")
-    machine.add_argument("--engine", choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
+    machine.add_argument(engine, choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
     machine.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=RenderPlan.device)
 
 
@@ -190,11 +191,7 @@ def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
 
 def expected_frames(video: Source, span: Span) -> int | None:
     """Frames to come, as far as the container tells."""
-    info = video.info
-    if info.frame_count is None or not info.duration:
-        return info.frame_count
-    end = min(span.end or info.duration, info.duration)
-    return max(round(info.frame_count * (end - span.start) / info.duration), 1)
+    return video.info.frames_in(span)
 
 
 def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) -> T | Timeline[T]:
@@ -256,7 +253,7 @@ def read_weighted(text: str) -> tuple[str, float]:
 
 def seconds(text: str) -> Fraction:
     """Exact seconds from "12.5", "1:02", "1:02:03.5" or "1/24"."""
-    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*|/[1-9]\d*)?)", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write seconds, m:ss or h:mm:ss")
-    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + Fraction(found[3])
+    try:
+        return read_seconds(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

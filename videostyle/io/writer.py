@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,8 @@ import torch
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.filter import Graph
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
@@ -137,6 +140,7 @@ class VideoSink:
         self._last: Frame | None = None
         self._rounded = False
         self._see_through = False
+        self._spliced = False
 
     def __enter__(self) -> Self:
         return self
@@ -155,6 +159,51 @@ class VideoSink:
             self._last = frame
             if self._copier is not None:
                 self._copier.advance(frame.pts * frame.time_base)
+
+    def splice(self, parts: Sequence[str]) -> None:
+        """Take over, packet by packet, the pictures of films that sinks like this one encoded; in place of `write`.
+
+        Together they are the film: frames in order, at the source's times, whatever the span. Raises SinkError where
+        they were not encoded alike.
+        """
+        self._spliced = True
+        with self._plainly():
+            shown: list[Fraction] = []
+            end = Fraction(0)
+            for part in parts:
+                with open_container(part) as container:
+                    film = container.streams.video[0]
+                    shown += [_shown(packet) for packet in container.demux(film) if packet.size]
+                    end = ((film.start_time or 0) + (film.duration or 0)) * (film.time_base or self._time_base)
+            order = sorted(shown)
+            until = dict(zip(order, [*order[1:], max(end, order[-1])], strict=True))
+            decoded = _decoding_times(shown, order)
+            header: bytes | None = None
+            for part in parts:
+                with open_container(part) as container:
+                    film = container.streams.video[0]
+                    if self._output is None:
+                        header = film.codec_context.extradata
+                        self._open(order[0], self._info.time_base, partial(self._add_spliced, film))
+                    elif film.codec_context.extradata != header:
+                        raise SinkError(f"{self._path}: {part} was encoded in another way; paint it again")
+                    for packet in container.demux(film):
+                        if packet.size:
+                            self._copy(packet, next(decoded), until[_shown(packet)])
+
+    def _copy(self, packet: Packet[VideoStream], decoded: Fraction, until: Fraction) -> None:
+        """Mux a picture encoded elsewhere, to be decoded at and shown until so many of the source's seconds."""
+        assert self._output is not None
+        time, base = _shown(packet), packet.time_base
+        self._check_clock(time - self._window.shift, self._time_base)
+        if until > time:
+            packet.duration = round((until - time) / base)
+        packet.pts = round((time - self._window.shift) / base)
+        packet.dts = min(round((decoded - self._window.shift) / base), packet.pts)
+        packet.stream = self._stream
+        self._output.mux(packet)
+        if self._copier is not None:
+            self._copier.advance(time)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -180,18 +229,21 @@ class VideoSink:
         self._alpha_warning = next((line for line in lost if line.startswith("transparency")), "")
         self.warnings += [line for line in lost if line != self._alpha_warning]
         self._keeps_alpha = pixel_format(pix_fmt).alpha or pix_fmt == "pal8"
-        first = frame.pts * frame.time_base
+        self._open(frame.pts * frame.time_base, frame.time_base, lambda: self._add_film(pix_fmt))
+
+    def _open(self, first: Fraction, time_base: Fraction, add_film: Callable[[], None]) -> None:
+        """Begin the file; `first` is the first frame's time in seconds, `add_film` adds the stream of the pictures."""
         if self._span.start or self._span.end is not None:
             origin = self._info.start or Fraction(0)
             end = None if self._span.end is None else origin + self._span.end
             self._window = Window(first if self._span.start else None, end, first if self._span.start else Fraction(0))
         # A GIF's clock is fixed; every other encoder counts in the source's ticks.
-        self._time_base = Fraction(1, 100) if self._name == "gif" else frame.time_base
+        self._time_base = Fraction(1, 100) if self._name == "gif" else time_base
         with self._plainly():
             self._output = av.open(
                 f"file:{self._growing}", "w", format=self._container.format, container_options=self._muxer_options()
             )
-            self._add_film(pix_fmt)
+            add_film()
             if self._copy_from is not None:
                 self._copier = StreamCopier(
                     self._copy_from, self._output, self._name, self._container, self._window, self.warnings
@@ -222,19 +274,35 @@ class VideoSink:
         context = stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = pix_fmt
-        context.sample_aspect_ratio = self._info.sample_aspect_ratio
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
+        self._describe(context, color)
+        self.settings = {"container": self._name, "codec": self._codec_name, "pix_fmt": pix_fmt, **options}
+        self._palette = _Palette() if pix_fmt == "pal8" else None
+        self._convert = FromTensor("rgba" if self._palette else pix_fmt, color)
+        self._stream = stream
+
+    def _describe(self, context: VideoCodecContext, color: Color) -> None:
+        """What the container says of the pictures."""
+        context.sample_aspect_ratio = self._info.sample_aspect_ratio
         context.colorspace = number_of(SPACES, color.space)
         context.color_range = number_of(RANGES, color.range)
         context.color_primaries = number_of(PRIMARIES, color.primaries)
         context.color_trc = number_of(TRANSFERS, color.transfer)
         if self._codec_name == "hevc" and self._container.format in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # QuickTime shows no hev1
-        self.settings = {"container": self._name, "codec": self._codec_name, "pix_fmt": pix_fmt, **options}
-        self._palette = _Palette() if pix_fmt == "pal8" else None
-        self._convert = FromTensor("rgba" if self._palette else pix_fmt, color)
-        self._stream = stream
+
+    def _add_spliced(self, film: VideoStream) -> None:
+        """Add the stream of pictures that are encoded already, like `film`."""
+        assert self._output is not None
+        self._stream = self._output.add_stream_from_template(film, opaque=True)
+        self._stream.time_base = self._time_base
+        context = self._stream.codec_context
+        context.framerate = (self._rate or Fraction(25)).limit_denominator(1_000_000)
+        if self._codec_name == "prores":  # the tag tells the profile
+            context.codec_tag = film.codec_context.codec_tag
+        # Not every container that pictures wait in can say this.
+        self._describe(context, self._color(context.pix_fmt or ""))
 
     def _color(self, pix_fmt: str) -> Color:
         """What to convert to and to tag: the source's own, its matrix and range stated even where it left them open."""
@@ -270,14 +338,16 @@ class VideoSink:
 
     def _ticks(self, frame: Frame) -> int:
         time = frame.pts * frame.time_base - self._window.shift
-        ticks = time / self._time_base
-        pts = round(ticks)
+        self._check_clock(time, frame.time_base)
+        return round(time / self._time_base)
+
+    def _check_clock(self, time: Fraction, time_base: Fraction) -> None:
         clock = self._container.tick
-        if not self._rounded and (pts != ticks or (clock is not None and (time * clock).denominator != 1)):
+        exact = (time / self._time_base).denominator == 1 and (clock is None or (time * clock).denominator == 1)
+        if not exact and not self._rounded:
             self._rounded = True
             unit = f"1/{clock} s" if clock else f"{self._time_base} s"
-            self.warnings.append(f"frame times rounded to {unit}: {self._name} cannot hold {frame.time_base} s")
-        return pts
+            self.warnings.append(f"frame times rounded to {unit}: {self._name} cannot hold {time_base} s")
 
     def _duration(self, frame: Frame) -> int:
         """How long the frame is shown; where the source does not say, as long as the one before it."""
@@ -338,7 +408,8 @@ class VideoSink:
 
     def _close(self, until: Fraction | None) -> None:
         assert self._output is not None
-        self._mux(None)
+        if not self._spliced:
+            self._mux(None)
         if self._copier is not None:
             self._copier.finish(until)
             self._copier.close()
@@ -386,6 +457,23 @@ class VideoSink:
             else:
                 why = f"{self._codec_name} in {self._name} failed: {error}".splitlines()[0]
             raise SinkError(f"{self._path}: {why}") from error
+
+
+def _shown(packet: Packet[VideoStream]) -> Fraction:
+    """When the picture is shown, in seconds."""
+    return (packet.pts or 0) * packet.time_base
+
+
+def _decoding_times(shown: Sequence[Fraction], order: Sequence[Fraction]) -> Iterator[Fraction]:
+    """When each picture is to be decoded, given when each is `shown`, in the order they are decoded, and `order`.
+
+    As encoders count: when the picture is shown that comes as many pictures before as the worst reordering needs. Each
+    part counted by itself; where times vary, they would run backwards at the joints.
+    """
+    place = {time: number for number, time in enumerate(order)}
+    delay = max((number - place[time] for number, time in enumerate(shown)), default=0)
+    for number in range(len(shown)):
+        yield order[number - delay] if number >= delay else order[0] - (order[delay] - order[number])
 
 
 class _Palette:

@@ -1,0 +1,60 @@
+"""How many frames must be painted before a point within a shot until the painting there is that of the whole shot.
+
+    python benchmarks/warm.py CLIP... [--at 160] [--style great-wave] [--size 320x180] [--mode lookahead] [--json FILE]
+
+Each clip is painted from its beginning, and again from 0, 16, 32... frames before frame `--at`. Told are the largest
+and the mean difference of that frame from the whole run's, in steps of 255.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from videostyle.io import open_source
+from videostyle.io.memory import MemorySink, MemorySource
+from videostyle.pipeline import render
+from videostyle.plan import RenderPlan, Span, StabilizeOptions, Style
+from videostyle.stabilize import AHEAD, WINDOW
+from videostyle.types import Frame
+
+WARM = (0, 16, 32, 48, 64, 96, 128)
+
+
+def painted(frames: Sequence[Frame], plan: RenderPlan, number: int) -> Frame:
+    """One frame of what is painted of `frames`."""
+    sink = MemorySink()
+    render(plan, source=MemorySource(frames), sink=sink)
+    return sink.frames[number]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", metavar="CLIP", nargs="+", type=Path)
+    parser.add_argument("--at", type=int, default=160)
+    parser.add_argument("--style", default="great-wave")
+    parser.add_argument("--size", default="320x180")
+    parser.add_argument("--mode", choices=["causal", "lookahead"], default="lookahead")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    style = Style(((args.style, 1.0),))
+    plan = RenderPlan("clip", "clip", style, size=args.size, stabilize=StabilizeOptions(mode=args.mode))
+    told: dict[str, dict[str, list[float]]] = {}
+    for clip in args.clips:
+        with open_source(str(clip)) as source:
+            frames = list(islice(source.frames(Span()), args.at + WINDOW + AHEAD))
+        whole = painted(frames, plan, args.at).pixels.int()
+        told[clip.stem] = {}
+        for warm in WARM:
+            apart = (painted(frames[args.at - warm :], plan, warm).pixels.int() - whole).abs()
+            told[clip.stem][str(warm)] = [int(apart.max()), round(apart.float().mean().item(), 5)]
+            print(f"{clip.stem} {warm:4} largest {apart.max():4} mean {apart.float().mean():.5f}", flush=True)
+    if args.json:
+        args.json.write_text(json.dumps({"mode": args.mode, "style": args.style, "clips": told}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Processes on this machine: one a GPU, or each on its share of the processor's cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any, Self
+
+from videostyle.batch.engines import lost
+from videostyle.plan import BatchPlan
+
+if TYPE_CHECKING:
+    from videostyle.batch.tasks import Task
+
+# Started afresh rather than forked: the libraries that paint have threads, which a fork would leave out.
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Local:
+    """A pool of processes; a process that dies takes its task with it, and the pool is made anew."""
+
+    def __init__(self, workers: int, gpus: int) -> None:
+        self.workers = workers
+        self._gpus = gpus
+        self._started = _CONTEXT.Value("i", 0)
+        self._frames = _CONTEXT.Value("q", 0)
+        self._stop = _CONTEXT.Event()
+        self._pool = self._make()
+        self._tasks: dict[Future[dict[str, Any]], Any] = {}
+
+    def _make(self) -> ProcessPoolExecutor:
+        given = (self.workers, self._gpus, self._started, self._frames, self._stop)
+        return ProcessPoolExecutor(self.workers, _CONTEXT, _begin, given)
+
+    @property
+    def frames(self) -> int:
+        """See `Engine`."""
+        return int(self._frames.value)
+
+    def submit(self, key: Any, task: Task) -> None:
+        """See `Engine`."""
+        try:
+            future = self._pool.submit(_work, task)
+        except BrokenProcessPool:
+            self._pool = self._make()
+            future = self._pool.submit(_work, task)
+        self._tasks[future] = key
+
+    def finished(self, timeout: float) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """See `Engine`."""
+        for future in wait(self._tasks, timeout, FIRST_COMPLETED).done:
+            key = self._tasks.pop(future)
+            try:
+                yield key, future.result()
+            except BrokenProcessPool as error:
+                yield key, lost(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: Any) -> None:
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+
+
+# What a worker was given when it began: the counter of frames, and the event that ends it.
+_given: list[Any] = []
+
+
+def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> None:
+    """Make this process a worker: its own share of the machine, and no life beyond its master's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the master decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_master, daemon=True).start()
+    with started.get_lock():
+        number = started.value % workers
+        started.value += 1
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
+    if hasattr(os, "sched_setaffinity"):
+        # Decoder, network and encoder all ask how many cores there are, and start as many threads.
+        cores = sorted(os.sched_getaffinity(0))
+        share = cores[number * len(cores) // workers : (number + 1) * len(cores) // workers]
+        os.sched_setaffinity(0, share or [cores[number % len(cores)]])
+    _given[:] = [frames, stop]
+
+
+def _end_with_master() -> None:
+    """A master killed outright tells nobody; what its workers went on with would be in the way of its successor's."""
+    master = multiprocessing.parent_process()
+    if master is not None:
+        master.join()
+        os._exit(1)
+
+
+def _work(task: Task) -> dict[str, Any]:
+    from videostyle.batch.tasks import carry_out
+
+    frames, stop = _given
+
+    def count(number: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        with frames.get_lock():
+            frames.value += number
+
+    return carry_out(task, count)
+
+
+def build(plan: BatchPlan) -> Local:
+    """Workers as the plan says, or else one a GPU, or one for every two cores, which is what one keeps busy."""
+    gpus = 0
+    if all(film.device in ("auto", "cuda") for film in plan.films):  # else the films say which, or none
+        import torch
+
+        gpus = torch.cuda.device_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Local(plan.workers or gpus or max(cores // 2, 1), gpus)

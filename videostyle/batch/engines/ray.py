@@ -1,0 +1,80 @@
+"""A Ray cluster: plans travel, films are on storage that every node sees under the same path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+from videostyle.batch.engines import lost
+from videostyle.errors import MissingDependencyError, UsageError
+from videostyle.plan import BatchPlan
+
+if TYPE_CHECKING:
+    from videostyle.batch.tasks import Task
+
+# Ray gives the task of a node that is lost to another; so often, each time counted anew by `retries` if that fails.
+_MOVES = 5
+_CORES = 2  # that one task keeps busy
+
+
+class Ray:
+    """Tasks on whatever nodes the cluster has; a node that is lost has its tasks started again elsewhere."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingDependencyError("batch on Ray needs ray: pip install 'videostyle[ray]'") from error
+        self._ray = ray
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            try:
+                ray.init(plan.address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                where = plan.address or "this machine"
+                raise UsageError(f"no Ray cluster at {where}; start one with `ray start --head` ({error})") from error
+        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        gpus, cores = int(has.get("GPU", 0)), int(has.get("CPU", 1))
+        on_gpu = gpus > 0 and any(film.device != "cpu" for film in plan.films)
+        self.workers = plan.workers or (gpus if on_gpu else max(cores // _CORES, 1))
+        self.frames = 0
+        # As many cores as there are for each, so that the tasks spread over the nodes.
+        share = max(min(cores // self.workers, _CORES), 1)
+        self._work = ray.remote(_work).options(num_cpus=share, num_gpus=int(on_gpu), max_retries=_MOVES)
+        self._tasks: dict[Any, Any] = {}
+
+    def submit(self, key: Any, task: Task) -> None:
+        """See `Engine`."""
+        self._tasks[self._work.remote(task)] = key
+
+    def finished(self, timeout: float) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """See `Engine`; frames are counted when their task is done."""
+        for reference in self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)[0]:
+            key = self._tasks.pop(reference)
+            try:
+                told = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                told = lost(error)
+            self.frames += told.get("painted", 0)
+            yield key, told
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: Any) -> None:
+        for reference in self._tasks:
+            self._ray.cancel(reference, force=True)
+        if self._ours:
+            self._ray.shutdown()
+
+
+def _work(task: Task) -> dict[str, Any]:
+    from videostyle.batch.tasks import carry_out
+
+    return carry_out(task, lambda frames: None)
+
+
+def build(plan: BatchPlan) -> Ray:
+    """A new cluster on this machine unless the plan, or RAY_ADDRESS, says where one is."""
+    return Ray(plan)

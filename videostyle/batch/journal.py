@@ -1,0 +1,172 @@
+"""What is done of one film, on disk: JSON lines, each for good once written; a kill loses the line it cuts off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from videostyle.errors import SinkError
+from videostyle.plan import RenderPlan, Segment
+
+# Raise it when the same plan comes to be painted differently: what older versions left is then not gone on with.
+VERSION = 1
+
+
+class Journal:
+    """The folder in which one film is made, and its journal.
+
+    A segment is done when its file bears its final name and its line is written; the film, when it bears its own name
+    and a line says so. Whoever writes holds the lock on the whole output folder.
+    """
+
+    def __init__(self, folder: Path, plan: RenderPlan) -> None:
+        """Reads what is there, and touches nothing."""
+        self.folder = folder
+        self.plan = plan
+        self.segments: tuple[Segment, ...] | None = None
+        """None until the film is split."""
+        self.done: dict[int, dict[str, Any]] = {}
+        """What was told of each segment that is done, by number."""
+        self.film: dict[str, Any] | None = None
+        """What was told of the whole film, once it is done."""
+        self.warnings: list[str] = []
+        """Of the film as it was read."""
+        self.begun = False
+        """True where what stands under the film's name can only be ours."""
+        self.stale = False
+        """True where the folder holds what was done by another plan, or of another state of the files it names."""
+        self._path = folder / "journal.jsonl"
+        self._mark = fingerprint(plan)
+        self._read()
+
+    def part(self, number: int, suffix: str) -> Path:
+        """The file of a segment."""
+        return self.folder / f"{number:06}{suffix}"
+
+    @property
+    def frames(self) -> int:
+        """Frames that are painted, and need not be painted again."""
+        if self.film is not None:
+            return int(self.film["frames"])
+        return sum(int(told["frames"]) for told in self.done.values())
+
+    def _read(self) -> None:
+        lines = self._lines()
+        if not lines:
+            return
+        if lines[0].get("plan") != self._mark:
+            self.stale = True
+            return
+        self.begun = True
+        for line in lines:
+            if "segments" in line:
+                self.segments = tuple(Segment(**one | {"cuts": tuple(one["cuts"])}) for one in line["segments"])
+                self.warnings = line["warnings"]
+            elif "segment" in line:
+                file = self.folder / line["file"]
+                if file.is_file() and file.stat().st_size == line["bytes"]:
+                    self.done[line["segment"]] = line
+            elif "film" in line:
+                output, size = Path(self.plan.output), line["film"]["bytes"]
+                if size is None or (output.is_file() and output.stat().st_size == size):
+                    self.film = line["film"]
+                else:  # what is there now, if anything, is somebody else's
+                    self.begun = False
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            text = self._path.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SinkError(f"{self._path}: cannot be read ({error.strerror})") from error
+        found = []
+        for row in text.splitlines(keepends=True):
+            if row.endswith(b"\n"):
+                try:
+                    found.append(json.loads(row))
+                except ValueError as error:
+                    raise SinkError(f"{self._path}: damaged; remove {self.folder} to start the film again") from error
+        return found
+
+    def begin(self) -> None:
+        """Make the folder fit to go on in: nothing half written, nothing of another plan."""
+        if self.stale:
+            shutil.rmtree(self.folder)
+            self.stale = False
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for partial in self.folder.glob("*.partial*"):
+            partial.unlink()
+        if not self._path.exists():
+            self._write({"plan": self._mark, "source": self.plan.source, "output": self.plan.output})
+            return
+        # A line cut off in the middle would run into the next.
+        text = self._path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if whole != text:
+            os.truncate(self._path, len(whole))
+        if not whole:
+            self._write({"plan": self._mark, "source": self.plan.source, "output": self.plan.output})
+
+    def split(self, segments: tuple[Segment, ...], warnings: Sequence[str]) -> None:
+        """Note how the film is split, and what there is to warn of."""
+        self.segments, self.warnings = segments, list(warnings)
+        self._write({"segments": [asdict(segment) for segment in segments], "warnings": self.warnings})
+
+    def painted(self, number: int, file: Path, told: dict[str, Any]) -> None:
+        """Note that a segment is done."""
+        self.done[number] = {"segment": number, "file": file.name, **told}
+        self._write(self.done[number])
+
+    def finished(self, told: dict[str, Any]) -> None:
+        """Note that the film is done, and remove its segments: joined, they are the film."""
+        self.film = told
+        self._write({"film": told})
+        for line in self.done.values():
+            (self.folder / line["file"]).unlink(missing_ok=True)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SinkError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+
+def fingerprint(plan: RenderPlan) -> str:
+    """Changes with everything that the painted film depends on: settings, the source, masks and style files.
+
+    Not with what only decides how it is reached: where the output is, how many frames wait in queues.
+    """
+    from videostyle.weights import gallery, models_folder, own_network, own_styles, read_manifest
+
+    same = replace(plan, output=Path(plan.output).suffix, queue_depth=0, encode=replace(plan.encode, overwrite=False))
+    files = [plan.source, plan.style.mask, *(region.mask for region in plan.style.regions), plan.flow.weights]
+    stamps: list[Any] = [_stamp(Path(file)) for file in files if file is not None]
+    styles = {(entry.network, entry.name): entry for entry in (*gallery(), *own_styles())}
+    for name in plan.style.names:
+        entry = styles.get((plan.style.network, name))
+        file = entry.file if entry is not None else Path(name)
+        stamps += [entry.sha256 if entry is not None else _stamp(file), _stamp(own_network(file))]
+    stamps += [digest for name, (_, digest) in read_manifest(models_folder())[0].items() if name == plan.style.network]
+    text = json.dumps([VERSION, asdict(same), stamps], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of the last change; of a folder or a numbered sequence, of everything in the folder."""
+    path = path.parent if "%" in path.name else path
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    try:
+        stats = [file.stat() for file in files]
+    except OSError:
+        return None
+    return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]

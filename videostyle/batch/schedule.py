@@ -1,0 +1,369 @@
+"""Hands the segments of all films to the workers, notes what is done, and joins what is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from videostyle.batch.engines import load_engine
+from videostyle.batch.journal import Journal
+from videostyle.batch.segments import Scan, split
+from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
+from videostyle.errors import SinkError, UsageError, VideostyleError
+from videostyle.io import open_sink, open_source
+from videostyle.io.codecs import choose_codec, container_for
+from videostyle.io.images import is_picture
+from videostyle.pipeline import fit
+from videostyle.plan import BatchPlan, RenderPlan, Style
+from videostyle.types import VideoInfo
+from videostyle.weights import load_codes
+
+# Where journals and segments are, inside the output folder.
+WORK = ".videostyle"
+# Bytes a pixel of what is painted: strong styles have much detail, and took up to 0.21 in the lossy codecs for
+# viewing, 0.86 in those for editing and archives, at 8 bits (docs/BATCH.md). Films are there twice while joined.
+LOSSY, EDITING = 0.2, 1.0
+# A disk is full when less than this is left beside what is being painted.
+LEAST_FREE = 200 * 2**20
+POLL = 0.2
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one film."""
+
+    source: str
+    style: str
+    output: str
+    state: str
+    """painted, was painted (before this run), unfinished, or failed."""
+    frames: int = 0
+    """That are painted."""
+    expected: int | None = None
+    """Frames that the film has; an estimate until it is split."""
+    segments: tuple[int, int] = (0, 0)
+    """Done, and in all."""
+    painted: int = 0
+    """Frames painted for it, over all runs: with those before and after segments that were thrown away."""
+    seconds: float = 0.0
+    """That workers spent on it, over all runs."""
+    warnings: list[str] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of one worker's time."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+class _Film:
+    """One film on its way."""
+
+    def __init__(self, plan: RenderPlan, folder: Path) -> None:
+        where = Path(plan.output).absolute().relative_to(folder.absolute())
+        self.plan = plan
+        self.journal = Journal(folder / WORK / where, plan)
+        self.info: VideoInfo | None = None
+        self.joinable = True
+        self.suffix = ""
+        self.busy: set[int] = set()
+        """Segments being painted; -1 is the scan, the join, or all of it."""
+        self.tries: Counter[int] = Counter()
+        self.error = ""
+        self.was_painted = self.journal.film is not None
+
+    def check(self) -> None:
+        """Find out what can be known without painting; raises VideostyleError where it cannot be painted."""
+        plan = self.plan
+        self.info = open_source(plan.source).info
+        size = fit(plan.size, self.info.width, self.info.height)
+        self.joinable = is_joinable(plan)
+        if self.joinable:
+            self.suffix = part_suffix(plan, self.info)
+        Path(plan.output).parent.mkdir(parents=True, exist_ok=True)
+        # What is there may be ours, finished when we were stopped before we could note it.
+        ours = self.journal.begun and not self.journal.stale
+        encode = replace(plan.encode, overwrite=plan.encode.overwrite or ours)
+        open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source)
+        for mask in (plan.style.mask, *(region.mask for region in plan.style.regions)):
+            if mask is not None:
+                open_source(mask)
+        if not plan.style.is_none:
+            _check_style(plan.style)
+
+    @property
+    def expected(self) -> int | None:
+        """Frames it has, as far as known."""
+        if self.journal.film is not None:
+            return int(self.journal.film["frames"])
+        if self.journal.segments is not None:
+            return self.journal.segments[-1].end
+        return self.info.frames_in(self.plan.span) if self.info is not None else None
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more is to be done."""
+        return bool(self.error) or self.journal.film is not None
+
+    def task(self, scanning: set[Any]) -> tuple[int, Task] | None:
+        """The next thing to do, by number; None while there is none. `scanning` are the sources being scanned."""
+        segments, done = self.journal.segments, self.journal.done
+        if self.over or -1 in self.busy:
+            return None
+        if not self.joinable:
+            return -1, WholeTask(replace(self.plan, encode=replace(self.plan.encode, overwrite=True)))
+        if segments is None:
+            return None if self.scanned in scanning else (-1, ScanTask(self.plan))
+        for number, segment in enumerate(segments):
+            if number not in done and number not in self.busy:
+                return number, PaintTask(self.plan, segment, str(self.journal.part(number, self.suffix)))
+        if self.busy:
+            return None
+        paths = tuple(str(self.journal.folder / done[number]["file"]) for number in range(len(segments)))
+        return -1, JoinTask(self.plan, paths)
+
+    @property
+    def scanned(self) -> tuple[Any, ...]:
+        """Films of which this is the same are split by one scan."""
+        return self.plan.source, self.plan.span
+
+    def bytes(self, frames: int) -> int:
+        """About what so many painted frames take on disk."""
+        if self.info is None:
+            return 0
+        width, height = fit(self.plan.size, self.info.width, self.info.height)
+        each = EDITING
+        if not is_picture(self.plan.output):
+            _, codec = choose_codec(container_for(self.plan.output), self.plan.encode)
+            each = LOSSY if codec.crf is not None else EDITING * self.info.bit_depth / 8
+        return round(frames * width * height * each)
+
+    def take(self, number: int, task: Task, told: dict[str, Any]) -> None:
+        """Note what was done."""
+        if isinstance(task, PaintTask):
+            self.journal.painted(number, Path(task.path), told)
+            return
+        if isinstance(task, WholeTask):
+            # Numbered pictures have no one file to know them by.
+            size = os.path.getsize(self.plan.output) if os.path.isfile(self.plan.output) else None
+            self.journal.finished({**told, "bytes": size})
+            return
+        done = self.journal.done.values()
+        warnings = [line for one in (*done, told) for line in one["warnings"]]
+        film = {
+            "frames": sum(one["frames"] for one in done),
+            "painted": sum(one["painted"] for one in done),
+            "seconds": round(told["seconds"] + sum(one["seconds"] for one in done), 3),
+            "bytes": told["bytes"],
+            "warnings": list(dict.fromkeys([*self.journal.warnings, *warnings])),
+        }
+        self.journal.finished(film)
+
+    def result(self) -> Result:
+        """What became of it."""
+        journal = self.journal
+        told = journal.film
+        state = "was painted" if self.was_painted else "painted" if told else "failed" if self.error else "unfinished"
+        found = Result(
+            self.plan.source, label(self.plan.style), self.plan.output, state, journal.frames, self.expected,
+            (len(journal.done), len(journal.segments or ())), error=self.error,
+        )  # fmt: skip
+        for one in [told] if told else journal.done.values():
+            found.painted += one["painted"]
+            found.seconds += one["seconds"]
+            found.warnings += one["warnings"]
+        return found
+
+
+@cache
+def _check_style(style: Style) -> None:
+    load_codes(style)
+
+
+def label(style: Style) -> str:
+    """The paintings of a style, as file names and tables show them."""
+    return "+".join(Path(name).stem for name in style.names)
+
+
+def status(plan: BatchPlan) -> list[Result]:
+    """What is done of each film; nothing is begun, and a batch at work is not disturbed."""
+    films = [_Film(film, plan.folder) for film in plan.films]
+    for film in films:
+        try:
+            film.info = open_source(film.plan.source).info
+        except VideostyleError as error:
+            film.error = str(error)
+    return [film.result() for film in films]
+
+
+def run(
+    plan: BatchPlan,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    log: Callable[[str], None] = lambda line: None,
+) -> list[Result]:
+    """Paint every film that is not painted yet, going on where an earlier run was stopped.
+
+    A film that fails leaves the others alone. `on_progress` is told how many frames are painted and how many there are,
+    as far as known; `log` gets a line for what should be known at once.
+
+    Raises UsageError where nothing can be begun, SinkError where the folder is in use, or the disk full: all that is
+    done is kept then, as after KeyboardInterrupt.
+    """
+    _check_names(plan)
+    with _locked(plan.folder):
+        films = [_Film(film, plan.folder) for film in plan.films]
+        for film in films:
+            if film.was_painted:
+                continue
+            try:
+                film.check()
+                film.journal.begin()
+            except VideostyleError as error:
+                film.error = str(error)
+                log(f"{film.plan.source}: {error}" if film.plan.source not in str(error) else str(error))
+        if all(film.over for film in films):
+            return [film.result() for film in films]
+        _check_space(plan.folder, films, log)
+        try:
+            _carry_out(plan, films, on_progress or (lambda done, total: None), log)
+        except BaseException as error:
+            error.add_note("all that is finished is kept; give the same command again to go on")
+            raise
+        return [film.result() for film in films]
+
+
+def _carry_out(
+    plan: BatchPlan, films: list[_Film], on_progress: Callable[[int, int], None], log: Callable[[str], None]
+) -> None:
+    begun: dict[tuple[int, int], Task] = {}
+    full = ""
+    with load_engine(plan) as engine:
+        settled = 0
+        while True:
+            for key, task in _tasks(films, begun) if not full else ():
+                if len(begun) == engine.workers:
+                    break
+                full = _full(plan.folder, films, {**begun, key: task})
+                if full:
+                    log(f"{full}; what is being painted is finished first")
+                    break
+                films[key[0]].busy.add(key[1])
+                begun[key] = task
+                engine.submit(key, task)
+            if not begun:
+                break
+            for key, told in engine.finished(POLL):
+                film, number, task = films[key[0]], key[1], begun.pop(key)
+                film.busy.discard(number)
+                settled += told.get("painted", 0)
+                if "error" in told:
+                    full = full or (told["error"] if told["full"] else "")
+                    _retry(film, number, told, 0 if told["hopeless"] else plan.retries, log)
+                elif isinstance(task, ScanTask):
+                    _split(plan, films, film, Scan.of(told))
+                else:
+                    film.take(number, task, told)
+            done = sum(film.journal.frames for film in films)
+            painting = max(engine.frames - settled, 0)
+            total = sum(film.expected or 0 for film in films if not film.error)
+            on_progress(min(done + painting, total), total)
+    if full:
+        raise SinkError(f"{full}; free some space")
+
+
+def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[tuple[tuple[int, int], Task]]:
+    """What can be begun now, the first film first; asked again after each that is."""
+    for at, film in enumerate(films):
+        while True:
+            scanning = {films[key[0]].scanned for key, task in begun.items() if isinstance(task, ScanTask)}
+            found = film.task(scanning)
+            if found is None:
+                break
+            yield (at, found[0]), found[1]
+
+
+def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan) -> None:
+    """Split every film that this scan is of."""
+    for one in films:
+        if one.scanned == film.scanned and one.joinable and one.journal.segments is None and not one.over:
+            one.journal.split(split(found, one.plan, plan.segment, plan.whole_shots), found.warnings)
+
+
+def _retry(film: _Film, number: int, told: dict[str, Any], retries: int, log: Callable[[str], None]) -> None:
+    film.tries[number] += 1
+    if told["full"] or film.error:
+        return
+    if film.tries[number] <= retries:
+        log(f"{film.plan.source}: {told['error']}; trying again")
+        return
+    film.error = told["error"]
+    log(f"{film.plan.output}: failed: {told['error']}; the other films go on")
+
+
+def _check_names(plan: BatchPlan) -> None:
+    if not plan.films:
+        raise UsageError("no film to paint")
+    seen: dict[str, str] = {}
+    for film in plan.films:
+        other = seen.setdefault(os.path.abspath(film.output), f"{film.source} in {label(film.style)}")
+        mine = f"{film.source} in {label(film.style)}"
+        if other != mine or list(plan.films).count(film) > 1:
+            raise UsageError(f"{film.output}: is the output of both {other} and {mine}; put more into the names")
+        if not Path(film.output).absolute().is_relative_to(plan.folder.absolute()):
+            raise UsageError(f"{film.output}: is outside {plan.folder}; choose another name")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    work = folder / WORK
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(work / "lock", timeout=0)
+        with lock:
+            yield
+    except Timeout as error:
+        raise SinkError(f"{folder}: another batch is at work there; wait for it, or choose another folder") from error
+    except OSError as error:
+        if isinstance(error, VideostyleError):
+            raise
+        raise SinkError(f"{folder}: cannot be written to ({error.strerror or error}); choose another folder") from error
+
+
+def _check_space(folder: Path, films: Iterable[_Film], log: Callable[[str], None]) -> None:
+    """Warn where it looks as if the films would not fit: how large they get, only painting them will tell."""
+    need = sum(2 * film.bytes(film.expected or 0) - film.bytes(film.journal.frames) for film in films if not film.over)
+    free = shutil.disk_usage(folder).free
+    if need + LEAST_FREE > free:
+        log(
+            f"{folder}: {_size(free)} free, and the films may need {_size(need)}; painting stops in good time, "
+            "with all that is finished kept"
+        )
+
+
+def _full(folder: Path, films: list[_Film], begun: dict[tuple[int, int], Task]) -> str:
+    """Why nothing more can be begun, if the disk has no room for what is being done."""
+    need = LEAST_FREE
+    for (at, _), task in begun.items():
+        film = films[at]
+        if isinstance(task, PaintTask):
+            need += film.bytes(task.segment.end - task.segment.start)
+        elif isinstance(task, JoinTask):
+            need += sum(one["bytes"] for one in film.journal.done.values())
+        elif isinstance(task, WholeTask):
+            need += film.bytes(film.expected or 0)
+    free = shutil.disk_usage(folder).free
+    return f"{folder}: the disk is nearly full, {_size(free)} left of {_size(need)} needed" if free < need else ""
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,164 @@
+"""What a worker does: plain data in, plain data out; films are read and written by path, and frames never travel."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from videostyle.batch.segments import SegmentSource, scan
+from videostyle.errors import SinkError, UsageError, VideostyleError
+from videostyle.io import open_source
+from videostyle.io.codecs import CODECS, choose_codec, container_for
+from videostyle.io.images import is_picture
+from videostyle.io.writer import VideoSink
+from videostyle.pipeline import fit, render
+from videostyle.plan import RenderPlan, Segment
+from videostyle.types import Frame, Sink, VideoInfo
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """Find a film's shots."""
+
+    plan: RenderPlan
+
+
+@dataclass(frozen=True)
+class PaintTask:
+    """Paint one segment of a film into a file of its own, without sound."""
+
+    plan: RenderPlan
+    segment: Segment
+    path: str
+
+
+@dataclass(frozen=True)
+class JoinTask:
+    """Make the film out of its segments, with sound and all else that the source holds."""
+
+    plan: RenderPlan
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WholeTask:
+    """Paint in one go what cannot be joined from parts: pictures, sequences and GIFs."""
+
+    plan: RenderPlan
+
+
+Task = ScanTask | PaintTask | JoinTask | WholeTask
+
+
+def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
+    """Do it, and tell what was done, in plain values.
+
+    `on_frames` is called at each frame, with how many were painted since; what it raises ends the task.
+
+    A failure is told as well: `error`, with `hopeless` where trying again would not help and `full` for a full disk.
+    """
+    started = time.perf_counter()
+    try:
+        if isinstance(task, ScanTask):
+            done = asdict(scan(task.plan, lambda: on_frames(0)))
+        elif isinstance(task, PaintTask):
+            done = _paint(task, on_frames)
+        elif isinstance(task, JoinTask):
+            done = _join(task)
+        else:
+            report = render(task.plan, on_frame=lambda frame: on_frames(1)).to_json()
+            done = {key: report[key] for key in ("frames", "warnings")} | {"painted": report["frames"]}
+    except Exception as error:  # whatever it is, it is this film's; the others go on
+        line = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, VideostyleError):
+            line = f"unexpected {type(error).__name__}: {line}"
+        cause = error.__cause__ if isinstance(error, SinkError) else error
+        full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        return {"error": line, "hopeless": isinstance(error, UsageError), "full": full}
+    return {**done, "seconds": round(time.perf_counter() - started, 3)}
+
+
+def part_suffix(plan: RenderPlan, info: VideoInfo) -> str:
+    """The container in which segments wait: one that keeps every tick, which Matroska does not."""
+    name = container_for(plan.output)
+    codec_name, codec = choose_codec(name, plan.encode)
+    if name in ("mp4", "mov") or (codec_name == "vp9" and info.has_alpha):  # alpha in VP9 is Matroska's
+        return f".{name}"
+    return ".mp4" if "mp4" in codec.containers else ".mov"
+
+
+def is_joinable(plan: RenderPlan) -> bool:
+    """True where the output can be put together from parts; raises UsageError for an output that cannot be at all."""
+    if is_picture(plan.output):
+        return False
+    codec, _ = choose_codec(container_for(plan.output), plan.encode)
+    return "gif" not in CODECS[codec].containers and "apng" not in CODECS[codec].containers
+
+
+def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
+    segment, plan = task.segment, task.plan
+    final = Path(task.path)
+    # Of this try alone: a worker whose master died may still be writing.
+    growing = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}.partial{final.suffix}")
+    source = SegmentSource(plan, segment)
+    name, _ = choose_codec(container_for(plan.output), plan.encode)
+    size = fit(plan.size, source.info.width, source.info.height)
+    sink = VideoSink(str(growing), source.info, replace(plan.encode, codec=name, overwrite=True), size=size)
+    try:
+        report = render(
+            plan, source=source, sink=_Kept(sink, segment), on_frame=lambda frame: on_frames(1), cuts_known=True
+        )
+        with growing.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(growing, final)
+    finally:
+        growing.unlink(missing_ok=True)
+        if sink.partial is not None:
+            Path(sink.partial).unlink(missing_ok=True)
+    return {
+        "frames": segment.end - segment.start,
+        "painted": report.frames,
+        "bytes": final.stat().st_size,
+        "warnings": report.warnings,
+    }
+
+
+class _Kept:
+    """A sink for the frames that count."""
+
+    def __init__(self, sink: Sink, segment: Segment) -> None:
+        self._sink = sink
+        self._segment = segment
+        self.warnings = sink.warnings
+
+    def __enter__(self) -> Self:
+        self._sink.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sink.__exit__(kind, error, trace)
+
+    def write(self, frame: Frame) -> None:
+        if self._segment.start <= frame.index < self._segment.end:
+            self._sink.write(frame)
+
+
+def _join(task: JoinTask) -> dict[str, Any]:
+    plan = task.plan
+    info = open_source(plan.source).info
+    size = fit(plan.size, info.width, info.height)
+    # What stands in its way is what it replaces: an older painting, or this one if the end of the join was not noted.
+    options = replace(plan.encode, overwrite=True)
+    copy_from = None if info.container == "pictures" else plan.source
+    with VideoSink(plan.output, info, options, plan.span, size, copy_from) as sink:
+        sink.splice(task.paths)
+    return {"warnings": sink.warnings, "streams": sink.streams, "bytes": os.path.getsize(plan.output)}

@@ -1,0 +1,143 @@
+"""Paint many films: in several styles, on several workers; given again after a stop of any kind, it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from videostyle.cli.options import (
+    add_encoding,
+    add_flicker,
+    add_look,
+    add_machine,
+    add_span,
+    read_encoding,
+    read_flow,
+    read_look,
+    read_span,
+    read_stabilize,
+)
+from videostyle.errors import UsageError
+from videostyle.plan import BatchPlan, RenderPlan, Style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; their defaults are those of the plan."""
+    parser.add_argument(
+        "input",
+        metavar="JOBS.toml|FOLDER|GLOB",
+        nargs="+",
+        help="a job list (docs/BATCH.md), films, folders of films, or patterns such as 'rushes/**/*.mov'",
+    )
+    parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="made if it is not there")
+    parser.add_argument("--name", metavar="TEMPLATE", help="of each output; default: {stem}-{style}{suffix}")
+    add_look(parser, required=False)
+    add_span(parser)
+    add_flicker(parser)
+    work = parser.add_argument_group("the work")
+    work.add_argument(
+        "--workers", metavar="N", type=int, help="how many paint at a time; default: one a GPU, or one for two cores"
+    )
+    work.add_argument("--engine", dest="spread", choices=["local", "ray"], default=BatchPlan.engine, help="who works")
+    work.add_argument(
+        "--address", metavar="HOST:PORT", help="of the Ray cluster; default: this machine's, or a new one"
+    )
+    work.add_argument(
+        "--retries", metavar="N", type=int, default=BatchPlan.retries, help="of what fails; default: %(default)s"
+    )
+    work.add_argument(
+        "--segment",
+        metavar="FRAMES",
+        type=int,
+        default=BatchPlan.segment,
+        help="shots are gathered up to this length: shorter loses less to a kill and costs more; default: %(default)s",
+    )
+    work.add_argument(
+        "--whole-shots",
+        action="store_true",
+        help="never split within a shot, however long: as one run would paint it, to the last bit",
+    )
+    work.add_argument("--status", action="store_true", help="say what is done, and do nothing")
+    add_machine(parser, "--paint-engine")
+    add_encoding(parser)
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each film in place of the table")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no table; warnings still")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Paint as asked; 1 if any film failed."""
+    from tqdm import tqdm
+
+    from videostyle.batch import schedule
+    from videostyle.batch.summary import table, to_json
+
+    plan = _plan(args)
+    if args.status:
+        results = schedule.status(plan)
+    else:
+        with tqdm(unit=" frames", disable=args.quiet or None, dynamic_ncols=True, smoothing=0.05) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            def log(line: str) -> None:
+                with tqdm.external_write_mode(file=sys.stderr):
+                    print(f"videostyle: {line}", file=sys.stderr)
+
+            results = schedule.run(plan, on_progress=progress, log=log)
+        for result in results:
+            for warning in result.warnings if result.state == "painted" else ():
+                print(f"videostyle: {result.output}: {warning}", file=sys.stderr)
+    if args.json:
+        print("\n".join(to_json(result) for result in results))
+    elif args.status or not args.quiet:
+        print(table(results))
+    return int(any(result.error for result in results))
+
+
+def _plan(args: argparse.Namespace) -> BatchPlan:
+    from videostyle.batch.jobs import NAME, plans, read_jobs
+
+    styles = _styles(args)
+    lists = [path for path in args.input if path.lower().endswith(".toml")]
+    films = [path for path in args.input if path not in lists]
+    if films and not styles:
+        raise UsageError("give --style, once for each painting; `videostyle styles` lists them")
+    base = RenderPlan(
+        source="",
+        output="",
+        style=_look(args, "none"),
+        flow=read_flow(args),
+        stabilize=read_stabilize(args),
+        encode=read_encoding(args),
+        span=read_span(args),
+        size=args.size,
+        engine=args.paint_engine,
+        device=args.device,
+    )
+    name = args.name or NAME
+    wanted = [plan for path in lists for plan in read_jobs(Path(path), styles, args.output, base, name)]
+    wanted += plans(films, styles, args.output, base, name)
+    return BatchPlan(
+        films=tuple(wanted),
+        folder=args.output,
+        workers=args.workers,
+        engine=args.spread,
+        address=args.address,
+        retries=args.retries,
+        segment=args.segment,
+        whole_shots=args.whole_shots,
+    )
+
+
+def _styles(args: argparse.Namespace) -> list[Style]:
+    """A style for each --style: here they are films of their own, not parts of a blend."""
+    return [_look(args, text) for text in args.style or ()]
+
+
+def _look(args: argparse.Namespace, style: str) -> Style:
+    look = read_look(argparse.Namespace(**{**vars(args), "style": [style]}))
+    return replace(look, regions=()) if style == "none" else look
