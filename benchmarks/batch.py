@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import videostyle
 from videostyle.io import open_sink, open_source, probe
 from videostyle.plan import BatchPlan
 
@@ -72,6 +77,9 @@ def main() -> None:
     segments = [line for line in lines if "segment" in line]
     busy = sum(line["seconds"] for line in segments)
     told = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} threads",
+        "versions": {"torch": version("torch"), "videostyle": videostyle.__version__},
         "film": args.film.name,
         "times": args.times,
         "size": f"{info.width}x{info.height}",

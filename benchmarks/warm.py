@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 from collections.abc import Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 
+import torch
+
+import videostyle
 from videostyle.io import open_source
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.pipeline import render
@@ -53,7 +58,13 @@ def main() -> None:
             told[clip.stem][str(warm)] = [int(apart.max()), round(apart.float().mean().item(), 5)]
             print(f"{clip.stem} {warm:4} largest {apart.max():4} mean {apart.float().mean():.5f}", flush=True)
     if args.json:
-        args.json.write_text(json.dumps({"mode": args.mode, "style": args.style, "clips": told}, indent=2) + "\n")
+        about = {
+            "date": date.today().isoformat(),
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
+        }
+        about |= {"mode": args.mode, "style": args.style, "size": args.size, "at": args.at}
+        args.json.write_text(json.dumps(about | {"largest and mean": told}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

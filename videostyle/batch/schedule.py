@@ -30,7 +30,7 @@ from videostyle.weights import load_codes
 # Where journals and segments are, inside the output folder.
 WORK = ".videostyle"
 # Bytes a pixel of what is painted: strong styles have much detail, and took up to 0.21 in the lossy codecs for
-# viewing, 0.86 in those for editing and archives, at 8 bits (docs/BATCH.md). Films are there twice while joined.
+# viewing, 0.86 in those for editing and archives, at 320x180 and 8 bits. Films are there twice while joined.
 LOSSY, EDITING = 0.2, 1.0
 # A disk is full when less than this is left beside what is being painted.
 LEAST_FREE = 200 * 2**20
@@ -144,7 +144,7 @@ class _Film:
         each = EDITING
         if not is_picture(self.plan.output):
             _, codec = choose_codec(container_for(self.plan.output), self.plan.encode)
-            each = LOSSY if codec.crf is not None else EDITING * self.info.bit_depth / 8
+            each = LOSSY if codec.crf is not None else EDITING * (2 if self.info.bit_depth > 8 else 1)
         return round(frames * width * height * each)
 
     def take(self, number: int, task: Task, told: dict[str, Any]) -> None:
