@@ -115,6 +115,16 @@ def test_nothing_of_the_shot_before_remains_after_a_cut(toy_gallery: Path) -> No
     assert torch.equal(frames[6].pixels, alone[0].pixels)
 
 
+def test_where_cuts_are_known_none_are_looked_for(toy_gallery: Path) -> None:
+    pictures = [p // 4 for p in pan(6)] + [255 - p // 4 for p in pan(6)]
+    frames = [Frame(p, i, Fraction(1, 24), 1, i, is_cut=i in (0, 3)) for i, p in enumerate(pictures)]
+    plan = RenderPlan("memory", "memory", style=DOTS, engine="torch")
+    known = render(plan, source=MemorySource(frames), sink=MemorySink(), cuts_known=True)
+    found = render(plan, source=MemorySource(frames), sink=MemorySink())
+    assert known.cuts == pytest.approx([3 / 24], abs=1e-3)
+    assert found.cuts == pytest.approx([3 / 24, 6 / 24], abs=1e-3)
+
+
 def test_memory_is_bounded(toy_gallery: Path) -> None:
     """However long the film, a few frames are alive."""
     alive, most, lock = 0, 0, threading.Lock()

@@ -101,8 +101,7 @@ class Journal:
             shutil.rmtree(self.folder)
             self.stale = False
         self.folder.mkdir(parents=True, exist_ok=True)
-        for partial in self.folder.glob("*.partial*"):
-            partial.unlink()
+        self._clean()
         if not self._path.exists():
             self._write({"plan": self._mark, "source": self.plan.source, "output": self.plan.output})
             return
@@ -130,6 +129,12 @@ class Journal:
         self._write({"film": told})
         for line in self.done.values():
             (self.folder / line["file"]).unlink(missing_ok=True)
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what workers that died left half written."""
+        for partial in self.folder.glob("*.partial*"):
+            partial.unlink()
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
