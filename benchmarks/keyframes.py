@@ -40,7 +40,16 @@ from videostyle.ops.losses import gram, gram_distance
 from videostyle.ops.pixels import resize, to_float
 from videostyle.ops.warp import contradiction, inside, motion_boundaries, warp
 from videostyle.pipeline import fit, render
-from videostyle.plan import EncodeOptions, GatysOptions, KeyframePlan, Original, RenderPlan, Span, Style
+from videostyle.plan import (
+    EncodeOptions,
+    GatysOptions,
+    KeyframePlan,
+    Original,
+    RenderPlan,
+    Span,
+    StabilizeOptions,
+    Style,
+)
 
 LAYERS = tuple(layer for layer, _ in GatysOptions().style_layers)
 
@@ -88,6 +97,7 @@ def main() -> None:
     parser.add_argument("--size", default="320x180", help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each clip (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=80, help="of the optimiser (default: %(default)s)")
+    parser.add_argument("--stabilize", type=float, default=StabilizeOptions.amount, help="default: %(default)s")
     parser.add_argument("--ways", nargs="+", default=["warp", "learned", "both"])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the painted films go")
     parser.add_argument("--json", type=Path)
@@ -104,6 +114,7 @@ def main() -> None:
             span = Span(end=Fraction(args.seconds).limit_denominator(1000))
             encode = EncodeOptions(codec="ffv1", overwrite=True)
             plan = RenderPlan(clip, str(folder / f"{name}.mkv"), encode=encode, span=span, size=args.size)
+            steadied = replace(plan, stabilize=StabilizeOptions(args.stabilize))
             with open_source(clip) as film:
                 width, height = fit(args.size, film.info.width, film.info.height)
             source = list(frames(clip, span, (height, width)))
@@ -124,7 +135,7 @@ def main() -> None:
             for way in args.ways:
                 began = time.monotonic()
                 report = paint_keyframes(
-                    KeyframePlan(plan, (Original(args.painting),), GatysOptions(steps=args.steps), propagate=way)
+                    KeyframePlan(steadied, (Original(args.painting),), GatysOptions(steps=args.steps), propagate=way)
                 )
                 painted = list(frames(plan.output))
                 listed = json.loads((Path(report.folder) / "chosen" / "keys.json").read_text())["keys"]
@@ -161,6 +172,7 @@ def main() -> None:
         "style": args.style,
         "size": args.size,
         "steps": args.steps,
+        "stabilize": args.stabilize,
     }
     if args.json:
         args.json.write_text(json.dumps({"about": about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
