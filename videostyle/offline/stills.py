@@ -28,6 +28,8 @@ SMALLEST = 64
 """Shorter side, in pixels, of a painting with marks to paint with."""
 # Steps without which a scale is not called done, and over which it must have improved.
 _PATIENCE = 20
+# Steps at each scale, where there are enough: with fewer the finest marks do not come.
+LEAST = 15
 # Memory that the features of a picture and their gradients take, by pixel and byte of a number: measured, with all of
 # the default layers. Of the CPU's memory so much is used; of a GPU's, this share of what is free.
 _NUMBERS = 700
@@ -321,7 +323,8 @@ def _scales(height: int, width: int, smallest: int) -> Iterator[tuple[int, int]]
 def _apportion(steps: int, scales: int) -> list[int]:
     """Steps at each scale, coarsest first: half as many each time, for each costs four times as much."""
     shares = [2.0**-number for number in range(scales)]
-    counts = [max(round(steps * share / sum(shares)), 1) for share in shares]
+    least = min(LEAST, steps // scales)
+    counts = [max(round(steps * share / sum(shares)), least, 1) for share in shares]
     counts[0] = max(counts[0] + steps - sum(counts), 1)
     return counts
 
