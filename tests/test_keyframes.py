@@ -303,17 +303,19 @@ def test_keyframes_agree_with_those_before_them(plan: KeyframePlan) -> None:
         (["--keys", "film"], "give the folder that --export wrote"),
         (["--style", "film/000.png", "--every", "0"], "--every must be"),
         (["--style", "film/000.png", "--tune-steps", "0"], "tune_steps"),
+        (["--style", "film/000.png", "-o", "nowhere/out.mp4"], "there is no folder"),
     ],
 )
 def test_a_request_that_cannot_be_says_so_in_one_line(
     film: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], words: str
 ) -> None:
     monkeypatch.chdir(film.parent)
-    assert main(["keyframes", "film", *options, "-o", "out.mp4", "-q"]) != 0
+    assert main(["keyframes", "film", "-o", "out.mp4", "-q", *options]) != 0
     told = capsys.readouterr().err
     assert words in told
     assert len(told.splitlines()) == 1
     assert not Path("out.mp4").exists()
+    assert not Path("nowhere").exists()
 
 
 def test_what_is_there_already_is_noticed_before_anything_is_painted(

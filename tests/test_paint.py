@@ -319,6 +319,8 @@ def test_begun_from_noise_or_another_picture(pictures: Path) -> None:
         (["red.png", "--style-layers", "conv9"], "not a layer"),
         (["red.png", "--size", "20"], "at least 32"),
         (["red.png:0"], "weight must be above 0"),
+        (["red.png", "-o", "out.mp4"], "not the name of a picture"),
+        (["red.png", "-o", "nowhere/out.png"], "there is no folder"),
     ],
 )
 def test_a_request_that_cannot_be_says_so_in_one_line(
@@ -326,7 +328,7 @@ def test_a_request_that_cannot_be_says_so_in_one_line(
 ) -> None:
     monkeypatch.chdir(pictures)
     try:
-        status = main(["paint", "photo.png", *options, "-o", "out.png", "-q"])
+        status = main(["paint", "photo.png", "-o", "out.png", "-q", *options])
     except SystemExit as error:  # a value that argparse refuses
         status = int(str(error.code))
     told = capsys.readouterr().err

@@ -113,11 +113,11 @@ def paint_keyframes(
     warnings: list[str] = []
     device = choose_device(film.device)
     try:
-        work.mkdir(parents=True, exist_ok=True)
         with open_source(film.source) as video:
             width, height = fit(film.size, video.info.width, video.info.height)
             # What cannot be written should not take hours to notice.
             open_sink(film.output, video.info, film.encode, film.span, size=(width, height))
+        work.mkdir(exist_ok=True)
         given = [one.number for one in _read_list(plan.keys)] if plan.keys is not None else []
         choice = _choice(film, plan.every, given)
         chosen = _stage(work / "chosen", choice, lambda folder: _choose(film, folder, plan.every, given, on_share))

@@ -15,7 +15,7 @@ from videostyle import weights
 from videostyle.engines import choose_device
 from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
-from videostyle.io.images import read_picture
+from videostyle.io.images import EXTENSIONS, is_picture, read_picture
 from videostyle.masks import draw
 from videostyle.nets.vgg import half_is_faster
 from videostyle.offline.descent import descend
@@ -237,6 +237,8 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
     for original in plan.originals:
         if Path(plan.content).exists() and original.image.exists() and Path(plan.content).samefile(original.image):
             raise UsageError(f"{plan.content}: is picture and painting at once; give two different files")
+    if not is_picture(plan.output):
+        raise UsageError(f"{plan.output}: is not the name of a picture; it should end in {', '.join(EXTENSIONS)}")
     with open_source(plan.content) as source:
         frame = next(source.frames(Span()))
         longer = max(source.info.width, source.info.height)
