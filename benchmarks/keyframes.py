@@ -27,18 +27,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
 
 from videostyle import weights
 from videostyle.io import open_source
 from videostyle.io.images import read_picture
+from videostyle.metrics.temporal import JudgeFlow, valid_motion, warping_error
 from videostyle.offline import paint_keyframes
 from videostyle.offline.objective import painting_grams
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.ops.pixels import resize, to_float
-from videostyle.ops.warp import contradiction, inside, motion_boundaries, warp
 from videostyle.pipeline import fit, render
 from videostyle.plan import (
     EncodeOptions,
@@ -61,32 +60,9 @@ def frames(path: str, span: Span = Span(), size: tuple[int, int] | None = None) 
             yield picture if size is None else resize(picture, size)
 
 
-def grey(picture: Tensor) -> Any:
-    pixels = (picture[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-
-
-def motion(film: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """The flow from each frame to the one before, and where it can be followed."""
-    judge = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-    def flow(one: Tensor, other: Tensor) -> Tensor:
-        return torch.from_numpy(judge.calc(grey(one), grey(other), None)).permute(2, 0, 1)[None]
-
-    found = []
-    for before, now in pairwise(film):
-        back, ahead = flow(now, before), flow(before, now)
-        valid = (contradiction(back, ahead) < 1) & inside(back) & ~motion_boundaries(back)
-        found.append((back, valid.float()))
-    return found
-
-
 def errors(painted: list[Tensor], moves: list[tuple[Tensor, Tensor]]) -> list[float]:
-    """The warping error of each frame but the first."""
-    return [
-        float(((now - warp(before, flow)) ** 2 * valid).sum() / (3 * valid.sum().clamp(min=1)))
-        for (before, now), (flow, valid) in zip(pairwise(painted), moves, strict=True)
-    ]
+    """The warping error of each frame but the last, beside the one after it."""
+    return [warping_error(*pair, *move) for pair, move in zip(pairwise(painted), moves, strict=True)]
 
 
 def main() -> None:
@@ -118,7 +94,8 @@ def main() -> None:
             with open_source(clip) as film:
                 width, height = fit(args.size, film.info.width, film.info.height)
             source = list(frames(clip, span, (height, width)))
-            moves = motion(source)
+            judge_flow = JudgeFlow()
+            moves = [valid_motion(*pair, judge_flow) for pair in pairwise(source)]
             forward = str(folder / f"{name}-forward.mkv")
             render(replace(plan, output=forward, style=Style(((args.style, 1.0),))))
             steady = statistics.mean(errors(list(frames(forward)), moves))

@@ -28,7 +28,7 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.flow import choose_flow
 from videostyle.io import open_sink, open_source
 from videostyle.masks import Mask, compose
-from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
+from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
 from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline
 from videostyle.stabilize import Motion, load_stabilizer
 from videostyle.stylizers import load_stylizer
@@ -251,13 +251,13 @@ class _Painter:
         Nearly the same will not do. Codecs leave few repeats exact, but what they change and what a cursor changes
         that moves by a pixel overlap (docs/FLOW.md); and a frame painted in vain costs time, one left out a movement.
         """
-        if frame.is_cut or (frame.pixels.shape, frame.pixels.dtype) != (last.pixels.shape, last.pixels.dtype):
+        if frame.is_cut:
             return False
         style, now, before = self.plan.style, self._time(frame), self._time(last)
         if any(line.around(now) != line.around(before) for line in (style.blends, style.strengths)):
             return False
         # Masks and alpha are the frame's own in any case.
-        return torch.equal(frame.pixels[:3], last.pixels[:3])
+        return same_pixels(frame.pixels, last.pixels)
 
     def _paintings(self, frames: Iterable[tuple[Frame, _Moving | None]]) -> Iterator[tuple[Frame, _Painting | None]]:
         before = Fraction(0)

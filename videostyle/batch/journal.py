@@ -102,11 +102,8 @@ class Journal:
             self.stale = False
         self.folder.mkdir(parents=True, exist_ok=True)
         self._clean()
-        if not self._path.exists():
-            self._write({"plan": self._mark, "source": self.plan.source, "output": self.plan.output})
-            return
         # A line cut off in the middle would run into the next.
-        text = self._path.read_bytes()
+        text = self._path.read_bytes() if self._path.exists() else b""
         whole = text[: text.rfind(b"\n") + 1]
         if whole != text:
             os.truncate(self._path, len(whole))

@@ -20,6 +20,7 @@ from torch import Tensor
 from videostyle.cuts import mark_cuts
 from videostyle.errors import SourceError
 from videostyle.io import open_source
+from videostyle.ops.pixels import same_pixels
 from videostyle.plan import RenderPlan, Segment, Span
 from videostyle.stabilize import AHEAD, WINDOW
 from videostyle.threads import prefetch
@@ -76,7 +77,7 @@ def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
         for frame in mark_cuts(frames):
             if frame.is_cut:
                 start, repeats = frame.index, False
-            elif not repeats and last is not None and same(frame.pixels, last):
+            elif not repeats and last is not None and same_pixels(frame.pixels, last):
                 # Repeated frames are not painted, and from here on the windows of look-ahead are out of step.
                 repeats = True
                 while points[-1].frame + AHEAD >= frame.index and not points[-1].is_cut:
@@ -189,12 +190,3 @@ class SegmentSource:
 def checksum(pixels: Tensor) -> int:
     """CRC-32 of a picture as it lies in memory."""
     return zlib.crc32(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()).data)
-
-
-def same(one: Tensor, other: Tensor) -> bool:
-    """True for the same picture to the last bit, alpha aside."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    # Hardly ever the same, and then a few rows tell.
-    a, b = one[:3].numpy(), other[:3].numpy()
-    return np.array_equal(a[:, ::16], b[:, ::16]) and np.array_equal(a, b)

@@ -13,14 +13,11 @@ from videostyle.cli.options import (
     add_look,
     add_machine,
     add_span,
-    read_encoding,
-    read_flow,
     read_look,
-    read_span,
-    read_stabilize,
+    read_plan,
 )
 from videostyle.errors import UsageError
-from videostyle.plan import BatchPlan, RenderPlan, Style
+from videostyle.plan import BatchPlan, Style
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,18 +103,7 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     films = [path for path in args.input if path not in lists]
     if films and not styles:
         raise UsageError("give --style, once for each painting; `videostyle styles` lists them")
-    base = RenderPlan(
-        source="",
-        output="",
-        style=_look(args, "none"),
-        flow=read_flow(args),
-        stabilize=read_stabilize(args),
-        encode=read_encoding(args),
-        span=read_span(args),
-        size=args.size,
-        engine=args.paint_engine,
-        device=args.device,
-    )
+    base = read_plan(args, "", "", _look(args, "none"))
     name = args.name or NAME
     wanted = [plan for path in lists for plan in read_jobs(Path(path), styles, args.output, base, name)]
     wanted += plans(films, styles, args.output, base, name)

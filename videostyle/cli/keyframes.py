@@ -13,15 +13,12 @@ from videostyle.cli.options import (
     add_machine,
     add_span,
     expected_frames,
-    read_encoding,
-    read_flow,
-    read_span,
-    read_stabilize,
+    read_plan,
     read_weighted,
 )
 from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.errors import UsageError
-from videostyle.plan import KeyframePlan, Original, RenderPlan
+from videostyle.plan import KeyframePlan, Original, RenderPlan, Style
 
 if TYPE_CHECKING:
     from videostyle.types import Frame, Source
@@ -72,17 +69,7 @@ def run(args: argparse.Namespace) -> int:
     every = None if args.every == "auto" else int(args.every)
     if args.export is None and args.output is None:
         raise UsageError("name the painted film with -o, or a folder for the keyframes with --export")
-    film = RenderPlan(
-        source=args.film,
-        output=args.output or "",
-        flow=read_flow(args),
-        stabilize=read_stabilize(args),
-        encode=read_encoding(args),
-        span=read_span(args),
-        size=args.size,
-        engine=args.engine,
-        device=args.device,
-    )
+    film = read_plan(args, args.film, args.output or "", Style())
     progress = _Progress(args.quiet)
     if args.export is not None:
         with progress:

@@ -148,7 +148,7 @@ def read_stabilize(args: argparse.Namespace) -> StabilizeOptions:
 def add_machine(parser: argparse.ArgumentParser, engine: str = "--engine") -> None:
     """Declare where and with what to compute; `engine` is the name of the option for what runs the network."""
     machine = parser.add_argument_group("the machine")
-    machine.add_argument(engine, choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
+    machine.add_argument(engine, dest="engine", choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
     machine.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=RenderPlan.device)
 
 
@@ -167,6 +167,22 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
 def read_encoding(args: argparse.Namespace) -> EncodeOptions:
     """The encoding that the options of `add_encoding` ask for."""
     return EncodeOptions(args.codec, args.crf, args.preset, args.pix_fmt, args.overwrite)
+
+
+def read_plan(args: argparse.Namespace, source: str, output: str, style: Style) -> RenderPlan:
+    """The plan that the options of `add_span`, `add_flicker`, `add_machine` and `add_encoding` ask for."""
+    return RenderPlan(
+        source=source,
+        output=output,
+        style=style,
+        flow=read_flow(args),
+        stabilize=read_stabilize(args),
+        encode=read_encoding(args),
+        span=read_span(args),
+        size=args.size,
+        engine=args.engine,
+        device=args.device,
+    )
 
 
 def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:

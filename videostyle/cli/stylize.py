@@ -13,15 +13,11 @@ from videostyle.cli.options import (
     add_look,
     add_machine,
     add_span,
-    read_encoding,
-    read_flow,
     read_look,
-    read_span,
-    read_stabilize,
+    read_plan,
     render_with_progress,
 )
 from videostyle.errors import SinkError, UsageError
-from videostyle.plan import RenderPlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,18 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
     style = read_look(args)
-    plan = RenderPlan(
-        source=args.input,
-        output=args.output or _default_output(args.input, style.names),
-        style=style,
-        flow=read_flow(args),
-        stabilize=read_stabilize(args),
-        encode=read_encoding(args),
-        span=read_span(args),
-        size=args.size,
-        engine=args.engine,
-        device=args.device,
-    )
+    plan = read_plan(args, args.input, args.output or _default_output(args.input, style.names), style)
     if args.report is not None and not args.report.absolute().parent.is_dir():
         raise UsageError(f"{args.report}: the folder for the report does not exist")
     report = render_with_progress(plan, quiet=args.quiet)

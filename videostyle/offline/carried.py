@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from videostyle.io import open_source
 from videostyle.offline.motion import Reach, View, at_size, nowhere, packed, view
-from videostyle.ops.filters import enlarge, mix
+from videostyle.ops.filters import mix
 from videostyle.ops.pixels import resize, to_float
 from videostyle.ops.warp import warp
 from videostyle.plan import Span
@@ -69,7 +69,6 @@ class Carried(AbstractContextManager["Carried"]):
         self._size = size
         self._keys = keys
         self._fill = fill
-        self._stack = ExitStack()
         self._ways: Iterator[_Way] = iter(())
 
     def __enter__(self) -> Self:
@@ -103,7 +102,7 @@ class Carried(AbstractContextManager["Carried"]):
         if float(covered.min()) > 0.99:
             return carried
         fresh = self._fill(content, time, is_cut)
-        return mix(fresh, carried, enlarge(covered, size) if covered.shape[2:] != size else covered)
+        return mix(fresh, carried, covered)
 
     def _follow(self) -> Iterator[_Way]:
         with open_source(self._path) as film:
@@ -112,14 +111,12 @@ class Carried(AbstractContextManager["Carried"]):
             place = 0
             waiting: list[tuple[Fraction, View]] = []
             for number, frame in enumerate(film.frames(self._span)):
+                seen = view(resize(to_float(frame), self._size))
                 if number in numbers and waiting:
                     new = self._keys[numbers[number]]
-                    seen = view(resize(to_float(frame), self._size))
                     yield from self._between(place, waiting, None if new.is_cut else seen)
-                    place, waiting = numbers[number], [(frame.pts * frame.time_base - origin, seen)]
-                else:
-                    seen = view(resize(to_float(frame), self._size))
-                    waiting.append((frame.pts * frame.time_base - origin, seen))
+                    place, waiting = numbers[number], []
+                waiting.append((frame.pts * frame.time_base - origin, seen))
             yield from self._between(place, waiting, None)
 
     def _between(self, place: int, frames: Sequence[tuple[Fraction, View]], after: View | None) -> Iterator[_Way]:

@@ -70,7 +70,6 @@ def tune(
     (entry,) = [entry for entry in weights.gallery() if (entry.name, entry.network) == (style, network)]
     net = shipped.net.to(device).train().requires_grad_(True)
     code = weights.read_style(entry.file)[0].to(device).requires_grad_()
-    # What says how much of the film shows through stays: this painting covers all.
     kind = torch.bfloat16 if half_is_faster(device) else torch.float32
     judge = weights.perceptual(backbone, backbone_weights).to(device, kind).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(
@@ -105,6 +104,7 @@ def tune(
         optimizer.step()
         schedule.step()
         with torch.no_grad():
+            # How much of the film shows through: this painting covers all.
             code[:, -1] = 1
         if on_step is not None:
             on_step(step + 1, float(loss.detach()))

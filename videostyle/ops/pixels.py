@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -93,3 +94,12 @@ def pad_to_multiple(picture: Tensor, multiple: int, minimum: int = 0) -> Tensor:
     if (height, width) == (h, w):
         return picture
     return F.pad(picture, (0, width - w, 0, height - h), mode="replicate")
+
+
+def same_pixels(one: Tensor, other: Tensor) -> bool:
+    """True for the same picture to the last bit, alpha aside."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    # Hardly ever the same, and then a few rows tell.
+    a, b = one[:3].numpy(), other[:3].numpy()
+    return np.array_equal(a[:, ::16], b[:, ::16]) and np.array_equal(a, b)
