@@ -459,7 +459,8 @@ class BatchPlan:
     retries: int = 1
     """How often a segment is tried again before its film has failed."""
     segment: int = 240
-    """Frames of a segment, at least: what starting one costs is then small against painting it."""
+    """Frames of a segment, at least: what starting one costs is then small against painting it. Fewer where workers
+    would have nothing to do."""
     whole_shots: bool = False
     """Never split within a shot, however long: the film is then the single run's to the bit."""
 

@@ -81,6 +81,13 @@ def test_two_styles_of_a_film_are_painted_and_scanned_once(bench: Bench) -> None
     assert sorted(left) == ["journal.jsonl", "journal.jsonl", "lock"]
 
 
+def test_a_short_film_is_split_where_a_worker_would_have_nothing_to_do(bench: Bench) -> None:
+    (result,) = bench.run(bench.film("alone.mkv"), segment=240)
+    assert result.state == "painted"
+    bench.run(bench.film("one.mkv"), bench.film("other.mkv"), segment=240)
+    assert sorted(bench.painted) == [("alone.mkv", 0), ("alone.mkv", 16), ("one.mkv", 0), ("other.mkv", 0)]
+
+
 def test_what_is_painted_is_not_painted_again(bench: Bench) -> None:
     film = bench.film("dots.mkv")
     bench.run(film)

@@ -270,7 +270,7 @@ def _carry_out(
                     full = full or (told["error"] if told["full"] else "")
                     _retry(film, number, told, 0 if told["hopeless"] else plan.retries, log)
                 elif isinstance(task, ScanTask):
-                    _split(plan, films, film, Scan.of(told))
+                    _split(plan, films, film, Scan.of(told), engine.workers)
                 else:
                     film.take(number, task, told)
             done = sum(film.journal.frames for film in films)
@@ -292,11 +292,13 @@ def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[t
             yield (at, found[0]), found[1]
 
 
-def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan) -> None:
-    """Split every film that this scan is of."""
+def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan, workers: int) -> None:
+    """Split every film that this scan is of, finely enough for all workers to have some of it."""
+    share = found.frames * sum(not one.over for one in films) // workers
+    shortest = max(min(plan.segment, share), 1)
     for one in films:
         if one.scanned == film.scanned and one.joinable and one.journal.segments is None and not one.over:
-            one.journal.split(split(found, one.plan, plan.segment, plan.whole_shots), found.warnings)
+            one.journal.split(split(found, one.plan, shortest, plan.whole_shots), found.warnings)
 
 
 def _retry(film: _Film, number: int, told: dict[str, Any], retries: int, log: Callable[[str], None]) -> None:
