@@ -36,7 +36,7 @@ from videostyle.plan import GatysOptions, Original
 
 
 def plain_loop(
-    judge: Perceptual, content: Tensor, style: Tensor, options: GatysOptions
+    judge: Perceptual, content: Tensor, style: Tensor, options: GatysOptions, start: Tensor
 ) -> Iterator[tuple[float, float]]:
     """Seconds since the start and the objective, after each step of the loop everybody writes."""
     style_layers, content_layers = dict(options.style_layers), dict(options.content_layers)
@@ -49,7 +49,7 @@ def plain_loop(
     with torch.no_grad():
         grams = {name: gram(found).float() for name, found in judge(style, tuple(style_layers)).items()}
         wanted = {name: found.float() for name, found in judge(content, tuple(content_layers)).items()}
-    pixels = content.clone().requires_grad_()
+    pixels = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([pixels], max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0)
     losses: list[float] = []
 
@@ -76,13 +76,16 @@ def plain_loop(
         yield time.perf_counter() - began, losses[-1]
 
 
-def ours(painting: Path, content: Tensor, options: GatysOptions) -> tuple[list[tuple[float, float, int]], float]:
+def ours(
+    painting: Path, content: Tensor, options: GatysOptions, start: Tensor
+) -> tuple[list[tuple[float, float, int]], float]:
     """Seconds, objective and the longer side of the picture at each step; and all the seconds."""
     gatys = Gatys([Original(painting)], options)
     began = time.perf_counter()
     rows: list[tuple[float, float, int]] = []
     painted = gatys(
         content,
+        start,
         on_progress=lambda one: rows.append((time.perf_counter() - began, one.terms.total, max(one.picture.shape[2:]))),
     )
     assert len(painted.curve) == len(rows)
@@ -98,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", nargs="+", metavar="PHOTO:PAINTING")
     parser.add_argument("--size", type=int, default=768, help="longer side (default: %(default)s)")
+    parser.add_argument("--start", choices=("content", "noise"), default="content", help="(default: %(default)s)")
     parser.add_argument("--equal-steps", type=int, default=12, help="for the first comparison (default: %(default)s)")
     parser.add_argument("--most", type=int, default=300, help="steps of the plain loop (default: %(default)s)")
     parser.add_argument("--curves", type=Path, metavar="FILE.png")
@@ -114,6 +118,8 @@ def main() -> None:
         content = to_float(read_picture(photo)[:3])
         factor = args.size / max(content.shape[2:])
         content = resize(content, tuple(round(side * factor) for side in content.shape[2:])).contiguous()
+        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+        start = noise if args.start == "noise" else content
         style = to_float(read_picture(painting)[:3])
         scale = min(args.size / max(style.shape[2:]), 1)
         style = resize(style, tuple(round(side * scale) for side in style.shape[2:])).contiguous()
@@ -123,13 +129,13 @@ def main() -> None:
         # In turns, so that what else the machine does meets both.
         plain_seconds, our_seconds = [], []
         for _ in range(2):
-            loop = plain_loop(judge, content, style, options)
+            loop = plain_loop(judge, content, style, options, start)
             plain_seconds.append([next(loop)[0] for _ in range(args.equal_steps)][-1])
-            our_seconds.append(ours(Path(painting), content, one_scale)[1])
-        found, seconds = ours(Path(painting), content, options)
+            our_seconds.append(ours(Path(painting), content, one_scale, start)[1])
+        found, seconds = ours(Path(painting), content, options, start)
         reached = best_at(found, args.size)
         plain = []
-        for step, (at, total) in enumerate(plain_loop(judge, content, style, options), 1):
+        for step, (at, total) in enumerate(plain_loop(judge, content, style, options, start), 1):
             plain.append((at, total))
             if total <= reached or step >= args.most:
                 break
@@ -152,7 +158,7 @@ def main() -> None:
                 ("Adam, full size only", replace(options, method="adam", smallest=args.size, steps=60)),
                 ("Adam, coarse to fine", replace(options, method="adam")),
             ):
-                adam, _ = ours(Path(painting), content, more)
+                adam, _ = ours(Path(painting), content, more, start)
                 curves[name] = [(at, total) for at, total, side in adam if side == args.size]
     about = {
         "machine": platform.processor() or platform.machine(),
@@ -161,6 +167,7 @@ def main() -> None:
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
         "size": args.size,
+        "start": args.start,
         "features": "bfloat16" if half else "float32",
         "steps, coarse to fine": GatysOptions.steps,
     }

@@ -235,7 +235,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     painting = np.zeros((80, 80, 4), np.uint8)
     painting[:40, :, 3] = 255
     cv2.imwrite(str(tmp_path / "painting.png"), painting)
-    seen = learning._read_painting(tmp_path / "painting.png")
+    seen = learning._on_white(tmp_path / "painting.png")
     assert (seen[0, :, :40] == 0).all()
     assert (seen[0, :, 40:] == 1).all()
 

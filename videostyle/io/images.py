@@ -21,7 +21,7 @@ from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.writer import check_target, growing_name
-from videostyle.ops.pixels import to_pixels
+from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame, StreamInfo
 
@@ -45,6 +45,10 @@ def is_picture(path: str) -> bool:
 def is_pattern(path: str) -> bool:
     """True for a name such as shots/%05d.png that is not itself a file."""
     return _PLACEHOLDER.search(Path(path).name) is not None and not os.path.exists(path)
+
+
+SMALLEST_PAINTING = 64
+"""Shorter side, in pixels, of a painting with marks to paint with."""
 
 
 def read_picture(path: str) -> Tensor:
@@ -72,6 +76,19 @@ def read_picture(path: str) -> Tensor:
     if channels not in order:
         raise SourceError(f"{path}: has {channels} channels; save it as grey, RGB or RGBA")
     return torch.from_numpy(_orientation(data).apply(cv2.cvtColor(stored, order[channels]))).permute(2, 0, 1)
+
+
+def read_painting(path: str) -> tuple[Tensor, Tensor | None]:
+    """A painting to paint after: (1, 3, H, W) in 0..1, and how opaque it is, (1, 1, H, W); None where it is all.
+
+    Raises SourceError, and UsageError for one that is too small.
+    """
+    pixels = read_picture(path)
+    height, width = pixels.shape[1:]
+    if min(height, width) < SMALLEST_PAINTING:
+        least = f"{SMALLEST_PAINTING}x{SMALLEST_PAINTING}"
+        raise UsageError(f"{path}: {width}x{height} pixels hold no brush marks; at least {least} do")
+    return to_float(pixels), alpha_to_float(pixels[3:]) if len(pixels) == 4 else None
 
 
 def write_picture(path: Path, picture: Tensor) -> None:

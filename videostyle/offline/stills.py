@@ -15,7 +15,7 @@ from videostyle import weights
 from videostyle.engines import choose_device
 from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
-from videostyle.io.images import EXTENSIONS, is_picture, read_picture
+from videostyle.io.images import EXTENSIONS, is_picture, read_painting, read_picture
 from videostyle.masks import draw
 from videostyle.nets.vgg import half_is_faster
 from videostyle.offline.descent import descend
@@ -24,8 +24,8 @@ from videostyle.ops.color import keep_colors, match_colors
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
 from videostyle.plan import EncodeOptions, GatysOptions, Original, PaintPlan, Span
 
-SMALLEST = 64
-"""Shorter side, in pixels, of a painting with marks to paint with."""
+# Smaller tiles are nearly all overlap, in pixels a side.
+_SMALLEST_TILE = 64
 # Steps without which a scale is not called done, and over which it must have improved.
 _PATIENCE = 20
 # Steps at each scale, where there are enough: with fewer the finest marks do not come.
@@ -161,7 +161,7 @@ class Gatys:
                 if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
                     raise
                 smaller = (tile or max(size)) // 2 // STRIDE * STRIDE
-                if smaller < SMALLEST:
+                if smaller < _SMALLEST_TILE:
                     raise UsageError(
                         "there is too little memory to paint even in tiles; choose a smaller size"
                     ) from error
@@ -176,7 +176,7 @@ class Gatys:
         pixels = budget / (_NUMBERS * (2 if self._half else 4))
         if height * width <= pixels:
             return None
-        return max(int(pixels**0.5 - 2 * HALO) // STRIDE * STRIDE, SMALLEST)
+        return max(int(pixels**0.5 - 2 * HALO) // STRIDE * STRIDE, _SMALLEST_TILE)
 
     def _objective(
         self,
@@ -293,18 +293,9 @@ def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:
 
 def _read_original(original: Original) -> tuple[Tensor, Tensor | None]:
     """A painting (1, 3, H, W) in 0..1, what is transparent in it left out, and which part of it, (1, 1, H, W)."""
-    pixels = read_picture(str(original.image))
-    painting = to_float(pixels)
-    height, width = painting.shape[2:]
-    if min(height, width) < SMALLEST:
-        raise UsageError(
-            f"{original.image}: {width}x{height} pixels hold no brush marks; at least {SMALLEST}x{SMALLEST} do"
-        )
-    part = None
-    if len(pixels) == 4:
-        part = alpha_to_float(pixels[3:])
+    painting, part = read_painting(str(original.image))
     if original.part is not None:
-        mask = draw(read_picture(str(original.part)), (height, width), 0)[None]
+        mask = draw(read_picture(str(original.part)), (painting.shape[2], painting.shape[3]), 0)[None]
         part = mask if part is None else part * mask
     if part is not None and not part.sum() > 0:
         raise UsageError(f"{original.part or original.image}: nothing of the painting is left to look at")

@@ -23,7 +23,7 @@ from torch import Tensor
 from videostyle import weights
 from videostyle.errors import SinkError, SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
 from videostyle.io import open_source
-from videostyle.io.images import read_picture, write_picture
+from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import half_is_faster
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
@@ -35,8 +35,6 @@ from videostyle.train.scenes import scene
 
 Log = Callable[[str], None]
 
-SMALLEST = 64
-"""Shorter side, in pixels, of a painting or photograph that anything can be learned from."""
 _SCENES, _PHOTOGRAPHS = 128, 256
 _LONGER_SIDE = 480
 _EXPORT = 1 / 3  # minutes kept for the last validation and the files
@@ -54,11 +52,12 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
     if plan.network not in networks:
         raise UnknownNameError.among("network", plan.network, networks)
     _check_name(plan)
-    painting = _read_painting(plan.painting.image)
+    painting = _on_white(plan.painting.image)
     work = plan.output.with_name(f".{plan.output.stem}.learning")
     try:
         config = _config(plan, work, painting)
-        log(f"painting: {plan.painting.image}, {_size(painting)} pixels, marks as at {config.paintings[0].size}")
+        size = f"{painting.shape[3]}x{painting.shape[2]}"
+        log(f"painting: {plan.painting.image}, {size} pixels, marks as at {config.paintings[0].size}")
         log(f"judge: {config.perceptual}")
         _prepare(plan, config, painting, began, log)
         log(f"content: {config.data}")
@@ -89,20 +88,10 @@ def _check_name(plan: LearnPlan) -> None:
         raise UsageError(f"{plan.output}: exists already; say --overwrite to replace it, or choose another name")
 
 
-def _read_painting(path: Path) -> Tensor:
-    """(1, 3, H, W) in 0..1, what is transparent in it white."""
-    pixels = read_picture(str(path))
-    painting = to_float(pixels)
-    if len(pixels) == 4:
-        alpha = to_float(pixels[3:].expand(3, -1, -1))
-        painting = 1 + alpha * (painting - 1)
-    if min(painting.shape[2:]) < SMALLEST:
-        raise UsageError(f"{path}: {_size(painting)} pixels hold no brush marks; at least {SMALLEST}x{SMALLEST} do")
-    return painting
-
-
-def _size(picture: Tensor) -> str:
-    return f"{picture.shape[3]}x{picture.shape[2]}"
+def _on_white(path: Path) -> Tensor:
+    """A painting (1, 3, H, W) in 0..1, what is transparent in it white."""
+    painting, alpha = read_painting(str(path))
+    return painting if alpha is None else 1 + alpha * (painting - 1)
 
 
 def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
@@ -198,7 +187,7 @@ def _contents(content: Path | None) -> Iterator[Tensor]:
                 picture = to_float(read_picture(str(path)))
             except SourceError:
                 continue
-            if min(picture.shape[2:]) >= SMALLEST:
+            if min(picture.shape[2:]) >= SMALLEST_PAINTING:
                 yield _fit(picture)
     else:
         with open_source(str(content)) as film:
