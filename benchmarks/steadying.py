@@ -33,12 +33,12 @@ from videostyle.plan import FlowOptions, Style
 from videostyle.stabilize import (
     BACK,
     DETAIL_BACK,
-    DETAIL_FORTH,
     FOLLOW,
     LEAK,
     SHRINK,
     carry,
     detail_energy,
+    lasting,
     restore_detail,
 )
 from videostyle.stylizers import load_stylizer
@@ -57,6 +57,8 @@ class Way:
     follow: float = FOLLOW
     detail: float = 1.0
     """Share of the fresh painting's detail that is restored; 0 restores none."""
+    lasting: bool = True
+    """Ask for more of it where things move."""
     fed_back: bool = True
     """The restored picture is what the next is blended with."""
     trusted: Callable[[Flow, Tensor, Tensor], Tensor] = trust
@@ -71,7 +73,7 @@ def everywhere(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
 
 
 CAUSAL = Way()
-LOOK_AHEAD = Way(resampling="lanczos", detail=DETAIL_FORTH, back=Way(BACK, "lanczos", 0, DETAIL_BACK))
+LOOK_AHEAD = Way(resampling="lanczos", back=Way(BACK, "lanczos", 0, DETAIL_BACK))
 WAYS = {
     "plain blend, bilinear": Way(0.85, "bilinear", 0, 0),
     "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
@@ -145,7 +147,8 @@ def one_way(way: Way, flows: list[Flow], pictures: list[Tensor], energies: list[
     shown, last = [pictures[0]], pictures[0]
     for flow, picture, energy in zip(flows, pictures[1:], energies[1:], strict=True):
         blended = carry(picture, last, flow, way.share, way.resampling, way.follow).clamp(0, 1)
-        shown.append(restore_detail(blended, way.detail * energy) if way.detail else blended)
+        wanted = way.detail * (lasting(energy, flow) if way.lasting else energy)
+        shown.append(restore_detail(blended, wanted) if way.detail else blended)
         last = shown[-1] if way.fed_back else blended
     return shown
 

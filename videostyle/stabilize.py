@@ -33,9 +33,9 @@ DETAIL_FLOOR = 1.5e-5
 WINDOW, AHEAD = 24, 8
 # Of a picture on the way back, so much comes from those that follow; half of it from the next four.
 BACK = 0.85
-# Shares of the fresh painting's detail that the ways forth and back restore. The way back averages once more; asked
-# for all of it, it would draw again what it had just calmed.
-DETAIL_FORTH, DETAIL_BACK = 0.78, 0.93
+# Where things move by a pixel and more, so much more detail is asked for than the fresh painting has: what follows will
+# wear some off. The way back asks for less than all of it, lest it draw again what it has just calmed.
+SURPLUS, DETAIL_BACK = 0.12, 0.95
 
 
 class Motion(NamedTuple):
@@ -78,8 +78,8 @@ class Stabilizer:
     Where it cannot, behind what moved away, at the rim, where the film itself changed, the fresh painting stays as it
     is (Ruder et al. 2016). Averaging paintings blurs them, and moving a picture by fractions of a pixel again and
     again blurs it more. So nearly all of what can be trusted is carried over, and detail is strengthened to the fresh
-    painting's local energy, never beyond: what is strengthened is the detail that stayed, so it stays. Colour and light
-    follow the fresh painting three times faster than strokes do, lest what moves smears.
+    painting's local energy, a little beyond where things move: what is strengthened is the detail that stayed, so it
+    stays. Colour and light follow the fresh painting three times faster than strokes do, lest what moves smears.
     """
 
     def __init__(self, flow: FlowEstimator, options: StabilizeOptions) -> None:
@@ -100,7 +100,7 @@ class Stabilizer:
         if motion is None or previous is None or previous.shape != painted.shape:
             return painted
         blended = carry(painted, previous, motion.back, self._share, "bicubic")
-        self._output = restore_detail(blended, detail_energy(painted))
+        self._output = restore_detail(blended, lasting(detail_energy(painted), motion.back))
         return self._output
 
     def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
@@ -160,7 +160,7 @@ class LookAhead:
                     if held:
                         held[-1].ahead = _packed(motion.ahead)
                     forth = carry(painted, forth, motion.back, self._share, "lanczos")
-                    forth = restore_detail(forth, DETAIL_FORTH * energy)
+                    forth = restore_detail(forth, lasting(energy, motion.back))
                 if held:
                     held[-1].forth = held[-1].forth.half()
                 held.append(_Held([item], forth, energy))
@@ -269,6 +269,16 @@ def restore_detail(blended: Tensor, energy: Tensor) -> Tensor:
     h, w = blended.shape[-2:]
     # Away from the blurred picture by as much again as detail is wanting.
     return mix(blended, soften(blended), enlarge(1 - gain, (h, w))).clamp_(0, 1)
+
+
+def lasting(energy: Tensor, flow: Flow) -> Tensor:
+    """The `detail_energy` to ask for in what was carried along `flow` (1, 2, H, W), so that enough of it stays.
+
+    Unchanged where nothing moves or nothing was carried: there is nothing to make up for.
+    """
+    moved = shrink(flow.backward, (energy.shape[2], energy.shape[3])).norm(dim=1, keepdim=True).clamp_(max=1)
+    carried = shrink(flow.confidence, (energy.shape[2], energy.shape[3]))
+    return energy * (1 + SURPLUS * moved * carried)
 
 
 def detail_energy(picture: Tensor) -> Tensor:
