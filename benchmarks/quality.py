@@ -282,6 +282,7 @@ less its terms for grid and motion, which only the networks have to obey: style 
 held back from training, {side} pixels square.
 
 Each cell is the objective, lower is better; in brackets its style and content. "Equals step" is interpolated.
+There is a table [from the photograph](QUALITY.md), and one [from noise](QUALITY_NOISE.md), as Johnson's is.
 
 """
 

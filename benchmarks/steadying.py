@@ -50,14 +50,14 @@ SQUARE = 8
 
 @dataclass(frozen=True)
 class Way:
-    """One way to steady a painting; the defaults are the causal stabiliser's."""
+    """One way to steady a painting; the defaults are the causal stabiliser's without its last idea."""
 
     share: float = 1 - LEAK
     resampling: Resampling = "bicubic"
     follow: float = FOLLOW
     detail: float = 1.0
     """Share of the fresh painting's detail that is restored; 0 restores none."""
-    lasting: bool = True
+    lasting: bool = False
     """Ask for more of it where things move."""
     fed_back: bool = True
     """The restored picture is what the next is blended with."""
@@ -72,15 +72,16 @@ def everywhere(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
     return torch.ones_like(flow.confidence)
 
 
-CAUSAL = Way()
-LOOK_AHEAD = Way(resampling="lanczos", back=Way(BACK, "lanczos", 0, DETAIL_BACK))
+CAUSAL = Way(lasting=True)
+LOOK_AHEAD = Way(resampling="lanczos", lasting=True, back=Way(BACK, "lanczos", 0, DETAIL_BACK))
 WAYS = {
     "plain blend, bilinear": Way(0.85, "bilinear", 0, 0),
     "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
     "detail restored": Way(0.85, "bicubic", 0),
     "detail restored, not fed back": Way(0.85, "bicubic", 0, fed_back=False),
     "as much carried over as ships": Way(follow=0),
-    "colour and light follow faster: causal": CAUSAL,
+    "colour and light follow faster": Way(),
+    "more detail asked for where things move: causal": CAUSAL,
     "still more carried over, 0.97": replace(CAUSAL, share=0.97),
     "trust everywhere": replace(CAUSAL, trusted=everywhere),
     "moved by Lanczos's filter": replace(CAUSAL, resampling="lanczos"),
@@ -88,6 +89,7 @@ WAYS = {
     "anchored ten frames back": replace(CAUSAL, anchor=10),
     "forth and back: look-ahead": LOOK_AHEAD,
     "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(BACK, "lanczos", 0, 0)),
+    "look-ahead, less restored": replace(LOOK_AHEAD, detail=0.78, lasting=False),
     "look-ahead, anchored": replace(LOOK_AHEAD, anchor=10),
     "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(BACK, follow=0, detail=DETAIL_BACK)),
 }

@@ -21,6 +21,7 @@ from videostyle.stabilize import (
     Stabilizer,
     Steadier,
     detail_energy,
+    lasting,
     load_stabilizer,
     restore_detail,
 )
@@ -338,6 +339,17 @@ def test_it_holds_a_window_and_no_more() -> None:
 
 
 # Detail
+
+
+def test_more_detail_is_asked_for_only_where_something_moves_and_is_carried() -> None:
+    energy = torch.rand(1, 1, 6, 9) + 0.1
+    flow, trusted = torch.zeros(1, 2, 24, 36), torch.ones(1, 1, 24, 36)
+    assert torch.equal(lasting(energy, Flow(flow, trusted)), energy)
+    assert torch.equal(lasting(energy, Flow(flow + 3, 0 * trusted)), energy)
+    slow, fast = (lasting(energy, Flow(flow + speed, trusted)) / energy for speed in (0.3, 30.0))
+    assert (slow > 1).all()
+    assert (fast > slow).all()
+    assert fast.max() < 1.2
 
 
 def test_detail_that_is_there_is_left_alone() -> None:
