@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -29,6 +28,7 @@ from typing import Any
 import videostyle
 from videostyle.io import open_sink, open_source, probe
 from videostyle.plan import BatchPlan
+from videostyle.threads import cores
 
 
 def seconds_of(*argv: str) -> dict[str, float]:
@@ -78,7 +78,7 @@ def main() -> None:
     busy = sum(line["seconds"] for line in segments)
     told = {
         "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} threads",
+        "machine": f"{platform.machine()}, {cores()} threads",
         "versions": {"torch": version("torch"), "videostyle": videostyle.__version__},
         "film": args.film.name,
         "times": args.times,

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -49,6 +48,7 @@ from videostyle.plan import (
     StabilizeOptions,
     Style,
 )
+from videostyle.threads import cores
 
 LAYERS = tuple(layer for layer, _ in GatysOptions().style_layers)
 
@@ -142,7 +142,7 @@ def main() -> None:
                 print(json.dumps(row), flush=True)
     about = {
         "machine": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
         "painting": args.painting.stem,

@@ -26,10 +26,11 @@ import torch
 
 import videostyle
 from videostyle.io.camera import TICK
-from videostyle.live.painter import LivePainter, cores
+from videostyle.live.painter import LivePainter
 from videostyle.live.run import run
 from videostyle.ops.pixels import to_pixels
 from videostyle.plan import LivePlan, Span
+from videostyle.threads import cores
 from videostyle.types import Frame
 
 

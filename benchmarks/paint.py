@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from videostyle.nets.vgg import Perceptual, half_is_faster
 from videostyle.offline.stills import Gatys
 from videostyle.ops.pixels import resize, to_float
 from videostyle.plan import GatysOptions, Original
+from videostyle.threads import cores
 
 
 def plain_loop(
@@ -162,7 +162,7 @@ def main() -> None:
                 curves[name] = [(at, total) for at, total, side in adam if side == args.size]
     about = {
         "machine": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),

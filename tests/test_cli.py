@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command import failing, told
 
 from videostyle.cli import main
 from videostyle.cli.options import read_along, read_blend, read_strength, read_weighted, seconds
-from videostyle.cli.stylize import _default_output
+from videostyle.io.names import painted_name
 from videostyle.plan import Key, Timeline
 
 
@@ -31,17 +32,6 @@ def film(tmp_path: Path) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
-
-
-def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
-    try:
-        status = main(argv)
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    text = capsys.readouterr().err
-    lines = [line for line in text.replace("\r", "\n").splitlines() if line.startswith("videostyle")]
-    assert "Traceback" not in text
-    return status, "\n".join(lines)
 
 
 def test_a_film_is_painted_and_reported(toy_gallery: Path, film: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,8 +133,8 @@ def test_mistakes_get_one_clear_line(
     before = sorted(film.parent.iterdir())
     got, text = failing(capsys, *(arg.format(film=film, folder=film.parent) for arg in argv))
     assert got == status
-    assert message in text
-    assert len(text.splitlines()) == 1
+    assert message in told(text)
+    assert len(told(text).splitlines()) == 1
     assert sorted(film.parent.iterdir()) == before
 
 
@@ -282,6 +272,6 @@ def test_every_look_at_once(toy_gallery: Path, film: Path) -> None:
 
 
 def test_the_output_is_named_after_film_and_style() -> None:
-    assert _default_output("a/film.mkv", ("dots",)) == "a/film-dots.mkv"
-    assert _default_output("film.avi", ("dots", "x/waves.safetensors")) == "film-dots+waves.mp4"
-    assert _default_output("shots/f_%05d.png", ("dots",)) == "shots/f-dots.mp4"
+    assert painted_name("a/film.mkv", "dots") == "film-dots.mkv"
+    assert painted_name("film.avi", "dots+waves") == "film-dots+waves.mp4"
+    assert painted_name("shots/f_%05d.png", "dots") == "f-dots.mp4"

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from command import failing, told
 
 from videostyle import weights
 from videostyle.cli import main
@@ -81,12 +82,6 @@ def argv(pictures: Path, judge: Path) -> list[str]:
 
 def judged_by(judge: Path) -> list[str]:
     return ["--perceptual", "vgg19-distilled", "--perceptual-weights", str(judge)]
-
-
-def failing(capsys: pytest.CaptureFixture[str], argv: list[str]) -> tuple[int, str]:
-    status = main(argv)
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("videostyle:")]
-    return status, "\n".join(lines)
 
 
 def painted(picture: Path, style: str, *more: str) -> np.ndarray[Any, Any]:
@@ -166,7 +161,7 @@ def test_an_interrupted_run_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim.Adam, "step", interrupted)
-        status, text = failing(capsys, [*argv, "--steps", "3"])
+        status, text = failing(capsys, *argv, "--steps", "3")
     assert status == 130
     assert "the same command goes on from there" in text
     assert sorted(path for path in home.iterdir() if path.suffix == ".safetensors") == before[1:]
@@ -285,10 +280,10 @@ def test_mistakes_get_one_clear_line(
     for option, value in change.items():
         value = value.format(folder=folder)
         argv = [argv[0], value, *argv[2:]] if option == "painting" else [*argv, option, value]
-    got, text = failing(capsys, argv)
+    got, text = failing(capsys, *argv)
     assert got == status
-    assert message in text
-    assert len(text.splitlines()) == 1
+    assert message in told(text)
+    assert len(told(text).splitlines()) == 1
     assert (home / "taken.safetensors").read_bytes() == b"precious"
     assert not (home / "mine.safetensors").exists()
 
@@ -304,7 +299,7 @@ def test_a_full_disk_is_said_in_one_line(
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    status, text = failing(capsys, argv)
+    status, text = failing(capsys, *argv)
     assert status == 1
     assert "No space left on device" in text
     assert not (home / "mine.safetensors").exists()

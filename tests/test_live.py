@@ -21,6 +21,7 @@ import moving
 import numpy as np
 import pytest
 import torch
+from command import failing
 
 import videostyle
 import videostyle.live.run
@@ -576,16 +577,6 @@ def test_a_full_disk_is_told(toy_gallery: Path, tmp_path: Path, monkeypatch: pyt
 
 
 # The command
-
-
-def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
-    try:
-        status = main(argv)
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    text = capsys.readouterr().err
-    assert "Traceback" not in text
-    return status, text.strip()
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import Perceptual
+from videostyle.offline.objective import Terms
 from videostyle.plan import Painting, TrainConfig
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from equivariance import equivariance, noise_gain, shift
-from quality import Curves, Objective, Terms, best_so_far, descend, equal_step, mean, median_step, square, table
+from quality import Curves, Objective, best_so_far, curve_of, equal_step, mean, median_step, square, table
 
 
 @pytest.fixture
@@ -48,15 +49,15 @@ def photograph() -> Tensor:
 
 
 def test_descending_lowers_the_objective(objective: Objective) -> None:
-    curve = best_so_far(descend(objective, photograph(), 20))
+    curve = best_so_far(curve_of(objective, photograph(), 20))
     assert len(curve) == 21
     assert curve[0].content == 0  # it starts from the photograph
-    assert curve[20].objective < 0.5 * curve[0].objective
+    assert curve[20].total < 0.5 * curve[0].total
 
 
 def test_no_step_is_worse_than_the_best_before_it() -> None:
-    curve = [Terms(3, 0, 0), Terms(1, 1, 0), Terms(2, 2, 0), Terms(0.5, 1, 0)]
-    assert [terms.objective for terms in best_so_far(curve)] == [3, 2, 2, 1.5]
+    curve = [Terms(3, 0, 0, 0), Terms(1, 1, 0, 0), Terms(2, 2, 0, 0), Terms(0.5, 1, 0, 0)]
+    assert [terms.total for terms in best_so_far(curve)] == [3, 2, 2, 1.5]
 
 
 def test_the_equal_step_is_interpolated() -> None:
@@ -73,17 +74,17 @@ def test_never_reached_is_later_than_any_step() -> None:
 
 
 def test_means_are_taken_term_by_term() -> None:
-    assert mean([Terms(1, 2, 3), Terms(3, 2, 1)]) == Terms(2, 2, 2)
+    assert mean([Terms(1, 2, 3, 0), Terms(3, 2, 1, 0)]) == Terms(2, 2, 2, 0)
 
 
 def test_a_known_curve_is_not_computed_again(config: TrainConfig, tmp_path: Path) -> None:
     def curve(steps: int) -> list[Terms]:
         calls.append(steps)
-        return [Terms(1.0, 2.0, 0.5)] * (steps + 1)
+        return [Terms(1.0, 2.0, 0.5, 0)] * (steps + 1)
 
     calls: list[int] = []
     painting, picture, cache = config.paintings[0], tmp_path / "dog.jpg", tmp_path / "curves.json"
-    assert Curves(cache, config, "noise", 64, steps=50)(painting, picture, curve) == [Terms(1.0, 2.0, 0.5)] * 51
+    assert Curves(cache, config, "noise", 64, steps=50)(painting, picture, curve) == [Terms(1.0, 2.0, 0.5, 0)] * 51
     assert len(Curves(cache, config, "noise", 64, steps=20)(painting, picture, curve)) == 21
     assert calls == [50]
     Curves(cache, config, "noise", 64, steps=100)(painting, picture, curve)  # longer than what is known

@@ -168,6 +168,11 @@ class Style:
         return tuple(dict.fromkeys(name for blend in blends for name, _ in blend))
 
     @property
+    def label(self) -> str:
+        """The paintings, as file names and tables show them."""
+        return "+".join(Path(name).stem for name in self.names)
+
+    @property
     def is_none(self) -> bool:
         """True for the pass-through, which leaves every pixel as it is."""
         return self.names == ("none",)

@@ -6,6 +6,7 @@ outlives its `with`. Each holds a bounded number of items. An exception in the t
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -227,3 +228,8 @@ def background(sink: Sink, depth: int) -> Background:
 def _join(thread: threading.Thread) -> None:
     while thread.is_alive():
         thread.join(_WAKE)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,22 +12,13 @@ from pathlib import Path
 
 import media
 import pytest
+from command import failing, told
 from shots import shots
 
 from videostyle.batch.engines import load_engine
 from videostyle.batch.tasks import ScanTask
 from videostyle.cli import main
 from videostyle.plan import BatchPlan, RenderPlan
-
-
-def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
-    try:
-        status = main(argv)
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    text = capsys.readouterr().err
-    assert "Traceback" not in text
-    return status, text
 
 
 @pytest.fixture
@@ -93,8 +84,8 @@ def test_mistakes_are_told_in_one_line(
     given = [word.format(films=films) for word in argv]
     code, text = failing(capsys, "batch", "-o", str(tmp_path / "out"), *given)
     assert code == status
-    (line,) = [line for line in text.replace("\r", "\n").splitlines() if line.startswith("videostyle")]
-    assert message in line
+    assert message in told(text)
+    assert len(told(text).splitlines()) == 1
 
 
 def test_a_worker_that_dies_takes_only_its_task_with_it(films: Path, tmp_path: Path) -> None:

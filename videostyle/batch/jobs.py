@@ -14,18 +14,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from videostyle.batch.schedule import label
 from videostyle.errors import SourceError, UsageError
+from videostyle.io.names import FILMS, KEPT
 from videostyle.plan import Blend, RenderPlan, Span, Style, read_seconds
 
-FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv",
-         ".3gp", ".ogv", ".gif")  # fmt: skip
-"""What counts as a film in a folder."""
 NAME = "{stem}-{style}{suffix}"
 """Of a painted film; {stem} and {suffix} are the source's."""
 _FIELDS = ("stem", "style", "suffix", "network")
-# Endings that can be written; a film of another kind becomes an mp4.
-_KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
 
 
 def _as_seconds(value: Any) -> Fraction:
@@ -110,8 +105,8 @@ def plans(
 def output_name(name: str, source: str, style: Style) -> str:
     """`name` with its fields filled in; raises UsageError for a field there is not."""
     path = Path(source)
-    suffix = path.suffix.lower() if path.suffix.lower() in _KEPT else ".mp4"
-    values = {"stem": path.stem, "style": label(style), "suffix": suffix, "network": style.network}
+    suffix = path.suffix.lower() if path.suffix.lower() in KEPT else ".mp4"
+    values = {"stem": path.stem, "style": style.label, "suffix": suffix, "network": style.network}
     try:
         asked = [field for _, field, _, _ in Formatter().parse(name) if field is not None]
         if unknown := [field for field in asked if field not in _FIELDS]:

@@ -174,7 +174,7 @@ class _Film:
         told = journal.film
         state = "was painted" if self.was_painted else "painted" if told else "failed" if self.error else "unfinished"
         found = Result(
-            self.plan.source, label(self.plan.style), self.plan.output, state, journal.frames, self.expected,
+            self.plan.source, self.plan.style.label, self.plan.output, state, journal.frames, self.expected,
             (len(journal.done), len(journal.segments or ())), error=self.error,
         )  # fmt: skip
         for one in [told] if told else journal.done.values():
@@ -187,11 +187,6 @@ class _Film:
 @cache
 def _check_style(style: Style) -> None:
     load_codes(style)
-
-
-def label(style: Style) -> str:
-    """The paintings of a style, as file names and tables show them."""
-    return "+".join(Path(name).stem for name in style.names)
 
 
 def status(plan: BatchPlan) -> list[Result]:
@@ -317,8 +312,8 @@ def _check_names(plan: BatchPlan) -> None:
         raise UsageError("no film to paint")
     seen: dict[str, str] = {}
     for film in plan.films:
-        other = seen.setdefault(os.path.abspath(film.output), f"{film.source} in {label(film.style)}")
-        mine = f"{film.source} in {label(film.style)}"
+        other = seen.setdefault(os.path.abspath(film.output), f"{film.source} in {film.style.label}")
+        mine = f"{film.source} in {film.style.label}"
         if other != mine or list(plan.films).count(film) > 1:
             raise UsageError(f"{film.output}: is the output of both {other} and {mine}; put more into the names")
         if not Path(film.output).absolute().is_relative_to(plan.folder.absolute()):

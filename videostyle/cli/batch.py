@@ -15,6 +15,7 @@ from videostyle.cli.options import (
     add_span,
     read_look,
     read_plan,
+    warn,
 )
 from videostyle.errors import UsageError
 from videostyle.plan import BatchPlan, Style
@@ -86,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
 
             results = schedule.run(plan, on_progress=progress, log=log)
         for result in results:
-            for warning in result.warnings if result.state == "painted" else ():
-                print(f"videostyle: {result.output}: {warning}", file=sys.stderr)
+            if result.state == "painted":
+                warn(f"{result.output}: {warning}" for warning in result.warnings)
     if args.json:
         print("\n".join(to_json(result) for result in results))
     elif args.status or not args.quiet:

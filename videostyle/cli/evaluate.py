@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from fractions import Fraction
@@ -12,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videostyle.cli.options import seconds
-from videostyle.errors import SinkError, SourceError, UsageError
+from videostyle.cli.options import check_folder, seconds, warn, write_report
+from videostyle.errors import SourceError, UsageError
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
 
@@ -101,25 +100,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, and tell."""
     for path in (args.html, Path(args.json) if args.json not in (None, "-") else None):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: the folder for the report does not exist")
+        check_folder(path, "report")
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames must be at least 1, got {args.frames}")
     if args.still_frames < 1:
         raise UsageError(f"--still-frames must be at least 1, got {args.still_frames}")
     evaluation, warnings = _evaluate(args)
     probes = _probe(args) if args.style else None
-    for warning in warnings:
-        print(f"videostyle: {warning}", file=sys.stderr)
+    warn(warnings)
     if args.html is not None:
         from videostyle.metrics.report import write_html
 
-        _write(args.html, write_html(evaluation, Path(args.painted).name, probes))
+        write_report(args.html, write_html(evaluation, Path(args.painted).name, probes))
     told: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
     if args.json == "-":
         print(json.dumps(told, indent=2))
     elif args.json is not None:
-        _write(Path(args.json), json.dumps(told, indent=2) + "\n")
+        write_report(Path(args.json), json.dumps(told, indent=2) + "\n")
     if args.json != "-" and not args.quiet:
         print(_table(evaluation, probes))
     return 0
@@ -230,10 +227,3 @@ def _table(evaluation: Evaluation, probes: Probes | None) -> str:
         cells = "".join(f"{format(values[one], digits) if one in values else '':>11}" for one in versions)
         lines.append(f"{name:{width}}{cells}".rstrip())
     return "\n".join([*lines, "", *findings(evaluation, probes), f"Motion found by {evaluation.judged_by}."])
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: the report cannot be written ({error.strerror})") from error

@@ -15,6 +15,7 @@ from videostyle.cli.options import (
     expected_frames,
     read_plan,
     read_weighted,
+    warn,
 )
 from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.errors import UsageError
@@ -89,8 +90,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with progress:
         report = paint_keyframes(plan, progress.share, progress.frame, progress.start)
-    for warning in report.warnings:
-        print(f"videostyle: {warning}", file=sys.stderr)
+    warn(report.warnings)
     if not args.quiet:
         print(
             f"{report.render.output}: {report.render.frames} frames from {len(report.keys)} keyframes, "

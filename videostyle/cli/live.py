@@ -7,8 +7,15 @@ import json
 import sys
 from pathlib import Path
 
-from videostyle.cli.options import add_encoding, add_machine, read_encoding, seconds
-from videostyle.errors import SinkError, UsageError
+from videostyle.cli.options import (
+    add_encoding,
+    add_machine,
+    check_folder,
+    read_encoding,
+    seconds,
+    warn,
+    write_report,
+)
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.plan import LivePlan
 
@@ -116,20 +123,15 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
     )
     file = None if args.report in (None, "-") else Path(args.report)
-    if file is not None and not file.absolute().parent.is_dir():
-        raise UsageError(f"{file}: the folder for the report does not exist")
+    check_folder(file, "report")
 
     from videostyle.live.run import run as paint
 
     report = paint(plan, say=_silent if args.quiet else _say)
-    for warning in report.warnings:
-        _say(warning)
+    warn(report.warnings)
     told = json.dumps(report.to_json(), indent=2)
     if file is not None:
-        try:
-            file.write_text(told + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"{file}: the report cannot be written ({error.strerror})") from error
+        write_report(file, told + "\n")
     elif args.report == "-":
         print(told)
     if not args.quiet:

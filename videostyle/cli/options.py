@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from videostyle.errors import UsageError
+from videostyle.errors import SinkError, UsageError
 from videostyle.plan import (
     Blend,
     EncodeOptions,
@@ -210,6 +211,26 @@ def expected_frames(video: Source, span: Span) -> int | None:
     return video.info.frames_in(span)
 
 
+def warn(lines: Iterable[str]) -> None:
+    """Tell the user, whatever else is kept quiet."""
+    for line in lines:
+        print(f"videostyle: {line}", file=sys.stderr)
+
+
+def check_folder(path: Path | None, what: str) -> None:
+    """Raise UsageError unless a file can be made at `path`, which nobody wants to learn when all is painted."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: the folder for the {what} does not exist")
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report; raises SinkError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: the report cannot be written ({error.strerror})") from error
+
+
 def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) -> T | Timeline[T]:
     """What several VALUEs say together; with times, VALUE@T or VALUE@T-T, what those of each time say together."""
     timed: dict[tuple[Fraction, Fraction], list[str]] = {}
@@ -250,10 +271,16 @@ def read_strength(texts: list[str]) -> float:
 
 def read_region(text: str) -> Region:
     """The region in NAME=FILE."""
-    name, _, mask = text.partition("=")
-    if not name or not mask:
-        raise UsageError(f"--region {text}: write a style and its mask, NAME=FILE")
+    name, mask = read_pair(text, f"--region {text}: write a style and its mask, NAME=FILE")
     return Region(((name, 1.0),), mask)
+
+
+def read_pair(text: str, otherwise: str) -> tuple[str, str]:
+    """What is before the first "=" and what after it; raises UsageError, saying `otherwise`, where either is empty."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise UsageError(otherwise)
+    return name, value
 
 
 def read_weighted(text: str) -> tuple[str, float]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videostyle.cli.options import read_weighted
+from videostyle.cli.options import check_folder, read_pair, read_weighted, warn
 from videostyle.errors import MissingDependencyError, SinkError, UsageError
 from videostyle.plan import GatysOptions, Original, PaintPlan
 
@@ -143,8 +143,7 @@ def run(args: argparse.Namespace) -> int:
         ]
     if args.save_every is not None and args.save_every < 1:
         raise UsageError(f"--save-every must be at least 1, got {args.save_every}")
-    if args.curve is not None and not args.curve.absolute().parent.is_dir():
-        raise UsageError(f"{args.curve}: the folder for the curve does not exist")
+    check_folder(args.curve, "curve")
     plan = PaintPlan(
         args.content,
         args.output,
@@ -156,8 +155,7 @@ def run(args: argparse.Namespace) -> int:
         args.overwrite,
     )
     report = _paint(plan, args.save_every, args.quiet)
-    for warning in report.warnings:
-        print(f"videostyle: {warning}", file=sys.stderr)
+    warn(report.warnings)
     if args.curve is not None:
         draw_curve(report, args.curve)
     if not args.quiet:
@@ -216,10 +214,7 @@ def draw_curve(report: PaintReport, picture: Path) -> None:
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
-    name, _, mask = text.partition("=")
-    if not name or not mask:
-        raise UsageError(f"{option} {text}: write a painting and its mask, PAINTING=MASK")
-    return name, mask
+    return read_pair(text, f"{option} {text}: write a painting and its mask, PAINTING=MASK")
 
 
 def _layers(text: str) -> tuple[tuple[str, float], ...]:

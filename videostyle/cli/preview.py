@@ -13,10 +13,8 @@ from videostyle.cli.options import (
     add_flicker,
     add_look,
     add_machine,
-    read_encoding,
-    read_flow,
     read_look,
-    read_stabilize,
+    read_plan,
     seconds,
 )
 from videostyle.errors import UsageError
@@ -39,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     add_encoding(parser)
     add_server(parser)
+    # The part of the film is chosen on the page.
+    parser.set_defaults(start=Fraction(0), end=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,20 +50,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--seconds must be between 0.5 and 15, got {float(args.seconds):g}")
     if args.output is not None and not args.output.is_dir():
         raise UsageError(f"{args.output}: there is no such folder for the painted films; make it first")
-    base = RenderPlan(
-        source="",
-        output="",
-        style=read_look(args),
-        flow=read_flow(args),
-        stabilize=read_stabilize(args),
-        encode=read_encoding(args),
-        size=args.size,
-        engine=args.engine,
-        device=args.device,
-    )
     return serve_page(
         args,
-        base,
+        read_plan(args, "", "", read_look(args)),
         film=str(Path(args.film).resolve()),
         at=None if args.at is None else float(args.at),
         seconds=float(args.seconds),

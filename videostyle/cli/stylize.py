@@ -13,11 +13,14 @@ from videostyle.cli.options import (
     add_look,
     add_machine,
     add_span,
+    check_folder,
     read_look,
     read_plan,
     render_with_progress,
+    warn,
+    write_report,
 )
-from videostyle.errors import SinkError, UsageError
+from videostyle.plan import Style
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,17 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
     style = read_look(args)
-    plan = read_plan(args, args.input, args.output or _default_output(args.input, style.names), style)
-    if args.report is not None and not args.report.absolute().parent.is_dir():
-        raise UsageError(f"{args.report}: the folder for the report does not exist")
+    plan = read_plan(args, args.input, args.output or _beside(args.input, style), style)
+    check_folder(args.report, "report")
     report = render_with_progress(plan, quiet=args.quiet)
-    for warning in report.warnings:
-        print(f"videostyle: {warning}", file=sys.stderr)
+    warn(report.warnings)
     if args.report is not None:
-        try:
-            args.report.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"{args.report}: the report cannot be written ({error.strerror})") from error
+        write_report(args.report, json.dumps(report.to_json(), indent=2) + "\n")
     if not args.quiet:
         flow = f", flow {report.flow}" if report.flow != "none" else ""
         print(
@@ -58,12 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _default_output(source: str, styles: tuple[str, ...]) -> str:
-    """Beside the input, in a container of the same kind where that makes sense."""
-    path = Path(source)
-    names = "+".join(Path(name).stem for name in styles)
-    if path.is_dir() or "%" in path.name:
-        return str(path.with_name(f"{path.name.partition('%')[0].rstrip('_-.') or path.parent.name}-{names}.mp4"))
-    kept = {".mkv", ".mov", ".webm", ".gif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".mp4"}
-    suffix = path.suffix.lower() if path.suffix.lower() in kept else ".mp4"
-    return str(path.with_name(f"{path.stem}-{names}{suffix}"))
+def _beside(source: str, style: Style) -> str:
+    from videostyle.io.names import painted_name
+
+    return str(Path(source).with_name(painted_name(source, style.label)))

@@ -9,7 +9,6 @@ at most, one of them waits for n others at most: latency is bounded, and does no
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -36,7 +35,7 @@ from videostyle.plan import Blend, FlowOptions, Key, LivePlan, StabilizeOptions,
 from videostyle.stabilize import Motion, Stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.stylizers.feedforward import FeedForward
-from videostyle.threads import prefetch
+from videostyle.threads import cores, prefetch
 from videostyle.types import Flow, Frame
 from videostyle.weights import Codes, gallery, own_network, own_styles
 
@@ -295,8 +294,3 @@ def resized(frame: Frame, size: tuple[int, int], interpolation: int) -> Frame:
         return frame
     row = cv2.resize(frame.pixels.permute(1, 2, 0).numpy(), size, interpolation=interpolation)
     return frame.with_pixels(torch.from_numpy(row).permute(2, 0, 1))
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

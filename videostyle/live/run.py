@@ -16,11 +16,12 @@ from videostyle.io.camera import CameraSource
 from videostyle.io.virtualcam import VirtualCamera
 from videostyle.io.window import Window
 from videostyle.live.controls import KEYS, Controls
-from videostyle.live.painter import LiveFrame, LivePainter, cores
+from videostyle.live.painter import LiveFrame, LivePainter
 from videostyle.live.recorder import Recorder
 from videostyle.live.screen import caption, split
 from videostyle.pipeline import fit
 from videostyle.plan import LivePlan, Span
+from videostyle.threads import cores
 from videostyle.types import Frame
 
 # Figures are of so many frames, the last ones, however long it runs.

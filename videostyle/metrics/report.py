@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import cv2
-from torch import Tensor
+import numpy as np
 
 from videostyle.metrics.evaluation import FILM, PAINTED, REFERENCE, Evaluation, Worst
 from videostyle.metrics.figures import ratio
@@ -262,7 +262,7 @@ def _worst(worst: Sequence[Worst]) -> str:
     ]
     for one in worst:
         figures = "".join(
-            f'<figure><img src="{_data_uri(one.pictures[name])}" alt="{html.escape(label)}">'
+            f'<figure><img src="{data_uri(one.pictures[name].permute(1, 2, 0).numpy())}" alt="{html.escape(label)}">'
             f"<figcaption>{html.escape(label)}</figcaption></figure>"
             for name, label in names.items()
             if name in one.pictures
@@ -275,10 +275,9 @@ def _worst(worst: Sequence[Worst]) -> str:
     return "".join(parts)
 
 
-def _data_uri(picture: Tensor) -> str:
-    """A picture (3, h, w) uint8 RGB as a JPEG inside the page."""
-    pixels = picture.permute(1, 2, 0).contiguous().numpy()
-    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+def data_uri(picture: np.ndarray) -> str:
+    """An (H, W, 3) uint8 RGB picture as a JPEG inside a page: no file is written for it."""
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 
 

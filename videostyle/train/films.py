@@ -15,6 +15,7 @@ import torch
 from videostyle.errors import SourceError, TrainingError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
+from videostyle.io.names import FILMS
 from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import motion_boundaries, warp
 from videostyle.plan import Span
@@ -22,7 +23,6 @@ from videostyle.train.batch import Pair
 from videostyle.train.data import random_square
 from videostyle.types import FlowEstimator, Frame
 
-_SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 _TRIES = 20
 """Pairs looked at until one is good."""
 _DIFFERENCE = 0.1
@@ -84,10 +84,10 @@ class Films:
 def list_films(folder: Path) -> list[Path]:
     """Films and folders of numbered frames under `folder`, sorted; raises TrainingError if there is none."""
     files = list(folder.rglob("*"))
-    films = [path for path in files if path.suffix.lower() in _SUFFIXES]
+    films = [path for path in files if path.suffix.lower() in FILMS]
     sequences = {path.parent for path in files if is_picture(str(path))}
     if not films and not sequences:
-        raise TrainingError(f"{folder}: no films found ({', '.join(sorted(_SUFFIXES))}) and no folders of frames")
+        raise TrainingError(f"{folder}: no films found ({', '.join(FILMS)}) and no folders of frames")
     return sorted([*films, *sequences])
 
 

@@ -9,10 +9,11 @@ import gradio as gr
 
 from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
+from videostyle.io.names import FILMS
 from videostyle.plan import Blend, RenderPlan, Timeline
 from videostyle.web.boxes import thumbnails
 from videostyle.web.page import LONGEST, NONE, OWN_SIZE, SIZES, Desk, Page, Settings, plainly, style_choices
-from videostyle.web.shelf import FILMS, listed
+from videostyle.web.shelf import listed
 from videostyle.weights import models_folder, read_manifest
 
 # One after the other, whoever asks: each takes the whole machine.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
@@ -75,12 +73,6 @@ def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, d
         f'<div class="slices">{strips}</div>'
         "<p>One row of pixels, time running downwards: smooth threads are steady paint, frayed ones flicker.</p></div>"
     )
-
-
-def inline(picture: np.ndarray) -> str:
-    """An (H, W, 3) uint8 RGB picture, all of it in the page: no file is written for it."""
-    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return f'<img class="live" src="data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}" alt="painted">'
 
 
 def thumbnails(network: str, media: Path) -> str:

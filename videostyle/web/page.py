@@ -26,11 +26,13 @@ import numpy as np
 from videostyle.errors import UsageError, VideostyleError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
+from videostyle.io.names import painted_name
+from videostyle.metrics.report import data_uri
 from videostyle.pipeline import render
 from videostyle.plan import LearnPlan, Painting, RenderPlan, Span, StabilizeOptions
 from videostyle.types import Frame, Source
 from videostyle.web import excerpts
-from videostyle.web.boxes import figures, inline, wipe
+from videostyle.web.boxes import figures, wipe
 from videostyle.web.camera import Camera
 from videostyle.web.command import command
 from videostyle.web.preview import (
@@ -41,7 +43,6 @@ from videostyle.web.preview import (
     Flicker,
     clock,
     flicker,
-    output_name,
     slices,
 )
 from videostyle.web.shelf import check_length, within
@@ -176,7 +177,7 @@ class Page:
         plan = replace(look(self.settings.base, *look_of), source=film)
         if Path(name).name != name or name.startswith("."):
             raise UsageError(f"{name}: is not a plain file name; where it goes was settled when the page was started")
-        return replace(plan, output=str(self._folder(film) / (name or output_name(film, plan.style))))
+        return replace(plan, output=str(self._folder(film) / (name or painted_name(film, plan.style.label))))
 
     def _folder(self, film: str) -> Path:
         return self.settings.output or (Path.cwd() if self._is_upload(film) else Path(film).parent)
@@ -347,7 +348,7 @@ class Page:
             return "", camera
         if camera is None or camera.plan != plan:
             camera = Camera(plan)
-        return inline(camera(picture)), camera
+        return f'<img class="live" src="{data_uri(camera(picture))}" alt="painted">', camera
 
 
 def style_choices() -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from videostyle.metrics.temporal import Pairs
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.pipeline import render
-from videostyle.plan import EncodeOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import EncodeOptions, RenderPlan, Span, StabilizeOptions
 from videostyle.stabilize import WINDOW
 from videostyle.types import Frame, Source
 
@@ -221,17 +221,6 @@ def _side_by_side(versions: dict[str, Painted]) -> Iterator[dict[str, Frame]]:
         films[0] = mark_cuts(films[0])
         for frames in zip(*films, strict=False):
             yield dict(zip(versions, frames, strict=True))
-
-
-def output_name(source: str, style: Style) -> str:
-    """A name for the painted film: the film's with the styles', in a container of the same kind where that is known."""
-    path = Path(source)
-    names = "+".join(Path(name).stem for name in style.names)
-    kept = (".mkv", ".mov", ".webm", ".gif")
-    suffix = path.suffix.lower()
-    if not is_picture(source) and suffix not in kept:
-        suffix = ".mp4"
-    return f"{path.stem}-{names}{suffix}"
 
 
 def clock(seconds: float) -> str:

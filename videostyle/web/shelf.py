@@ -10,9 +10,9 @@ from pathlib import Path
 from videostyle.errors import UsageError
 from videostyle.io import probe
 from videostyle.io.images import EXTENSIONS, is_picture
+from videostyle.io.names import FILMS
 from videostyle.types import VideoInfo
 
-FILMS = (".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".gif")
 # A longer list helps nobody to choose.
 _MOST = 500
 

@@ -115,10 +115,12 @@ def _work(task: Task) -> dict[str, Any]:
 
 def build(plan: BatchPlan) -> Local:
     """Workers as the plan says, or else one a GPU, or one for every two cores, which is what one keeps busy."""
+    # What knows of cores loads torch, and workers must have their share of the machine before that.
+    from videostyle.threads import cores
+
     gpus = 0
     if all(film.device in ("auto", "cuda") for film in plan.films):  # else the films say which, or none
         import torch
 
         gpus = torch.cuda.device_count()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Local(plan.workers or gpus or max(cores // 2, 1), gpus)
+    return Local(plan.workers or gpus or max(cores() // 2, 1), gpus)
