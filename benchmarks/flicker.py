@@ -86,7 +86,7 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
 
     makers: dict[str, Callable[[], Stabilizer | LookAhead]] = {
         "causal": lambda: Stabilizer(load_flow(flow, "cpu"), options),
-        "lookahead": lambda: LookAhead(load_flow(flow, "cpu"), load_flow(flow, "cpu"), options),
+        "lookahead": lambda: LookAhead(load_flow(flow, "cpu"), options),
     }
     motions: dict[str, list[Motion | None]] = {}
     for mode in MODES:

@@ -14,7 +14,7 @@ from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
 from videostyle.ops.warp import Resampling, resize_flow, warp
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.trust import trust
-from videostyle.types import Flow, FlowEstimator
+from videostyle.types import Flow, FlowEstimator, TwoWayEstimator
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def load_stabilizer(options: StabilizeOptions, flow: FlowOptions, device: str) -
     """The one that `options` asks for; its mode is "causal" or "lookahead"."""
     if options.mode == "causal" or options.amount == 0:
         return Stabilizer(load_flow(flow, device), options)
-    return LookAhead(load_flow(flow, device), load_flow(flow, device), options)
+    return LookAhead(load_flow(flow, device), options)
 
 
 class Stabilizer:
@@ -83,7 +83,8 @@ class Stabilizer:
     """
 
     def __init__(self, flow: FlowEstimator, options: StabilizeOptions) -> None:
-        self._watch = _Watch(flow)
+        self._flow = flow
+        self._watch = _Watch()
         self._share = options.amount * (1 - LEAK)
         self._output: Tensor | None = None
 
@@ -92,7 +93,10 @@ class Stabilizer:
         if self._share == 0:
             return None
         seen = self._watch(is_cut, content)
-        return None if seen is None else Motion(_trusted(self._watch.flow, *seen))
+        if seen is None:
+            return None
+        now, before = seen
+        return Motion(_trusted(self._flow(now.content, before.content), now, before))
 
     def blend(self, painted: Tensor, motion: Motion | None) -> Tensor:
         """Fresh paintings (N, 3, H, W) of one frame with their previous outputs blended in along `motion`; in 0..1."""
@@ -120,10 +124,9 @@ class LookAhead:
     sharper filter than there is time for in `Stabilizer`.
     """
 
-    def __init__(self, flow: FlowEstimator, ahead: FlowEstimator, options: StabilizeOptions) -> None:
-        """`ahead` estimates as `flow` does: both remember the last pair they saw, so each needs its own."""
-        self._watch = _Watch(flow)
-        self._ahead = ahead
+    def __init__(self, flow: TwoWayEstimator, options: StabilizeOptions) -> None:
+        self._flow = flow
+        self._watch = _Watch()
         self._share = options.amount * (1 - LEAK)
         # Of n pictures and more that follow, weighed 1, b, b², ... b^n: all but the first's share of the whole. So the
         # last of a window weighs no more than others, and where it lies, which moves on by leaps, cannot be seen.
@@ -136,7 +139,8 @@ class LookAhead:
         if seen is None:
             return None
         now, before = seen
-        return Motion(_trusted(self._watch.flow, now, before), _trusted(self._ahead, before, now))
+        back, ahead = self._flow.both(now.content, before.content)
+        return Motion(_trusted(back, now, before), _trusted(ahead, before, now))
 
     def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
         """See `Steadier`; a painting comes out up to WINDOW frames after it went in."""
@@ -207,8 +211,7 @@ class _Held(Generic[T]):
 class _Watch:
     """Remembers the last frame, at both sizes that are needed of it."""
 
-    def __init__(self, flow: FlowEstimator) -> None:
-        self.flow = flow
+    def __init__(self) -> None:
         self._last: _View | None = None
 
     def __call__(self, is_cut: bool, content: Tensor) -> tuple[_View, _View] | None:
@@ -225,9 +228,8 @@ class _View(NamedTuple):
     small: Tensor
 
 
-def _trusted(estimate: FlowEstimator, frame: _View, other: _View) -> Flow:
+def _trusted(flow: Flow, frame: _View, other: _View) -> Flow:
     """The flow on `frame` to `other`, its confidence replaced by the trust in what was painted there."""
-    flow = estimate(frame.content, other.content)
     return Flow(flow.backward, trust(flow, frame.small, other.small))
 
 

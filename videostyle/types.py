@@ -162,4 +162,14 @@ class Stylizer(Protocol):
 class FlowEstimator(Protocol):
     """Estimates motion from two pictures (N, 3, H, W) in 0..1 of the same size."""
 
-    def __call__(self, current: Tensor, previous: Tensor) -> Flow: ...
+    def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+        """On `current`, to `previous`."""
+        ...
+
+
+class TwoWayEstimator(FlowEstimator, Protocol):
+    """One that finds both directions anyway, for each tells where the other can be believed."""
+
+    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
+        """On `current` to `previous`, and on `previous` to `current`."""
+        ...

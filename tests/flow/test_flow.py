@@ -15,21 +15,21 @@ from videostyle.flow import choose_flow, load_flow
 from videostyle.ops.warp import warp
 from videostyle.plan import FlowOptions
 from videostyle.plugins import available
-from videostyle.types import FlowEstimator
+from videostyle.types import TwoWayEstimator
 
 # The largest mean end-point error in pixels, on textures that pan by a few pixels: what each has with some room.
 # Measured when written: up to 0.07 for DIS and 0.19 for RAFT-small.
 TOLERANCE = {"dis": 0.3, "raft": 0.3}
 
-Load = Callable[[str], FlowEstimator]
+Load = Callable[[str], TwoWayEstimator]
 
 
 @pytest.fixture(scope="session")
 def load(request: pytest.FixtureRequest) -> Load:
     """An estimator by name; skips where its weights are not at hand."""
-    loaded: dict[str, FlowEstimator] = {}
+    loaded: dict[str, TwoWayEstimator] = {}
 
-    def find(name: str) -> FlowEstimator:
+    def find(name: str) -> TwoWayEstimator:
         weights = None
         if name.startswith("raft"):
             folder: Path = request.getfixturevalue("data") / "raft"
@@ -88,6 +88,20 @@ def test_a_pan_is_found_from_current_to_previous(name: str, step: tuple[float, f
     assert middle(error).mean() < TOLERANCE[name]
     assert middle(flow.confidence).mean() > 0.9
     assert middle((warp(previous, flow.backward) - current).abs()).mean() < 0.03
+
+
+@moves
+def test_both_ways_at_once_are_the_two_ways(name: str, load: Load) -> None:
+    previous, current = moving.pan(2, (4.5, 2.5))
+    back, ahead = load(name).both(current, previous)
+    assert torch.equal(back.backward, load(name)(current, previous.clone()).backward)
+    for flow, step in ((back, (4.5, 2.5)), (ahead, (-4.5, -2.5))):
+        error = (flow.backward - torch.tensor(step).view(1, 2, 1, 1)).square().sum(1).sqrt()
+        assert middle(error).mean() < TOLERANCE[name]
+        assert middle(flow.confidence).mean() > 0.9
+    # What goes out of the picture to the right in one is on the left in the other.
+    assert back.confidence[..., -2:].mean() < 0.5 < back.confidence[..., :2].mean()
+    assert ahead.confidence[..., :2].mean() < 0.5 < ahead.confidence[..., -2:].mean()
 
 
 @moves

@@ -1,4 +1,4 @@
-"""Motion between two frames: one estimator per file, each with `build(options, device) -> FlowEstimator`."""
+"""Motion between two frames: one estimator per file, each with `build(options, device) -> TwoWayEstimator`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from videostyle.plan import FlowOptions
 from videostyle.plugins import load
-from videostyle.types import FlowEstimator
+from videostyle.types import TwoWayEstimator
 
 
 def choose_flow(options: FlowOptions, device: str) -> str:
@@ -23,10 +23,10 @@ def choose_flow(options: FlowOptions, device: str) -> str:
     return "raft" if _raft.weights_at_hand(options) else "dis"
 
 
-def load_flow(options: FlowOptions, device: str) -> FlowEstimator:
+def load_flow(options: FlowOptions, device: str) -> TwoWayEstimator:
     """The estimator `choose_flow` names, ready to call.
 
     Raises UnknownNameError naming the ones there are, WeightsError where its weights are missing or damaged.
     """
-    estimator: FlowEstimator = load(sys.modules[__name__], choose_flow(options, device))(options, device)
+    estimator: TwoWayEstimator = load(sys.modules[__name__], choose_flow(options, device))(options, device)
     return estimator

@@ -14,9 +14,9 @@ from torchvision.models.optical_flow import Raft_Small_Weights
 from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
 from videostyle.errors import WeightsError
-from videostyle.ops.filters import enlarge, shrink
+from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import pad_to_multiple
-from videostyle.ops.warp import confidence, resize_flow
+from videostyle.ops.warp import believed
 from videostyle.plan import FlowOptions
 from videostyle.types import Flow
 
@@ -50,6 +50,16 @@ class Raft:
 
     @torch.inference_mode()
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+        return believed(*self._search(current, previous), current)
+
+    @torch.inference_mode()
+    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
+        """See `videostyle.types.TwoWayEstimator`."""
+        backward, forward = self._search(current, previous)
+        return believed(backward, forward, current), believed(forward, backward, current)
+
+    def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        """Backward and forward, of the size at which they are estimated."""
         h, w = current.shape[-2:]
         scale = min(self._longest_side / max(h, w), 1)
         size = max(round(h * scale), 1), max(round(w * scale), 1)
@@ -64,11 +74,7 @@ class Raft:
             flows = search(self._net, now, before, self._updates)
         self._seen = current, now
         backward, forward = flows[..., : size[0], : size[1]].chunk(2)
-        trust = confidence(backward, forward)
-        return Flow(
-            backward=resize_flow(backward, (h, w)).to(current.device),
-            confidence=enlarge(trust, (h, w)).to(current.device),
-        )
+        return backward, forward
 
     def _encode(self, pictures: Tensor, size: tuple[int, int]) -> Encoded:
         padded = pad_to_multiple(shrink(pictures.to(self._device), size), MULTIPLE, MINIMUM) * 2 - 1

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from videostyle.ops.filters import enlarge, luma, shrink, stack_rows
+from videostyle.ops.filters import luma, shrink, stack_rows
 from videostyle.ops.pixels import pad_to_multiple
-from videostyle.ops.warp import confidence, resize_flow
+from videostyle.ops.warp import believed
 from videostyle.plan import FlowOptions
 from videostyle.types import Flow
 
@@ -41,6 +41,15 @@ class DIS:
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
         """Pictures of any size; below 32 px a side they are padded, and little is found in them."""
+        return believed(*self._search(current, previous), current)
+
+    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
+        """See `videostyle.types.TwoWayEstimator`."""
+        backward, forward = self._search(current, previous)
+        return believed(backward, forward, current), believed(forward, backward, current)
+
+    def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        """Backward and forward, of the size at which they are estimated."""
         h, w = current.shape[-2:]
         size = working_size(h, w)
         pairs = list(zip(gray(current, size), gray(previous, size), strict=True))
@@ -54,11 +63,7 @@ class DIS:
         backward, forward = (
             stack_rows(list(flows))[..., : size[0], : size[1]].nan_to_num() for flows in zip(*self._found, strict=True)
         )
-        trust = confidence(backward, forward)
-        return Flow(
-            backward=resize_flow(backward, (h, w)).to(current.device),
-            confidence=enlarge(trust, (h, w)).to(current.device),
-        )
+        return backward, forward
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:

@@ -16,6 +16,10 @@ class NoFlow:
         n, _, h, w = current.shape
         return Flow(backward=current.new_zeros(n, 2, h, w), confidence=current.new_zeros(n, 1, h, w))
 
+    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
+        """Zeros, twice."""
+        return self(current, previous), self(previous, current)
+
 
 def build(options: FlowOptions, device: str) -> NoFlow:
     """Nothing to set."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videostyle.ops.filters import enlarge, stack_rows
+from videostyle.types import Flow
 
 Resampling = Literal["bilinear", "bicubic", "lanczos"]
 _NO_SECOND_MAP: Any = None  # the first holds both coordinates; OpenCV's types do not know that it may
@@ -111,6 +112,13 @@ def confidence(flow: Tensor, back: Tensor) -> Tensor:
     there.
     """
     return (2 - 2 * contradiction(flow, back)).clamp(0, 1) * inside(flow)
+
+
+def believed(flow: Tensor, back: Tensor, picture: Tensor) -> Flow:
+    """`flow` as the motion on `picture`, of its size and on its device, as far as `back` bears it out."""
+    size = picture.shape[-2], picture.shape[-1]
+    trust = enlarge(confidence(flow, back), size)
+    return Flow(resize_flow(flow, size).to(picture.device), trust.to(picture.device))
 
 
 def motion_boundaries(flow: Tensor) -> Tensor:
