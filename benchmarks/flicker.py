@@ -28,11 +28,12 @@ from clips import read_clip
 from torch import Tensor
 
 from videostyle import weights
+from videostyle.engines import choose_engine
 from videostyle.flow import choose_flow, load_flow
 from videostyle.metrics.appearance import STYLE_LAYERS
 from videostyle.metrics.temporal import Judge
 from videostyle.ops.losses import gram, gram_distance
-from videostyle.plan import FlowOptions, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
 from videostyle.stabilize import LookAhead, Motion, Stabilizer, Steadier
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
@@ -194,12 +195,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24, help="of each clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="wider clips are scaled down (default: %(default)s)")
     parser.add_argument("--amount", type=float, default=StabilizeOptions.amount)
-    parser.add_argument("--engine", default="torch")
+    parser.add_argument("--engine", default=RenderPlan.engine)
     parser.add_argument("--flow", default="auto", help="the flow that blends")
     parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small")
     parser.add_argument("--paintings", type=Path, metavar="TOML", help="a training file that names the paintings")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    args.engine = choose_engine(args.engine, "cpu")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 
