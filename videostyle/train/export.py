@@ -85,7 +85,7 @@ def _card(
     if config.train_trunk:
         learned += f" with those of {len(config.paintings) - 1} more paintings, and the trunk (rate {config.rate:g})"
     else:
-        learned += ", on a trunk that never saw the painting"
+        learned += ", on a trunk that is as it was"
     rows = [
         ("Painting", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
         ("Rights in the painting", painting.licence),
