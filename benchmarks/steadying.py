@@ -105,12 +105,13 @@ class Film:
     def __init__(self, frames: list[Tensor]) -> None:
         self.frames = frames
         small = [shrink(frame, _small(frame)) for frame in frames]
-        self._pairs: dict[bool, list[tuple[Flow, Tensor, Tensor]]] = {}
-        for reverse in (False, True):
-            flow = load_flow(FlowOptions("dis"), "cpu")
-            order = range(len(frames) - 1, -1, -1) if reverse else range(len(frames))
-            steps = pairwise(order)
-            self._pairs[reverse] = [(flow(frames[b], frames[a]), small[b], small[a]) for a, b in steps]
+        flow = load_flow(FlowOptions("dis"), "cpu")
+        back, ahead = [], []
+        for (before, seen_before), (now, seen) in pairwise(zip(frames, small, strict=True)):
+            backward, forward = flow.both(now, before)
+            back.append((backward, seen, seen_before))
+            ahead.append((forward, seen_before, seen))
+        self._pairs: dict[bool, list[tuple[Flow, Tensor, Tensor]]] = {False: back, True: ahead[::-1]}
 
     def motion(self, way: Way, reverse: bool) -> list[Flow]:
         """From each frame but the first to the one before; with `reverse`, of the film played backwards."""
