@@ -4,8 +4,9 @@
 
 Each painting is learned as `videostyle learn` does by default, from the installed network, then painted over real
 photographs that were not learned on and judged by VGG-19 (--judge). --reference names a models folder in which the
-paintings of the same names were trained together with their network. Losses are as in the cards: style and content,
-weighted as in training, and the temporal one, the change of a painting under motion.
+paintings of the same names were trained together with their network. Styles that lie in --keep are not learned again,
+only judged. Losses are as in the cards: style and content, weighted as in training, and the temporal one, the change of
+a painting under motion.
 """
 
 from __future__ import annotations
@@ -102,10 +103,10 @@ def main() -> None:
                 steps=args.steps,
                 perceptual=args.perceptual,
                 perceptual_weights=args.perceptual_weights,
-                overwrite=True,
             )
             started = time.perf_counter()
-            learn(plan)
+            if not plan.output.exists():
+                learn(plan)
             seconds = time.perf_counter() - started
             code, card = weights.read_style(plan.output)
             config = TrainConfig(
@@ -120,7 +121,8 @@ def main() -> None:
             )
             row = {
                 "painting": name,
-                "seconds": round(seconds, 1),
+                "minutes allowed": args.minutes,
+                "seconds in this run": round(seconds, 1),
                 "steps": card["recipe"]["steps"],
                 "judge": card["recipe"]["perceptual"],
                 "learned": judged(installed, code, config, held),
