@@ -260,6 +260,26 @@ def test_the_first_frame_of_a_shot_is_painted_by_its_own_statistics(engine: str,
     assert torch.allclose(shot(one, Fraction(1000), False), frame(one), atol=2e-2)  # all is forgotten by then
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_follows_black_is_painted_as_if_nothing_had_been(engine: str, toy_gallery: Path) -> None:
+    shot, frame = (load_stylizer(Style(DOTS, statistics=s), engine, "cpu") for s in ("shot", "frame"))  # type: ignore[arg-type]
+    picture = spotlight(8)[7]
+    shot(torch.zeros_like(picture), Fraction(0), True)
+    for number in range(1, 4):
+        assert torch.allclose(shot(picture, Fraction(number, 24), False), frame(picture), atol=2e-2)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_black_stays_black_and_a_fade_begins_in_it(engine: str, toy_gallery: Path) -> None:
+    stylizer = load_stylizer(Style(DOTS), engine, "cpu")
+    picture = to_tensor(texture(48, 64))
+    black = torch.full_like(picture, 2 / 255)
+    assert torch.equal(stylizer(black), black)
+    assert not torch.allclose(stylizer(0.2 * picture), 0.2 * picture, atol=0.1)
+    difference = [(stylizer(light * picture) - light * picture).abs().mean() for light in (0.02, 0.05, 0.08, 0.12)]
+    assert difference == sorted(difference)
+
+
 def test_with_the_whole_pictures_statistics_its_halves_agree_with_it(toy_gallery: Path) -> None:
     network, code = load_style(Style(DOTS))
     paint = load_engine("torch", network, "cpu", remembering=True)

@@ -7,6 +7,30 @@ from torch import Tensor, nn
 
 from videostyle.nets.transformer import Memory, Transformer
 
+# Pictures whose values deviate by less than this, in 0..1, show nothing: their statistics are no use to any other; at
+# twice this they are.
+EMPTY = 0.02
+# Differences of neighbouring pixels grow and shrink together in a fade: by this, as the logarithm of a ratio (a factor
+# of 1.4), before what is remembered counts less; at twice that it does not count. What covers a part changes them less.
+FADED = 0.35
+
+
+def contrast(content: Tensor) -> Tensor:
+    """Of pictures (N, 3, H, W): how far values deviate, and how far those of neighbours differ; (N, 2)."""
+    steps = (content[..., 1:] - content[..., :-1]).abs()
+    return torch.stack([content.flatten(1).std(1), steps.flatten(1).mean(1)], dim=1)
+
+
+def alike(now: Tensor, remembered: Tensor) -> Tensor:
+    """How far statistics of a picture of the `contrast` `remembered` suit one of `now`: (N, 1) in 0..1.
+
+    Those of the black that a fade begins in would make a glare of what comes after, growing from layer to layer until
+    it is no number any more.
+    """
+    something = (remembered[:, :1] / EMPTY - 1).clamp(0, 1)
+    ratio = now[:, 1:].clamp(min=1e-4) / remembered[:, 1:].clamp(min=1e-4)
+    return something * (2 - ratio.log().abs() / FADED).clamp(0, 1)
+
 
 class Remembering(nn.Module):
     """A network that is handed the statistics it remembers and hands back those it used."""

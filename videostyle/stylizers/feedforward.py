@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from videostyle.engines import Engine, load_engine
+from videostyle.nets.remembering import alike, contrast
 from videostyle.nets.transformer import opacity
 from videostyle.ops.color import keep_colors
+from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import pad_to_multiple, resize
 from videostyle.plan import Style
 from videostyle.types import Stylizer
@@ -20,6 +22,10 @@ from videostyle.weights import Codes, load_codes
 # none; 4: -3 %); at 2 a bright thing that covers a third of the picture within a third of a second changes the rest
 # half as much as without memory, at 0.5 as much.
 MEMORY = 2.0
+# A network that normalises sees no difference between a black frame and a bright one, and paints texture into nothing.
+# Where the brightest fiftieth of the picture is darker than the first of these, in 0..1, the film itself is shown, from
+# the second on the painting: black stays black, and a fade begins and ends in it.
+BLACK, LIT = 0.03, 0.12
 
 
 class FeedForward:
@@ -35,6 +41,7 @@ class FeedForward:
         self.stride = stride
         self.style = style
         self._used: Tensor | None = None
+        self._contrast: Tensor | None = None
         self._time = Fraction(0)
 
     def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
@@ -54,19 +61,32 @@ class FeedForward:
             painted = (resize(painted, full) + lost).clamp_(0, 1)
         if self.style.keep_colors:
             painted = keep_colors(painted, content)
+        lit = brightness(content).sub(BLACK).div(LIT - BLACK).clamp(0, 1)
+        if bool((lit < 1).any()):
+            painted = content + lit * (painted - content)
         # Bit for bit, whatever scaling and colours do to the last one.
         return torch.where(cover > 0, painted, content)
 
     def _paint(self, content: Tensor, code: Tensor, time: Fraction, is_cut: bool) -> Tensor:
         if self.style.statistics == "frame":
             return self.engine(content, code)[0]
-        if is_cut or self._used is None:
-            memory, keep = code.new_zeros(len(code), code.shape[1] - 1), 0.0
+        seen = contrast(content)
+        if is_cut or self._used is None or self._contrast is None:
+            memory, keep = code.new_zeros(len(code), code.shape[1] - 1), torch.zeros_like(seen[:, :1])
         else:
-            memory, keep = self._used, math.exp(-abs(time - self._time) / MEMORY)
-        painted, self._used = self.engine(content, code, memory, code.new_full((len(code), 1), keep))
-        self._time = time
+            memory, faded = self._used, math.exp(-abs(time - self._time) / MEMORY)
+            keep = faded * alike(seen, self._contrast)
+            seen = torch.lerp(seen, self._contrast, keep)
+        painted, self._used = self.engine(content, code, memory, keep)
+        self._time, self._contrast = time, seen
         return painted
+
+
+def brightness(content: Tensor) -> Tensor:
+    """What a fiftieth of the picture is brighter than, in its brightest channel: (N, 1, 1, 1)."""
+    small = shrink(content, (-(-content.shape[2] // 8), -(-content.shape[3] // 8))).amax(1).flatten(1)
+    found: Tensor = small.kthvalue(max(round(0.98 * small.shape[1]), 1), dim=1).values
+    return found[:, None, None, None]
 
 
 def build(style: Style, engine: str, device: str) -> Stylizer:

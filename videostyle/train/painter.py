@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from videostyle.nets.remembering import alike, contrast
 from videostyle.nets.transformer import Memory, Transformer, architecture
 from videostyle.plan import TrainConfig
 from videostyle.train.batch import Batch
@@ -56,7 +57,8 @@ class Painter(nn.Module):
         now = self.net.decode(features, batch.content, code, memory).float()
         # With their gradients: against statistics that stood still, features could shrink until nothing differs, which
         # says nothing of the network that takes its own, and in a few hundred steps spoils it.
-        remembered = Memory(memory.used, batch.remembering)
+        keep = batch.remembering * alike(contrast(batch.moved), contrast(batch.content))
+        remembered = Memory(memory.used, keep)
         features_later = self.net.features(batch.moved, code, remembered)
         later = self.net.decode(features_later, batch.moved, code, remembered).float()
         again = self.net((batch.content + batch.noise).clamp(0, 1), code).float() if noisy else None
