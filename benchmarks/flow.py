@@ -114,10 +114,9 @@ class Dis:
         shrink: int = dis.SHRINK,
         finest: int = 1,
         refinements: int = 5,
-        stride: int = 5,
     ) -> None:
         """`start` makes flows to begin with from the last; `upsample` takes a flow, a small and a full grey picture."""
-        self._backward, self._forward = (dis.search(finest, stride, refinements) for _ in range(2))
+        self._backward, self._forward = dis.search(finest, 5, refinements), dis.search(1, 6, refinements)
         self._start, self._upsample, self._shrink = start, upsample, shrink
         self._last: tuple[Tensor, Tensor] | None = None
 
@@ -182,8 +181,6 @@ DIS: dict[str, Callable[[], FlowEstimator]] = {
     "from the last where consistent": lambda: Dis(where_consistent),
     "up-sampled by guided filter": lambda: Dis(as_it_is, guided),
     "up-sampled bilaterally": lambda: Dis(as_it_is, bilateral),
-    "patches further apart": lambda: Dis(as_it_is, stride=6),
-    "patches closer together": lambda: Dis(as_it_is, stride=4),
     "not refined": lambda: Dis(as_it_is, refinements=0),
     "refined once": lambda: Dis(as_it_is, refinements=1),
     "refined ten times": lambda: Dis(as_it_is, refinements=10),
