@@ -266,6 +266,24 @@ def test_steadiness_cannot_be_had_by_smaller_features() -> None:
         assert along.abs() < 0.02
 
 
+@pytest.mark.parametrize("color", [(0.0, 0.0, 0.0), (0.1, 0.3, 0.9), (1.0, 1.0, 1.0)])
+def test_pictures_of_one_color_have_gradients_that_are_numbers(
+    color: tuple[float, ...], pictures: Path, judge: Path, tmp_path: Path
+) -> None:
+    config = tiny(pictures, judge, tmp_path)
+    flat = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, config.crop, config.crop)
+    still = torch.zeros(1, 2, config.crop, config.crop), torch.ones(1, 1, config.crop, config.crop)
+    torch.manual_seed(0)
+    for film in (None, lambda generator: (flat, flat, *still)):
+        batch = draw(replace(config, film_share=1.0), 0, range(2), lambda generator: flat, film)
+        painter = Painter(Transformer(architecture("fast")), Codes(2, Transformer(architecture("fast")).code_size))
+        painted = painter(batch, False)
+        # What a judge wants is not the same everywhere.
+        (painted.now * torch.rand_like(painted.now)).mean().backward()
+        assert all(parameter.grad.isfinite().all() for parameter in painter.parameters() if parameter.grad is not None)
+        assert painter.net.encoder[0].convolution.conv.weight.grad.norm() < 10
+
+
 def test_the_rate_rises_then_falls(pictures: Path, judge: Path, tmp_path: Path) -> None:
     config = tiny(pictures, judge, tmp_path, steps=100, warmup=10)
     shares = [loop.schedule(config, step, loop.progress(config, step, 0)) for step in range(100)]

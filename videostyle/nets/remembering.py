@@ -16,9 +16,9 @@ FADED = 0.35
 
 
 def contrast(content: Tensor) -> Tensor:
-    """Of pictures (N, 3, H, W): how far values deviate, and how far those of neighbours differ; (N, 2)."""
+    """Of pictures (N, 3, H, W): how far values are from their mean, and from their neighbours; (N, 2)."""
     steps = (content[..., 1:] - content[..., :-1]).abs()
-    return torch.stack([content.flatten(1).std(1), steps.flatten(1).mean(1)], dim=1)
+    return torch.stack([content.flatten(2).std(2).mean(1), steps.flatten(1).mean(1)], dim=1)
 
 
 def alike(now: Tensor, remembered: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from videostyle.ops.warp import warp
 from videostyle.plan import TrainConfig
 
 _NOISE, _GAIN = 0.012, 0.02
+_FLAT = 1 / 255
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """A picture (1, 3, S, S), the next one, the flow (1, 2, S, S) from the next one back, and where it holds."""
@@ -84,8 +85,12 @@ def _sample(
     noise = _NOISE * torch.randn(2, 3, config.crop, config.crop, generator=generator)
     if film is not None and by_film < config.film_share:
         content, moved, flow, valid = film(generator)
+        if is_flat(content):
+            content, moved = content + noise[1:], moved + noise[1:]
     else:
         content = photograph(generator)
+        if is_flat(content):
+            content = content + noise[1:]
         flow, valid = losses.random_motion(1, config.crop, config.crop, generator)
         # Remembered statistics let a change of light through, and the painting is to follow it. A network that is asked
         # to hide it all the same forgets to tell light from dark.
@@ -93,3 +98,12 @@ def _sample(
         moved = (warp(content, flow) * gain + noise[:1]).clamp(0, 1)
     strength = torch.where(weak < config.weak_share, strength, torch.ones(()))
     return content, moved, flow, valid, noise[1:], style[None], strength[None], remembering[None, None]
+
+
+def is_flat(picture: Tensor) -> bool:
+    """True for a picture (1, 3, S, S) of one colour, a white ground or a title's: such are trained on with grain.
+
+    Every normalisation divides by their deviation, which is next to nothing. After a dozen layers their gradients are
+    no numbers any more, and training would end.
+    """
+    return bool((picture.std((2, 3)) < _FLAT).all())
