@@ -18,6 +18,7 @@ from demo import contact_sheet
 
 import videostyle
 from videostyle.batch.schedule import run
+from videostyle.io.images import write_label
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.live.painter import LivePainter
 from videostyle.live.screen import split
@@ -218,8 +219,7 @@ def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def labelled(pictures: list[np.ndarray], name: str) -> np.ndarray:
     row = side_by_side(pictures)
-    for color, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(row, name, (10, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.8, color, thickness, cv2.LINE_AA)
+    write_label(row, name, (10, 28), 0.8)
     return row
 
 

@@ -104,6 +104,15 @@ def write_picture(path: Path, picture: Tensor) -> None:
         raise SinkError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
 
 
+def write_label(picture: np.ndarray, text: str, at: tuple[int, int], scale: float) -> None:
+    """Write `text` into an (H, W, 3) uint8 picture, white with a dark rim; it begins `at` (x, y), its base line."""
+    # The rim is the text itself, moved: bolder letters are wider, too, and would not lie under these.
+    rim = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    for color, (x, y) in [*(((0, 0, 0), step) for step in rim), ((255, 255, 255), (0, 0))]:
+        place = at[0] + x, at[1] + y
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
+
+
 def _orientation(data: bytes) -> Orientation:
     """The EXIF orientation in the bytes of a JPEG, PNG, WebP or TIFF file."""
     for mark in (b"Exif\0\0", b"eXIf", b"EXIF"):

@@ -16,7 +16,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ from videostyle import __version__
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
 from videostyle.io import open_sink, open_source
-from videostyle.io.images import read_picture, write_picture
+from videostyle.io.images import read_picture, write_label, write_picture
 from videostyle.offline.carried import Carried, PaintedKey
 from videostyle.offline.choose import choose_keys
 from videostyle.offline.motion import at_size
@@ -269,8 +268,7 @@ def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 32
     for label, content in keys:
         height = round(width * content.shape[2] / content.shape[3])
         tile = to_pixels(shrink(content, (height, width))[0]).permute(1, 2, 0).contiguous().numpy()
-        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(tile, label, (8, height - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, thickness, cv2.LINE_AA)
+        write_label(tile, label, (8, height - 10), 0.5)
         tiles.append(tile)
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns if len(tiles) > columns else 0)
     rows = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]
