@@ -159,12 +159,13 @@ def test_sigterm_and_ctrl_c_leave_a_part_that_plays(toy_models: Path, film: Path
 
     import av
 
-    # Long enough not to end by itself: one frame, shown again and again.
+    # Long enough not to end by itself: one frame, shown again and again; rich enough to reach the disk at once.
     long = tmp_path / "long.mp4"
     with av.open(str(long), "w") as container:
         stream = container.add_stream("libx264", rate=24, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        frame = av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8), "rgb24")
+        picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+        frame = av.VideoFrame.from_ndarray(picture, "rgb24")
         for index in range(6000):
             frame.pts = index
             container.mux(stream.encode(frame))

@@ -86,11 +86,11 @@ def _sample(
     if film is not None and by_film < config.film_share:
         content, moved, flow, valid = film(generator)
         if is_flat(content):
-            content, moved = content + noise[1:], moved + noise[1:]
+            content, moved = ((picture + noise[1:]).clamp(0, 1) for picture in (content, moved))
     else:
         content = photograph(generator)
         if is_flat(content):
-            content = content + noise[1:]
+            content = (content + noise[1:]).clamp(0, 1)
         flow, valid = losses.random_motion(1, config.crop, config.crop, generator)
         # Remembered statistics let a change of light through, and the painting is to follow it. A network that is asked
         # to hide it all the same forgets to tell light from dark.
