@@ -14,11 +14,10 @@ from torchvision.models.optical_flow import Raft_Small_Weights
 from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
 from videostyle.errors import WeightsError
+from videostyle.flow._both import BothWays
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import pad_to_multiple
-from videostyle.ops.warp import believed
 from videostyle.plan import FlowOptions
-from videostyle.types import Flow
 
 # Below 128 px RAFT's coarsest correlation level is empty and the flow NaN (pytorch/vision#7338); its features are
 # an eighth of the picture's size (#8848).
@@ -34,8 +33,8 @@ class Encoded:
     context: Tensor
 
 
-class Raft:
-    """Both directions in one batch on bounded pictures; the disagreement of the two is the confidence.
+class Raft(BothWays):
+    """Both directions in one batch on bounded pictures.
 
     Where `previous` is the very tensor that was `current` in the last call, what was encoded of it then is not encoded
     again. Starting from the last flow does not pay (docs/FLOW.md): fewer updates are as bad from there as from none.
@@ -49,17 +48,7 @@ class Raft:
         self._seen: tuple[Tensor, Encoded] | None = None
 
     @torch.inference_mode()
-    def __call__(self, current: Tensor, previous: Tensor) -> Flow:
-        return believed(*self._search(current, previous), current)
-
-    @torch.inference_mode()
-    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
-        """See `videostyle.types.TwoWayEstimator`."""
-        backward, forward = self._search(current, previous)
-        return believed(backward, forward, current), believed(forward, backward, current)
-
     def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """Backward and forward, of the size at which they are estimated."""
         h, w = current.shape[-2:]
         scale = min(self._longest_side / max(h, w), 1)
         size = max(round(h * scale), 1), max(round(w * scale), 1)

@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from videostyle.flow._both import BothWays
 from videostyle.ops.filters import luma, shrink, stack_rows
 from videostyle.ops.pixels import pad_to_multiple
-from videostyle.ops.warp import believed
 from videostyle.plan import FlowOptions
-from videostyle.types import Flow
 
 # Half resolution; the longer side at least 320 px where there are as many, and at most 640: paint does not show more,
 # and the cost stays that of 720p whatever the film.
@@ -20,8 +19,8 @@ SMALLEST_SIDE, LARGEST_SIDE = 320, 640
 MINIMUM = 32
 
 
-class DIS:
-    """Both directions on shrunk grey pictures; the disagreement of the two is the confidence. No weights.
+class DIS(BothWays):
+    """Both directions on shrunk grey pictures; no weights.
 
     OpenCV's presets are not the best trade (docs/FLOW.md): a search that ends at half of the shrunk picture, in patches
     close together, and is smoothed five times over. Finer searches are more exact, but their two directions agree in
@@ -30,7 +29,8 @@ class DIS:
     A film goes on as it did: where `previous` is the very tensor that was `current` in the last call, the search
     starts from the last flow. In a quick pan (40 px a frame) that halves the error and more. DIS compares the start
     with what it found patch by patch and takes the better, so moving it along, or forgetting it where it contradicts
-    itself, gains nothing (docs/FLOW.md); across a cut nobody asks for motion.
+    itself, gains nothing (docs/FLOW.md); across a cut nobody asks for motion. Pictures below 32 px a side are padded,
+    and little is found in them.
     """
 
     def __init__(self) -> None:
@@ -40,17 +40,7 @@ class DIS:
         self._seen: Tensor | None = None
         self._found: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def __call__(self, current: Tensor, previous: Tensor) -> Flow:
-        """Pictures of any size; below 32 px a side they are padded, and little is found in them."""
-        return believed(*self._search(current, previous), current)
-
-    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
-        """See `videostyle.types.TwoWayEstimator`."""
-        backward, forward = self._search(current, previous)
-        return believed(backward, forward, current), believed(forward, backward, current)
-
     def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """Backward and forward, of the size at which they are estimated."""
         h, w = current.shape[-2:]
         size = working_size(h, w)
         pairs = list(zip(gray(current, size), gray(previous, size), strict=True))

@@ -59,7 +59,7 @@ def _warp_opencv(image: Tensor, flow: Tensor, resampling: Resampling) -> Tensor:
     for picture, way in zip(image, flow, strict=True):
         row = np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True))
         steps = np.ascontiguousarray(way.permute(1, 2, 0).numpy(force=True))
-        if resampling == "lanczos" and row.ndim == 3 and row.shape[2] == 3:
+        if resampling == "lanczos" and row.shape[2] == 3:
             rows.append(_brightness_sharper(row, steps))
         else:
             rows.append(_remap(row, steps, resampling))

@@ -40,9 +40,8 @@ class FeedForward:
         self.codes = codes
         self.stride = stride
         self.style = style
-        self._used: Tensor | None = None
-        self._contrast: Tensor | None = None
-        self._time = Fraction(0)
+        self._last: tuple[Fraction, Tensor, Tensor] | None = None
+        """When a picture was painted, the statistics it was painted by, and the contrast that goes with them."""
 
     def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
         code = self.codes.at(time).to(content.device)
@@ -71,14 +70,14 @@ class FeedForward:
         if self.style.statistics == "frame":
             return self.engine(content, code)[0]
         seen = contrast(content)
-        if is_cut or self._used is None or self._contrast is None:
+        if is_cut or self._last is None:
             memory, keep = code.new_zeros(len(code), code.shape[1] - 1), torch.zeros_like(seen[:, :1])
         else:
-            memory, faded = self._used, math.exp(-abs(time - self._time) / MEMORY)
-            keep = faded * alike(seen, self._contrast)
-            seen = torch.lerp(seen, self._contrast, keep)
-        painted, self._used = self.engine(content, code, memory, keep)
-        self._time, self._contrast = time, seen
+            then, memory, before = self._last
+            keep = math.exp(-abs(time - then) / MEMORY) * alike(seen, before)
+            seen = torch.lerp(seen, before, keep)
+        painted, used = self.engine(content, code, memory, keep)
+        self._last = time, used, seen
         return painted
 
 

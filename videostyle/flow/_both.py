@@ -1,0 +1,27 @@
+"""What estimators share that search both directions at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from videostyle.ops.warp import believed
+from videostyle.types import Flow
+
+
+class BothWays(ABC):
+    """The disagreement of the two directions is the confidence in each."""
+
+    def __call__(self, current: Tensor, previous: Tensor) -> Flow:
+        """On `current`, to `previous`."""
+        return believed(*self._search(current, previous), current)
+
+    def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
+        """See `videostyle.types.TwoWayEstimator`."""
+        backward, forward = self._search(current, previous)
+        return believed(backward, forward, current), believed(forward, backward, current)
+
+    @abstractmethod
+    def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        """Backward and forward, of the size at which they are estimated."""
