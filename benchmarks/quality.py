@@ -72,7 +72,7 @@ class Objective:
 
 def curve_of(objective: Objective, start: Tensor, steps: int) -> list[Terms]:
     """The terms of `start` and after each of `steps` steps of L-BFGS on its pixels."""
-    return [step.terms for step in islice(descend(objective, start, GatysOptions()), steps + 1)]
+    return [step.terms for step in islice(descend(objective, start, GatysOptions(precondition=False)), steps + 1)]
 
 
 def best_so_far(curve: Sequence[Terms]) -> list[Terms]:

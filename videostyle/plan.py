@@ -291,8 +291,10 @@ class GatysOptions:
     brush: float = 1.0
     """Size of the marks: that of the painting, scaled to the picture's longer side, times this."""
     method: Literal["lbfgs", "adam"] = "lbfgs"
-    steps: int = 200
-    """Evaluations of the objective and its gradient, over all scales; most are done where the picture is small."""
+    precondition: bool = True
+    """L-BFGS knows the usual shape of such objectives from the start: half the steps. False: as Gatys ran it."""
+    steps: int = 20
+    """Evaluations of the objective and its gradient, at full size; half as many at each scale before it."""
     rate: float = 0.02
     """Of Adam's steps, in 0..1 of brightness; L-BFGS finds its own."""
     warmup: int = 10

@@ -62,7 +62,9 @@ def add_gatys(parser: argparse.ArgumentParser) -> None:
     """Declare how pictures are optimised: read it with `read_gatys`."""
     default = GatysOptions()
     how = parser.add_argument_group("the optimiser")
-    how.add_argument("--steps", metavar="N", type=int, default=default.steps, help="default: %(default)s")
+    how.add_argument(
+        "--steps", metavar="N", type=int, default=default.steps, help="at full size (default: %(default)s)"
+    )
     how.add_argument("--strength", metavar="0..1", type=float, default=default.strength, help="default: %(default)s")
     how.add_argument(
         "--keep-colors",

@@ -28,8 +28,6 @@ from videostyle.plan import EncodeOptions, GatysOptions, Original, PaintPlan, Sp
 _SMALLEST_TILE = 64
 # Steps without which a scale is not called done, and over which it must have improved.
 _PATIENCE = 20
-# Steps at each scale, where there are enough: with fewer the finest marks do not come.
-LEAST = 15
 # Memory that the features of a picture and their gradients take, by pixel and byte of a number: measured, with all of
 # the default layers. Of the CPU's memory so much is used; of a GPU's, this share of what is free.
 _NUMBERS = 700
@@ -116,13 +114,18 @@ class Gatys:
         if options.strength == 0:
             return Painted(content, [], [])
         scales = list(_scales(content.shape[2], content.shape[3], options.smallest))
-        steps = _apportion(options.steps, len(scales))
+        # Coarse scales only lay out: what is fine there is not, enlarged.
+        steps = [(options.steps + 1) // 2] * (len(scales) - 1) + [options.steps]
         work = [count * height * width for count, (height, width) in zip(steps, scales, strict=True)]
         curve: list[tuple[int, Terms]] = []
-        picture = content if start is None else start.to(self.device)
+        start = content if start is None else start.to(self.device)
+        picture = resize(start, scales[0])
         for number, (size, count) in enumerate(zip(scales, steps, strict=True)):
             done, whole = sum(work[:number]), sum(work)
-            for step in self._descent(content, resize(picture, size), anchors, fresh, size, count, curve, number):
+            # What is fine in the start is not lost.
+            coarse = resize(start, (picture.shape[2], picture.shape[3]))
+            picture = resize(picture, size) + resize(start, size) - resize(coarse, size)
+            for step in self._descent(content, picture, anchors, fresh, size, count, curve, number):
                 picture = step.picture
                 if on_progress is not None:
                     share = (done + work[number] * step.share) / whole
@@ -311,15 +314,6 @@ def _scales(height: int, width: int, smallest: int) -> Iterator[tuple[int, int]]
         halvings += 1
     for halving in range(halvings, -1, -1):
         yield round(height / 2**halving), round(width / 2**halving)
-
-
-def _apportion(steps: int, scales: int) -> list[int]:
-    """Steps at each scale, coarsest first: half as many each time, for each costs four times as much."""
-    shares = [2.0**-number for number in range(scales)]
-    least = min(LEAST, steps // scales)
-    counts = [max(round(steps * share / sum(shares)), least, 1) for share in shares]
-    counts[0] = max(counts[0] + steps - sum(counts), 1)
-    return counts
 
 
 def _done(history: Sequence[float], tolerance: float) -> bool:

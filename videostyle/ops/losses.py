@@ -6,8 +6,11 @@ layers, paintings and perceptual networks of any scale weigh alike and 1 means "
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from videostyle.ops.warp import warp
@@ -19,9 +22,23 @@ def gram(features: Tensor) -> Tensor:
     Gatys, Ecker and Bethge 2016; theirs is a sum over positions, a mean does not depend on the picture's size.
     """
     n, c, h, w = features.shape
-    # Divided before the product, which in half precision might overflow; it is summed in float32 at least.
-    flat = features.reshape(n, c, h * w) / (h * w) ** 0.5
-    return at_least_float(flat @ flat.transpose(1, 2))
+    # Channels last, as perceptual networks compute them, this copies nothing.
+    return at_least_float(_Products.apply(features.permute(0, 2, 3, 1).reshape(n, h * w, c))) / (h * w)
+
+
+class _Products(torch.autograd.Function):
+    """P^T P of positions (N, P, C), whose gradient torch would make of two products, one for each factor."""
+
+    @staticmethod
+    def forward(ctx: Any, positions: Tensor) -> Tensor:
+        ctx.save_for_backward(positions)
+        return positions.transpose(1, 2) @ positions
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (positions,) = ctx.saved_tensors
+        return (positions.to(gradient.dtype) @ (gradient + gradient.transpose(1, 2))).to(positions.dtype)
 
 
 def at_least_float(tensor: Tensor) -> Tensor:
