@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--style", required=True, help="the gallery's style of the same painting")
     parser.add_argument("--size", default="320x180", help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each clip (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=80, help="of the optimiser (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=GatysOptions.steps, help="of the optimiser (default: %(default)s)")
     parser.add_argument("--stabilize", type=float, default=StabilizeOptions.amount, help="default: %(default)s")
     parser.add_argument("--ways", nargs="+", default=["warp", "learned", "both"])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the painted films go")
@@ -121,16 +121,16 @@ def main() -> None:
                 found = errors(painted, moves)
                 # The step onto a keyframe and the step off it.
                 over = [found[at] for key in keys for at in (key - 1, key) if 0 <= at < len(found)]
+                style_between = statistics.mean(style_distance(painted[at]) for at in between)
+                style_at_keys = statistics.mean(style_distance(painted[at]) for at in keys)
                 row = {
                     "clip": name,
                     "way": way,
                     "keyframes": len(keys),
                     "frames": len(painted),
-                    "style, between over keyframes": round(
-                        statistics.mean(style_distance(painted[at]) for at in between)
-                        / statistics.mean(style_distance(painted[at]) for at in keys),
-                        3,
-                    ),
+                    "style at keyframes": round(style_at_keys, 3),
+                    "style between": round(style_between, 3),
+                    "style, between over keyframes": round(style_between / style_at_keys, 3),
                     "warping error over feed-forward's": round(statistics.mean(found) / steady, 3),
                     "times the film's own": round(
                         statistics.mean(found) / max(statistics.mean(errors(source, moves)), 1e-9), 2

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.models import alexnet
 
 from videostyle.cli import main
 from videostyle.errors import SourceError, UsageError
@@ -25,6 +26,7 @@ from videostyle.io.memory import MemorySource
 from videostyle.metrics.appearance import Perception
 from videostyle.metrics.evaluation import FILM, PAINTED, REFERENCE, Evaluation, evaluate, heat_map
 from videostyle.metrics.exact import ExactFolder
+from videostyle.metrics.lpips import Lpips
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.metrics.probes import probe
 from videostyle.metrics.report import chart, findings, write_html
@@ -365,14 +367,56 @@ def test_a_part_that_was_painted_is_found_in_the_source(
     assert told["scores"]["painted"]["warping_error"] == told["scores"]["film"]["warping_error"]
 
 
+@pytest.fixture(scope="module")
+def alexnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AlexNet that was never trained: it tells pictures apart all the same."""
+    file = tmp_path_factory.mktemp("alexnet") / "alexnet.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(alexnet(weights=None).state_dict(), file)
+    return file
+
+
+def test_lpips_is_that_of_its_authors_on_all_that_is_valid(pan: list[Tensor], alexnet_file: Path) -> None:
+    lpips = pytest.importorskip("lpips")
+    picture, other = pan[0], noisy(pan[:1], 0.2)[0]
+    theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False, spatial=True)
+    state = torch.load(alexnet_file)
+    for key, value in theirs.net.state_dict().items():
+        value.copy_(state["features." + key.partition(".")[2]])
+    whole, left = torch.ones_like(picture[:, :1]), torch.zeros_like(picture[:, :1])
+    left[..., : left.shape[3] // 2] = 1
+    ours = Lpips(alexnet_file)
+    with torch.no_grad():
+        expected = theirs(picture, other, normalize=True).mean().item()
+    assert ours(picture, other, whole) == pytest.approx(expected, rel=1e-4)
+    assert ours(picture, picture, whole) == 0
+    # What is not valid is not seen, and what is nowhere valid cannot be judged.
+    torn = torch.where(left > 0, picture, other)
+    assert ours(picture, torn, left) == 0
+    assert math.isnan(ours(picture, other, 0 * whole))
+
+
+def test_warped_lpips_tells_flicker_and_not_motion(
+    films: dict[str, Path], alexnet_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lpips")
+    argv = ["evaluate", str(films["film"]), str(films["painted"]), "--lpips-weights", str(alexnet_file), "--json"]
+    assert main([*argv, "--perceptual-every", "2", "-q"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert 0 < 2 * scores["film"]["warped_lpips"] < scores["painted"]["warped_lpips"]
+
+
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
+        (["--lpips-weights", "/nowhere.pt"], 1, "no weights of alexnet at /nowhere.pt"),
+        (["--lpips"], 1, "alexnet needs weights: give a state dict with --lpips-weights"),
         (["--html", "/nowhere/report.html"], 2, "folder for the report"),
         (["--json", "/nowhere/report.json"], 2, "folder for the report"),
         (["--frames", "0"], 2, "--frames must be at least 1"),
         (["--gap", "0"], 2, "gaps must be at least 1"),
-        (["--flow", "raft", "--flow-weights", "/nowhere.pt"], 1, "no RAFT weights at /nowhere.pt"),
+        (["--flow", "raft", "--flow-weights", "/nowhere.pt"], 1, "no weights of raft_small at /nowhere.pt"),
         (["--exact-flow", "/nowhere"], 1, "no folder with exact flow"),
         (["--exact-flow", str(FIXTURE.parent), "--start", "1"], 2, "leave out --start"),
         (["--start", "3", "--end", "2"], 2, "end must be after start"),
@@ -380,8 +424,17 @@ def test_a_part_that_was_painted_is_found_in_the_source(
     ],
 )
 def test_mistakes_are_one_line(
-    films: dict[str, Path], more: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+    films: dict[str, Path],
+    more: list[str],
+    status: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if "--lpips" in "".join(more):
+        pytest.importorskip("lpips")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     argv = ["evaluate", str(films["film"]), str(films["painted"]), "--perceptual-every", "0", "-q"]
     assert main([*argv, *more]) == status
     lines = capsys.readouterr().err.splitlines()

@@ -227,7 +227,7 @@ def test_nothing_is_downloaded_unasked(name: str) -> None:
 
 def test_missing_damaged_and_foreign_weights_are_named(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
-    with pytest.raises(WeightsError, match=r"no RAFT weights at .*weights\.pt"):
+    with pytest.raises(WeightsError, match=r"no weights of raft_small at .*weights\.pt"):
         load_flow(FlowOptions("raft", file), "cpu")
     file.write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError, match="not a readable PyTorch state dict"):

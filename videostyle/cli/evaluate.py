@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
     how.add_argument(
-        "--download", action="store_true", help="let torchvision download RAFT weights if they are missing"
+        "--download",
+        action="store_true",
+        help="let torchvision download missing weights of RAFT or AlexNet",
     )
     how.add_argument(
         "--exact-flow", metavar="FOLDER", type=Path, help="true motion, as scripts/render_sample.py --flow writes it"
@@ -74,7 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=EvaluateOptions.perceptual_every,
-        help="take style and content distances of every Nth frame; 0 for none; default: %(default)s",
+        help="take style and content distances, and LPIPS, of every Nth frame; 0 for none; default: %(default)s",
+    )
+    how.add_argument("--lpips", action="store_true", help="warped LPIPS, too; needs videostyle[lpips]")
+    how.add_argument(
+        "--lpips-weights", metavar="FILE", type=Path, help="torchvision's AlexNet, where torch has not kept it already"
     )
 
     painter = parser.add_argument_group("the painter itself, on films made up from two frames of SOURCE")
@@ -131,6 +137,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     from videostyle.metrics.appearance import Perception
     from videostyle.metrics.evaluation import evaluate
     from videostyle.metrics.exact import ExactFolder
+    from videostyle.metrics.lpips import Lpips
     from videostyle.threads import prefetch
 
     options = EvaluateOptions(
@@ -140,6 +147,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
         raise UsageError("--exact-flow counts frames from the film's first: leave out --start")
     exact = ExactFolder(args.exact_flow) if args.exact_flow is not None else None
     perception = Perception(weights.perceptual("vgg19-small")) if options.perceptual_every else None
+    lpips = Lpips(args.lpips_weights, args.download) if args.lpips or args.lpips_weights is not None else None
     # What stylize painted of a part begins at its own first frame.
     spans = [Span(args.start, args.end), Span(), Span()]
     paths = [path for path in (args.source, args.painted, args.reference) if path is not None]
@@ -166,6 +174,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             judged_by=judged_by,
             exact=exact,
             perception=perception,
+            lpips=lpips,
             on_frame=step,
         )
         return evaluation, [warning for source in sources for warning in source.warnings]

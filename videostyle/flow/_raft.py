@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,11 +12,11 @@ from torchvision.models import WeightsEnum
 from torchvision.models.optical_flow import Raft_Small_Weights
 from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
-from videostyle.errors import WeightsError
 from videostyle.flow._both import BothWays
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import pad_to_multiple
 from videostyle.plan import FlowOptions
+from videostyle.torchvision_weights import is_cached, load_weights
 
 # Below 128 px RAFT's coarsest correlation level is empty and the flow NaN (pytorch/vision#7338); its features are
 # an eighth of the picture's size (#8848).
@@ -94,46 +93,14 @@ def search(net: Any, now: Encoded, before: Encoded, updates: int) -> Tensor:
 
 def weights_at_hand(options: FlowOptions) -> bool:
     """Whether RAFT-small can be loaded without asking the user for anything."""
-    return options.weights is not None or options.allow_download or _cached(Raft_Small_Weights.C_T_V2).exists()
+    return options.weights is not None or options.allow_download or is_cached(Raft_Small_Weights.C_T_V2)
 
 
 def load_raft(make: Callable[..., nn.Module], weights: WeightsEnum, options: FlowOptions, device: str) -> Raft:
     """RAFT as `make` builds it, with the state dict at `options.weights` or else torchvision's own.
 
-    Raises WeightsError where they are missing, damaged or of another network, or would have to be downloaded
-    without leave.
+    Raises WeightsError.
     """
     net = make(weights=None)
-    source, state = _read(weights, options)
-    own = net.state_dict()
-    if not isinstance(state, dict) or state.keys() != own.keys():
-        raise WeightsError(f"{source} is not a state dict of torchvision's {make.__name__}")
-    wrong = [name for name, value in own.items() if getattr(state[name], "shape", None) != value.shape]
-    if wrong:
-        raise WeightsError(f"{source} does not fit torchvision's {make.__name__}: {wrong[0]} has another shape")
-    net.load_state_dict(state)
+    load_weights(net, make.__name__, weights, options.weights, options.allow_download, "--flow-weights")
     return Raft(net, options.longest_side, device)
-
-
-def _read(weights: WeightsEnum, options: FlowOptions) -> tuple[str, Any]:
-    """Where the state dict came from, for messages, and the state dict."""
-    if options.weights is None:
-        if not options.allow_download and not _cached(weights).exists():
-            raise WeightsError(
-                "RAFT needs weights: give a state dict with --flow-weights, "
-                f"or allow the download of {weights.url} with --download"
-            )
-        try:
-            return weights.url, weights.get_state_dict(progress=False, check_hash=True)
-        except (OSError, RuntimeError) as error:
-            raise WeightsError(f"cannot fetch {weights.url}: {error}") from error
-    try:
-        return str(options.weights), torch.load(options.weights, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"no RAFT weights at {options.weights}") from error
-    except Exception as error:  # torch.load raises whatever the unpickler met
-        raise WeightsError(f"{options.weights} is not a readable PyTorch state dict") from error
-
-
-def _cached(weights: WeightsEnum) -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name

@@ -23,6 +23,7 @@ from videostyle.metrics import appearance
 from videostyle.metrics.appearance import Perception
 from videostyle.metrics.figures import mean, plain, ratio
 from videostyle.metrics.ghosts import Leftover
+from videostyle.metrics.lpips import Lpips
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.metrics.temporal import (
     Comparison,
@@ -65,6 +66,8 @@ class Scores:
     gradient_energy: float
     content_distance: float
     """To the film, by the perceptual network."""
+    warped_lpips: float
+    """Between neighbours, motion taken away; see `metrics.lpips`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Moment:
     laplacian_energy: dict[str, float] = field(default_factory=dict)
     gradient_energy: dict[str, float] = field(default_factory=dict)
     content_distance: dict[str, float] = field(default_factory=dict)
+    warped_lpips: dict[str, float] = field(default_factory=dict)
     ssim: float = math.nan
     style_distance: float = math.nan
 
@@ -167,17 +171,19 @@ def evaluate(
     judged_by: str = DIS_JUDGE,
     exact: Callable[[int], ExactMotion | None] | None = None,
     perception: Perception | None = None,
+    lpips: Lpips | None = None,
     on_frame: Callable[[Frame], None] | None = None,
 ) -> Evaluation:
     """Judge a painted film against its source, and against `reference`, the same painting made frame by frame.
 
     Frames are matched in order; a source of another size is scaled to the painting's. `flow` judges (None: DIS, finer
     than the stabiliser's) and must not be the one that blended; `judged_by` names it. `exact` tells the true motion
-    that led to a frame, by its number, where it is known. Style and content are judged where `perception` is given.
+    that led to a frame, by its number, where it is known. Style and content are judged where `perception` is given,
+    warped LPIPS where `lpips` is.
 
     Raises UsageError where the numbers or sizes of frames do not agree.
     """
-    examiner = _Examiner(options, Pairs(flow, options.gaps), exact, perception)
+    examiner = _Examiner(options, Pairs(flow, options.gaps), exact, perception, lpips)
     for number, (frame, versions) in enumerate(_matched(mark_cuts(source), painted, reference)):
         examiner.add(number, frame, versions)
         if on_frame is not None:
@@ -233,12 +239,14 @@ class _Examiner:
         pairs: Pairs,
         exact: Callable[[int], ExactMotion | None] | None,
         perception: Perception | None,
+        lpips: Lpips | None,
     ) -> None:
         self.options = options
         self.moments: list[Moment] = []
         self._pairs = pairs
         self._exact = exact
         self._perception = perception
+        self._lpips = lpips
         self._before: dict[str, Tensor] = {}
         self._after_cut = Leftover()
         self._ghost = Leftover()
@@ -252,12 +260,19 @@ class _Examiner:
         exact = self._exact_at(number) if not frame.is_cut and self._before else None
         comparisons = self._pairs.add(frame.is_cut, film, versions, exact)
         moment = Moment(number, round(frame.time, 6), frame.is_cut)
+        every = self.options.perceptual_every
+        # Not from the first frame on: a steadied film begins with its fresh painting, and looks its best there.
+        costly = every > 0 and number % every == every // 3
         for comparison in comparisons:
             moment.warping_error[comparison.gap] = {
                 name: error for name, error in comparison.errors.items() if not math.isnan(error)
             }
             if comparison.gap == 1:
                 self._note_worst(moment, comparison, versions)
+                if self._lpips is not None and costly:
+                    for name in versions:
+                        judged, moved = self._aligned(comparison, versions, name)
+                        moment.warped_lpips[name] = self._lpips(judged, moved, comparison.valid)
         if self._before and not frame.is_cut:
             where = still(film, self._before[FILM])
             for name, picture in versions.items():
@@ -274,12 +289,15 @@ class _Examiner:
                 self._after_cut.add(painted, reference, self._before[PAINTED])
             if exact is not None:
                 self._ghost.add(painted, reference, warp(self._before[PAINTED], exact.backward), exact.hidden)
-        every = self.options.perceptual_every
-        # Not from the first frame on: a steadied film begins with its fresh painting, and looks its best there.
-        if self._perception is not None and every and number % every == every // 3:
+        if self._perception is not None and costly:
             self._perceive(self._perception, moment, versions)
         self.moments.append(moment)
         self._before = versions
+
+    def _aligned(self, comparison: Comparison, versions: dict[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+        """Of two neighbours, the picture that is judged and the other one, moved onto it."""
+        judged, other = (versions, self._before) if comparison.on_later else (self._before, versions)
+        return judged[name], warp(other[name], comparison.flow)
 
     def _exact_at(self, number: int) -> ExactMotion | None:
         exact = self._exact(number) if self._exact else None
@@ -305,13 +323,13 @@ class _Examiner:
         if math.isnan(error) or full or any(one.error >= error for one in near):
             return
         shown = moment if comparison.on_later else self.moments[-1]
-        judged, other = (versions, self._before) if comparison.on_later else (self._before, versions)
-        moved = warp(other[PAINTED], comparison.flow)
+        judged = versions if comparison.on_later else self._before
+        painted, moved = self._aligned(comparison, versions, PAINTED)
         pictures = {
             FILM: judged[FILM],
-            PAINTED: judged[PAINTED],
+            PAINTED: painted,
             "moved": moved,
-            "heat": heat_map(judged[PAINTED], moved, comparison.valid),
+            "heat": heat_map(painted, moved, comparison.valid),
         }
         if REFERENCE in judged:
             pictures[REFERENCE] = judged[REFERENCE]
@@ -352,6 +370,7 @@ class _Examiner:
             laplacian_energy=average(moment.laplacian_energy for moment in self.moments),
             gradient_energy=average(moment.gradient_energy for moment in self.moments),
             content_distance=average(moment.content_distance for moment in self.moments),
+            warped_lpips=average(moment.warped_lpips for moment in self.moments),
         )
 
     def _kept(self, painted: Scores, reference: Scores) -> Kept:

@@ -117,6 +117,7 @@ def rows(evaluation: Evaluation) -> list[tuple[str, dict[str, float], str]]:
         name = "warping error ×1000, " + ("next frame" if gap == 1 else f"{gap} frames on")
         table.append((name, {version: 1000 * one.warping_error[gap] for version, one in scores.items()}, ".3f"))
     table += [
+        ("warped LPIPS", {version: one.warped_lpips for version, one in scores.items()}, ".3f"),
         ("e_stab", {version: one.e_stab for version, one in scores.items()}, ".4f"),
         ("flicker where still, steps of 255", {version: 255 * one.flicker for version, one in scores.items()}, ".2f"),
         ("change, steps of 255", {version: 255 * one.change for version, one in scores.items()}, ".2f"),
@@ -298,6 +299,7 @@ alone, which is as lively as the style gets and flickers most.</dd>
 compared. Paint that sticks to things gives 0; paint that is drawn anew in every frame gives much. Even the film is not
 at 0: light changes, grain does too, and motion is never found perfectly. So compare with the film's own.</dd>
 <dt>10 frames on</dt><dd>The same over a longer time. What creeps slowly is not seen from one frame to the next.</dd>
+<dt>warped LPIPS</dt><dd>The same as people would see it, by a network that was fitted to their judgement.</dd>
 <dt>e_stab</dt><dd>The same with motion that is known and not estimated, over the whole picture.</dd>
 <dt>flicker where still</dt><dd>How much the painting changes where the film does not move at all. No motion need be
 found for this, so nothing can go wrong in finding it.</dd>

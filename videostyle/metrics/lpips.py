@@ -1,0 +1,48 @@
+"""Warped LPIPS: how different two neighbouring frames look to people once motion is taken away."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import AlexNet_Weights, alexnet
+
+from videostyle.errors import UsageError
+from videostyle.torchvision_weights import load_weights
+
+
+class Lpips:
+    """LPIPS (Zhang et al. 2018), version 0.1 on AlexNet, as its authors' package computes it."""
+
+    def __init__(self, weights: Path | None = None, download: bool = False) -> None:
+        """`weights` is a state dict of torchvision's AlexNet; without, it is taken from torch's cache or downloaded.
+
+        Raises UsageError where the package is not installed, WeightsError.
+        """
+        try:
+            import lpips
+        except ImportError as error:
+            raise UsageError("LPIPS needs a package: pip install 'videostyle[lpips]'") from error
+
+        backbone = alexnet(weights=None)
+        load_weights(backbone, "alexnet", AlexNet_Weights.IMAGENET1K_V1, weights, download, "--lpips-weights")
+        with warnings.catch_warnings():
+            # It still asks torchvision for networks in the way of before 0.13.
+            warnings.simplefilter("ignore", UserWarning)
+            self._net: nn.Module = lpips.LPIPS(net="alex", spatial=True, pnet_rand=True, verbose=False)
+        # The package's slices keep the layers' numbers: "slice2.3.weight" is "features.3.weight".
+        own = backbone.state_dict()
+        slices = self._net.get_submodule("net")
+        slices.load_state_dict({key: own[f"features.{key.partition('.')[2]}"] for key in slices.state_dict()})
+
+    @torch.inference_mode()
+    def __call__(self, picture: Tensor, moved: Tensor, valid: Tensor) -> float:
+        """Of two pictures (1, 3, H, W) in 0..1, the mean where `valid`, (1, 1, H, W), is 1; nan where it never is.
+
+        What is not valid is made the same in both: features see as far as there.
+        """
+        valid = valid.to(picture)
+        distance = self._net(picture, torch.where(valid > 0, moved, picture), normalize=True)
+        return ((distance * valid).sum() / valid.sum()).item()
