@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,13 +18,16 @@ from torch.nn import functional as F
 from videostyle import offline
 from videostyle.cli import main
 from videostyle.errors import UsageError
+from videostyle.io import open_source
+from videostyle.metrics.temporal import laplacian_energy
 from videostyle.nets.vgg import Perceptual
-from videostyle.offline.descent import descend
+from videostyle.offline.descent import Conditioned, descend
 from videostyle.offline.objective import HALO, Anchor, Objective, Target, Terms, painting_grams
 from videostyle.offline.stills import Gatys, Progress
 from videostyle.ops.color import match_colors
 from videostyle.ops.losses import total_variation
-from videostyle.plan import GatysOptions, Original, PaintPlan
+from videostyle.ops.pixels import resize, to_float
+from videostyle.plan import GatysOptions, Original, PaintPlan, Span
 
 STYLE = (("relu1_1", 1.0), ("relu2_1", 0.5), ("relu3_1", 1.0), ("relu4_1", 2.0), ("relu5_1", 1.0))
 OPTIONS = GatysOptions(style_layers=STYLE, content_layers=(("relu4_2", 0.4), ("relu3_1", 0.2)), strength=0.7)
@@ -268,6 +272,45 @@ def test_where_memory_runs_out_it_goes_on_in_tiles(pictures: Path, monkeypatch: 
 def test_what_does_not_get_better_is_left(pictures: Path) -> None:
     painted = gatys(pictures, steps=200, tolerance=0.5)(read(pictures / "photo.png")[None])
     assert 20 < len(painted.curve) < 100
+
+
+@given(height=st.integers(32, 70), width=st.integers(32, 70), seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_gradients_in_other_coordinates_say_what_a_step_does(height: int, width: int, seed: int) -> None:
+    """A step's gain is its gradient times the step, whichever coordinates both are in: one is the other's transpose."""
+    generator = torch.Generator().manual_seed(seed)
+    origin, gradient, step = torch.randn(3, 1, 3, height, width, generator=generator, dtype=torch.float64)
+    space = Conditioned(origin, gradient)
+    assert torch.equal(space.picture(torch.zeros_like(step)), origin)
+    moved = space.picture(step) - origin
+    assert (moved * gradient).sum().item() == pytest.approx((step * space.gradient(gradient)).sum().item(), rel=1e-9)
+
+
+def test_a_flat_picture_without_gradient_has_coordinates() -> None:
+    origin = torch.full((1, 3, 40, 40), 0.5)
+    space = Conditioned(origin, torch.zeros_like(origin))
+    assert space.picture(torch.ones_like(origin)).isfinite().all()
+
+
+def test_it_takes_half_the_steps_of_plain_lbfgs() -> None:
+    """On what people paint: test pictures of one colour have another valley."""
+    root = Path(__file__).parents[1]
+    with open_source(str(root / "samples" / "harbour.mp4")) as film:
+        photo = resize(to_float(next(film.frames(Span()))), (108, 192))
+
+    def objective(**changes: Any) -> float:
+        painter = Gatys(
+            [Original(root / "models" / "fast" / "starry-night.jpg")], GatysOptions(half=False, tolerance=0, **changes)
+        )
+        return min(terms.total for _, terms in painter(photo).curve)
+
+    assert objective(steps=12) < objective(steps=24, precondition=False)
+
+
+def test_coarse_scales_leave_what_is_fine(pictures: Path) -> None:
+    photo = torch.rand(1, 3, 200, 301, generator=torch.Generator().manual_seed(0))
+    painted = gatys(pictures, steps=1, smallest=64)(photo)
+    assert laplacian_energy(painted.picture) == pytest.approx(laplacian_energy(photo), rel=0.1)
 
 
 def test_coarse_to_fine_ends_at_the_size_asked_for(pictures: Path) -> None:
