@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "videostyle"
 LAYERS = [
     {"errors", "types", "plan", "plugins", "threads"},
     {"ops", "nets"},
-    {"weights", "engines", "io"},
+    {"weights", "torchvision_weights", "engines", "io"},
     {"flow", "stylizers", "cuts", "trust", "masks"},
     {"stabilize"},
     {"pipeline"},
