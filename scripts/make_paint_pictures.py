@@ -62,6 +62,7 @@ def main() -> None:
         if args.only == "stills":
             return
         folder = (args.keep or Path(scratch)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
         encode = EncodeOptions(codec="ffv1", overwrite=True)
         plan = RenderPlan(FILM, str(folder / "harbour.mkv"), span=SPAN, size="640x360", encode=encode)
         report = paint_keyframes(KeyframePlan(plan, (Original(args.paintings[0]),), options))
