@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--size", default="320x180", help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each clip (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=GatysOptions.steps, help="of the optimiser (default: %(default)s)")
+    parser.add_argument("--every", type=int, metavar="N", help="keyframes so far apart; chosen without")
     parser.add_argument("--stabilize", type=float, default=StabilizeOptions.amount, help="default: %(default)s")
     parser.add_argument("--ways", nargs="+", default=["warp", "learned", "both"])
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the painted films go")
@@ -112,7 +113,13 @@ def main() -> None:
             for way in args.ways:
                 began = time.monotonic()
                 report = paint_keyframes(
-                    KeyframePlan(steadied, (Original(args.painting),), GatysOptions(steps=args.steps), propagate=way)
+                    KeyframePlan(
+                        steadied,
+                        (Original(args.painting),),
+                        GatysOptions(steps=args.steps),
+                        every=args.every,
+                        propagate=way,
+                    )
                 )
                 painted = list(frames(plan.output))
                 listed = json.loads((Path(report.folder) / "chosen" / "keys.json").read_text())["keys"]
@@ -149,6 +156,7 @@ def main() -> None:
         "style": args.style,
         "size": args.size,
         "steps": args.steps,
+        "every": args.every,
         "stabilize": args.stabilize,
     }
     if args.json:
