@@ -24,12 +24,12 @@ def load_weights(net: nn.Module, name: str, weights: WeightsEnum, path: Path | N
     """
     source, state = _read(name, weights, path, download, flag)
     own = net.state_dict()
-    if not isinstance(state, dict) or not own.keys() <= state.keys():
+    if not isinstance(state, dict) or state.keys() != own.keys():
         raise WeightsError(f"{source} is not a state dict of torchvision's {name}")
     wrong = [key for key, value in own.items() if getattr(state[key], "shape", None) != value.shape]
     if wrong:
         raise WeightsError(f"{source} does not fit torchvision's {name}: {wrong[0]} has another shape")
-    net.load_state_dict({key: state[key] for key in own})
+    net.load_state_dict(state)
 
 
 def _read(name: str, weights: WeightsEnum, path: Path | None, download: bool, flag: str) -> tuple[str, Any]:

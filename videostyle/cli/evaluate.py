@@ -18,6 +18,7 @@ from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Sty
 
 if TYPE_CHECKING:
     from videostyle.metrics.evaluation import Evaluation
+    from videostyle.metrics.lpips import Lpips
     from videostyle.metrics.probes import Probes
     from videostyle.types import FlowEstimator, Frame, Source
 
@@ -56,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
     how.add_argument(
-        "--download",
-        action="store_true",
-        help="let torchvision download missing weights of RAFT or AlexNet",
+        "--download", action="store_true", help="let torchvision download missing weights of RAFT or AlexNet"
     )
     how.add_argument(
         "--exact-flow", metavar="FOLDER", type=Path, help="true motion, as scripts/render_sample.py --flow writes it"
@@ -137,7 +136,6 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     from videostyle.metrics.appearance import Perception
     from videostyle.metrics.evaluation import evaluate
     from videostyle.metrics.exact import ExactFolder
-    from videostyle.metrics.lpips import Lpips
     from videostyle.threads import prefetch
 
     options = EvaluateOptions(
@@ -147,7 +145,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
         raise UsageError("--exact-flow counts frames from the film's first: leave out --start")
     exact = ExactFolder(args.exact_flow) if args.exact_flow is not None else None
     perception = Perception(weights.perceptual("vgg19-small")) if options.perceptual_every else None
-    lpips = Lpips(args.lpips_weights, args.download) if args.lpips or args.lpips_weights is not None else None
+    lpips = _lpips(args) if args.lpips or args.lpips_weights is not None else None
     # What stylize painted of a part begins at its own first frame.
     spans = [Span(args.start, args.end), Span(), Span()]
     paths = [path for path in (args.source, args.painted, args.reference) if path is not None]
@@ -178,6 +176,13 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             on_frame=step,
         )
         return evaluation, [warning for source in sources for warning in source.warnings]
+
+
+def _lpips(args: argparse.Namespace) -> Lpips:
+    # Imports torchvision, which nothing else here may need.
+    from videostyle.metrics.lpips import Lpips
+
+    return Lpips(args.lpips_weights, args.download)
 
 
 def _flow(args: argparse.Namespace, longest_side: int) -> tuple[FlowEstimator, str]:

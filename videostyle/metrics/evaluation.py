@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -23,7 +23,6 @@ from videostyle.metrics import appearance
 from videostyle.metrics.appearance import Perception
 from videostyle.metrics.figures import mean, plain, ratio
 from videostyle.metrics.ghosts import Leftover
-from videostyle.metrics.lpips import Lpips
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.metrics.temporal import (
     Comparison,
@@ -38,6 +37,9 @@ from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.ops.warp import warp
 from videostyle.types import FlowEstimator, Frame
+
+if TYPE_CHECKING:
+    from videostyle.metrics.lpips import Lpips
 
 FILM, PAINTED, REFERENCE = "film", "painted", "per frame"
 """The versions that are judged."""

@@ -119,12 +119,12 @@ class Gatys:
         work = [count * height * width for count, (height, width) in zip(steps, scales, strict=True)]
         curve: list[tuple[int, Terms]] = []
         start = content if start is None else start.to(self.device)
-        picture = resize(start, scales[0])
+        begun = picture = resize(start, scales[0])
         for number, (size, count) in enumerate(zip(scales, steps, strict=True)):
             done, whole = sum(work[:number]), sum(work)
-            # What is fine in the start is not lost.
-            coarse = resize(start, (picture.shape[2], picture.shape[3]))
-            picture = resize(picture, size) + resize(start, size) - resize(coarse, size)
+            # What a scale has changed is enlarged, not its picture: what is fine in the start is still there.
+            before, begun = begun, resize(start, size)
+            picture = resize(picture, size) + begun - resize(before, size)
             for step in self._descent(content, picture, anchors, fresh, size, count, curve, number):
                 picture = step.picture
                 if on_progress is not None:
