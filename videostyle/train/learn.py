@@ -115,6 +115,7 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         rate=4e-4,
         code_rate=3e-2,
         warmup=10,
+        temporal=7.0,  # as the gallery's last training
         temporal_ramp=30,
         bf16=half_is_faster("cuda" if torch.cuda.is_available() else "cpu"),
         held_back=4,
