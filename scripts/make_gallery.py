@@ -165,8 +165,8 @@ def index(entries: Sequence[weights.GalleryEntry], film: str) -> str:
 
 Each sheet: six photographs and two frames of the sample film, then the same painted at strength {strengths}.
 Painted at {PAINTED} pixels, shown at {SHOWN}. Beside each sheet, the style's losses on photographs held back from
-training: 0 is the painting's own statistics, and the photograph's own features. Written by `scripts/make_gallery.py`;
-do not edit.
+training: 0 is the painting's own statistics, and the photograph's own features. Both by the weights in its card; the
+content's are higher where marks would wipe faces away. Written by `scripts/make_gallery.py`; do not edit.
 
 {styles}
 

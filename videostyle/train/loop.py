@@ -82,6 +82,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
 
         began = time.monotonic() - 60 * minutes
         paced, since = time.monotonic(), step
+        recent: list[dict[str, Any]] = []  # the steps since the last line of the log
         done = progress(config, step, minutes)
         while done < 1:
             share = schedule(config, step, done)
@@ -125,6 +126,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             if journal is None:
                 continue
             journal.losses(row)
+            recent.append(row)
             if step % 20 == 0:
                 pace = (time.monotonic() - paced) / (step - since)
                 paced, since = time.monotonic(), step
@@ -132,8 +134,9 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                     pace * (config.steps - step) / 60, math.inf if config.minutes is None else config.minutes - minutes
                 )
                 shown = "  ".join(
-                    f"{name} {row[name] or math.nan:.4g}" for name in ("loss", "style", "content", "temporal")
+                    f"{name} {_mean(recent, name):.4g}" for name in ("loss", "style", "content", "temporal")
                 )
+                recent.clear()
                 of = f"/{config.steps}" if config.minutes is None else ""
                 log(f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left")
             if step % config.validate_every == 0 or done == 1:
@@ -161,6 +164,12 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 if skipped:
                     log(f"{len(skipped)} unreadable {kind} were skipped: {', '.join(sorted(map(str, skipped))[:3])}")
     return config.folder
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> float:
+    """Of the steps that painted something at full strength; a small batch may have nothing of that."""
+    values = [row[name] for row in rows if row[name] is not None]
+    return sum(values) / len(values) if values else math.nan
 
 
 def progress(config: TrainConfig, step: int, minutes: float) -> float:
