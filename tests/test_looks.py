@@ -275,6 +275,9 @@ def test_black_stays_black_and_in_the_dark_the_painting_follows_the_light(engine
     picture = to_tensor(texture(48, 64))
     black = torch.full_like(picture, 2 / 255)
     assert torch.equal(stylizer(black), black)
+    assert not torch.allclose(stylizer(0.2 * picture), 0.2 * picture, atol=0.1)
+    difference = [(stylizer(light * picture) - light * picture).abs().mean() for light in (0.02, 0.05, 0.08, 0.12)]
+    assert difference == sorted(difference)
     fade = [stylizer(light * picture) for light in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)]
     light = [painting.mean().item() for painting in fade]
     assert light == sorted(light)
