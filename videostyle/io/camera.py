@@ -24,6 +24,7 @@ from torch import Tensor
 from videostyle.errors import SourceError
 from videostyle.io.colors import UPRIGHT, ToTensor, orientation_of
 from videostyle.io.info import film_stream, open_container, pictures_info
+from videostyle.io.pyav import fraction, open_input, time_base_of
 from videostyle.io.reader import deinterlaced
 from videostyle.plan import Span
 from videostyle.types import Frame, VideoInfo
@@ -212,7 +213,7 @@ class CameraSource:
             with self._opened() as container:
                 stream = film_stream(container, self._name)
                 reader.codec, reader.container = stream.codec_context.codec.canonical_name, container.format.name
-                reader.rate = stream.average_rate or None
+                reader.rate = fraction(stream.average_rate)
                 # A stream with a length is a film, whatever it is called, and is played at its own speed.
                 reader.ends = self._is_film or bool(self._is_url and container.duration)
                 arrivals = _decoded(container, reader)
@@ -233,9 +234,10 @@ class CameraSource:
         first: Fraction | None = None
         interval, before = 0.04, offset
         for picture, _ in pictures:
-            if picture.pts is None or picture.time_base is None:
+            base = fraction(picture.time_base)
+            if picture.pts is None or base is None:
                 continue
-            in_film = picture.pts * picture.time_base
+            in_film = picture.pts * base
             if first is None:
                 first = in_film
                 self.started = self.started if offset else time.monotonic()
@@ -271,17 +273,17 @@ class CameraSource:
         options = {"flags": "low_delay", "analyzeduration": "1000000"}  # µs; five seconds else
         if self._name.startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # what UDP loses is seen as smears
-        return av.open(self._name, "r", options=options, timeout=(self._stall, self._stall))
+        return open_input(self._name, options=options, timeout=(self._stall, self._stall))
 
     def _open_device(self) -> InputContainer:
         wanted = {"video_size": "{}x{}".format(*self._wish), "framerate": f"{self._rate:g}"}
         name, kind = device_name(self._name), _DEVICES[sys.platform]
         try:
-            return av.open(name, "r", format=kind, options=wanted)
+            return open_input(name, format=kind, options=wanted)
         except (av.FFmpegError, OSError, ValueError) as error:
             if getattr(error, "errno", None) in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY):
                 raise
-            return av.open(name, "r", format=kind)  # as it likes, then
+            return open_input(name, format=kind)  # as it likes, then
 
 
 class _Reader:
@@ -398,7 +400,7 @@ def _decoded(container: InputContainer, reader: _Reader) -> Iterator[tuple[av.Vi
             damaged = 0
             yield from (picture for picture in found if isinstance(picture, av.VideoFrame))
 
-    for picture in deinterlaced(pictures(), stream.time_base or TICK):
+    for picture in deinterlaced(pictures(), time_base_of(stream, TICK)):
         yield picture, arrival
 
 

@@ -8,20 +8,19 @@ unspecified. Full-resolution chroma with accurate rounding brings 4:2:0 back fro
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import torch
-from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from torch import Tensor
 
+from videostyle.io.pyav import side_data_of
 from videostyle.types import Color
 
 SPACES = {
@@ -144,16 +143,11 @@ EXIF_ORIENTATIONS = {
 }
 
 
-def side_data(frame: av.VideoFrame) -> list[SideData]:
-    """What FFmpeg attached to a frame; raises ValueError where PyAV has no name for a kind among it."""
-    return list(cast(Iterable[SideData], frame.side_data))
-
-
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation in a frame's display matrix, to the nearest right angle, mirror images included."""
     try:
-        matrix = next((data for data in side_data(frame) if data.type == SideDataType.DISPLAYMATRIX), None)
-    except ValueError:  # PyAV cannot list side data of a kind it has no name for; the angle alone it still gives
+        matrix = next((data for data in side_data_of(frame) if data.type == SideDataType.DISPLAYMATRIX), None)
+    except ValueError:  # PyAV 18 cannot list side data of a kind it has no name for; the angle alone it still gives
         quarter = round(-frame.rotation / 90) % 4
         return EXIF_ORIENTATIONS[{0: 1, 1: 6, 2: 3, 3: 8}[quarter]]
     if matrix is None:

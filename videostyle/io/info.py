@@ -20,7 +20,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SourceError
-from videostyle.io.colors import color_of, orientation_of, pixel_format, side_data
+from videostyle.io.colors import color_of, orientation_of, pixel_format
+from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, side_data_of, time_base_of
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
 _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
@@ -47,7 +48,7 @@ def open_container(path: str) -> Iterator[InputContainer]:
     check_readable(path)
     try:
         # "file:" keeps FFmpeg from reading a name such as "a:b.mp4" or "-x.mp4" as a protocol or an option.
-        container = av.open(f"file:{path}", "r", metadata_errors="replace")
+        container = open_input(f"file:{path}")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(_why_unreadable(path, error)) from error
     try:
@@ -100,7 +101,7 @@ def film_stream(container: InputContainer, path: str) -> VideoStream:
     """
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        kinds = ", ".join(sorted({kind_of(s) for s in container.streams})) or "nothing"
         raise SourceError(f"{path}: has no video stream, only {kinds}; choose a file with a picture")
     best = container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in films else films[0]
@@ -149,17 +150,17 @@ def probe_video(path: str) -> VideoInfo:
         orientation = orientation_of(frame)
         width, height = (frame.height, frame.width) if orientation.transpose else (frame.width, frame.height)
         pixels = pixel_format(frame.format.name)
-        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
         if aspect <= 0:
             aspect = Fraction(1)
-        time_base = stream.time_base or Fraction(1, 1000)
+        time_base = time_base_of(stream, Fraction(1, 1000))
         pts = frame.pts if frame.pts is not None else stream.start_time
         return VideoInfo(
             path=path,
             width=width,
             height=height,
             time_base=time_base,
-            average_rate=stream.average_rate or stream.guessed_rate or None,
+            average_rate=fraction(stream.average_rate) or fraction(stream.guessed_rate),
             frame_count=stream.frames or _estimated_count(container, stream),
             start=None if pts is None else pts * time_base,
             duration=_duration(container, stream),
@@ -177,14 +178,15 @@ def probe_video(path: str) -> VideoInfo:
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
+    if stream.duration:
+        return stream.duration * time_base_of(stream)
     return Fraction(container.duration, 1_000_000) if container.duration else None
 
 
 def _estimated_count(container: InputContainer, stream: VideoStream) -> int | None:
     duration = _duration(container, stream)
-    return round(duration * stream.average_rate) if duration and stream.average_rate else None
+    rate = fraction(stream.average_rate)
+    return round(duration * rate) if duration and rate else None
 
 
 def _film_color(stream: VideoStream, frame: av.VideoFrame) -> Color:
@@ -198,15 +200,14 @@ def _film_color(stream: VideoStream, frame: av.VideoFrame) -> Color:
 
 def _describe_stream(stream: Stream) -> StreamInfo:
     context: Any = stream.codec_context  # the attributes depend on the kind of stream
-    codec = context.codec.canonical_name if context else stream.name or "unknown"
-    detail = ""
-    if stream.type == "video" and context:
+    kind, detail = kind_of(stream), ""
+    if kind == "video" and context:
         picture = ", cover art" if stream.disposition & Disposition.attached_pic else ""
         detail = f"{context.width}x{context.height} {context.pix_fmt or ''}".rstrip() + picture
-    elif stream.type == "audio" and context:
+    elif kind == "audio" and context:
         detail = f"{context.sample_rate} Hz {context.layout.name}"
-    language = stream.metadata.get("language", "")
-    return StreamInfo(stream.index, stream.type, codec, "" if language == "und" else language, detail)
+    language = legible(stream.metadata.get("language", ""))
+    return StreamInfo(stream.index, kind, codec_of(stream), "" if language == "und" else language, detail)
 
 
 def hdr_metadata(path: str) -> tuple[str, str, list[str]]:
@@ -218,7 +219,7 @@ def hdr_metadata(path: str) -> tuple[str, str, list[str]]:
     with open_container(path) as container:
         _, frame = first_frame(container, path)
         try:
-            kinds = {data.type: bytes(data) for data in side_data(frame)}
+            kinds = {data.type: bytes(data) for data in side_data_of(frame)}
         except ValueError:  # a kind PyAV has no name for hides the others
             return "", "", ["HDR side data of an unknown kind"]
     if (raw := kinds.get(SideDataType.MASTERING_DISPLAY_METADATA)) and len(raw) >= 88:

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from videostyle.errors import SourceError
 from videostyle.io.colors import ToTensor, orientation_of
 from videostyle.io.info import decoder_of, film_stream, open_container, probe_video
+from videostyle.io.pyav import time_base_of
 from videostyle.plan import Span
 from videostyle.types import Frame
 
@@ -196,7 +197,7 @@ def _pulled(graph: Graph, time_base: Fraction) -> Iterator[av.VideoFrame]:
             picture = graph.vpull()
         except (av.error.BlockingIOError, av.error.EOFError):
             return
-        if picture.pts is not None and picture.time_base:  # bwdif counts in half ticks
-            picture.pts = round(picture.pts * picture.time_base / time_base)
-            picture.duration = round(picture.duration * picture.time_base / time_base)
+        if picture.pts is not None:  # bwdif counts in half ticks
+            factor = time_base_of(picture, time_base) / time_base
+            picture.pts, picture.duration = round(picture.pts * factor), round(picture.duration * factor)
         yield picture

@@ -18,6 +18,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 
 from videostyle.io.codecs import Container
 from videostyle.io.info import film_stream, open_container
+from videostyle.io.pyav import codec_of, fraction, kind_of, time_base_of
 
 _SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
@@ -89,7 +90,7 @@ class StreamCopier:
         self._output.metadata.update(tags)
         kept = []
         for chapter in self._source.chapters():
-            base = chapter["time_base"] or Fraction(1)
+            base = fraction(chapter["time_base"]) or Fraction(1)
             start, end = chapter["start"] * base, chapter["end"] * base
             first, last = self._window.start or start, self._window.end or end
             if end > first and start < last:
@@ -105,35 +106,34 @@ class StreamCopier:
 
     def _add(self, stream: Stream) -> bool:
         """Add `stream` to the output in the best way there is; False, with a warning, where there is none."""
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name or "unknown"
-        if stream.type == "data" and codec in ("bin_data", "unknown") and self._source.chapters():
+        codec, kind = codec_of(stream), kind_of(stream)
+        if kind == "data" and codec in ("bin_data", "unknown") and self._source.chapters():
             return False  # an mp4's chapter titles, already copied as chapters
-        if stream.type == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
+        if kind == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
             self._output.add_attachment(
                 stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data
             )
-            self.streams.append(f"attachment stream {stream.index} ({stream.name}) copied")
+            self.streams.append(f"attachment stream {stream.index} ({codec}) copied")
             return True
-        if stream.type == "video" and stream.disposition & Disposition.attached_pic and self._container.cover:
+        if kind == "video" and stream.disposition & Disposition.attached_pic and self._container.cover:
             return self._add_cover(stream, codec)
-        if stream.type == "audio" and stream.codec_context:
+        if kind == "audio" and stream.codec_context:
             if _matches(codec, self._container.audio):
                 return self._copy(stream, codec)
             if self._container.audio_fallback:
                 self._transcode_audio(stream, codec)
                 return True
-        if stream.type == "subtitle" and stream.codec_context:
+        if kind == "subtitle" and stream.codec_context:
             if codec in self._container.subtitles:
                 return self._copy(stream, codec)
             if codec in _TEXT_SUBTITLES and self._container.text:
                 self._transcode_text(stream, codec)
                 return True
-        kind = "cover art" if stream.disposition & Disposition.attached_pic else stream.type
-        self._drop(kind, stream, codec)
+        self._drop("cover art" if stream.disposition & Disposition.attached_pic else kind, stream, codec)
         return False
 
     def _drop(self, kind: str, stream: Stream, codec: str, why: str = "") -> None:
-        second = stream.type == "video" and not stream.disposition & Disposition.attached_pic
+        second = kind_of(stream) == "video" and not stream.disposition & Disposition.attached_pic
         reason = why or ("only one picture track is painted" if second else f"{self._name} cannot hold it")
         self._warnings.append(f"{kind} stream {stream.index} ({codec}) dropped: {reason}")
 
@@ -151,14 +151,13 @@ class StreamCopier:
         try:
             twin = self._output.add_stream_from_template(stream, opaque=True)
         except (ValueError, av.FFmpegError) as error:
-            self._drop(stream.type, stream, codec, f"{self._name} cannot hold it ({error})")
+            self._drop(kind_of(stream), stream, codec, f"{self._name} cannot hold it ({error})")
             return False
         self._tag(stream, twin)
-        self.streams.append(f"{stream.type} stream {stream.index} ({codec}) copied")
+        self.streams.append(f"{kind_of(stream)} stream {stream.index} ({codec}) copied")
 
         def mux(packet: Packet[Any]) -> None:
-            base = packet.time_base
-            shift = round(self._window.shift / base)
+            shift = round(self._window.shift / time_base_of(packet))
             packet.stream = twin
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = packet.pts if packet.dts is None else packet.dts - shift
@@ -195,8 +194,8 @@ class StreamCopier:
         shift = self._window.shift
 
         def push(frame: av.AudioFrame | None) -> None:
-            if frame is not None and frame.pts is not None and frame.time_base:
-                frame.pts -= round(shift / frame.time_base)
+            if frame is not None and frame.pts is not None and (base := fraction(frame.time_base)):
+                frame.pts -= round(shift / base)
             self._output.mux(twin.encode(frame))
 
         def mux(packet: Packet[Any]) -> None:
@@ -237,8 +236,8 @@ class StreamCopier:
             written = encoder.encode_subtitle(lines)
             written.stream = twin
             written.time_base = Fraction(1, 1000)
-            written.pts = written.dts = round((packet.pts * packet.time_base - self._window.shift) * 1000)
-            written.duration = round((packet.duration or 0) * packet.time_base * 1000)
+            written.pts = written.dts = round((packet.pts * time_base_of(packet) - self._window.shift) * 1000)
+            written.duration = round((packet.duration or 0) * time_base_of(packet) * 1000)
             self._output.mux(written)
 
         self._handlers[stream.index] = mux
@@ -258,7 +257,7 @@ class StreamCopier:
         start, end = self._window.start, self._window.end
         for packet in self._source.demux(streams):
             if packet.size and packet.stream.disposition & Disposition.attached_pic:
-                packet.pts = packet.dts = round(self._window.shift / packet.time_base)
+                packet.pts = packet.dts = round(self._window.shift / time_base_of(packet))
                 yield packet
                 continue
             if not packet.size or (packet.pts is None and packet.dts is None):
@@ -269,11 +268,12 @@ class StreamCopier:
                     return
                 continue
             if start is not None and time < start:
-                tail = time + (packet.duration or 0) * packet.time_base
-                if packet.stream.type != "subtitle" or tail <= start:
+                base = time_base_of(packet)
+                tail = time + (packet.duration or 0) * base
+                if kind_of(packet.stream) != "subtitle" or tail <= start:
                     continue
-                packet.pts = packet.dts = round(start / packet.time_base)
-                packet.duration = round((tail - start) / packet.time_base)
+                packet.pts = packet.dts = round(start / base)
+                packet.duration = round((tail - start) / base)
             yield packet
 
     def finish(self, until: Fraction | None = None) -> None:
@@ -289,7 +289,7 @@ class StreamCopier:
 
 def _time(packet: Packet[Any]) -> Fraction:
     ticks = packet.pts if packet.pts is not None else packet.dts
-    return (ticks or 0) * packet.time_base
+    return (ticks or 0) * time_base_of(packet)
 
 
 def _matches(codec: str, allowed: tuple[str, ...]) -> bool:

@@ -41,6 +41,7 @@ from videostyle.io.colors import (
     pixel_format,
 )
 from videostyle.io.info import hdr_metadata, open_container
+from videostyle.io.pyav import legible, open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Color, Frame, VideoInfo
@@ -174,7 +175,7 @@ class VideoSink:
                 with open_container(part) as container:
                     film = container.streams.video[0]
                     shown += [_shown(packet) for packet in container.demux(film) if packet.size]
-                    end = ((film.start_time or 0) + (film.duration or 0)) * (film.time_base or self._time_base)
+                    end = ((film.start_time or 0) + (film.duration or 0)) * time_base_of(film, self._time_base)
             order = sorted(shown)
             until = dict(zip(order, [*order[1:], max(end, order[-1])], strict=True))
             decoded = _decoding_times(shown, order)
@@ -194,7 +195,7 @@ class VideoSink:
     def _copy(self, packet: Packet[VideoStream], decoded: Fraction, until: Fraction) -> None:
         """Mux a picture encoded elsewhere, to be decoded at and shown until so many of the source's seconds."""
         assert self._output is not None
-        time, base = _shown(packet), packet.time_base
+        time, base = _shown(packet), time_base_of(packet)
         self._check_clock(time - self._window.shift, self._time_base)
         if until > time:
             packet.duration = round((until - time) / base)
@@ -240,8 +241,8 @@ class VideoSink:
         # A GIF's clock is fixed; every other encoder counts in the source's ticks.
         self._time_base = Fraction(1, 100) if self._name == "gif" else time_base
         with self._plainly():
-            self._output = av.open(
-                f"file:{self._growing}", "w", format=self._container.format, container_options=self._muxer_options()
+            self._output = open_output(
+                f"file:{self._growing}", format=self._container.format, container_options=self._muxer_options()
             )
             add_film()
             if self._copy_from is not None:
@@ -439,7 +440,7 @@ class VideoSink:
                 if language != "und" and written.streams[index].metadata.get("language") != language
             ]
         if lost:
-            self.warnings.append(f"tags dropped: {self._name} cannot hold {', '.join(lost)}")
+            self.warnings.append(f"tags dropped: {self._name} cannot hold {', '.join(map(legible, lost))}")
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:
@@ -461,7 +462,7 @@ class VideoSink:
 
 def _shown(packet: Packet[VideoStream]) -> Fraction:
     """When the picture is shown, in seconds."""
-    return (packet.pts or 0) * packet.time_base
+    return (packet.pts or 0) * time_base_of(packet)
 
 
 def _decoding_times(shown: Sequence[Fraction], order: Sequence[Fraction]) -> Iterator[Fraction]:
@@ -492,7 +493,7 @@ class _Palette:
             return
         if self._graph is None:
             self._graph = self._build(picture)
-        base, duration = picture.time_base, picture.duration
+        base, duration = time_base_of(picture), picture.duration
         self._graph.vpush(picture)
         while True:
             try:
@@ -505,7 +506,7 @@ class _Palette:
     def _build(self, picture: av.VideoFrame) -> Graph:
         graph = Graph()
         source = graph.add_buffer(
-            width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+            width=picture.width, height=picture.height, format=picture.format, time_base=time_base_of(picture)
         )
         split = graph.add("split")
         colors = graph.add("palettegen", stats_mode="single", reserve_transparent="1")

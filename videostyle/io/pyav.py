@@ -1,0 +1,93 @@
+"""What PyAV 18 and PyAV 19 hand out differently, read in one way: fractions, kinds of streams, side data, options."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.sidedata.sidedata import SideData
+from av.stream import AttachmentStream, DataStream, Stream
+
+_VERSION = int(av.__version__.split(".")[0])
+_TICK = Fraction(1, av.time_base)
+"""FFmpeg's own time base, which holds where a stream states none."""
+
+
+class _Rational(Protocol):
+    """A number with a numerator and a denominator: Fraction in PyAV 18, AVRational in PyAV 19."""
+
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+
+
+class _Timed(Protocol):
+    """A stream, packet or frame."""
+
+    @property
+    def time_base(self) -> _Rational | None: ...
+
+
+def fraction(number: _Rational | None) -> Fraction | None:
+    """A rate or an aspect ratio as an exact fraction; None where FFmpeg has not set it.
+
+    PyAV 18 says None for what is not set, PyAV 19 has FFmpeg's 0/1, 0/0 or 1/0; its AVRational rounds products.
+    """
+    if number is None or not number.numerator or not number.denominator:
+        return None
+    return Fraction(number.numerator, number.denominator)
+
+
+def time_base_of(timed: _Timed, unset: Fraction = _TICK) -> Fraction:
+    """The time base of a stream, packet or frame, in seconds; `unset` where it states none."""
+    return fraction(timed.time_base) or unset
+
+
+def kind_of(stream: Stream) -> str:
+    """What a stream holds: "video", "audio", "subtitle", "data", "attachment" or "unknown"."""
+    return str(stream.type)
+
+
+def codec_of(stream: Stream) -> str:
+    """FFmpeg's name for a stream's codec, an attachment's file name; "unknown" where this FFmpeg has no decoder."""
+    if stream.codec_context is not None:
+        return stream.codec_context.codec.canonical_name
+    name = stream.name if isinstance(stream, (DataStream, AttachmentStream)) else None
+    return legible(name) if name else "unknown"
+
+
+def side_data_of(frame: av.VideoFrame) -> list[SideData]:
+    """What FFmpeg attached to a frame, in its order.
+
+    Raises ValueError where PyAV 18 has no name for a kind among it; PyAV 19 names them all.
+    """
+    # Iterating gives the data in PyAV 18 and their kinds in PyAV 19; places mean the same in both.
+    attached: Any = frame.side_data
+    found: list[SideData] = []
+    try:
+        while True:
+            found.append(attached[len(found)])
+    except IndexError:
+        return found
+
+
+def open_input(name: str, **options: Any) -> InputContainer:
+    """`av.open` for reading. Bytes of a tag that are not UTF-8 become lone surrogates, see `legible`."""
+    return av.open(name, "r", **_as_bytes(options))
+
+
+def open_output(name: str, **options: Any) -> OutputContainer:
+    """`av.open` for writing. Tags that `open_input` read are written as the same bytes."""
+    return av.open(name, "w", **_as_bytes(options))
+
+
+def _as_bytes(options: dict[str, Any]) -> dict[str, Any]:
+    return options if _VERSION >= 19 else options | {"metadata_errors": "surrogateescape"}
+
+
+def legible(tag: str) -> str:
+    """A tag that can be printed: what is not UTF-8 in it becomes U+FFFD."""
+    return tag.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
