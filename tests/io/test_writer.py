@@ -21,6 +21,7 @@ import torch
 from videostyle.errors import SinkError, UsageError
 from videostyle.io import open_sink, open_source, probe
 from videostyle.io.memory import MemorySource
+from videostyle.io.pyav import side_data_of
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame
 
@@ -126,7 +127,7 @@ def test_hdr_keeps_its_tags_and_mastering_data(tmp_path: Path) -> None:
 
         def hdr(path: Path) -> dict[str, bytes]:
             with av.open(str(path)) as container:
-                data = next(container.decode(video=0)).side_data
+                data = side_data_of(next(container.decode(video=0)))
                 return {d.type.name: bytes(d) for d in data if "LIGHT" in d.type.name or "MASTER" in d.type.name}
 
         assert len(hdr(source)) == 2
