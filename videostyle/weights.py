@@ -11,22 +11,27 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from videostyle import tensorfile
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
 from videostyle.plan import Blend, Key, Style, Timeline
+from videostyle.tensorfile import Card, NetworkCard, StyleCard, TensorFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from videostyle.nets.transformer import Transformer
+    from videostyle.nets.transformer import Architecture, Transformer
     from videostyle.nets.vgg import Perceptual
 
-_KEY = "videostyle"
+# No number in an architecture is larger; a damaged one must not ask for all the memory there is.
+_LARGEST_NUMBER = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,17 @@ def styles_folder() -> Path:
     return data / "videostyle" / "styles"
 
 
-def own_styles() -> list[GalleryEntry]:
-    """The user's own styles, by network and name, which is the file's; other and damaged files are passed over."""
+def own_styles(on_damaged: Callable[[str], None] | None = None) -> list[GalleryEntry]:
+    """The user's own styles, by network and name, which is the file's.
+
+    Files that cannot be read are passed over; `on_damaged` is told of each in a line.
+    """
     found = [
-        GalleryEntry(**_about(card) | {"name": path.stem}, file=path, sha256=digest, size=path.stat().st_size, own=True)
-        for path, card, digest in _cards(styles_folder().glob("*.safetensors"))
-        if card["kind"] == "style"
+        GalleryEntry(
+            **_about(file.card) | {"name": file.path.stem}, file=file.path, sha256=file.sha256, size=file.size, own=True
+        )
+        for file in _readable(styles_folder().glob("*.safetensors"), on_damaged)
+        if file.card.kind == "style"
     ]
     return sorted(found, key=lambda entry: (entry.network, entry.name))
 
@@ -107,18 +117,49 @@ def own_network(style: Path) -> Path:
     return style.parent / f"{style.stem}.network.safetensors"
 
 
+class _Listed(BaseModel):
+    """A file in the manifest."""
+
+    file: str
+    sha256: str
+
+
+class _ListedStyle(_Listed):
+    name: str
+    network: str
+    title: str
+    painter: str
+    year: str
+    size: int
+
+
+class _Manifest(BaseModel):
+    """`manifest.json`; what it has beside this is left to newer versions."""
+
+    networks: dict[str, _Listed]
+    perceptual: dict[str, _Listed] = {}
+    styles: list[_ListedStyle]
+
+
+def _manifest(folder: Path) -> _Manifest:
+    path = folder / "manifest.json"
+    try:
+        return _Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        raise WeightsError(f"{path}: damaged ({reason}); install videostyle again") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: damaged ({error.strerror or error}); install videostyle again") from error
+
+
 def read_manifest(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[GalleryEntry]]:
     """File and SHA-256 of every network by name, and the styles, in a models folder; raises WeightsError."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        networks = {name: (folder / entry["file"], entry["sha256"]) for name, entry in manifest["networks"].items()}
-        styles = [
-            GalleryEntry(**{**style, "file": folder / style["file"]})
-            for style in sorted(manifest["styles"], key=lambda style: (style["network"], style["name"]))
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, error) from error
-    return networks, styles
+    manifest = _manifest(folder)
+    networks = {name: (folder / entry.file, entry.sha256) for name, entry in manifest.networks.items()}
+    listed = sorted(manifest.styles, key=lambda style: (style.network, style.name))
+    return networks, [GalleryEntry(**style.model_dump() | {"file": folder / style.file}) for style in listed]
 
 
 def load_network(name: str) -> Network:
@@ -133,24 +174,59 @@ def read_network(name: str, path: Path, expected: str) -> Network:
     """The network in a file whose SHA-256 must be `expected`; raises WeightsError."""
     import torch
 
-    from videostyle.nets.transformer import Architecture, Transformer
-
-    tensors, card, digest = _read(path, "network")
-    if digest != expected:
-        raise WeightsError(f"{path}: its checksum is not the manifest's; install videostyle again")
-    sizes = card["architecture"]
-    net = Transformer(Architecture(**{**sizes, "widths": tuple(sizes["widths"])}))
-    identity = tensors.pop("identity")
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: its tensors do not fit its architecture") from error
+    file = _read(path, "network")
+    if file.sha256 != expected:
+        raise _other_checksum(path)
+    assert isinstance(file.card, NetworkCard)
+    tensors = {key: torch.from_numpy(array) for key, array in file.arrays.items()}
+    identity = tensors.pop("identity", None)
+    net = _built(path, file.card.architecture, tensors)
+    if identity is None or identity.shape != (1, net.code_size):
+        raise WeightsError(f"{path}: damaged: it has no code of strength 0 that fits it")
     net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
-    return Network(name, net, identity, digest, card)
+    return Network(name, net, identity, file.sha256, file.told)
 
 
-def _damaged(folder: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{folder / 'manifest.json'}: damaged ({error}); install videostyle again")
+def _built(path: Path, sizes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Transformer:
+    """The network of these sizes with these tensors in it."""
+    import torch
+
+    from videostyle.nets.transformer import Transformer
+
+    architecture = _architecture(path, sizes)
+    try:
+        with torch.device("meta"):  # its shapes, before any memory is asked for
+            shapes = {key: value.shape for key, value in Transformer(architecture).state_dict().items()}
+        if shapes != {key: value.shape for key, value in tensors.items()}:
+            raise WeightsError(f"{path}: its tensors do not fit its architecture")
+        net = Transformer(architecture)
+        net.load_state_dict(dict(tensors))
+    except WeightsError:
+        raise
+    except Exception as error:  # whatever the layers met in sizes that make no network
+        raise WeightsError(f"{path}: its architecture cannot be built ({type(error).__name__})") from error
+    return net
+
+
+def _architecture(path: Path, sizes: Mapping[str, Any]) -> Architecture:
+    from videostyle.nets.transformer import Architecture
+
+    unknown = sizes.keys() - {one.name for one in fields(Architecture)}
+    if unknown:
+        raise WeightsError(f"{path}: made by a newer videostyle (its architecture has {', '.join(sorted(unknown))})")
+    numbers = [one for value in sizes.values() for one in (value if isinstance(value, list) else [value])]
+    if any(isinstance(one, int | float) and not 0 <= one <= _LARGEST_NUMBER for one in numbers):
+        raise WeightsError(f"{path}: damaged: a number in its architecture is not within 0 and {_LARGEST_NUMBER}")
+    try:
+        return TypeAdapter(Architecture).validate_python(sizes)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise WeightsError(f"{path}: damaged: its architecture's {where}: {first['msg']}") from error
+
+
+def _other_checksum(path: Path) -> WeightsError:
+    return WeightsError(f"{path}: its checksum is not the manifest's; install videostyle again")
 
 
 def perceptual(name: str, path: Path | None = None) -> Perceptual:
@@ -163,17 +239,12 @@ def perceptual(name: str, path: Path | None = None) -> Perceptual:
 
     # A models folder that training left has none: look on, in the installed one.
     for folder in _folders() if path is None else ():
-        try:
-            listed = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("perceptual", {})
-            entry = listed.get(name)
-            if entry is None:
-                continue
-            path, expected = folder / entry["file"], entry["sha256"]
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise _damaged(folder, error) from error
-        if _read(path, "perceptual")[2] != expected:
-            raise WeightsError(f"{path}: its checksum is not the manifest's; install videostyle again")
-        break
+        entry = _manifest(folder).perceptual.get(name)
+        if entry is not None:
+            path = folder / entry.file
+            if _read(path, "perceptual").sha256 != entry.sha256:
+                raise _other_checksum(path)
+            break
     return load_perceptual(name, path)
 
 
@@ -213,7 +284,7 @@ def load_codes(style: Style) -> tuple[Network, Codes]:
 
     entries = {entry.name: entry for entry in (*gallery(), *own_styles()) if entry.network == style.network}
     files = [entries[name].file if name in entries else Path(name) for name in style.names]
-    own = next((file for file in files if own_network(file).is_file()), None)
+    own = next((file for file in files if os.path.isfile(own_network(file))), None)
     if own is None:
         network = load_network(style.network)
     else:
@@ -230,43 +301,53 @@ def load_codes(style: Style) -> tuple[Network, Codes]:
 
 
 def _code(name: str, network: Network, entries: dict[str, GalleryEntry]) -> Tensor:
+    import torch
+
     if name == "none":
         return network.identity
     if name in entries:
         entry = entries[name]
-        tensors, card, digest = _read(entry.file, "style")
-        if digest != entry.sha256:
-            raise WeightsError(f"{entry.file}: its checksum is not the manifest's; install videostyle again")
+        file = _read(entry.file, "style")
+        if file.sha256 != entry.sha256:
+            raise _other_checksum(entry.file)
     elif name.endswith(".safetensors") or os.sep in name:
-        tensors, card, _ = _read(Path(name), "style")
+        file = _read(Path(name), "style")
     else:
+        file = _unlisted(name, entries)
+    assert isinstance(file.card, StyleCard)
+    if file.card.network_sha256 != network.sha256:
+        raise UsageError(
+            f"{name}: made for another network ({file.card.network}) than {network.name} as installed here"
+        )
+    code = file.arrays["code"]
+    if code.shape != network.identity.shape:
+        raise WeightsError(
+            f"{file.path}: its code has {code.shape[1]} values, {network.name} takes {network.net.code_size}"
+        )
+    return torch.from_numpy(code)
+
+
+def _unlisted(name: str, entries: dict[str, GalleryEntry]) -> TensorFile:
+    """A style of the user's own that is not listed: its file is damaged, which this says, or of another network."""
+    file = styles_folder() / f"{name}.safetensors"
+    if not os.path.exists(file):
         raise UnknownNameError.among("style", name, [*entries, "none"])
-    if card["network_sha256"] != network.sha256:
-        raise UsageError(f"{name}: made for another network ({card['network']}) than {network.name} as installed here")
-    return tensors["code"]
+    return _read(file, "style")
 
 
 def read_style(path: Path) -> tuple[Tensor, dict[str, Any]]:
     """The code (1, code_size) in a style file, and its card; raises WeightsError."""
-    tensors, card, _ = _read(path, "style")
-    return tensors["code"], card
+    import torch
+
+    file = _read(path, "style")
+    return torch.from_numpy(file.arrays["code"]), file.told
 
 
-def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        with safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (SafetensorError, ValueError) as error:
-        raise WeightsError(f"{path}: not a safetensors file, or damaged ({error})") from error
-    if card.get("kind") != kind:
+def _read(path: Path, kind: str) -> TensorFile:
+    file = tensorfile.read(path)
+    if file.card.kind != kind:
         raise WeightsError(f"{path}: not a videostyle {kind} file")
-    return tensors, card, digest
+    return file
 
 
 def save_network(path: Path, name: str, net: Transformer, identity: Tensor, card: dict[str, Any]) -> str:
@@ -288,7 +369,9 @@ def save_style(path: Path, code: Tensor, network: str, network_sha256: str, card
 def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
     from safetensors.torch import save
 
-    data = save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {_KEY: json.dumps(card)})
+    data = save(
+        {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {tensorfile.KEY: json.dumps(card)}
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(data)
@@ -300,32 +383,26 @@ def write_manifest(folder: Path) -> None:
     """List every network, perceptual and style file under `folder` in its manifest.json, with checksums."""
     listed: dict[str, dict[str, dict[str, str]]] = {"network": {}, "perceptual": {}}
     styles: list[dict[str, Any]] = []
-    for path, card, digest in _cards(folder.rglob("*.safetensors")):
-        where = path.relative_to(folder).as_posix()
-        if card["kind"] in listed:
-            listed[card["kind"]][card["name"]] = {"file": where, "sha256": digest}
+    for file in _readable(folder.rglob("*.safetensors")):
+        where = file.path.relative_to(folder).as_posix()
+        if file.card.kind in listed:
+            listed[file.card.kind][file.card.name] = {"file": where, "sha256": file.sha256}
         else:
-            styles.append({**_about(card), "file": where, "sha256": digest, "size": path.stat().st_size})
+            styles.append({**_about(file.card), "file": where, "sha256": file.sha256, "size": file.size})
     manifest = {"networks": listed["network"], "perceptual": listed["perceptual"], "styles": styles}
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _about(card: dict[str, Any]) -> dict[str, str]:
-    return {key: str(card.get(key, "")) for key in ("name", "network", "title", "painter", "year")}
+def _about(card: Card) -> dict[str, Any]:
+    return card.model_dump(include={"name", "network", "title", "painter", "year"})
 
 
-def _cards(paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any], str]]:
-    """The network, perceptual and style files among `paths`, their cards and checksums.
-
-    Needs no torch: a safetensors file begins with the length of its header, and the header is JSON.
-    """
+def _readable(paths: Iterable[Path], on_damaged: Callable[[str], None] | None = None) -> Iterator[TensorFile]:
+    """Of `paths`, the files that can be read; `on_damaged` is told of the others. Needs no torch."""
     for path in sorted(paths):
         try:
-            data = path.read_bytes()
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            card = json.loads(header["__metadata__"][_KEY])
-        except (OSError, ValueError, LookupError, TypeError):
-            continue
-        if card.get("kind") in ("network", "perceptual", "style"):
-            yield path, card, hashlib.sha256(data).hexdigest()
+            yield tensorfile.read(path)
+        except WeightsError as error:
+            if on_damaged is not None:
+                on_damaged(str(error))

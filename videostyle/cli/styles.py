@@ -6,6 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
+from videostyle.cli.options import warn
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -16,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the gallery and the user's own."""
     from videostyle.weights import gallery, own_styles
 
-    entries = [*gallery(), *own_styles()]
+    entries = [*gallery(), *own_styles(on_damaged=lambda line: warn([line]))]
     if args.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str))
         return 0
