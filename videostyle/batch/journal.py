@@ -6,16 +6,66 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from videostyle.errors import SinkError
 from videostyle.plan import RenderPlan, Segment
 
 # Raise it when the same plan comes to be painted differently: what older versions left is then not gone on with.
 VERSION = 1
+
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Line(BaseModel):
+    """A line of a journal, of one of the four kinds below."""
+
+    # A text is no number, and no number a text.
+    model_config = ConfigDict(strict=True)
+
+
+class _Begun(_Line):
+    plan: str
+    source: str
+    output: str
+
+
+class _Split(_Line):
+    segments: list[Segment]
+    warnings: list[str]
+
+
+class _Work(_Line):
+    """What was told of work that is done."""
+
+    frames: _Count
+    painted: _Count
+    seconds: _Seconds
+    warnings: list[str]
+
+
+class _Painted(_Work):
+    segment: _Count
+    file: Annotated[str, Field(pattern=r"^\d{6}\.\w+$")]
+    bytes: _Count
+
+
+class _Whole(_Work):
+    bytes: _Count | None
+
+
+class _Finished(_Line):
+    film: _Whole
+
+
+_LINES: TypeAdapter[_Begun | _Split | _Painted | _Finished] = TypeAdapter(_Begun | _Split | _Painted | _Finished)
 
 
 class Journal:
@@ -41,9 +91,14 @@ class Journal:
         """True where what stands under the film's name can only be ours."""
         self.stale = False
         """True where the folder holds what was done by another plan, or of another state of the files it names."""
+        self.damage = ""
+        """What is wrong with the journal, in a line, where it cannot be read: the film cannot be gone on with."""
         self._path = folder / "journal.jsonl"
         self._mark = fingerprint(plan)
-        self._read()
+        try:
+            self._read(self._lines())
+        except SinkError as error:
+            self.damage = str(error)
 
     def part(self, number: int, suffix: str) -> Path:
         """The file of a segment."""
@@ -56,43 +111,61 @@ class Journal:
             return int(self.film["frames"])
         return sum(int(told["frames"]) for told in self.done.values())
 
-    def _read(self) -> None:
-        lines = self._lines()
+    def _read(self, lines: list[_Line]) -> None:
+        """Take over what the lines tell; raises SinkError, with nothing taken, where they contradict themselves."""
         if not lines:
             return
-        if lines[0].get("plan") != self._mark:
+        first, *rest = lines
+        if not isinstance(first, _Begun):
+            raise self._damaged("its first line is missing")
+        if first.plan != self._mark:
             self.stale = True
             return
+        lengths: list[int] = []
+        for line in rest:
+            if isinstance(line, _Split):
+                if not _is_whole(line.segments):
+                    raise self._damaged("its segments leave gaps")
+                lengths = [segment.end - segment.start for segment in line.segments]
+            elif isinstance(line, _Painted) and lengths[line.segment : line.segment + 1] != [line.frames]:
+                raise self._damaged(f"it has no segment {line.segment} of {line.frames} frames")
         self.begun = True
-        for line in lines:
-            if "segments" in line:
-                self.segments = tuple(Segment(**one | {"cuts": tuple(one["cuts"])}) for one in line["segments"])
-                self.warnings = line["warnings"]
-            elif "segment" in line:
-                file = self.folder / line["file"]
-                if file.is_file() and file.stat().st_size == line["bytes"]:
-                    self.done[line["segment"]] = line
-            elif "film" in line:
-                output, size = Path(self.plan.output), line["film"]["bytes"]
+        for line in rest:
+            if isinstance(line, _Split):
+                self.segments, self.warnings = tuple(line.segments), line.warnings
+            elif isinstance(line, _Painted):
+                file = self.folder / line.file
+                if file.is_file() and file.stat().st_size == line.bytes:
+                    self.done[line.segment] = line.model_dump()
+            elif isinstance(line, _Finished):
+                output, size = Path(self.plan.output), line.film.bytes
                 if size is None or (output.is_file() and output.stat().st_size == size):
-                    self.film = line["film"]
+                    self.film = line.film.model_dump()
                 else:  # what is there now, if anything, is somebody else's
                     self.begun = False
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _damaged(self, reason: str) -> SinkError:
+        return SinkError(f"{self._path}: damaged ({reason}); remove {self.folder} to start the film again")
+
+    def _lines(self) -> list[_Line]:
         try:
+            if not stat.S_ISREG(self._path.stat().st_mode):
+                raise self._damaged("it is no file")
             text = self._path.read_bytes()
         except FileNotFoundError:
             return []
+        except SinkError:
+            raise
         except OSError as error:
             raise SinkError(f"{self._path}: cannot be read ({error.strerror})") from error
-        found = []
-        for row in text.splitlines(keepends=True):
+        found: list[_Line] = []
+        # What a kill cut off has no end.
+        for number, row in enumerate(text.splitlines(keepends=True), 1):
             if row.endswith(b"\n"):
                 try:
-                    found.append(json.loads(row))
-                except ValueError as error:
-                    raise SinkError(f"{self._path}: damaged; remove {self.folder} to start the film again") from error
+                    found.append(_LINES.validate_json(row))
+                except ValidationError as error:
+                    raise self._damaged(f"line {number}") from error
         return found
 
     def begin(self) -> None:
@@ -143,6 +216,16 @@ class Journal:
             raise SinkError(f"{self._path}: cannot be written ({error.strerror})") from error
 
 
+def _is_whole(segments: Sequence[Segment]) -> bool:
+    """Whether they follow upon each other from the film's first frame on, each with something in it."""
+    at = 0
+    for one in segments:
+        if not (one.start == at < one.end <= one.ahead and 0 <= one.warm <= one.start):
+            return False
+        at = one.end
+    return bool(segments)
+
+
 def fingerprint(plan: RenderPlan) -> str:
     """Changes with everything that the painted film depends on: settings, the source, masks and style files.
 
@@ -166,9 +249,9 @@ def fingerprint(plan: RenderPlan) -> str:
 def _stamp(path: Path) -> list[int] | None:
     """Size and time of the last change; of a folder or a numbered sequence, of everything in the folder."""
     path = path.parent if "%" in path.name else path
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
     try:
+        files = sorted(path.iterdir()) if os.path.isdir(path) else [path]
         stats = [file.stat() for file in files]
-    except OSError:
+    except (OSError, ValueError):  # no such file, or no name that a file can have
         return None
     return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]

@@ -78,7 +78,7 @@ class _Film:
         self.busy: set[int] = set()
         """Segments being painted; -1 is the scan, the join, or all of it."""
         self.tries: Counter[int] = Counter()
-        self.error = ""
+        self.error = self.journal.damage
         self.was_painted = self.journal.film is not None
 
     def check(self) -> None:
@@ -196,7 +196,7 @@ def status(plan: BatchPlan) -> list[Result]:
         try:
             film.info = open_source(film.plan.source).info
         except VideostyleError as error:
-            film.error = str(error)
+            film.error = film.error or str(error)
     return [film.result() for film in films]
 
 
@@ -219,6 +219,9 @@ def run(
         films = [_Film(film, plan.folder) for film in plan.films]
         for film in films:
             if film.was_painted:
+                continue
+            if film.error:
+                log(film.error)
                 continue
             try:
                 film.check()

@@ -1,0 +1,182 @@
+"""Journals with something wrong in them: the film is failed in one line that says what to do, the others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shots import Inline, plan, shots
+
+from videostyle.batch import schedule
+from videostyle.batch.journal import Journal
+from videostyle.batch.schedule import run, status
+from videostyle.plan import BatchPlan, RenderPlan, Segment
+
+SEGMENTS = (Segment(0, 9, 0, 9, 0, 1), Segment(9, 16, 9, 16, 9, 2), Segment(16, 28, 16, 28, 16, 3))
+TOLD = {"frames": 9, "painted": 9, "bytes": 4, "warnings": [], "seconds": 0.5}
+
+
+@pytest.fixture
+def film(toy_gallery: Path, tmp_path: Path) -> RenderPlan:
+    shots(tmp_path / "film.mp4")
+    return plan(tmp_path / "film.mp4", tmp_path / "out" / "dots.mkv")
+
+
+def begun(film: RenderPlan) -> Path:
+    """The journal of a film of three segments, of which one is painted."""
+    folder = Path(film.output).parent / ".videostyle" / Path(film.output).name
+    journal = Journal(folder, film)
+    journal.begin()
+    journal.split(SEGMENTS, [])
+    journal.part(0, ".mp4").write_bytes(b"1234")
+    journal.painted(0, journal.part(0, ".mp4"), dict(TOLD))
+    return folder / "journal.jsonl"
+
+
+def lines_with(number: int, **changes: Any) -> Callable[[list[Any]], None]:
+    def change(lines: list[Any]) -> None:
+        for key, value in changes.items():
+            if value is ...:
+                del lines[number][key]
+            else:
+                lines[number][key] = value
+
+    return change
+
+
+def replaced(number: int, value: Any) -> Callable[[list[Any]], None]:
+    return lambda lines: lines.__setitem__(number, value)
+
+
+def segment_with(**changes: Any) -> Callable[[list[Any]], None]:
+    return lambda lines: lines[1]["segments"][1].update(changes)
+
+
+WRONG: dict[str, Callable[[list[Any]], None]] = {
+    "null": replaced(2, None),
+    "a list": replaced(2, []),
+    "a number": replaced(0, 7),
+    "a text": replaced(1, "segments"),
+    "an unknown line": replaced(2, {"frame": 3}),
+    "no first line": lambda lines: lines.pop(0),
+    "no plan": lines_with(0, plan=...),
+    "a plan that is a number": lines_with(0, plan=3),
+    "no warnings of the film": lines_with(1, warnings=...),
+    "warnings that are a text": lines_with(1, warnings="none"),
+    "segments that are null": lines_with(1, segments=None),
+    "no segments": lines_with(1, segments=[]),
+    "a segment that is a list": lambda lines: lines[1]["segments"].__setitem__(1, [9, 16]),
+    "a gap": segment_with(start=10),
+    "segments that overlap": segment_with(end=20),
+    "a segment that ends first": segment_with(end=3),
+    "a text as a frame": segment_with(start="9"),
+    "no check": lambda lines: lines[1]["segments"][1].pop("check"),
+    "cuts that are null": segment_with(cuts=None),
+    "not split": lambda lines: lines.pop(1),
+    "a segment there is none of": lines_with(2, segment=3),
+    "a negative segment": lines_with(2, segment=-1),
+    "a segment named by text": lines_with(2, segment="0"),
+    "a segment that is true": lines_with(2, segment=True),
+    "no file": lines_with(2, file=...),
+    "a file elsewhere": lines_with(2, file="../../../film.mp4"),
+    "a whole path": lines_with(2, file="/etc/passwd"),
+    "no bytes": lines_with(2, bytes=...),
+    "bytes that are null": lines_with(2, bytes=None),
+    "no frames": lines_with(2, frames=...),
+    "other frames": lines_with(2, frames=12),
+    "frames that are a text": lines_with(2, frames="many"),
+    "seconds that are null": lines_with(2, seconds=None),
+    "negative seconds": lines_with(2, seconds=-1),
+    "seconds that are not a number": lines_with(2, seconds=float("nan")),
+    "a film that is null": lambda lines: lines.append({"film": None}),
+    "a film that is a list": lambda lines: lines.append({"film": [1]}),
+    "a film without frames": lambda lines: lines.append({"film": {"bytes": None, "seconds": 1, "warnings": []}}),
+}
+RAW = {
+    "binary": b"\x00\xff\xfe\x01\n",
+    "nested": b"[" * 100_000 + b"\n",
+    "half a line in the middle": b'{"segment": 0, "fi\n',
+    "an empty line": b"\n",
+}
+
+
+def write(journal: Path, lines: list[Any]) -> None:
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("name", [*WRONG, *RAW])
+def test_a_damaged_journal_is_told_of_in_one_line(film: RenderPlan, name: str) -> None:
+    journal = begun(film)
+    if name in WRONG:
+        lines = [json.loads(line) for line in journal.read_text().splitlines()]
+        WRONG[name](lines)
+        write(journal, lines)
+    else:
+        journal.write_bytes(journal.read_bytes() + RAW[name])
+    (found,) = status(BatchPlan((film,), Path(film.output).parent))
+    assert found.state == "failed"
+    assert found.error.startswith(f"{journal}: damaged (")
+    assert found.error.endswith(f"remove {journal.parent} to start the film again")
+    assert "\n" not in found.error
+
+
+def test_the_other_films_go_on(film: RenderPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begun(film)
+    journal.write_bytes(journal.read_bytes() + b"null\n")
+    other = plan(Path(film.source), Path(film.output).with_name("other.mkv"))
+    before = {path: path.stat().st_mtime_ns for path in journal.parent.iterdir()}
+    monkeypatch.setattr(schedule, "load_engine", Inline())
+    said: list[str] = []
+    results = run(BatchPlan((film, other), Path(film.output).parent), log=said.append)
+    assert [result.state for result in results] == ["failed", "painted"]
+    assert said == [f"{journal}: damaged (line 4); remove {journal.parent} to start the film again"]
+    assert {path: path.stat().st_mtime_ns for path in journal.parent.iterdir()} == before
+
+
+def test_a_journal_that_is_no_file_is_not_waited_for(film: RenderPlan) -> None:
+    journal = begun(film)
+    batch = BatchPlan((film,), Path(film.output).parent)
+    journal.unlink()
+    os.mkfifo(journal)
+    assert "damaged (it is no file)" in status(batch)[0].error
+    journal.unlink()
+    journal.mkdir()
+    assert "damaged (it is no file)" in status(batch)[0].error
+    os.rename(journal.parent, journal.parent.with_name("away"))
+    journal.parent.write_text("a file where the folder was")
+    (found,) = status(batch)
+    assert f"{journal}: cannot be read" in found.error
+
+
+def test_an_untouched_journal_is_gone_on_with(film: RenderPlan) -> None:
+    begun(film)
+    (found,) = status(BatchPlan((film,), Path(film.output).parent))
+    assert (found.state, found.frames, found.expected, found.segments) == ("unfinished", 9, 28, (1, 3))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_however_a_journal_is_damaged_the_status_is_told(film: RenderPlan, data: st.DataObject) -> None:
+    folder = Path(film.output).parent / ".videostyle" / Path(film.output).name
+    journal = folder / "journal.jsonl"
+    if not (folder / "whole").exists():
+        begun(film)
+        (folder / "whole").write_bytes(journal.read_bytes())
+    content = bytearray((folder / "whole").read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            content[at] ^= 1 << data.draw(st.integers(0, 7))
+        else:
+            del content[at : at + data.draw(st.integers(1, 60))]
+        content = content or bytearray(1)
+    journal.write_bytes(content)
+    (found,) = status(BatchPlan((film,), Path(film.output).parent))
+    assert found.state in ("failed", "unfinished")
+    assert 0 <= found.frames <= 28
