@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -127,6 +128,37 @@ def test_training_leaves_a_gallery_that_paints(
     assert network.card["recipe"]["steps"] == 4
     assert code.shape == (1, network.net.code_size)
     assert "Stripes, Nobody, 1900" in (tmp_path / "models/fast/stripes.md").read_text()
+
+
+def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, judge, tmp_path, validate_every=4)
+    run(config)
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    saved = torch.load(path, weights_only=True)
+    damaged: list[Any] = [b"", b"no checkpoint", whole[:-100], whole[: len(whole) // 2], [], {"step": 2}]
+    damaged += [{**saved, "step": -1}, {**saved, "step": None}, {**saved, "best": math.nan}, {**saved, "model": None}]
+    damaged += [{**saved, "model": {key: value * math.nan for key, value in saved["model"].items()}}]
+    for state in damaged:
+        if isinstance(state, bytes):
+            path.write_bytes(state)
+        else:
+            torch.save(state, path)
+        before = path.read_bytes()
+        with pytest.raises(TrainingError, match=r"checkpoint\.pt: damaged \(.*\); remove it to begin again") as caught:
+            run(config)
+        assert "\n" not in str(caught.value)
+        assert path.read_bytes() == before
+
+
+def test_lines_that_were_damaged_are_left_out_when_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(
+        b'{"step": 0}\nnull\n[1]\n{"step": null}\n{"step": "1"}\n{oops\n\xff\xfe\n'
+        + b"[" * 100_000
+        + b'\n{"step": 1}\n'
+    )
+    Journal(tmp_path, 2).close()
+    assert lines(tmp_path / "log.jsonl") == [{"step": 0}, {"step": 1}]
 
 
 def test_the_best_validation_is_what_is_exported(

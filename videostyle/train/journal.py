@@ -63,7 +63,16 @@ class Journal:
 def _reopened(path: Path, end: int) -> TextIO:
     """A file to append lines to, without the lines of step `end` and later."""
     if path.exists():
-        rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] < end]
+        rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        kept = [row for row in rows if row.endswith("\n") and _is_before(row, end)]
         path.write_text("".join(kept), encoding="utf-8")
     return path.open("a", encoding="utf-8")
+
+
+def _is_before(row: str, end: int) -> bool:
+    """Whether this is the line of a step before `end`; a damaged line is not."""
+    try:
+        step = json.loads(row)["step"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return type(step) is int and 0 <= step < end

@@ -154,7 +154,7 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
         "steps": plan.steps,
     }
     marker = work / "plan.json"
-    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == same:
+    if marker.is_file() and marker.read_bytes() == json.dumps(same).encode():
         return
     if marker.is_file():
         log(f"what is in {work} was of another painting or other settings: beginning again")

@@ -192,18 +192,33 @@ def _resume(
     path = config.folder / "checkpoint.pt"
     if not path.exists():
         return 0, math.inf, 0.0
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = _load(path, "cpu")
     try:
         painter.load_state_dict(saved["model"])
         mean.load_state_dict(saved["mean"])
         optimizer.load_state_dict(saved["optimizer"])
         step, best, minutes = saved["step"], saved["best"], saved["minutes"]
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(
             f"{path}: made with another network or number of paintings; choose another folder"
         ) from error
     log(f"going on from step {step}")
     return step, best, minutes
+
+
+def _load(path: Path, device: str) -> dict[str, Any]:
+    """What `_save` wrote; raises TrainingError where it is damaged."""
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        values = [value for value in saved["model"].values() if value.is_floating_point()]
+        whole = all(bool(torch.isfinite(value).all()) for value in values)
+        step, best, minutes = saved["step"], float(saved.get("best", 0)), float(saved.get("minutes", 0))
+        whole = whole and type(step) is int and step >= 0 and not math.isnan(best) and 0 <= minutes < math.inf
+    except Exception as error:  # torch.load raises whatever the unpickler met
+        raise TrainingError(f"{path}: damaged ({type(error).__name__}); remove it to begin again") from error
+    if not whole:
+        raise TrainingError(f"{path}: damaged (its numbers are none to go on from); remove it to begin again")
+    return saved
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
@@ -216,7 +231,7 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 
 def _export(config: TrainConfig, painter: Painter, objective: Objective, held: list[Path], here: Devices) -> None:
     """Write the best checkpoint as models."""
-    saved = torch.load(config.folder / "best.pt", map_location=here.name, weights_only=True)
+    saved = _load(config.folder / "best.pt", here.name)
     painter.load_state_dict(saved["model"])
     numbers = torch.arange(len(config.paintings), device=here.name)
     scores = [card_losses(painter, objective, number, held) for number in numbers.tolist()]
