@@ -1,0 +1,252 @@
+"""The boxes of mp4 and mov files: reads what PyAV does not hand out, adds what FFmpeg's muxer does not write.
+
+Formats: ISO/IEC 14496-12; Google's Spherical Video V2 (st3d, sv3d); Apple's QuickTime File Format (keys, ilst, clap).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+_PARENTS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
+"""Boxes that are taken apart, with the size of the fields before their children."""
+_SAMPLE_ENTRY = 78
+"""Size of the fields of a picture's sample entry."""
+_LARGEST_INDEX = 1 << 28
+"""Bytes of a moov that are still read; that of a ten-hour film has some 20 million."""
+
+
+@dataclass(slots=True)
+class Box:
+    """One box: its fields, then its children; a box that is not taken apart is all fields."""
+
+    kind: bytes
+    fields: bytes
+    children: list[Box] = field(default_factory=list)
+
+    def __bytes__(self) -> bytes:
+        body = self.fields + b"".join(map(bytes, self.children))
+        return struct.pack(">I4s", 8 + len(body), self.kind) + body
+
+    def all(self, *path: bytes) -> Iterator[Box]:
+        """The boxes at the end of `path`, one kind a level; b"" is any kind."""
+        if not path:
+            yield self
+            return
+        for child in self.children:
+            if path[0] in (b"", child.kind):
+                yield from child.all(*path[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A box at the top level of a file."""
+
+    kind: bytes
+    start: int
+    size: int
+    head: int
+    """Bytes of its own header."""
+
+
+def _places(file: BinaryIO) -> list[_Place]:
+    """The top level of a file; raises ValueError where the sizes make no sense."""
+    end = file.seek(0, os.SEEK_END)
+    found, at = [], 0
+    while at + 8 <= end:
+        file.seek(at)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        head = 8
+        if size == 1:
+            (size,), head = struct.unpack(">Q", file.read(8)), 16
+        elif size == 0:
+            size = end - at
+        if size < head or at + size > end:
+            raise ValueError(f"a box of {size} bytes at {at}")
+        found.append(_Place(kind, at, size, head))
+        at += size
+    return found
+
+
+def _parsed(kind: bytes, body: bytes, parent: bytes = b"", handler: bytes = b"") -> Box:
+    head = _PARENTS.get(kind)
+    if parent == b"stsd" and handler == b"vide":
+        head = _SAMPLE_ENTRY
+    if head is None or len(body) < head:
+        return Box(kind, body)
+    children, at = [], head
+    while at + 8 <= len(body):
+        size, inner = struct.unpack_from(">I4s", body, at)
+        if size < 8 or at + size > len(body):
+            break
+        child = _parsed(inner, body[at + 8 : at + size], kind, handler)
+        if inner == b"hdlr" and kind == b"mdia":
+            handler = child.fields[8:12]
+        children.append(child)
+        at += size
+    # QuickTime ends some lists with four zero bytes, which belong to no child.
+    return Box(kind, body[:head], [*children, *([_Rest(b"", body[at:])] if at < len(body) else [])])
+
+
+class _Rest(Box):
+    """Bytes between boxes, kept as they are."""
+
+    __slots__ = ()
+
+    def __bytes__(self) -> bytes:
+        return self.fields
+
+
+def read_movie(path: str) -> Box | None:
+    """The moov box of an mp4 or mov file; None where the file is of another kind, has none or is damaged."""
+    try:
+        with Path(path).open("rb") as file:
+            if file.read(8)[4:] not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip", b"pnot"):
+                return None
+            place = next((p for p in _places(file) if p.kind == b"moov"), None)
+            if place is None or place.size > _LARGEST_INDEX:
+                return None
+            file.seek(place.start + place.head)
+            return _parsed(b"moov", file.read(place.size - place.head))
+    except (OSError, ValueError, struct.error):
+        return None
+
+
+def track(movie: Box, number: int) -> Box | None:
+    """The trak box of a track number, which FFmpeg gives as the stream's id."""
+    for one in movie.all(b"trak"):
+        for header in one.all(b"tkhd"):
+            at = 20 if header.fields[:1] == b"\1" else 12
+            if header.fields[at : at + 4] == struct.pack(">I", number):
+                return one
+    return None
+
+
+def _entries(trak: Box) -> Iterator[Box]:
+    return trak.all(b"mdia", b"minf", b"stbl", b"stsd", b"")
+
+
+def clean_aperture(path: str, number: int, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """What is to be cut off a track's pictures: left, right, top and bottom, in pixels; None where nothing is.
+
+    The clap box names the size of what is shown and how far its centre lies from the picture's.
+    """
+    movie = read_movie(path)
+    trak = movie and track(movie, number)
+    for entry in _entries(trak) if trak else ():
+        for box in entry.all(b"clap"):
+            try:
+                values = struct.unpack(">IIIIiIiI", box.fields[:32])
+                shown = [values[0] / values[1], values[2] / values[3]]
+                moved = [values[4] / values[5], values[6] / values[7]]
+            except (struct.error, ZeroDivisionError):
+                return None
+            left = round((width - shown[0]) / 2 + moved[0])
+            top = round((height - shown[1]) / 2 + moved[1])
+            return left, width - left - round(shown[0]), top, height - top - round(shown[1])
+    return None
+
+
+# Adding
+
+
+def stereo_box(kind: int, inverted: bool) -> bytes:
+    """The st3d box for an AVStereo3DType; b"" for a layout that it has no number for."""
+    mode = {0: 0, 1: 2, 2: 1}.get(kind)
+    if mode is None or inverted:
+        return b""
+    return bytes(Box(b"st3d", struct.pack(">IB", 0, mode)))
+
+
+def spherical_box(mapping: bytes) -> bytes:
+    """The sv3d box for an AVSphericalMapping; b"" for a projection that it has no box for."""
+    projection, yaw, pitch, roll, left, top, right, bottom, padding = struct.unpack("=4i5I", mapping[:36])
+    if projection in (0, 2):
+        drawn = Box(b"equi", struct.pack(">5I", 0, top, bottom, left, right))
+    elif projection == 1:
+        drawn = Box(b"cbmp", struct.pack(">3I", 0, 0, padding))
+    else:
+        return b""
+    pose = Box(b"prhd", struct.pack(">I3i", 0, yaw, pitch, roll))
+    return bytes(Box(b"sv3d", b"", [Box(b"svhd", bytes(4) + b"videostyle\0"), Box(b"proj", b"", [pose, drawn])]))
+
+
+def _keys(tags: Mapping[str, str], name: str) -> Box:
+    """QuickTime's metadata: any key, where iTunes' list has numbered places only."""
+    names, values = b"", []
+    for number, (key, value) in enumerate(tags.items(), start=1):
+        label = key.encode()
+        names += struct.pack(">I4s", 8 + len(label), b"mdta") + label
+        data = Box(b"data", struct.pack(">II", 1, 0) + value.encode())
+        values.append(Box(struct.pack(">I", number), b"", [data]))
+    handler = Box(b"hdlr", struct.pack(">II4s", 0, 0, b"mdta") + bytes(13))
+    children = [handler, Box(b"keys", struct.pack(">II", 0, len(tags)) + names), Box(b"ilst", b"", values)]
+    return Box(b"meta", b"" if name == "mov" else bytes(4), children)
+
+
+def add_to_movie(path: str, name: str, number: int, entry: bytes = b"", tags: Mapping[str, str] | None = None) -> None:
+    """Add boxes to the sample entries of track `number`, and tags under their own names, to a finished mp4 or mov file.
+
+    `name` is the container's, "mp4" or "mov". The file is written anew beside its name, and replaced when that is done.
+    Raises OSError where that cannot be written, ValueError for a file that is not as expected.
+    """
+    with Path(path).open("rb") as file:
+        places = _places(file)
+        place = next((p for p in places if p.kind == b"moov"), None)
+        if place is None or any(p.kind == b"moof" for p in places):
+            raise ValueError("no index, or one in fragments")
+        file.seek(place.start + place.head)
+        movie = _parsed(b"moov", file.read(place.size - place.head))
+        trak = track(movie, number)
+        if trak is None:
+            raise ValueError(f"no track {number}")
+        if entry:
+            for one in _entries(trak):
+                one.children.append(_Rest(b"", entry))
+        if tags:
+            movie.children.append(_keys(tags, name))
+        new = bytes(movie)
+        for _ in range(2):  # a second time where 32-bit places had to become 64-bit ones, which makes it longer
+            grown = len(new) - place.size
+            moved = _with_places_moved(movie, place.start, grown)
+            if len(bytes(moved)) == len(new):
+                break
+            new = bytes(moved)
+        beside = f"{path}.boxes"
+        try:
+            with Path(beside).open("wb") as out:
+                file.seek(0)
+                _copy(file, out, place.start)
+                out.write(bytes(moved))
+                file.seek(place.start + place.size)
+                shutil.copyfileobj(file, out, 1 << 20)
+            os.replace(beside, path)
+        finally:
+            Path(beside).unlink(missing_ok=True)
+
+
+def _copy(file: BinaryIO, out: BinaryIO, size: int) -> None:
+    while size > 0:
+        part = file.read(min(size, 1 << 20))
+        out.write(part)
+        size -= len(part)
+
+
+def _with_places_moved(box: Box, after: int, by: int) -> Box:
+    """A copy in which chunks that lie behind `after` are `by` bytes further on."""
+    if box.kind in (b"stco", b"co64"):
+        wide = box.kind == b"co64"
+        (count,) = struct.unpack_from(">I", box.fields, 4)
+        offsets = struct.unpack_from(f">{count}{'Q' if wide else 'I'}", box.fields, 8)
+        offsets = tuple(o + by if o > after else o for o in offsets)
+        wide = wide or max(offsets, default=0) >= 1 << 32
+        packed = struct.pack(f">{count}{'Q' if wide else 'I'}", *offsets)
+        return Box(b"co64" if wide else b"stco", box.fields[:8] + packed)
+    if not box.children:
+        return box
+    return Box(box.kind, box.fields, [_with_places_moved(child, after, by) for child in box.children])
