@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from videostyle.plan import Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SideData:
+    """What a film says beside the pixels of one picture, as FFmpeg attached it when decoding."""
+
+    kinds: frozenset[str]
+    """FFmpeg's names: "A53_CC" for closed captions, "DYNAMIC_HDR_PLUS"..."""
+    carrier: Any = None
+    """A tiny av.VideoFrame with the side data that an encoder can write; None where there is none of that."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # comparing tensors with == is never what one means
@@ -31,6 +41,7 @@ class Frame:
     """Counts the frames a source has yielded, from 0."""
     is_cut: bool = False
     """The first frame of a shot: nothing remembered from earlier frames applies to it."""
+    side_data: SideData | None = None
 
     @property
     def time(self) -> float:
@@ -97,6 +108,12 @@ class VideoInfo:
     pix_fmt: str
     container: str
     streams: tuple[StreamInfo, ...] = ()
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Pixels cut off the stored picture, left, right, top and bottom, because the container says so."""
+    side_data: Mapping[str, bytes] = field(default_factory=dict)
+    """What is attached to the first picture, by FFmpeg's kind."""
+    plays: int | None = None
+    """How often an animated picture plays, 0 for ever; None for films."""
 
     def frames_in(self, span: Span) -> int | None:
         """Frames in a part of the film, as far as the container tells."""

@@ -129,6 +129,10 @@ class Orientation:
             picture = cv2.flip(picture, -1 if self.flip_x and self.flip_y else int(self.flip_x))
         return picture
 
+    def of(self, pixels: Tensor) -> Tensor:
+        """`pixels` (C, H, W) laid upright."""
+        return torch.from_numpy(self.apply(pixels.permute(1, 2, 0).contiguous().numpy())).permute(2, 0, 1)
+
 
 UPRIGHT = Orientation()
 EXIF_ORIENTATIONS = {
@@ -186,9 +190,16 @@ def _widened(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.nd
 class ToTensor:
     """Turns decoded frames into upright RGB tensors; keeps one swscale context."""
 
-    def __init__(self, width: int, height: int, orientation: Orientation) -> None:
-        """`width` and `height` are those of the stored picture, before it is laid upright."""
+    def __init__(
+        self, width: int, height: int, orientation: Orientation, crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> None:
+        """`width` and `height` are those of the stored picture, before `crop` is cut off it and it is laid upright.
+
+        `crop` is pixels left, right, top and bottom.
+        """
         self._size = (width, height)
+        left, right, top, bottom = crop
+        self._inside = slice(top, height - bottom), slice(left, width - right)
         self._orientation = orientation
         self._reformatter = VideoReformatter()
 
@@ -216,7 +227,7 @@ class ToTensor:
             top = ((1 << source.depth) - 1) << (16 - source.depth)  # full-range samples are only shifted up
             limited = color.range != "pc" and source.chroma != "gray"
             picture = _widened(picture, 65535 / (_SWSCALE_WHITE if limited else top), 65535 / top)
-        return torch.from_numpy(self._orientation.apply(picture)).permute(2, 0, 1)
+        return torch.from_numpy(self._orientation.apply(picture[self._inside])).permute(2, 0, 1)
 
 
 class FromTensor:

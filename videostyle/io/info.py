@@ -20,8 +20,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SourceError
+from videostyle.io import matroska
+from videostyle.io.boxes import clean_aperture
 from videostyle.io.colors import color_of, orientation_of, pixel_format
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, side_data_of, time_base_of
+from videostyle.io.side_data import attached, named
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
 _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
@@ -148,7 +151,10 @@ def probe_video(path: str) -> VideoInfo:
     with open_container(path) as container:
         stream, frame = first_frame(container, path)
         orientation = orientation_of(frame)
-        width, height = (frame.height, frame.width) if orientation.transpose else (frame.width, frame.height)
+        crop = _crop(path, container, stream, frame)
+        width, height = frame.width - crop[0] - crop[1], frame.height - crop[2] - crop[3]
+        if orientation.transpose:
+            width, height = height, width
         pixels = pixel_format(frame.format.name)
         aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
         if aspect <= 0:
@@ -174,7 +180,25 @@ def probe_video(path: str) -> VideoInfo:
             pix_fmt=frame.format.name,
             container=container.format.name,
             streams=tuple(_describe_stream(s) for s in container.streams),
+            crop=crop,
+            side_data=attached(frame),
         )
+
+
+def _crop(
+    path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+) -> tuple[int, int, int, int]:
+    """What the container says is to be cut off, left, right, top and bottom; nothing where that makes no sense."""
+    crop: tuple[int, int, int, int] | None = None
+    if "matroska" in container.format.name:
+        films = [s.index for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        found = matroska.crops(path)
+        crop = found[films.index(stream.index)] if len(found) == len(films) else None
+    elif "mov" in container.format.name:
+        crop = clean_aperture(path, stream.id, frame.width, frame.height)
+    if crop is None or min(crop) < 0 or crop[0] + crop[1] >= frame.width or crop[2] + crop[3] >= frame.height:
+        return 0, 0, 0, 0
+    return crop
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
@@ -248,6 +272,7 @@ def to_json(info: VideoInfo) -> dict[str, Any]:
     plain["duration_seconds"] = None if info.duration is None else float(info.duration)
     plain["frames_per_second"] = None if info.average_rate is None else float(info.average_rate)
     plain["streams"] = [asdict(stream) for stream in info.streams]
+    plain["side_data"] = named(info.side_data)
     return plain
 
 
@@ -262,6 +287,8 @@ def describe(info: VideoInfo) -> str:
         "interlaced" if info.interlaced else "",
         "transparency" if info.has_alpha else "",
         f"pixel aspect {info.sample_aspect_ratio}" if info.sample_aspect_ratio != 1 else "",
+        "cropped by {} left, {} right, {} top, {} bottom".format(*info.crop) if any(info.crop) else "",
+        *named(info.side_data),
     ]
     lines = [
         f"{info.path}: {info.container}",
