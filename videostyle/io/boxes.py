@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-_PARENTS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
+_PARENTS = {b"moov": 0, b"trak": 0, b"tref": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 """Boxes that are taken apart, with the size of the fields before their children."""
 _SAMPLE_ENTRY = 78
 """Size of the fields of a picture's sample entry."""
@@ -131,6 +131,25 @@ def _entries(trak: Box) -> Iterator[Box]:
     return trak.all(b"mdia", b"minf", b"stbl", b"stsd", b"")
 
 
+def sample_kinds(path: str) -> dict[int, str]:
+    """What each track of an mp4 or mov file holds, by the track's number: "avc1", "gpmd"; "chapters" for their titles."""
+    movie = read_movie(path)
+    if movie is None:
+        return {}
+    chapters = {
+        number
+        for reference in movie.all(b"trak", b"tref", b"chap")
+        for (number,) in struct.iter_unpack(">I", reference.fields[: len(reference.fields) // 4 * 4])
+    }
+    found = {}
+    for trak in movie.all(b"trak"):
+        for header in trak.all(b"tkhd"):
+            (number,) = struct.unpack_from(">I", header.fields, 20 if header.fields[:1] == b"\1" else 12)
+            kind = next((entry.kind.decode("latin-1") for entry in _entries(trak)), "")
+            found[number] = "chapters" if number in chapters else kind
+    return found
+
+
 def clean_aperture(path: str, number: int, width: int, height: int) -> tuple[int, int, int, int] | None:
     """What is to be cut off a track's pictures: left, right, top and bottom, in pixels; None where nothing is.
 
@@ -176,6 +195,14 @@ def spherical_box(mapping: bytes) -> bytes:
     return bytes(Box(b"sv3d", b"", [Box(b"svhd", bytes(4) + b"videostyle\0"), Box(b"proj", b"", [pose, drawn])]))
 
 
+def _packed(language: str) -> bytes:
+    """Three letters of five bits each, which QuickTime, too, takes for a language without a number of its own."""
+    code = 0
+    for letter in language:
+        code = code << 5 | ord(letter) - 0x60
+    return struct.pack(">H", code)
+
+
 def _keys(tags: Mapping[str, str], name: str) -> Box:
     """QuickTime's metadata: any key, where iTunes' list has numbered places only."""
     names, values = b"", []
@@ -189,11 +216,21 @@ def _keys(tags: Mapping[str, str], name: str) -> Box:
     return Box(b"meta", b"" if name == "mov" else bytes(4), children)
 
 
-def add_to_movie(path: str, name: str, number: int, entry: bytes = b"", tags: Mapping[str, str] | None = None) -> None:
-    """Add boxes to the sample entries of track `number`, and tags under their own names, to a finished mp4 or mov file.
+def add_to_movie(
+    path: str,
+    name: str,
+    number: int,
+    entry: bytes = b"",
+    tags: Mapping[str, str] | None = None,
+    languages: Mapping[int, str] | None = None,
+) -> None:
+    """Add to a finished mp4 or mov file what FFmpeg's muxer does not write.
 
-    `name` is the container's, "mp4" or "mov". The file is written anew beside its name, and replaced when that is done.
-    Raises OSError where that cannot be written, ValueError for a file that is not as expected.
+    `name` is the container's, "mp4" or "mov"; `entry` are boxes for the sample entries of track `number`; `tags` are
+    added under their own names, `languages` are ISO 639-2 codes by the track's number. What makes the file longer is
+    written to a file beside it, which replaces it when that is whole.
+
+    Raises OSError where that cannot be written, ValueError or struct.error for a file that is not as expected.
     """
     with Path(path).open("rb") as file:
         places = _places(file)
@@ -208,9 +245,18 @@ def add_to_movie(path: str, name: str, number: int, entry: bytes = b"", tags: Ma
         if entry:
             for one in _entries(trak):
                 one.children.append(_Rest(b"", entry))
+        for other, language in (languages or {}).items():
+            for header in (box for one in [track(movie, other)] if one for box in one.all(b"mdia", b"mdhd")):
+                at = 32 if header.fields[:1] == b"\1" else 20
+                header.fields = header.fields[:at] + _packed(language) + header.fields[at + 2 :]
         if tags:
             movie.children.append(_keys(tags, name))
         new = bytes(movie)
+        if len(new) == place.size:
+            with Path(path).open("r+b") as out:
+                out.seek(place.start)
+                out.write(new)
+            return
         for _ in range(2):  # a second time where 32-bit places had to become 64-bit ones, which makes it longer
             grown = len(new) - place.size
             moved = _with_places_moved(movie, place.start, grown)

@@ -179,7 +179,7 @@ def encoder_options(name: str, codec: Codec, options: EncodeOptions) -> dict[str
     if preset is not None:
         chosen[codec.preset_option] = preset
     if name == "hevc":
-        chosen["x265-params"] = "log-level=none"
+        chosen |= {"x265-params": "log-level=none", "a53cc": "1"}  # closed captions, which x264 writes by itself
     return chosen
 
 

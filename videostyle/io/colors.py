@@ -25,7 +25,8 @@ from videostyle.types import Color
 
 SPACES = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
-    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
+    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp", 15: "ipt-c2",
+    16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
 RANGES = {1: "tv", 2: "pc"}
 PRIMARIES = {
@@ -50,6 +51,14 @@ _MATRICES = {
     "bt2020nc": Colorspace.BT2020,
     "bt2020c": Colorspace.BT2020,
 }
+# swscale knows these not at all: what red, green and blue take from Y, and from the first and second chroma plane.
+_OWN_MATRICES = {
+    "ycgco": ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0)),
+    # What Display P3's primaries and white make of it; those of BT.709 and BT.2020 make their own matrices.
+    "smpte432": ((1.0, 0.0, 1.5421), (1.0, -0.2111, -0.5104), (1.0, 1.8414, 0.0)),
+}
+APPROXIMATE = ("bt2020c", "smpte2085", "chroma-derived-c", "ictcp", "ipt-c2", "ycgco-re", "ycgco-ro")
+"""Matrices that are read as other ones are, so that hues come out wrong."""
 _EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
 # Of all pairs of filters this one loses least on the way there and back, on soft chroma and on hard edges.
 _CHROMA_UP = Interpolation.BICUBIC | _EXACT
@@ -69,6 +78,13 @@ def assumed_space(space: str, height: int) -> str:
     if space in _MATRICES:
         return space
     return "smpte170m" if height <= 576 else "bt709"
+
+
+def _derived(color: Color) -> str:
+    """The matrix that "chroma-derived-nc" stands for, by the primaries; the stated one otherwise."""
+    if color.space != "chroma-derived-nc":
+        return color.space
+    return {"bt709": "bt709", "bt2020": "bt2020nc", "smpte432": "smpte432"}.get(color.primaries, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +203,25 @@ def _widened(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.nd
     return cv2.multiply(picture, factors)  # type: ignore[call-overload]  # its stubs leave scalars out
 
 
+def _multiplied(
+    frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, full: bool
+) -> np.ndarray[Any, Any]:
+    """(H, W, C) RGB of a 4:4:4 frame by a matrix of our own; samples of more than 8 bits lie at the top of 16."""
+    wide = depth > 8
+    kind, white = (np.uint16, 65535) if wide else (np.uint8, 255)
+    planes = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+        planes.append(rows[:, : plane.width].astype(np.float32) / (1 << (8 if wide else 0)))
+    top = ((1 << depth) - 1) / (1 << (depth - 8)) if wide else 255  # white in units of 8 bits
+    luma = planes[0] / top if full else (planes[0] - 16) / 219
+    chroma = [(plane - 128) / (top if full else 224) for plane in planes[1:3]]
+    colors = np.stack([luma, *chroma], axis=-1) @ matrix.T.astype(np.float32)
+    if len(planes) == 4:
+        colors = np.concatenate([colors, (planes[3] / top)[..., None]], axis=-1)
+    return np.clip(np.rint(colors * white), 0, white).astype(kind)
+
+
 class ToTensor:
     """Turns decoded frames into upright RGB tensors; keeps one swscale context."""
 
@@ -211,18 +246,27 @@ class ToTensor:
         source = pixel_format(frame.format.name)
         shallow, deep = ("rgba", "rgba64le") if source.alpha else ("rgb24", "rgb48le")
         color = color_of(frame)
-        matrix = _MATRICES[assumed_space(color.space, frame.height)]
-        picture = self._reformatter.reformat(
+        space = _derived(color)
+        own = _OWN_MATRICES.get(space) if source.chroma not in ("rgb", "gray") else None
+        if own is not None:
+            shallow, deep = ("yuva444p", "yuva444p16le") if source.alpha else ("yuv444p", "yuv444p16le")
+        matrix = _MATRICES[assumed_space(space, frame.height)]
+        range_ = ColorRange.JPEG if color.range == "pc" else ColorRange.MPEG
+        reformatted = self._reformatter.reformat(
             frame,
             *self._size,
             format=shallow if source.depth <= 8 else deep,
             src_colorspace=matrix,
             dst_colorspace=matrix,
-            src_color_range=ColorRange.JPEG if color.range == "pc" else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
+            src_color_range=range_,
+            dst_color_range=ColorRange.JPEG if own is None else range_,
             interpolation=_CHROMA_UP,
             threads=1,  # more is slower at these sizes; decoding already keeps the cores busy
-        ).to_ndarray()
+        )
+        if own is not None:
+            picture = _multiplied(reformatted, np.array(own), source.depth, color.range == "pc")
+            return torch.from_numpy(self._orientation.apply(picture[self._inside])).permute(2, 0, 1)
+        picture = reformatted.to_ndarray()
         if source.depth > 8 and source.chroma != "rgb":
             top = ((1 << source.depth) - 1) << (16 - source.depth)  # full-range samples are only shifted up
             limited = color.range != "pc" and source.chroma != "gray"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from fractions import Fraction
@@ -14,7 +14,6 @@ import av
 import torch
 from av.codec.context import CodecContext
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -23,7 +22,7 @@ from videostyle.errors import SourceError
 from videostyle.io import matroska
 from videostyle.io.boxes import clean_aperture
 from videostyle.io.colors import color_of, orientation_of, pixel_format
-from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, side_data_of, time_base_of
+from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
 from videostyle.io.side_data import attached, named
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
@@ -234,19 +233,13 @@ def _describe_stream(stream: Stream) -> StreamInfo:
     return StreamInfo(stream.index, kind, codec_of(stream), "" if language == "und" else language, detail)
 
 
-def hdr_metadata(path: str) -> tuple[str, str, list[str]]:
-    """Mastering display and light level of an HDR film, in x265's notation, and the kinds that cannot be carried.
+def hdr_metadata(side_data: Mapping[str, bytes]) -> tuple[str, str]:
+    """Mastering display and light level of an HDR film, in x265's notation, from its first picture's side data.
 
     Units are x265's: chromaticity in 0.00002, luminance in 0.0001 cd/m2. "" where the film does not say.
     """
-    display, light, lost = "", "", []
-    with open_container(path) as container:
-        _, frame = first_frame(container, path)
-        try:
-            kinds = {data.type: bytes(data) for data in side_data_of(frame)}
-        except ValueError:  # a kind PyAV has no name for hides the others
-            return "", "", ["HDR side data of an unknown kind"]
-    if (raw := kinds.get(SideDataType.MASTERING_DISPLAY_METADATA)) and len(raw) >= 88:
+    display, light = "", ""
+    if len(raw := side_data.get("MASTERING_DISPLAY_METADATA", b"")) >= 88:
         numbers = struct.unpack("=22i", raw[:88])
         values = [Fraction(n, d or 1) for n, d in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
         r, g, b, white = ([round(v * 50000) for v in values[i : i + 2]] for i in (0, 2, 4, 6))
@@ -254,13 +247,9 @@ def hdr_metadata(path: str) -> tuple[str, str, list[str]]:
         if numbers[20] and numbers[21]:
             points = {"G": g, "B": b, "R": r, "WP": white}
             display = "".join(f"{name}({x},{y})" for name, (x, y) in points.items()) + f"L({high},{low})"
-    if (raw := kinds.get(SideDataType.CONTENT_LIGHT_LEVEL)) and len(raw) >= 8:
+    if len(raw := side_data.get("CONTENT_LIGHT_LEVEL", b"")) >= 8:
         light = "{},{}".format(*struct.unpack("=2I", raw[:8]))
-    if SideDataType.DYNAMIC_HDR_PLUS in kinds:
-        lost.append("HDR10+ dynamic metadata")
-    if SideDataType.DOVI_METADATA in kinds or SideDataType.DOVI_RPU_BUFFER in kinds:
-        lost.append("Dolby Vision metadata")
-    return display, light, lost
+    return display, light
 
 
 def to_json(info: VideoInfo) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SourceError
-from videostyle.io.colors import ToTensor, orientation_of
+from videostyle.io.canvas import Canvas
+from videostyle.io.colors import APPROXIMATE, orientation_of
 from videostyle.io.info import decoder_of, film_stream, open_container, probe_video
-from videostyle.io.pyav import time_base_of
+from videostyle.io.pyav import fraction, time_base_of
+from videostyle.io.side_data import side_data
 from videostyle.plan import Span
 from videostyle.types import Frame
 
@@ -36,6 +38,8 @@ class VideoSource:
         """Raises SourceError where the file cannot be read or holds no film."""
         self.info = probe_video(path)
         self.warnings: list[str] = []
+        if self.info.color.space in APPROXIMATE:
+            self.warnings.append(f"{path}: hues are not exact: its matrix, {self.info.color.space}, is not computed here")
         self._path = path
         self._damaged = 0
         self._repaired = 0
@@ -66,7 +70,7 @@ class VideoSource:
         end = None if span.end is None else origin + span.end
         count = 0
         previous: int | None = None
-        to_tensor: ToTensor | None = None
+        canvas: Canvas | None = None
         for picture in self._pictures(start if span.start else None):
             pts = self._repair(picture, previous)
             previous = pts
@@ -76,10 +80,16 @@ class VideoSource:
             if end is not None and time >= end:
                 self._announced = 0
                 break
-            if to_tensor is None:
-                to_tensor = ToTensor(picture.width, picture.height, orientation_of(picture))
-            yield Frame(to_tensor(picture), pts, info.time_base, picture.duration or None, count)
+            if canvas is None:
+                canvas = Canvas(info, orientation_of(picture))
+            pixels = canvas(picture, picture.opaque)
+            yield Frame(
+                pixels, pts, info.time_base, picture.duration or None, count, side_data=side_data(picture)
+            )
             count += 1
+        if canvas is not None and canvas.changes:
+            others = ", ".join(canvas.changes)
+            self.warnings.append(f"{self._path}: {others} in mid-film: fitted into {info.width}x{info.height}, with bars")
         self._report(count)
         if not count and not span.start:
             raise SourceError(f"{self._path}: none of its frames can be decoded; the file is damaged or cut off")
@@ -147,7 +157,9 @@ class VideoSource:
                         self._damaged += 1
                         continue
                     failures = 0
-                    yield from pictures
+                    for picture in pictures:
+                        picture.opaque = fraction(decoder.sample_aspect_ratio)  # filters hand it on
+                        yield picture
                 return
             except (av.FFmpegError, OSError):  # demux ends at an unreadable stretch; asked again it goes on after it
                 failures += 1

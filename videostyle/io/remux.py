@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from typing import Any, cast
 
 import av
@@ -16,9 +17,12 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
+from videostyle.io.boxes import sample_kinds
 from videostyle.io.codecs import Container
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.pyav import codec_of, fraction, kind_of, time_base_of
+from videostyle.io.kept import FILE_TAGS, STREAM_TAGS
+from videostyle.io.pyav import codec_of, fraction, kind_of, open_output, time_base_of
+from videostyle.io.timecode import moved, timecode_of
 
 _SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
@@ -27,14 +31,6 @@ _LAYOUTS = {
     f"{count} channels": name
     for count, name in enumerate(("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1"), start=1)
 }
-# QuickTime has numbers for languages, which FFmpeg knows by their older ISO 639-2 codes.
-_QUICKTIME_LANGUAGES = {
-    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "fas": "per", "ces": "cze", "slk": "slo",
-    "ron": "rum", "mkd": "mac", "sqi": "alb", "hye": "arm", "kat": "geo", "mya": "bur", "msa": "may", "bod": "tib",
-    "cym": "wel", "eus": "baq",
-}  # fmt: skip
-_FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-"""Tags that tell of the source's file, not of the film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +51,18 @@ class StreamCopier:
     """
 
     def __init__(
-        self, path: str, output: OutputContainer, name: str, container: Container, window: Window, warnings: list[str]
+        self,
+        path: str,
+        output: OutputContainer,
+        picture: Stream,
+        name: str,
+        container: Container,
+        window: Window,
+        warnings: list[str],
     ) -> None:
         """Add the streams; call before the output's header is written. `warnings` gets a line for each that is left.
+
+        `picture` is the output's stream of painted pictures, which gets the tags of the source's.
 
         Raises SourceError where the source cannot be opened again.
         """
@@ -70,13 +75,16 @@ class StreamCopier:
         self._warnings = warnings
         self._closing = ExitStack()
         self._source: InputContainer = self._closing.enter_context(open_container(path))
-        self.languages: dict[int, str] = {}
-        """Of the output's streams, by index."""
+        self.twins: dict[int, int] = {}
+        """For each stream of the source that goes along, its number in the output; the pictures' too."""
         self._handlers: dict[int, Callable[[Packet[Any]], None]] = {}
         self._flushes: list[Callable[[], None]] = []
+        self._sample_kinds = sample_kinds(path)
         self._copy_tags()
-        film = film_stream(self._source, path).index
-        chosen = [stream for stream in self._source.streams if stream.index != film and self._add(stream)]
+        film = film_stream(self._source, path)
+        self._tag(film, picture)
+        self._copy_timecode(film, picture)
+        chosen = [stream for stream in self._source.streams if stream.index != film.index and self._add(stream)]
         for stream in self._source.streams:
             if stream.index not in self._handlers:
                 stream.discard = Discard.all
@@ -86,7 +94,9 @@ class StreamCopier:
         self._next: Packet[Any] | None = next(self._packets, None)
 
     def _copy_tags(self) -> None:
-        tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in _FILE_TAGS}
+        tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in (*FILE_TAGS, "timecode")}
+        if "creation_time" in tags:  # from two places in the file, joined by FFmpeg
+            tags["creation_time"] = tags["creation_time"].partition(";")[0]
         self._output.metadata.update(tags)
         kept = []
         for chapter in self._source.chapters():
@@ -102,18 +112,30 @@ class StreamCopier:
         elif kept:
             self._warnings.append(f"{len(kept)} chapters dropped: {self._name} cannot hold them")
 
+    def _copy_timecode(self, film: Stream, picture: Stream) -> None:
+        """Give the pictures the source's timecode, of which muxers make a track or a tag."""
+        timecode = timecode_of([*(stream.metadata for stream in self._source.streams), self._source.metadata])
+        if not timecode:
+            return
+        shift = self._window.shift - (film.start_time or 0) * time_base_of(film) if self._window.start else Fraction(0)
+        kept = moved(timecode, max(shift, Fraction(0)), fraction(film.average_rate))
+        if kept:
+            picture.metadata["timecode"] = kept
+        else:
+            self._warnings.append(f"timecode {timecode} dropped: it does not fit the film's rate")
+
     # Adding streams
 
     def _add(self, stream: Stream) -> bool:
         """Add `stream` to the output in the best way there is; False, with a warning, where there is none."""
         codec, kind = codec_of(stream), kind_of(stream)
-        if kind == "data" and codec in ("bin_data", "unknown") and self._source.chapters():
-            return False  # an mp4's chapter titles, already copied as chapters
+        if kind == "data":
+            return self._add_data(stream, codec)
         if kind == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
             self._output.add_attachment(
                 stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data
             )
-            self.streams.append(f"attachment stream {stream.index} ({codec}) copied")
+            self.streams.append(f"{_named(stream)} stream {stream.index} ({codec}) copied")
             return True
         if kind == "video" and stream.disposition & Disposition.attached_pic and self._container.cover:
             return self._add_cover(stream, codec)
@@ -129,32 +151,51 @@ class StreamCopier:
             if codec in _TEXT_SUBTITLES and self._container.text:
                 self._transcode_text(stream, codec)
                 return True
-        self._drop("cover art" if stream.disposition & Disposition.attached_pic else kind, stream, codec)
+        self._drop(stream, codec)
         return False
 
-    def _drop(self, kind: str, stream: Stream, codec: str, why: str = "") -> None:
-        second = kind_of(stream) == "video" and not stream.disposition & Disposition.attached_pic
-        reason = why or ("only one picture track is painted" if second else f"{self._name} cannot hold it")
-        self._warnings.append(f"{kind} stream {stream.index} ({codec}) dropped: {reason}")
+    def _add_data(self, stream: Stream, codec: str) -> bool:
+        """Add data of any kind, a camera's telemetry for example, where the output's muxer takes it."""
+        if "timecode" in stream.metadata:
+            return False  # goes along with the pictures
+        stored = self._sample_kinds.get(stream.id, "") or codec
+        if stored == "chapters":
+            return False  # an mp4's chapter titles, already copied as chapters
+        if not _holds_data(self._container.format, stream):
+            self._drop(stream, stored)
+            return False
+        self._remux(stream, self._output.add_stream_from_template(stream))
+        self.streams.append(f"data stream {stream.index} ({stored}) copied")
+        return True
+
+    def _drop(self, stream: Stream, codec: str, why: str = "") -> None:
+        named = _named(stream)
+        reason = why or ("only one picture track is painted" if named == "video" else f"{self._name} cannot hold it")
+        self._warnings.append(f"{named} stream {stream.index} ({codec}) dropped: {reason}")
 
     def _tag(self, stream: Stream, twin: Stream) -> None:
         """Copy what describes the stream, but for what only its old container or encoder had to say."""
-        own = ("encoder", "duration", "vendor_id", "bps", "number_of_", "_statistics")
+        own = (*STREAM_TAGS, "timecode", "alpha_mode", "rotate")
         tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(own)}
-        if self._name == "mov" and "language" in tags:
-            tags["language"] = _QUICKTIME_LANGUAGES.get(tags["language"], tags["language"])
+        if "name" in tags:  # what mp4 and mov have for a title
+            tags.setdefault("title", tags.pop("name"))
         twin.metadata.update(tags)
         twin.disposition = stream.disposition
-        self.languages[twin.index] = tags.get("language", "und")
+        self.twins[stream.index] = twin.index
 
     def _copy(self, stream: Stream, codec: str) -> bool:
         try:
             twin = self._output.add_stream_from_template(stream, opaque=True)
         except (ValueError, av.FFmpegError) as error:
-            self._drop(kind_of(stream), stream, codec, f"{self._name} cannot hold it ({error})")
+            self._drop(stream, codec, f"{self._name} cannot hold it ({error})")
             return False
+        self._remux(stream, twin)
+        self.streams.append(f"{_named(stream)} stream {stream.index} ({codec}) copied")
+        return True
+
+    def _remux(self, stream: Stream, twin: Stream) -> None:
+        """Have the stream's packets copied to its twin."""
         self._tag(stream, twin)
-        self.streams.append(f"{kind_of(stream)} stream {stream.index} ({codec}) copied")
 
         def mux(packet: Packet[Any]) -> None:
             shift = round(self._window.shift / time_base_of(packet))
@@ -164,7 +205,6 @@ class StreamCopier:
             self._output.mux(packet)
 
         self._handlers[stream.index] = mux
-        return True
 
     def _add_cover(self, stream: Stream, codec: str) -> bool:
         if self._name != "mkv":
@@ -172,7 +212,7 @@ class StreamCopier:
         packet = next((p for p in self._source.demux(stream) if p.size), None)
         self._source.seek(0)
         if packet is None:
-            self._drop("cover art", stream, codec, "it is empty")
+            self._drop(stream, codec, "it is empty")
             return False
         kind = {"mjpeg": "jpeg"}.get(codec, codec)
         self._output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))
@@ -290,6 +330,24 @@ class StreamCopier:
 def _time(packet: Packet[Any]) -> Fraction:
     ticks = packet.pts if packet.pts is not None else packet.dts
     return (ticks or 0) * time_base_of(packet)
+
+
+def _named(stream: Stream) -> str:
+    """What people call the kind of stream."""
+    is_image = isinstance(stream, AttachmentStream) and (stream.mimetype or "").startswith("image/")
+    return "cover art" if is_image or stream.disposition & Disposition.attached_pic else kind_of(stream)
+
+
+def _holds_data(container: str, stream: Stream) -> bool:
+    """True where FFmpeg's muxer takes such a stream of data: it is asked to begin a file with one."""
+    scratch = open_output(cast(str, BytesIO()), format=container)
+    try:
+        scratch.add_stream_from_template(stream)
+        scratch.start_encoding()
+        scratch.close()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _matches(codec: str, allowed: tuple[str, ...]) -> bool:

@@ -41,8 +41,10 @@ from videostyle.io.colors import (
     pixel_format,
 )
 from videostyle.io.info import hdr_metadata, open_container
+from videostyle.io.kept import Written, settle
 from videostyle.io.pyav import legible, open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
+from videostyle.io.side_data import stereo_mode, with_side_data
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Color, Frame, VideoInfo
 
@@ -142,6 +144,8 @@ class VideoSink:
         self._rounded = False
         self._see_through = False
         self._spliced = False
+        self._kinds = dict.fromkeys(info.side_data, Fraction(0))
+        """Kinds of side data in the source, and at what time in the output each should be."""
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +158,11 @@ class VideoSink:
             if self._channels == 4 and not self._keeps_alpha:
                 frame = self._without_alpha(frame)
             picture = self._convert(frame.pixels)
+            if frame.side_data is not None:
+                for kind in frame.side_data.kinds:
+                    self._kinds.setdefault(kind, frame.pts * frame.time_base - self._window.shift)
+                if frame.side_data.carrier is not None and self._palette is None:
+                    picture = with_side_data(picture, frame.side_data.carrier)
             picture.pts, picture.time_base = self._ticks(frame), self._time_base
             picture.duration = self._duration(frame)
             self._mux(picture)
@@ -247,7 +256,13 @@ class VideoSink:
             add_film()
             if self._copy_from is not None:
                 self._copier = StreamCopier(
-                    self._copy_from, self._output, self._name, self._container, self._window, self.warnings
+                    self._copy_from,
+                    self._output,
+                    self._stream,
+                    self._name,
+                    self._container,
+                    self._window,
+                    self.warnings,
                 )
                 self.streams = self._copier.streams
             with _ordinary_priority():
@@ -278,6 +293,8 @@ class VideoSink:
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
         self._describe(context, color)
+        if self._container.format in ("matroska", "webm") and (mode := stereo_mode(self._info.side_data)):
+            stream.metadata["stereo_mode"] = mode
         self.settings = {"container": self._name, "codec": self._codec_name, "pix_fmt": pix_fmt, **options}
         self._palette = _Palette() if pix_fmt == "pal8" else None
         self._convert = FromTensor("rgba" if self._palette else pix_fmt, color)
@@ -318,12 +335,8 @@ class VideoSink:
         return Color(space, "pc" if full else "tv", mine.primaries, mine.transfer)
 
     def _hdr_options(self, options: dict[str, str]) -> dict[str, str]:
-        """Encoder options that carry the source's mastering display and light level; warns where there are none."""
-        try:
-            display, light, lost = hdr_metadata(self._info.path)
-        except SourceError:
-            return {}
-        self.warnings += [f"{kind} dropped: it cannot be carried over" for kind in lost]
+        """Encoder options that carry the source's mastering display and light level."""
+        display, light = hdr_metadata(self._info.side_data)
         if not display and not light:
             return {}
         if self._codec_name == "hevc":
@@ -332,7 +345,6 @@ class VideoSink:
         if self._codec_name == "h264":
             more = [f"mastering-display={display}"] * bool(display) + [f"cll={light}"] * bool(light)
             return {"x264-params": ":".join(more)}
-        self.warnings.append(f"HDR mastering metadata dropped: {self._codec_name} is not told it here; choose hevc")
         return {}
 
     # Writing
@@ -383,7 +395,7 @@ class VideoSink:
         try:
             with self._plainly():
                 self._close(None)
-                self._note_lost_tags()
+                self._settle()
                 os.replace(self._growing, self._path)
         except Exception:
             self._discard()
@@ -426,21 +438,18 @@ class VideoSink:
         self._output = None
         Path(self._growing).unlink(missing_ok=True)
 
-    def _note_lost_tags(self) -> None:
-        """Muxers leave out tags they have no place for, and do not say so; look at what arrived."""
-        if self._copy_from is None or self._copier is None:
-            return
-        with open_container(self._copy_from) as source, open_container(self._growing) as written:
-            arrived = {key.lower() for key in written.metadata}
-            own = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-            lost = [key for key in source.metadata if key.lower() not in arrived and key.lower() not in own]
-            lost += [
-                f"the language {language} of stream {index}"
-                for index, language in self._copier.languages.items()
-                if language != "und" and written.streams[index].metadata.get("language") != language
-            ]
-        if lost:
-            self.warnings.append(f"tags dropped: {self._name} cannot hold {', '.join(map(legible, lost))}")
+    def _settle(self) -> None:
+        """Compare what was written with the source; add what the muxer left out, name what is lost."""
+        written = Written(
+            path=self._growing,
+            container=self._name,
+            codec=self._codec_name,
+            side_data=self._info.side_data,
+            kinds=self._kinds,
+            source=self._copy_from,
+            twins=self._copier.twins if self._copier else {},
+        )
+        self.warnings += settle(written)
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:
