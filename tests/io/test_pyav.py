@@ -12,7 +12,7 @@ import pytest
 from av.sidedata.sidedata import Type as SideDataType
 
 from videostyle.io import probe
-from videostyle.io.info import hdr_metadata, open_container
+from videostyle.io.info import open_container
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_output, side_data_of, time_base_of
 from videostyle.types import VideoInfo
 
@@ -64,7 +64,6 @@ def test_side_data_comes_as_data_not_as_kinds(tmp_path: Path) -> None:
     with open_container(str(path)) as container:
         attached = side_data_of(next(container.decode(video=0)))
     assert [len(bytes(data)) for data in attached if data.type == SideDataType.DISPLAYMATRIX] == [36]
-    assert hdr_metadata(str(path)) == ("", "", [])
 
 
 def test_a_tag_that_is_not_utf8_is_copied_byte_for_byte_and_can_be_printed(tmp_path: Path) -> None:

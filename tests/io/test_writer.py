@@ -133,7 +133,7 @@ def test_hdr_keeps_its_tags_and_mastering_data(tmp_path: Path) -> None:
         assert len(hdr(source)) == 2
         assert hdr(out) == hdr(source)
     warned = pass_through(source, tmp_path / "vp9.mkv", EncodeOptions(codec="vp9"))
-    assert [line for line in warned if "HDR mastering metadata dropped" in line]
+    assert [line for line in warned if "HDR mastering display dropped" in line]
 
 
 # Time

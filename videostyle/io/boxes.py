@@ -132,7 +132,7 @@ def _entries(trak: Box) -> Iterator[Box]:
 
 
 def sample_kinds(path: str) -> dict[int, str]:
-    """What each track of an mp4 or mov file holds, by the track's number: "avc1", "gpmd"; "chapters" for their titles."""
+    """What the tracks of an mp4 or mov file hold, by number: "avc1", "gpmd"...; "chapters" for their titles."""
     movie = read_movie(path)
     if movie is None:
         return {}

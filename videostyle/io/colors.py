@@ -165,11 +165,7 @@ EXIF_ORIENTATIONS = {
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation in a frame's display matrix, to the nearest right angle, mirror images included."""
-    try:
-        matrix = next((data for data in side_data_of(frame) if data.type == SideDataType.DISPLAYMATRIX), None)
-    except ValueError:  # PyAV 18 cannot list side data of a kind it has no name for; the angle alone it still gives
-        quarter = round(-frame.rotation / 90) % 4
-        return EXIF_ORIENTATIONS[{0: 1, 1: 6, 2: 3, 3: 8}[quarter]]
+    matrix = next((data for data in side_data_of(frame) if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
         return UPRIGHT
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
@@ -203,15 +199,13 @@ def _widened(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.nd
     return cv2.multiply(picture, factors)  # type: ignore[call-overload]  # its stubs leave scalars out
 
 
-def _multiplied(
-    frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, full: bool
-) -> np.ndarray[Any, Any]:
+def _multiplied(frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, full: bool) -> np.ndarray[Any, Any]:
     """(H, W, C) RGB of a 4:4:4 frame by a matrix of our own; samples of more than 8 bits lie at the top of 16."""
     wide = depth > 8
     kind, white = (np.uint16, 65535) if wide else (np.uint8, 255)
     planes = []
     for plane in frame.planes:
-        rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+        rows = np.frombuffer(bytes(plane), kind).reshape(plane.height, -1)
         planes.append(rows[:, : plane.width].astype(np.float32) / (1 << (8 if wide else 0)))
     top = ((1 << depth) - 1) / (1 << (depth - 8)) if wide else 255  # white in units of 8 bits
     luma = planes[0] / top if full else (planes[0] - 16) / 219

@@ -184,9 +184,7 @@ def probe_video(path: str) -> VideoInfo:
         )
 
 
-def _crop(
-    path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
-) -> tuple[int, int, int, int]:
+def _crop(path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """What the container says is to be cut off, left, right, top and bottom; nothing where that makes no sense."""
     crop: tuple[int, int, int, int] | None = None
     if "matroska" in container.format.name:

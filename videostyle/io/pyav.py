@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, Type
 from av.stream import AttachmentStream, DataStream, Stream
 
 _VERSION = int(av.__version__.split(".")[0])
 _TICK = Fraction(1, av.time_base)
 """FFmpeg's own time base, which holds where a stream states none."""
+
+
+def _unknown(cls: type[Type], value: object) -> Type | None:
+    """A member for a kind of side data without a name in PyAV 18, as PyAV 19 makes it."""
+    if not isinstance(value, int):
+        return None
+    member: Any = object.__new__(cls)
+    member._name_, member._value_ = {31: "EXIF"}.get(value, f"UNKNOWN_{value}"), value
+    known: dict[Any, Any] = cls._value2member_map_
+    return cast(Type, known.setdefault(value, member))
+
+
+if _VERSION < 19:  # which hides all side data of a frame where it has no name for one
+    Type._missing_ = classmethod(_unknown)  # type: ignore[assignment,method-assign]
 
 
 class _Rational(Protocol):
@@ -60,10 +74,7 @@ def codec_of(stream: Stream) -> str:
 
 
 def side_data_of(frame: av.VideoFrame) -> list[SideData]:
-    """What FFmpeg attached to a frame, in its order.
-
-    Raises ValueError where PyAV 18 has no name for a kind among it; PyAV 19 names them all.
-    """
+    """What FFmpeg attached to a frame, in its order."""
     # Iterating gives the data in PyAV 18 and their kinds in PyAV 19; places mean the same in both.
     attached: Any = frame.side_data
     found: list[SideData] = []

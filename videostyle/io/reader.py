@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 from av.container import InputContainer
@@ -39,7 +39,7 @@ class VideoSource:
         self.info = probe_video(path)
         self.warnings: list[str] = []
         if self.info.color.space in APPROXIMATE:
-            self.warnings.append(f"{path}: hues are not exact: its matrix, {self.info.color.space}, is not computed here")
+            self.warnings.append(f"{path}: hues are not exact: its matrix, {self.info.color.space}, is read as another")
         self._path = path
         self._damaged = 0
         self._repaired = 0
@@ -82,14 +82,12 @@ class VideoSource:
                 break
             if canvas is None:
                 canvas = Canvas(info, orientation_of(picture))
-            pixels = canvas(picture, picture.opaque)
-            yield Frame(
-                pixels, pts, info.time_base, picture.duration or None, count, side_data=side_data(picture)
-            )
+            pixels = canvas(picture, cast(Fraction | None, picture.opaque))
+            yield Frame(pixels, pts, info.time_base, picture.duration or None, count, side_data=side_data(picture))
             count += 1
         if canvas is not None and canvas.changes:
             others = ", ".join(canvas.changes)
-            self.warnings.append(f"{self._path}: {others} in mid-film: fitted into {info.width}x{info.height}, with bars")
+            self.warnings.append(f"{self._path}: {others} in mid-film, fitted inside with black bars")
         self._report(count)
         if not count and not span.start:
             raise SourceError(f"{self._path}: none of its frames can be decoded; the file is damaged or cut off")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import av
-from av.sidedata.sidedata import Type
 from av.video.frame import PictureType
 from av.video.reformatter import Interpolation
 
@@ -42,19 +42,6 @@ _OF_NO_CONSEQUENCE = frozenset({
 """Kinds that tell of the old encoding, or that decoding has used up."""
 
 
-def _unknown(cls: type[Type], value: object) -> Type | None:
-    """A member for a kind of side data that this PyAV has no name for, as PyAV 19 makes it."""
-    if not isinstance(value, int):
-        return None
-    member = object.__new__(cls)
-    member._name_, member._value_ = {31: "EXIF"}.get(value, f"UNKNOWN_{value}"), value
-    return cls._value2member_map_.setdefault(value, member)  # type: ignore[return-value]
-
-
-if "_missing_" not in vars(Type):  # PyAV 18, which hides all side data of a frame where it cannot name one
-    Type._missing_ = classmethod(_unknown)  # type: ignore[assignment,method-assign]
-
-
 def attached(picture: av.VideoFrame) -> dict[str, bytes]:
     """The side data of a decoded picture by FFmpeg's kind, that of no consequence left out."""
     found = {data.type.name: bytes(data) for data in side_data_of(picture)}
@@ -77,7 +64,7 @@ def with_side_data(picture: av.VideoFrame, carrier: Any) -> av.VideoFrame:
         picture.width, picture.height, picture.format.name, interpolation=Interpolation.POINT, threads=1
     )
     for plane, painted in zip(joined.planes, picture.planes, strict=True):
-        plane.update(painted)
+        plane.update(bytes(painted))
     joined.pict_type = PictureType.NONE  # the encoder chooses its own
     joined.colorspace, joined.color_range = picture.colorspace, picture.color_range
     joined.color_primaries, joined.color_trc = picture.color_primaries, picture.color_trc
@@ -94,7 +81,7 @@ def stereo_mode(side_data: Mapping[str, bytes]) -> str:
     raw = side_data.get("STEREO3D", b"")
     if len(raw) < 8:
         return ""
-    layout, inverted = int.from_bytes(raw[:4], "little"), bool(raw[4] & 1)
+    layout, flags = struct.unpack("=2i", raw[:8])
     return {
         1: ("left_right", "right_left"),
         2: ("top_bottom", "bottom_top"),
@@ -102,4 +89,4 @@ def stereo_mode(side_data: Mapping[str, bytes]) -> str:
         4: ("checkerboard_lr", "checkerboard_rl"),
         6: ("row_interleaved_lr", "row_interleaved_rl"),
         7: ("col_interleaved_lr", "col_interleaved_rl"),
-    }.get(layout, ("", ""))[inverted]
+    }.get(layout, ("", ""))[flags & 1]

@@ -42,7 +42,7 @@ from videostyle.io.colors import (
 )
 from videostyle.io.info import hdr_metadata, open_container
 from videostyle.io.kept import Written, settle
-from videostyle.io.pyav import legible, open_output, time_base_of
+from videostyle.io.pyav import open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
 from videostyle.io.side_data import stereo_mode, with_side_data
 from videostyle.plan import EncodeOptions, Span
