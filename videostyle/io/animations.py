@@ -1,0 +1,128 @@
+"""Files of several pictures: animated WebP and PNG, and the pages of a TIFF."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageSequence
+
+from videostyle.errors import SourceError
+from videostyle.io.info import check_readable, pictures_info
+from videostyle.io.picture_tags import PictureTags
+from videostyle.plan import Span
+from videostyle.types import Frame, StreamInfo
+
+EXTENSIONS = (".png", ".webp", ".tif", ".tiff")
+_TICK = Fraction(1, 1000)
+_AT_ONCE = 100  # milliseconds that browsers show a picture whose delay is 0
+
+
+class AnimationSource:
+    """An animated WebP or PNG with its delays, or the pages of a TIFF, so many a second, as a film.
+
+    Animations are read with 8 bits. Of a TIFF with pages of several sizes the first alone is read.
+    """
+
+    is_live = False
+
+    def __init__(self, path: str, tags: PictureTags, rate: Fraction | int = 24) -> None:
+        """`rate` is in pages a second. Raises SourceError where nothing can be read."""
+        check_readable(path)
+        self.warnings = [f"{kind} dropped: it is not kept" for kind in tags.lost]
+        self._path = path
+        self._paged = Path(path).suffix.lower() in (".tif", ".tiff")
+        self._rate = Fraction(rate)
+        self._count = tags.pictures
+        first = next(self._decoded(), None)
+        if first is None:
+            raise SourceError(f"{path}: is not a picture that can be read, or is cut off; open and save it again")
+        if self._paged and not self._alike():
+            self._count = 1
+            self.warnings.append(f"{path}: only the first of {tags.pictures} pages is painted: they differ in size")
+        kind = Path(path).suffix.lower().lstrip(".")
+        rate_told = self._rate if self._paged else Fraction(1000, first.duration or _AT_ONCE)
+        info = pictures_info(path, first, rate_told, self._count, codec=kind, container="pictures")
+        stream = StreamInfo(0, "video", kind, detail=f"{info.width}x{info.height} {info.pix_fmt}")
+        plays = None if self._paged else tags.plays
+        self.info = replace(info, streams=(stream,), side_data=tags.side_data(), plays=plays)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
+        """The pictures shown from `span.start` to before `span.end`."""
+        count = 0
+        for frame in self._decoded():
+            time = frame.pts * frame.time_base
+            if span.end is not None and time >= span.end:
+                break
+            if time >= span.start:
+                yield replace(frame, index=count)
+                count += 1
+        if count < self._count and not span.start and span.end is None:
+            self.warnings.append(f"{self._path}: {count} of {self._count} pictures could be read; it may be cut off")
+
+    def _decoded(self) -> Iterator[Frame]:
+        return self._pages() if self._paged else self._animated()
+
+    def _pages(self) -> Iterator[Frame]:
+        for number in range(self._count):
+            whole, pages = cv2.imreadmulti(self._path, start=number, count=1, flags=cv2.IMREAD_UNCHANGED)
+            if not whole or not pages or pages[0].dtype not in (np.uint8, np.uint16):
+                return
+            page = pages[0] if pages[0].ndim == 3 else pages[0][..., None]
+            order = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}.get(page.shape[2])
+            if order is None:
+                return
+            yield Frame(torch.from_numpy(cv2.cvtColor(page, order)).permute(2, 0, 1), number, 1 / self._rate, 1, number)
+
+    def _alike(self) -> bool:
+        return len({(tuple(frame.pixels.shape), frame.pixels.dtype) for frame in self._pages()}) == 1
+
+    def _animated(self) -> Iterator[Frame]:
+        pts = 0
+        try:
+            with Image.open(self._path) as file:
+                mode = "RGBA" if file.has_transparency_data else "RGB"
+                for number, picture in enumerate(ImageSequence.Iterator(file)):
+                    array = np.array(picture.convert(mode))
+                    duration = round(picture.info.get("duration", 0)) or _AT_ONCE
+                    yield Frame(torch.from_numpy(array).permute(2, 0, 1), pts, _TICK, duration, number)
+                    pts += duration
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return  # damaged from here on
+
+
+def end_apng(path: str, delay: Fraction) -> None:
+    """Set how many seconds an animated PNG shows its last picture, which FFmpeg's muxer cannot know in time."""
+    with Path(path).open("r+b") as file:
+        file.seek(8)
+        last = None
+        while len(head := file.read(8)) == 8:
+            size, kind = struct.unpack(">I4s", head)
+            if kind == b"fcTL":
+                last = file.tell()
+            file.seek(size + 4, 1)
+        if last is None:
+            return
+        file.seek(last)
+        body = bytearray(file.read(26))
+        short = delay.limit_denominator(1000)
+        struct.pack_into(">HH", body, 20, min(short.numerator, 65535), short.denominator)
+        file.seek(last)
+        file.write(body + struct.pack(">I", zlib.crc32(b"fcTL" + body)))
