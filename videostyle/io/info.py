@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from videostyle.errors import SourceError
 from videostyle.io import matroska
 from videostyle.io.boxes import clean_aperture
+from videostyle.io.clock import Clock, makes_times, rate_of
 from videostyle.io.colors import color_of, orientation_of, pixel_format
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
 from videostyle.io.side_data import attached, named
@@ -142,10 +143,11 @@ def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.V
     raise SourceError(f"{path}: none of its frames can be decoded; the file is damaged or cut off")
 
 
-def probe_video(path: str) -> VideoInfo:
+def probe_video(path: str) -> tuple[VideoInfo, int]:
     """Describe a film, decoding one frame: rotation, alpha and interlacing are known only then.
 
-    Raises SourceError.
+    The number is of ticks by which its frames leave the decoder late, where the order of packets is all that tells
+    their times. Raises SourceError.
     """
     with open_container(path) as container:
         stream, frame = first_frame(container, path)
@@ -159,16 +161,20 @@ def probe_video(path: str) -> VideoInfo:
         if aspect <= 0:
             aspect = Fraction(1)
         time_base = time_base_of(stream, Fraction(1, 1000))
-        pts = frame.pts if frame.pts is not None else stream.start_time
-        return VideoInfo(
+        pts, late = frame.pts if frame.pts is not None else stream.start_time, 0
+        if makes_times(container):
+            pts = stream.start_time or 0
+            late = pts if frame.dts is None else frame.dts - pts
+        rate, duration = rate_of(stream), _duration(container, stream)
+        info = VideoInfo(
             path=path,
             width=width,
             height=height,
             time_base=time_base,
-            average_rate=fraction(stream.average_rate) or fraction(stream.guessed_rate),
-            frame_count=stream.frames or _estimated_count(container, stream),
-            start=None if pts is None else pts * time_base,
-            duration=_duration(container, stream),
+            average_rate=rate,
+            frame_count=stream.frames or (round(duration * rate) if duration and rate else None),
+            start=None if pts is None else pts * time_base - Clock(container, stream).origin,
+            duration=duration,
             rotation=orientation.rotation,
             sample_aspect_ratio=1 / aspect if orientation.transpose else aspect,
             color=_film_color(stream, frame),
@@ -182,6 +188,7 @@ def probe_video(path: str) -> VideoInfo:
             crop=crop,
             side_data=attached(frame),
         )
+        return info, late
 
 
 def _crop(path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int, int, int]:
@@ -202,12 +209,6 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
     if stream.duration:
         return stream.duration * time_base_of(stream)
     return Fraction(container.duration, 1_000_000) if container.duration else None
-
-
-def _estimated_count(container: InputContainer, stream: VideoStream) -> int | None:
-    duration = _duration(container, stream)
-    rate = fraction(stream.average_rate)
-    return round(duration * rate) if duration and rate else None
 
 
 def _film_color(stream: VideoStream, frame: av.VideoFrame) -> Color:

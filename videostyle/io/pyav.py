@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any, Protocol, cast
 
@@ -66,11 +67,30 @@ def kind_of(stream: Stream) -> str:
 
 
 def codec_of(stream: Stream) -> str:
-    """FFmpeg's name for a stream's codec, an attachment's file name; "unknown" where this FFmpeg has no decoder."""
+    """FFmpeg's name for a stream's codec, an attachment's file name; "unknown" where nothing tells.
+
+    A codec without a decoder is called by the name that FFmpeg knows it by, or by the container's tag ("apac").
+    """
     if stream.codec_context is not None:
         return stream.codec_context.codec.canonical_name
-    name = stream.name if isinstance(stream, (DataStream, AttachmentStream)) else None
+    name = stream.name if isinstance(stream, (DataStream, AttachmentStream)) else _codec_listed(stream)
     return legible(name) if name else "unknown"
+
+
+def _codec_listed(stream: Stream) -> str:
+    """The codec's name in FFmpeg's own listing of the container, which is all that tells where there is no decoder."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # PyAV keeps the listing only if it would be logged
+    try:
+        listing = stream.container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    found = re.search(
+        rf"^ +Stream #0:{stream.index}\b[^:]*: [A-Z]\w+: (\w+)(?: \([^/]*\))*(?: \((\S+) / 0x)?", listing, re.M
+    )
+    if found is None:
+        return ""
+    return found[1] if found[1] not in ("none", "unknown") else (found[2] or "")
 
 
 def side_data_of(frame: av.VideoFrame) -> list[SideData]:

@@ -1,4 +1,4 @@
-"""Films in: decoding, upright, progressive, in RGB, with every timestamp as the container has it."""
+"""Films in: decoding, upright, progressive, in RGB, each frame at the time at which a player shows it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Self, cast
 import av
 from av.container import InputContainer
 from av.filter import Graph
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SourceError
 from videostyle.io.canvas import Canvas
+from videostyle.io.clock import Clock, makes_times, may_restart
 from videostyle.io.colors import APPROXIMATE, orientation_of
 from videostyle.io.info import decoder_of, film_stream, open_container, probe_video
 from videostyle.io.pyav import fraction, time_base_of
@@ -23,6 +25,7 @@ from videostyle.plan import Span
 from videostyle.types import Frame
 
 _READ_ERRORS_IN_A_ROW = 64  # then the file is taken to end here
+_WAITING_BYTES = 64_000_000  # of packets, after which a film without key frames is decoded from where it began
 
 
 class VideoSource:
@@ -36,14 +39,18 @@ class VideoSource:
 
     def __init__(self, path: str) -> None:
         """Raises SourceError where the file cannot be read or holds no film."""
-        self.info = probe_video(path)
+        self.info, self._late = probe_video(path)
         self.warnings: list[str] = []
         if self.info.color.space in APPROXIMATE:
             self.warnings.append(f"{path}: hues are not exact: its matrix, {self.info.color.space}, is read as another")
         self._path = path
         self._damaged = 0
+        self._corrupt = 0
+        self._corrupt_from: Fraction | None = None
         self._repaired = 0
+        self._clock: Clock | None = None
         self._announced = 0
+        self._failures = 0
         self._open: Iterator[Frame] | None = None
 
     def __enter__(self) -> Self:
@@ -68,71 +75,109 @@ class VideoSource:
         origin = info.start or Fraction(0)
         start = origin + span.start
         end = None if span.end is None else origin + span.end
-        count = 0
-        previous: int | None = None
+        count, ends = 0, origin
+        complete = not span.start
         canvas: Canvas | None = None
         for picture in self._pictures(start if span.start else None):
-            pts = self._repair(picture, previous)
-            previous = pts
-            time = pts * info.time_base
+            assert picture.pts is not None  # _timed sees to it
+            time = picture.pts * info.time_base
             if time < start:
                 continue
             if end is not None and time >= end:
-                self._announced = 0
+                complete = False
                 break
+            if picture.is_corrupt:
+                self._note_corrupt(time - origin)
             if canvas is None:
                 canvas = Canvas(info, orientation_of(picture))
             pixels = canvas(picture, cast(Fraction | None, picture.opaque))
-            yield Frame(pixels, pts, info.time_base, picture.duration or None, count, side_data=side_data(picture))
+            shown, length = picture.pts, picture.duration or None
+            yield Frame(pixels, shown, info.time_base, length, count, side_data=side_data(picture))
             count += 1
+            ends = time + (picture.duration or 0) * info.time_base
         if canvas is not None and canvas.changes:
             others = ", ".join(canvas.changes)
             self.warnings.append(f"{self._path}: {others} in mid-film, fitted inside with black bars")
-        self._report(count)
+        self._report(count, complete and self._ends_early(ends))
         if not count and not span.start:
             raise SourceError(f"{self._path}: none of its frames can be decoded; the file is damaged or cut off")
 
-    def _repair(self, picture: av.VideoFrame, previous: int | None) -> int:
-        """The picture's pts, made up where it is missing and moved one tick on where it does not increase."""
-        pts = picture.pts if picture.pts is not None else picture.dts
-        if pts is not None and (previous is None or pts > previous):
-            return pts
-        self._repaired += 1
-        if previous is None:
-            return 0
-        if pts is not None:
-            return previous + 1
-        rate = self.info.average_rate or Fraction(25)
-        return previous + max(picture.duration or round(1 / (rate * self.info.time_base)), 1)
+    def _note_corrupt(self, time: Fraction) -> None:
+        self._corrupt += 1
+        if self._corrupt_from is None:
+            self._corrupt_from = time
 
-    def _report(self, count: int) -> None:
+    def _ends_early(self, ends: Fraction) -> bool:
+        """True where the last frame is over long before the container says that the film is."""
+        info = self.info
+        if not info.duration:
+            return True
+        return ends - (info.start or 0) < info.duration * Fraction(99, 100) - 2 / (info.average_rate or Fraction(25))
+
+    def _report(self, count: int, early: bool) -> None:
         expected = self._announced
         if self._damaged:
             self.warnings.append(f"{self._path}: {self._damaged} damaged packets skipped; {count} frames decoded")
-        elif count < expected * 0.99 - 2:
+        elif early and count < expected * 0.99 - 2:
             self.warnings.append(f"{self._path}: {count} of {expected} frames could be read; it may be cut off")
+        if self._corrupt_from is not None:
+            since = f"the first {float(self._corrupt_from):.2f} s from the beginning"
+            self.warnings.append(f"{self._path}: {self._corrupt} frames are damaged, {since}")
         if self._repaired:
             self.warnings.append(f"{self._path}: {self._repaired} frames had no usable timestamp; times were made up")
+        if self._clock is not None and self._clock.restarts:
+            restarts = self._clock.restarts
+            times = "once" if restarts == 1 else f"{restarts} times"
+            self.warnings.append(f"{self._path}: its clock starts again {times}; the parts were joined without a gap")
 
     def _pictures(self, start: Fraction | None) -> Iterator[av.VideoFrame]:
-        """Decoded, progressive pictures; from a key frame at or before `start` seconds where the file can seek."""
+        """Decoded, progressive pictures, from one shown at or before `start` seconds.
+
+        Entered midway where the file can seek. Should that land late, or what it gives be damaged, then the file is
+        read from its beginning: some films need their first packet, and damage may come of entering alone.
+        """
+        shown: int | None = None
+        if start is not None:
+            try:
+                for picture in self._read(start):
+                    yield picture
+                    shown = picture.pts
+            except _MidwayError:
+                self._damaged = self._corrupt = self._repaired = 0
+                self._corrupt_from = None
+            else:
+                return
+        for picture in self._read(None):
+            assert picture.pts is not None
+            if shown is None or picture.pts > shown:
+                yield picture
+
+    def _read(self, start: Fraction | None) -> Iterator[av.VideoFrame]:
+        """Decoded, progressive pictures with times that increase; entered midway where `start` is given.
+
+        Raises _MidwayError where the film cannot be entered there.
+        """
         with open_container(self._path) as container:
             stream = film_stream(container, self._path)
-            self._announced = stream.frames if start is None else 0
-            if start is None or self._seek(container, stream, start):
-                decoded = self._decoded(container, stream, decoder_of(stream))
-                found = deinterlaced(decoded, self.info.time_base)
-                first = next(found, None)
-                if first is not None and (start is None or self._is_by(first, start)):
-                    yield first
-                    yield from found
-                    return
-        if start is not None:  # it cannot seek, or it landed late: read from the beginning instead
-            yield from self._pictures(None)
-
-    def _is_by(self, picture: av.VideoFrame, time: Fraction) -> bool:
-        pts = picture.pts if picture.pts is not None else picture.dts
-        return pts is not None and pts * self.info.time_base <= time
+            self._announced = stream.frames
+            self._clock = clock = Clock(container, stream)
+            if start is None:
+                packets = self._packets(container, stream, clock)
+            elif may_restart(container):
+                packets = _from_key_frame(self._packets(container, stream, clock), start)
+            elif self._seek(container, stream, start + clock.origin):
+                packets = self._packets(container, stream, clock)
+            else:
+                raise _MidwayError
+            decoded = self._decoded(packets, decoder_of(stream), start is not None)
+            unstamped = makes_times(container)
+            found = deinterlaced(self._timed(decoded, unstamped), self.info.time_base)
+            first = next(found, None)
+            if start is not None and (first is None or (first.pts or 0) * self.info.time_base > start):
+                raise _MidwayError
+            if first is not None:
+                yield first
+                yield from found
 
     def _seek(self, container: InputContainer, stream: VideoStream, start: Fraction) -> bool:
         try:
@@ -141,27 +186,104 @@ class VideoSource:
             return False
         return True
 
-    def _decoded(
-        self, container: InputContainer, stream: VideoStream, decoder: VideoCodecContext
-    ) -> Iterator[av.VideoFrame]:
-        """Every picture that decodes, in the order shown; damage is counted and passed over."""
-        failures = 0
-        while failures < _READ_ERRORS_IN_A_ROW:
+    def _packets(self, container: InputContainer, stream: VideoStream, clock: Clock) -> Iterator[Packet[VideoStream]]:
+        """Every packet of the film, its times mended; unreadable stretches are counted and passed over."""
+        self._failures = 0
+        while self._failures < _READ_ERRORS_IN_A_ROW:
             try:
                 for packet in container.demux(stream):
-                    try:
-                        pictures = decoder.decode(packet)
-                    except (av.FFmpegError, ValueError):
-                        self._damaged += 1
-                        continue
-                    failures = 0
-                    for picture in pictures:
-                        picture.opaque = fraction(decoder.sample_aspect_ratio)  # filters hand it on
-                        yield picture
+                    clock.film(packet)
+                    yield packet
                 return
             except (av.FFmpegError, OSError):  # demux ends at an unreadable stretch; asked again it goes on after it
-                failures += 1
+                self._failures += 1
                 self._damaged += 1
+
+    def _decoded(
+        self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext, midway: bool
+    ) -> Iterator[av.VideoFrame]:
+        """Every picture that decodes, in the order shown; damage is counted and passed over.
+
+        Raises _MidwayError at the first damage to a film entered `midway`.
+        """
+        for packet in packets:
+            try:
+                pictures = decoder.decode(packet)
+            except (av.FFmpegError, ValueError) as error:
+                if midway:
+                    raise _MidwayError from error
+                self._damaged += 1
+                continue
+            self._failures = 0
+            for picture in pictures:
+                if midway and picture.is_corrupt:
+                    raise _MidwayError
+                picture.opaque = fraction(decoder.sample_aspect_ratio)  # filters hand it on
+                yield picture
+
+    def _timed(self, pictures: Iterator[av.VideoFrame], unstamped: bool) -> Iterator[av.VideoFrame]:
+        """The pictures, with times that increase; `unstamped` where the file tells nothing but their order.
+
+        One picture is held back: next to the one that follows, a stray time is known.
+        """
+        held: av.VideoFrame | None = None
+        previous: int | None = None
+        for picture in pictures:
+            if unstamped:
+                picture.pts = None if picture.dts is None else picture.dts - self._late
+            elif picture.pts is None:
+                picture.pts = picture.dts
+            if held is not None:
+                previous = self._settle(held, previous, picture.pts, unstamped)
+                yield held
+            held = picture
+        if held is not None:
+            self._settle(held, previous, None, unstamped)
+            yield held
+
+    def _settle(self, picture: av.VideoFrame, previous: int | None, following: int | None, unstamped: bool) -> int:
+        """The picture's time, made up where it is missing or not between those of its neighbours."""
+        pts = picture.pts
+        if pts is not None and (previous is None or pts > previous):
+            if previous is None or following is None or not previous < following < pts:
+                return pts
+        if pts is not None or not unstamped:
+            self._repaired += 1
+        if previous is None:
+            picture.pts = 0 if following is None else min(following - 1, 0)
+            return picture.pts
+        usual = 1 / ((self.info.average_rate or Fraction(25)) * self.info.time_base)
+        # Durations of single ticks come from containers that count in packets.
+        made = previous + max(picture.duration if picture.duration > usual / 2 else round(usual), 1)
+        if following is not None and following > previous + 1:
+            made = min(made, (previous + following) // 2)
+        picture.pts = made
+        return made
+
+
+class _MidwayError(Exception):
+    """The film cannot be entered where it was tried."""
+
+
+def _from_key_frame(packets: Iterator[Packet[VideoStream]], start: Fraction) -> Iterator[Packet[VideoStream]]:
+    """The packets from the last key frame but one before `start` seconds.
+
+    For containers in which times do not lead to places: what is before is read, but need not be decoded.
+    """
+    waiting: list[Packet[VideoStream]] = []
+    last_key, size = 0, 0
+    for packet in packets:
+        if packet.is_keyframe and packet.size:
+            waiting, last_key = waiting[last_key:], len(waiting) - last_key
+            size = sum(one.size for one in waiting)
+        waiting.append(packet)
+        size += packet.size
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        late = ticks is not None and ticks * time_base_of(packet) > start
+        if late or size > _WAITING_BYTES:
+            break
+    yield from waiting
+    yield from packets
 
 
 def deinterlaced(pictures: Iterator[av.VideoFrame], time_base: Fraction) -> Iterator[av.VideoFrame]:
