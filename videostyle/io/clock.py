@@ -7,6 +7,7 @@ before ends. One picture and its sound keep their distance, so the jump is measu
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -16,7 +17,7 @@ from av.format import Flags
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from videostyle.io.pyav import fraction, kind_of, time_base_of
+from videostyle.io.pyav import fraction, is_marked, kind_of, time_base_of
 
 _LATE = 60  # seconds; a film that begins later than this is taken to have a clock that counts from elsewhere
 _BACK = Fraction(1, 10)  # seconds that decoding times may go back before the clock is taken to have started again
@@ -37,12 +38,12 @@ class Wait(Enum):
 
 def may_restart(container: InputContainer) -> bool:
     """True where FFmpeg knows the format for clocks that jump: transport and program streams, Ogg."""
-    return bool(container.format.flags & Flags.ts_discont.value)
+    return is_marked(container, Flags.ts_discont)
 
 
 def makes_times(container: InputContainer) -> bool:
     """True where the format stores no presentation times, so that FFmpeg makes them of the packets' order."""
-    return container.format.name == "avi" or bool(container.format.flags & Flags.no_timestamps.value)
+    return container.format.name == "avi" or is_marked(container, Flags.no_timestamps)
 
 
 def rate_of(stream: VideoStream) -> Fraction | None:
@@ -159,10 +160,11 @@ class _Stream:
 
 def _move(packet: Packet[Any], seconds: Fraction) -> None:
     ticks = round(seconds / time_base_of(packet))
-    if ticks and packet.pts is not None:
-        packet.pts += ticks
-    if ticks and packet.dts is not None:
-        packet.dts += ticks
+    with suppress(OverflowError):  # a damaged time beyond 64 bits stays as it is
+        if ticks and packet.pts is not None:
+            packet.pts += ticks
+        if ticks and packet.dts is not None:
+            packet.dts += ticks
 
 
 def _origin(container: InputContainer, film: VideoStream) -> Fraction:

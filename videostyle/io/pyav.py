@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Any, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import Container, InputContainer, OutputContainer
+from av.format import Flags
 from av.sidedata.sidedata import SideData, Type
 from av.stream import AttachmentStream, DataStream, Stream
 
@@ -82,7 +83,8 @@ def _codec_listed(stream: Stream) -> str:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)  # PyAV keeps the listing only if it would be logged
     try:
-        listing = stream.container.dumps_format()
+        container: Any = stream.container  # PyAV 18 has this method, its stubs do not
+        listing = container.dumps_format()
     finally:
         av.logging.set_level(level)
     found = re.search(
@@ -91,6 +93,11 @@ def _codec_listed(stream: Stream) -> str:
     if found is None:
         return ""
     return found[1] if found[1] not in ("none", "unknown") else (found[2] or "")
+
+
+def is_marked(container: Container, flag: Flags) -> bool:
+    """True where FFmpeg marks the container's format so."""
+    return bool(container.format.flags & int(cast(Any, flag).value))
 
 
 def side_data_of(frame: av.VideoFrame) -> list[SideData]:
@@ -110,7 +117,7 @@ def open_input(name: str, **options: Any) -> InputContainer:
     return av.open(name, "r", **_as_bytes(options))
 
 
-def open_output(name: str, **options: Any) -> OutputContainer:
+def open_output(name: str | BinaryIO, **options: Any) -> OutputContainer:
     """`av.open` for writing. Tags that `open_input` read are written as the same bytes."""
     return av.open(name, "w", **_as_bytes(options))
 

@@ -244,8 +244,11 @@ class VideoSource:
     def _settle(self, picture: av.VideoFrame, previous: int | None, following: int | None, unstamped: bool) -> int:
         """The picture's time, made up where it is missing or not between those of its neighbours."""
         pts = picture.pts
-        if pts is not None and (previous is None or pts > previous):
-            if previous is None or following is None or not previous < following < pts:
+        if pts is not None and previous is None:
+            return pts
+        if pts is not None and previous is not None and pts > previous:
+            stray = following is not None and previous < following < pts
+            if not stray:
                 return pts
         if pts is not None or not unstamped:
             self._repaired += 1

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import errno
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from typing import Any, cast
 
 import av
-from av.audio.stream import AudioStream
-from av.codec.context import CodecContext
+from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer, OutputContainer
+from av.format import Flags
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from videostyle.io.boxes import sample_kinds
+from videostyle.io.clock import Clock, Wait, may_restart
 from videostyle.io.codecs import Container
 from videostyle.io.info import film_stream, open_container
 from videostyle.io.kept import FILE_TAGS, STREAM_TAGS
-from videostyle.io.pyav import codec_of, fraction, kind_of, open_output, time_base_of
+from videostyle.io.pyav import codec_of, fraction, is_marked, kind_of, open_output, time_base_of
+from videostyle.io.sound import Encoding, Recoder, encodings, refusal
 from videostyle.io.timecode import moved, timecode_of
+from videostyle.io.words import TextRecoder
 
 _SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
-# WAV and its like give only a number of channels, which encoders do not take.
-_LAYOUTS = {
-    f"{count} channels": name
-    for count, name in enumerate(("mono", "stereo", "2.1", "quad", "5.0", "5.1", "6.1", "7.1"), start=1)
-}
+_PRIMING = 3  # packets before 0 that decoders of sound need to start with, at most
+_STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and be kept, a little late
+_SAMPLES = 2  # packets of a stream that a muxer is tried with
+_SAMPLED = 1000  # packets among which they are looked for
+_HELD = 500  # packets that wait for the film's, at most
+_READ_ERRORS = 64  # then the source is taken to end here
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
+"""Errors of the place that is written to, which a stream less does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +86,47 @@ class StreamCopier:
         self.twins: dict[int, int] = {}
         """For each stream of the source that goes along, its number in the output; the pictures' too."""
         self._handlers: dict[int, Callable[[Packet[Any]], None]] = {}
-        self._flushes: list[Callable[[], None]] = []
+        self._flushes: list[tuple[int, Callable[[], None]]] = []
+        self._last: dict[int, int] = {}
+        """The latest decoding time written of each copied stream, in its ticks."""
+        self._shown: set[int] = set()
+        """Copied streams of which something was written that is not to be hidden."""
+        self._went_back: dict[int, int] = {}
+        """How many packets of each copied stream went back in time and were left out."""
+        self._path = path
         self._sample_kinds = sample_kinds(path)
-        self._copy_tags()
         film = film_stream(self._source, path)
+        self._film = film.index
+        self._clock = Clock(self._source, film)
+        self._copy_tags()
         self._tag(film, picture)
         self._copy_timecode(film, picture)
+        self._samples = self._first_packets() if any(kind_of(s) == "audio" for s in self._source.streams) else {}
         chosen = [stream for stream in self._source.streams if stream.index != film.index and self._add(stream)]
+        # Where the film's clock may start again, its packets tell what the others' times mean.
+        needed = {*self._handlers, *([self._film] if may_restart(self._source) else [])}
         for stream in self._source.streams:
-            if stream.index not in self._handlers:
+            if stream.index not in needed:
                 stream.discard = Discard.all
-        if chosen and window.start is not None:
-            self._source.seek(max(int((window.start - _SUBTITLE_LEAD) * av.time_base), 0))
+        if chosen and window.start is not None and not may_restart(self._source):
+            self._enter(window.start + self._clock.origin - _SUBTITLE_LEAD)
         self._packets = self._demux([s for s in chosen if s.index in self._handlers])
         self._next: Packet[Any] | None = next(self._packets, None)
+
+    def _first_packets(self) -> dict[int, list[Packet[Any]]]:
+        """The first packets of each sound stream, to try muxers with."""
+        found: dict[int, list[Packet[Any]]] = {s.index: [] for s in self._source.streams if kind_of(s) == "audio"}
+        with open_container(self._path) as source, suppress(av.FFmpegError, OSError):
+            for packet in itertools.islice(source.demux([s for s in source.streams if s.index in found]), _SAMPLED):
+                if packet.size and len(found[packet.stream_index]) < _SAMPLES:
+                    found[packet.stream_index].append(packet)
+                if all(len(one) == _SAMPLES for one in found.values()):
+                    break
+        return found
+
+    def _enter(self, time: Fraction) -> None:
+        with suppress(av.FFmpegError, OSError):  # then all is read, and what is before left out
+            self._source.seek(max(int(time * av.time_base), 0))
 
     def _copy_tags(self) -> None:
         tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in (*FILE_TAGS, "timecode")}
@@ -101,7 +136,7 @@ class StreamCopier:
         kept = []
         for chapter in self._source.chapters():
             base = fraction(chapter["time_base"]) or Fraction(1)
-            start, end = chapter["start"] * base, chapter["end"] * base
+            start, end = (chapter[place] * base - self._clock.origin for place in ("start", "end"))
             first, last = self._window.start or start, self._window.end or end
             if end > first and start < last:
                 moved = (max(start, first) - self._window.shift, min(end, last) - self._window.shift)
@@ -117,7 +152,8 @@ class StreamCopier:
         timecode = timecode_of([*(stream.metadata for stream in self._source.streams), self._source.metadata])
         if not timecode:
             return
-        shift = self._window.shift - (film.start_time or 0) * time_base_of(film) if self._window.start else Fraction(0)
+        begins = (film.start_time or 0) * time_base_of(film) - self._clock.origin
+        shift = self._window.shift - begins if self._window.start else Fraction(0)
         kept = moved(timecode, max(shift, Fraction(0)), fraction(film.average_rate))
         if kept:
             picture.metadata["timecode"] = kept
@@ -139,18 +175,13 @@ class StreamCopier:
             return True
         if kind == "video" and stream.disposition & Disposition.attached_pic and self._container.cover:
             return self._add_cover(stream, codec)
-        if kind == "audio" and stream.codec_context:
-            if _matches(codec, self._container.audio):
-                return self._copy(stream, codec)
-            if self._container.audio_fallback:
-                self._transcode_audio(stream, codec)
-                return True
+        if kind == "audio":
+            return self._add_sound(stream, codec)
         if kind == "subtitle" and stream.codec_context:
             if codec in self._container.subtitles:
                 return self._copy(stream, codec)
             if codec in _TEXT_SUBTITLES and self._container.text:
-                self._transcode_text(stream, codec)
-                return True
+                return self._recode_text(stream, codec)
         self._drop(stream, codec)
         return False
 
@@ -196,15 +227,46 @@ class StreamCopier:
     def _remux(self, stream: Stream, twin: Stream) -> None:
         """Have the stream's packets copied to its twin."""
         self._tag(stream, twin)
+        same_again = is_marked(self._output, Flags.ts_nonstrict)
 
         def mux(packet: Packet[Any]) -> None:
-            shift = round(self._window.shift / time_base_of(packet))
+            base = time_base_of(packet)
+            shift = round(self._window.shift / base)
+            if packet.is_discard and not self._primes(packet):
+                return  # an edit list leaves it out
+            if not packet.is_discard:
+                self._shown.add(stream.index)
             packet.stream = twin
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+            if packet.dts is not None and not self._goes_on(packet, stream.index, same_again):
+                return
             self._output.mux(packet)
 
         self._handlers[stream.index] = mux
+
+    def _primes(self, packet: Packet[Any]) -> bool:
+        """True for a packet that no player lets be heard, but that decoders need before the first that is."""
+        if packet.stream_index in self._shown:
+            return False
+        return _time(packet) >= -_PRIMING * (packet.duration or 0) * time_base_of(packet)
+
+    def _goes_on(self, packet: Packet[Any], index: int, same_again: bool) -> bool:
+        """False for a packet that goes back in time, which muxers refuse; a step of some ticks is taken off.
+
+        With `same_again` the muxer takes two packets of one time.
+        """
+        assert packet.dts is not None
+        last = self._last.get(index)
+        earliest = packet.dts if last is None else last + (0 if same_again else 1)
+        if packet.dts < earliest:
+            if (earliest - packet.dts) * time_base_of(packet) > _STEP_BACK:
+                self._went_back[index] = self._went_back.get(index, 0) + 1
+                return False
+            packet.dts = earliest
+            packet.pts = None if packet.pts is None else max(packet.pts, earliest)
+        self._last[index] = packet.dts
+        return True
 
     def _add_cover(self, stream: Stream, codec: str) -> bool:
         if self._name != "mkv":
@@ -219,88 +281,138 @@ class StreamCopier:
         self.streams.append(f"cover art stream {stream.index} ({codec}) copied")
         return True
 
-    def _transcode_audio(self, stream: Stream, codec: str) -> None:
-        assert isinstance(stream, AudioStream)
+    def _add_sound(self, stream: Stream, codec: str) -> bool:
+        """Copy the sound or re-encode it, in the best way that FFmpeg's muxer and encoders take."""
         decoder = stream.codec_context
-        encoder = self._container.audio_fallback
-        rate = 48000 if encoder == "libopus" or decoder.sample_rate > 48000 else decoder.sample_rate
-        twin = cast(AudioStream, self._output.add_stream(encoder, rate=rate))
-        twin.codec_context.layout = _LAYOUTS.get(decoder.layout.name, decoder.layout.name)
-        twin.codec_context.bit_rate = 96_000 * max(decoder.layout.nb_channels, 1)
-        self._tag(stream, twin)
-        done = f"audio stream {stream.index} ({codec}) re-encoded to {encoder.removeprefix('lib')}"
+        if not isinstance(decoder, AudioCodecContext):
+            self._drop(stream, codec, "this FFmpeg has no decoder for it")
+            return False
+        wanted = _matches(codec, self._container.audio)
+        why = refusal(self._output, stream, self._samples.get(stream.index, ())) if wanted else ""
+        if wanted and not why:
+            return self._copy(stream, codec)
+        if not self._container.audio_fallback:
+            self._drop(stream, codec)
+            return False
+        for encoding in encodings(decoder, (self._container.audio_fallback, self._output.default_audio_codec)):
+            with suppress(ValueError, av.FFmpegError):
+                self._recode(stream, codec, Recoder(self._output, decoder, encoding), encoding)
+                return True
+        self._drop(stream, codec, f"{self._name} cannot hold it, and no encoder here takes it")
+        return False
+
+    def _recode(self, stream: Stream, codec: str, recoder: Recoder, encoding: Encoding) -> None:
+        self._tag(stream, recoder.twin)
+        decoder = cast(AudioCodecContext, stream.codec_context)
+        channels = av.AudioLayout(encoding.layout).nb_channels
+        form = f" as {encoding.layout}" if channels != decoder.layout.nb_channels else ""
+        form += f" at {encoding.rate} Hz" if encoding.rate != decoder.sample_rate else ""
+        done = f"audio stream {stream.index} ({codec}) re-encoded to {encoding.encoder.removeprefix('lib')}{form}"
         self.streams.append(done)
         self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
-        shift = self._window.shift
-
-        def push(frame: av.AudioFrame | None) -> None:
-            if frame is not None and frame.pts is not None and (base := fraction(frame.time_base)):
-                frame.pts -= round(shift / base)
-            self._output.mux(twin.encode(frame))
-
-        def mux(packet: Packet[Any]) -> None:
-            try:
-                frames = decoder.decode(packet)
-            except av.FFmpegError:
-                return  # a damaged packet; the gap stays where it was
-            for frame in frames:
-                push(frame)
+        self._handlers[stream.index] = lambda packet: recoder(packet, self._window.shift)
 
         def flush() -> None:
-            for frame in decoder.decode(None):
-                push(frame)
-            push(None)
+            recoder.flush()
+            if remarks := recoder.remarks():
+                self._warnings.append(f"audio stream {stream.index} ({codec}): {remarks}")
 
-        self._handlers[stream.index] = mux
-        self._flushes.append(flush)
+        self._flushes.append((stream.index, flush))
 
-    def _transcode_text(self, stream: Stream, codec: str) -> None:
+    def _recode_text(self, stream: Stream, codec: str) -> bool:
         assert self._container.text is not None
         decoder, (name, target) = stream.codec_context, self._container.text
         assert isinstance(decoder, SubtitleCodecContext)
-        decoder.open(strict=False)
-        twin = self._output.add_stream(name)
-        encoder: CodecContext = twin.codec_context
-        assert isinstance(encoder, SubtitleCodecContext)
-        encoder.subtitle_header = decoder.subtitle_header
-        encoder.time_base = Fraction(1, 1000)
-        self._tag(stream, twin)
+        try:
+            recoder = TextRecoder(self._output, decoder, name)
+        except (ValueError, av.FFmpegError) as error:
+            self._drop(stream, codec, f"it cannot be rewritten ({error})")
+            return False
+        self._tag(stream, recoder.twin)
         done = f"subtitle stream {stream.index} ({codec}) rewritten as {target}"
         self.streams.append(done)
         self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
+        self._handlers[stream.index] = lambda packet: recoder(packet, self._window.shift)
 
-        def mux(packet: Packet[Any]) -> None:
-            lines = decoder.decode2(packet)
-            if lines is None or not len(lines) or packet.pts is None:
-                return
-            written = encoder.encode_subtitle(lines)
-            written.stream = twin
-            written.time_base = Fraction(1, 1000)
-            written.pts = written.dts = round((packet.pts * time_base_of(packet) - self._window.shift) * 1000)
-            written.duration = round((packet.duration or 0) * time_base_of(packet) * 1000)
-            self._output.mux(written)
+        def flush() -> None:
+            if remarks := recoder.remarks():
+                self._warnings.append(f"subtitle stream {stream.index} ({codec}): lines {' and '.join(remarks)}")
 
-        self._handlers[stream.index] = mux
+        self._flushes.append((stream.index, flush))
+        return True
 
     # Moving packets
 
     def advance(self, until: Fraction | None) -> None:
-        """Mux every packet that starts by `until`, in the source's seconds; None is all that is left."""
+        """Mux every packet that starts by `until`, in the source's seconds; None is all that is left.
+
+        A stream that turns out to be one that cannot be written ends there, with a warning.
+        """
         while self._next is not None and (until is None or _time(self._next) <= until):
             packet, self._next = self._next, next(self._packets, None)
-            self._handlers[packet.stream_index](packet)
+            with self._or_without(packet.stream_index, packet):
+                self._handlers[packet.stream_index](packet)
+
+    @contextmanager
+    def _or_without(self, index: int, packet: Packet[Any] | None = None) -> Iterator[None]:
+        """Go on without the stream of this index where it fails: nothing beside the picture ends the painting."""
+        try:
+            yield
+        except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:
+            if getattr(error, "errno", None) in _DISK:
+                raise
+            stream = self._source.streams[index]
+            where = "" if packet is None else f" at {float(_time(packet)):.2f} s"
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self._warnings.append(f"{kind_of(stream)} stream {index} ({codec_of(stream)}) ends{where}: {why}")
+            self._handlers[index] = lambda packet: None
+            self._flushes = [(other, flush) for other, flush in self._flushes if other != index]
+
+    def _read(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
+        """Every packet of `streams`; unreadable stretches are passed over."""
+        for _ in range(_READ_ERRORS):
+            with suppress(av.FFmpegError, OSError):
+                yield from self._source.demux(streams)
+                return
+
+    def _mended(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
+        """The packets of `streams` that hold something, at the times at which a player plays them."""
+        held: list[Packet[Any]] = []
+        film = [self._source.streams[self._film]] if may_restart(self._source) else []
+        for packet in self._read([*streams, *film]):
+            if packet.stream_index == self._film:
+                self._clock.film(packet)
+            elif packet.size and packet.stream.disposition & Disposition.attached_pic:
+                packet.pts = packet.dts = round(self._window.shift / time_base_of(packet))
+                yield packet
+                continue
+            elif packet.size and (packet.pts is not None or packet.dts is not None):
+                held.append(packet)
+            held = yield from self._placed(held, len(held) < _HELD)
+        self._clock.end()
+        yield from self._placed(held, False)
+
+    def _placed(self, waiting: list[Packet[Any]], hold: bool) -> Generator[Packet[Any], None, list[Packet[Any]]]:
+        """Those of the `waiting` packets whose times can be told; gives those back that still wait."""
+        held: list[Packet[Any]] = []
+        waits: set[int] = set()
+        for packet in waiting:
+            found = Wait.HOLD if packet.stream_index in waits else self._clock.other(packet, hold)
+            if found is None:
+                yield packet
+            elif found is Wait.HOLD:
+                held.append(packet)
+                waits.add(packet.stream_index)
+        return held
 
     def _demux(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
         """The packets of `streams` inside the window, in the order they are shown; subtitles are clipped to it."""
         if not streams:
             return
         start, end = self._window.start, self._window.end
-        for packet in self._source.demux(streams):
-            if packet.size and packet.stream.disposition & Disposition.attached_pic:
-                packet.pts = packet.dts = round(self._window.shift / time_base_of(packet))
+        for packet in self._mended(streams):
+            if packet.stream.disposition & Disposition.attached_pic:
                 yield packet
-                continue
-            if not packet.size or (packet.pts is None and packet.dts is None):
                 continue
             time = _time(packet)
             if end is not None and time >= end:
@@ -319,8 +431,13 @@ class StreamCopier:
     def finish(self, until: Fraction | None = None) -> None:
         """Mux what is left, up to `until` where the film was broken off, and flush the encoders."""
         self.advance(until)
-        for flush in self._flushes:
-            flush()
+        for index, flush in list(self._flushes):
+            with self._or_without(index):
+                flush()
+        for index, count in self._went_back.items():
+            stream = self._source.streams[index]
+            named = f"{kind_of(stream)} stream {index} ({codec_of(stream)})"
+            self._warnings.append(f"{named}: {count} packets left out that go back in time")
 
     def close(self) -> None:
         """Close the source."""

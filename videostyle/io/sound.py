@@ -1,0 +1,271 @@
+"""Sound in another codec: what FFmpeg's encoders and muxers take is asked of them, by trying."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any, cast
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
+from av.container import OutputContainer
+from av.filter import Graph
+from av.packet import Packet
+from av.stream import Stream
+
+from videostyle.io.pyav import fraction, open_output, time_base_of
+
+_HIGHEST_RATE = 48000  # Hz; more is for studios
+_BIT_RATE = 96_000  # for each channel
+_LAYOUTS = ("7.1", "6.1", "5.1", "5.0", "quad", "3.0", "stereo", "mono")
+"""What is tried where the source's own layout is refused; several names may stand for one number of channels."""
+_MOST_CHANNELS = 8  # what players take
+_OUT_OF_STEP = Fraction(1, 25)  # seconds that sound may be off its time before it is mended
+_SILENCE = 10  # seconds that a pause is filled with silence; a longer one is left out of the file
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A form of sound that an encoder takes."""
+
+    encoder: str
+    layout: str
+    rate: int
+    """Samples a second."""
+
+
+def refusal(output: OutputContainer, stream: Stream, packets: Sequence[Packet[Any]]) -> str:
+    """Why the output's format cannot hold a copy of `stream`, "" where it can; `packets` are the stream's first."""
+    try:
+        with open_output(io.BytesIO(), format=output.format.name) as trial:
+            twin = trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+            for packet in packets:
+                copy: Packet[Any] = Packet(bytes(packet))
+                copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+                copy.time_base, copy.is_keyframe, copy.stream = packet.time_base, True, twin
+                trial.mux(copy)
+    except (av.FFmpegError, ValueError) as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def encodings(decoder: AudioCodecContext, encoders: Iterable[str]) -> Iterator[Encoding]:
+    """The forms in which the sound can be encoded, the one nearest to it first; nothing where it tells no form."""
+    channels, own = decoder.layout.nb_channels, decoder.sample_rate
+    if not channels or not own:
+        return
+    mine = [decoder.layout.name] if channels <= _MOST_CHANNELS else []
+    same = [name for name in _LAYOUTS if av.AudioLayout(name).nb_channels == channels]
+    fewer = [name for name in _LAYOUTS if av.AudioLayout(name).nb_channels < channels]
+    mixed = [name for name in dict.fromkeys([*mine, *same, *fewer]) if _mixes(decoder.layout.name, name)]
+    for encoder in encoders:
+        for layout in mixed or ["stereo"]:
+            for rate in _rates(encoder, own):
+                if _opens(encoder, layout, rate):
+                    yield Encoding(encoder, layout, rate)
+
+
+def _rates(encoder: str, own: int) -> list[int]:
+    """Sample rates that the encoder takes, by how near they are to a source's `own`."""
+    wanted = min(own, _HIGHEST_RATE)
+    try:
+        codec = av.Codec(encoder, "w")
+    except ValueError:
+        return []
+    if codec.canonical_name == "opus":
+        return [48000]  # what every Opus decoder gives back
+    return sorted(codec.audio_rates or [wanted], key=lambda rate: max(rate / wanted, wanted / rate))
+
+
+@cache
+def _opens(encoder: str, layout: str, rate: int) -> bool:
+    """True where the encoder takes this layout and rate."""
+    try:
+        context = CodecContext.create(encoder, "w")
+        assert isinstance(context, AudioCodecContext)
+        _set_up(context, Encoding(encoder, layout, rate))
+        context.sample_rate = rate
+        context.format = (context.codec.audio_formats or [av.AudioFormat("fltp")])[0]
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+@cache
+def _mixes(source: str, layout: str) -> bool:
+    """True where FFmpeg knows how to turn sound of one layout into another."""
+    frame = av.AudioFrame("fltp", source, 1024)
+    frame.sample_rate = _HIGHEST_RATE
+    try:
+        AudioResampler("fltp", layout, _HIGHEST_RATE).resample(frame)
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _set_up(context: AudioCodecContext, encoding: Encoding) -> None:
+    context.layout = encoding.layout
+    context.bit_rate = _BIT_RATE * context.layout.nb_channels
+
+
+class Recoder:
+    """Writes one sound stream anew: one track of one form without gaps, whatever the source turns to."""
+
+    def __init__(self, output: OutputContainer, decoder: AudioCodecContext, encoding: Encoding) -> None:
+        """Raises ValueError where the output's format cannot hold what the encoder makes."""
+        self._output = output
+        self._decoder = decoder
+        self._encoding = encoding
+        self.twin = cast(AudioStream, output.add_stream(encoding.encoder, rate=encoding.rate))
+        _set_up(self.twin.codec_context, encoding)
+        self._form: tuple[str, str, int] | None = None
+        """Sample format, layout and rate of the source, as they are now."""
+        self._converter: _Converter
+        self._begun = decoder.layout.name
+        self._mixed: set[str] = set()
+        """Layouts with more channels than are written."""
+        self._due: Fraction | None = None
+        """When the source's next sample is due, in the output's seconds."""
+        self._position = 0
+        """The next sample's time in the output, in samples."""
+
+    def __call__(self, packet: Packet[Any], shift: Fraction) -> None:
+        """Take the stream's next packet, `shift` seconds earlier than it says."""
+        try:
+            frames = self._decoder.decode(packet)
+        except (av.FFmpegError, ValueError):
+            return  # a damaged packet; silence stands for it
+        for frame in frames:
+            self._take(frame, shift)
+
+    def _take(self, frame: av.AudioFrame, shift: Fraction) -> None:
+        if not frame.samples or not frame.sample_rate:
+            return
+        length = Fraction(frame.samples, frame.sample_rate)
+        time = self._due if self._due is not None else Fraction(0)
+        base = fraction(frame.time_base)
+        if frame.pts is not None and base is not None:
+            time = frame.pts * base - shift
+        if self._due is None:
+            self._position = round(time * self._encoding.rate)
+        elif time < self._due - max(_OUT_OF_STEP, length / 2):
+            return  # it would be heard together with what was before it
+        elif time > self._due + _OUT_OF_STEP:
+            self._pause(time)
+        else:
+            time = self._due
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._form:
+            self._drain()
+            if frame.layout.nb_channels > self.twin.codec_context.layout.nb_channels:
+                self._mixed.add(frame.layout.name)
+            self._form, self._converter = form, _Converter(self._encoding, self.twin.codec_context.format.name)
+        for converted in self._converter(frame):
+            self._encode(converted)
+        self._due = time + length
+
+    def _pause(self, until: Fraction) -> None:
+        """Go on at `until` seconds: after silence, or, where that is far, after nothing."""
+        self._drain()
+        samples = round(until * self._encoding.rate) - self._position
+        if samples > _SILENCE * self._encoding.rate:
+            self._position += samples
+            return
+        context = self.twin.codec_context
+        step = self._encoding.rate // 10
+        for start in range(0, samples, step):
+            frame = av.AudioFrame(context.format.name, self._encoding.layout, min(step, samples - start))
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))  # no encoder here takes unsigned samples, whose middle is not 0
+            frame.sample_rate = self._encoding.rate
+            self._encode(frame)
+
+    def _drain(self) -> None:
+        """Encode what the converter holds back."""
+        if self._form is not None:
+            for converted in self._converter(None):
+                self._encode(converted)
+            self._form = None
+
+    def _encode(self, frame: av.AudioFrame) -> None:
+        frame.pts, frame.time_base = self._position, Fraction(1, self._encoding.rate)
+        self._position += frame.samples
+        self._output.mux(self.twin.encode(frame))
+
+    def remarks(self) -> str:
+        """What became of parts in another layout than the first, in words; "" where nothing is lost."""
+        later = sorted(self._mixed - {self._begun})
+        return f"what is {' and '.join(later)} in it is mixed to {self._encoding.layout}" if later else ""
+
+    def flush(self) -> None:
+        """Encode what is left; the last packet was taken."""
+        for frame in self._left():
+            self._take(frame, Fraction(0))
+        self._drain()
+        self._output.mux(self.twin.encode(None))
+
+    def _left(self) -> list[av.AudioFrame]:
+        try:
+            frames = self._decoder.decode(None)
+        except (av.FFmpegError, ValueError):
+            return []
+        for frame in frames:
+            frame.pts = None  # it comes right after what was before it
+        return frames
+
+
+class _Converter:
+    """Turns frames of one form into an encoding's. Channels that FFmpeg cannot mix are left out but for two."""
+
+    def __init__(self, encoding: Encoding, sample_format: str) -> None:
+        self._encoding = encoding
+        self._sample_format = sample_format
+        self._resampler = AudioResampler(sample_format, encoding.layout, encoding.rate)
+        self._first_two: Graph | None = None
+
+    def __call__(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """The frame converted, what was held back before it included; None is the end."""
+        if frame is not None:
+            frame.pts = None
+        if self._first_two is None:
+            try:
+                return [one for one in self._resampler.resample(frame) if one is not None]
+            except av.FFmpegError:
+                if frame is None:
+                    return []
+                self._first_two = self._build(frame)
+        self._first_two.push(frame)
+        found = []
+        while True:
+            try:
+                found.append(cast(av.AudioFrame, self._first_two.pull()))
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return found
+
+    def _build(self, frame: av.AudioFrame) -> Graph:
+        graph = Graph()
+        graph.link_nodes(
+            graph.add_abuffer(
+                sample_rate=frame.sample_rate,
+                format=frame.format.name,
+                layout=frame.layout.name,
+                time_base=time_base_of(frame, Fraction(1, frame.sample_rate)),
+            ),
+            graph.add("pan", "stereo|c0=c0|c1=c1"),
+            graph.add(
+                "aformat",
+                sample_rates=str(self._encoding.rate),
+                sample_fmts=self._sample_format,
+                channel_layouts=self._encoding.layout,
+            ),
+            graph.add("abuffersink"),
+        ).configure()
+        return graph
