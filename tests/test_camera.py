@@ -19,7 +19,6 @@ import torch
 
 from videostyle.errors import SourceError
 from videostyle.io.camera import TICK, CameraSource, device_name, is_device, opencv_pictures
-from videostyle.io.window import key_name
 from videostyle.plan import Span
 
 
@@ -218,20 +217,3 @@ def test_a_stream_that_breaks_off_is_opened_again(stream: bytes) -> None:
 def test_a_stream_that_says_nothing_is_not_waited_for() -> None:
     with server([None]) as url, pytest.raises(SourceError, match=r"check the address|no picture came"):
         CameraSource(url, stall=0.3)
-
-
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [
-        (ord("N"), "n"),
-        (27, "esc"),
-        (32, "space"),
-        (65362, "up"),
-        (65362 | 1 << 20, "up"),
-        (63233, "down"),
-        (ord("1") | 1 << 20, "1"),
-        (9_999, ""),
-    ],
-)
-def test_key_codes_have_names_whatever_locks_are_on(code: int, name: str) -> None:
-    assert key_name(code) == name

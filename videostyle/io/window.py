@@ -1,41 +1,51 @@
-"""A window to watch, and the keys that are pressed in it."""
+"""A window to watch, and the keys that are pressed in it, by SDL."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import cv2
 
 from videostyle.errors import MissingDependencyError, SinkError
 from videostyle.types import Frame
 
-# What X11, Windows and macOS call the arrow keys.
-_NAMED = {
-    **dict.fromkeys((65362, 2490368, 63232), "up"),
-    **dict.fromkeys((65364, 2621440, 63233), "down"),
-    **dict.fromkeys((65363, 2555904, 63235), "n"),
-    **dict.fromkeys((65361, 2424832, 63234), "p"),
-    32: "space",
-    27: "esc",
-}
-_SHIFT_AND_LOCKS = 0xFFFF  # what is above says which of them are held
-_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+if TYPE_CHECKING:
+    import pygame
+
+_NOWHERE = "there is no screen to open a window on; use --headless, -o FILE or --virtual-camera"
+# pygame greets on standard output, and SDL takes SIGTERM for a closed window.
+_QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_NO_SIGNAL_HANDLERS": "1"}
 
 
 class Window:
-    """Shows frames as they are written; belongs to the main thread."""
+    """Shows frames as they are written, in their proportions; belongs to the main thread."""
 
     def __init__(self, title: str) -> None:
-        """Raises SinkError where there is no screen, MissingDependencyError where this OpenCV has no windows."""
-        _check_screen()
+        """Raises SinkError where there is no screen, MissingDependencyError without pygame."""
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        try:
+            import pygame
+        except ImportError as error:
+            raise MissingDependencyError(
+                "a window needs pygame-ce: pip install 'videostyle[live]'; or use --headless"
+            ) from error
+        self._pygame = pygame
+        screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+        if sys.platform == "linux" and not any(os.environ.get(name) for name in screens):
+            raise SinkError(_NOWHERE)  # SDL would take the whole screen of a console
+        try:
+            pygame.display.init()
+        except pygame.error as error:
+            raise SinkError(_NOWHERE) from error
         self.warnings: list[str] = []
         self._title = title
-        self._shown = False
-        self._full = False
+        self._window: pygame.Window | None = None
+        self.full = False
+        """It fills the screen."""
 
     def __enter__(self) -> Self:
         return self
@@ -43,53 +53,62 @@ class Window:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._shown:
-            cv2.destroyWindow(self._title)
+        if self._window is not None:
+            self._window.destroy()
+        self._pygame.display.quit()
 
     def write(self, frame: Frame) -> None:
-        """Show `frame`; the first one opens the window, in its size."""
-        picture = cv2.cvtColor(frame.pixels.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2BGR)
-        if not self._shown:
-            cv2.namedWindow(self._title, _FLAGS)
-            cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
-            self._shown = True
-        cv2.imshow(self._title, picture)
+        """Show `frame` as large as the window holds it; the first one opens the window, in its size.
+
+        Raises SinkError where no window can be opened.
+        """
+        pygame = self._pygame
+        picture = frame.pixels[:3].permute(1, 2, 0).numpy()
+        height, width = picture.shape[:2]
+        try:
+            if self._window is None:
+                self._window = pygame.Window(self._title, (width, height), resizable=True)
+            screen = self._window.get_surface()
+            scale = min(screen.width / width, screen.height / height)
+            size = max(round(width * scale), 1), max(round(height * scale), 1)
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            screen.fill("black")
+            corner = (screen.width - size[0]) // 2, (screen.height - size[1]) // 2
+            screen.blit(pygame.image.frombuffer(picture.tobytes(), size, "RGB"), corner)
+            self._window.flip()
+        except pygame.error as error:
+            raise SinkError(f"the window cannot be shown ({error}); use --headless") from error
 
     def keys(self) -> list[str]:
         """The keys pressed since the last time, as `videostyle.live.controls.press` names them; "q" once closed."""
-        if not self._shown:
+        if self._window is None:
             return []
-        pressed = []
-        while (code := cv2.waitKeyEx(1)) != -1:
-            pressed.append(key_name(code))
-        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
-            pressed.append("q")
-        return pressed
+        return [name for event in self._pygame.event.get() if (name := self._name(event))]
+
+    def _name(self, event: pygame.Event) -> str:
+        """What the event is called; "" where nothing was pressed."""
+        pygame = self._pygame
+        if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
+            return "q"
+        if event.type != pygame.KEYDOWN:
+            return ""
+        named = {
+            pygame.K_UP: "up",
+            pygame.K_DOWN: "down",
+            pygame.K_RIGHT: "n",
+            pygame.K_LEFT: "p",
+            pygame.K_SPACE: "space",
+            pygame.K_ESCAPE: "esc",
+        }
+        # The letter that the key has in the keyboard's own layout: + is on another key in every country.
+        letter: str = event.unicode
+        return named.get(event.key) or (letter.lower() if letter.isprintable() else "")
 
     def full_screen(self, on: bool) -> None:
         """Fill the screen, or stop that."""
-        if self._shown and on != self._full:
-            self._full = on
-            how = cv2.WINDOW_FULLSCREEN if on else cv2.WINDOW_NORMAL
-            cv2.setWindowProperty(self._title, cv2.WND_PROP_FULLSCREEN, how)
-
-
-def key_name(code: int) -> str:
-    """A name for what `cv2.waitKeyEx` returned."""
-    plain = code if code in _NAMED else code & _SHIFT_AND_LOCKS
-    return _NAMED.get(plain) or (chr(plain).lower() if plain < 128 else "")
-
-
-def _check_screen() -> None:
-    nowhere = "there is no screen to open a window on; use --headless, -o FILE or --virtual-camera"
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise SinkError(nowhere)
-    # Qt ends the whole program where it cannot reach the screen, so that is tried in another one.
-    code = "import cv2; cv2.namedWindow('videostyle'); cv2.destroyAllWindows()"
-    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    if "not implemented" in tried.stderr:
-        raise MissingDependencyError(
-            "this OpenCV has no windows: pip uninstall opencv-python-headless, then pip install opencv-python"
-        )
-    if tried.returncode:
-        raise SinkError(nowhere)
+        if self._window is not None and on != self.full:
+            self.full = on
+            if on:
+                self._window.set_fullscreen(desktop=True)
+            else:
+                self._window.set_windowed()
