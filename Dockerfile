@@ -2,14 +2,10 @@
 #
 #   docker build -t videostyle .
 #   docker run --rm --user "$(id -u)" -v "$PWD":/films videostyle stylize film.mp4 -o painted.mp4 --style great-wave
-FROM python:3.12-slim
+FROM python:3.13-slim
 
-# PyAV brings FFmpeg along; OpenCV's own windows want these, though none is opened.
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 painter
+# PyAV brings FFmpeg along, and OpenCV without windows needs nothing of the system.
+RUN useradd --create-home --uid 1000 painter
 
 # torch as PyPI has it brings gigabytes for GPUs; of two equal versions pip takes the one marked +cpu.
 ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu \
