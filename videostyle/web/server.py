@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from videostyle.errors import MissingDependencyError, UsageError
+from videostyle.privacy import report_nothing
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -28,8 +29,7 @@ App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], A
 
 def require_gradio(temporary: Path | None = None) -> None:
     """Import Gradio, told to report to nobody and to keep its files in `temporary`; or MissingDependencyError."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    report_nothing()
     if temporary is not None:
         os.environ["GRADIO_TEMP_DIR"] = str(temporary / "gradio")
     try:

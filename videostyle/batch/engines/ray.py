@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from videostyle.batch.engines import lost
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.plan import BatchPlan
+from videostyle.privacy import report_nothing
 
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
@@ -22,6 +23,7 @@ class Ray:
     """Tasks on whatever nodes the cluster has; a node that is lost has its tasks started again elsewhere."""
 
     def __init__(self, plan: BatchPlan) -> None:
+        report_nothing()
         try:
             import ray
         except ImportError as error:
