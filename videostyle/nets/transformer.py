@@ -153,7 +153,28 @@ class UpConvolution(nn.Module):
         conv = nn.Conv2d(inputs, 4 * outputs, 3, bias=False)
         kernel = torch.einsum("ockl,pka,qlb->opqcab", self.conv.weight, phases, phases)
         conv.weight = nn.Parameter(kernel.reshape(4 * outputs, inputs, 3, 3), requires_grad=False)
-        return nn.Sequential(nn.ReplicationPad2d(1), conv, nn.PixelShuffle(2))
+        return FoldedUpConvolution(conv)
+
+
+class FoldedUpConvolution(nn.Module):
+    """What an `UpConvolution` computes, as one convolution at the small size that gives all four output phases.
+
+    Rounded one by one, the kernels of the four phases differ, and where the picture is flat so do the phases. The
+    normalisation that follows divides by next to nothing there and made a raster of 4 pixels of it. So each channel's
+    mean goes around the convolution, by the same sum of weights for every phase: what is flat stays flat, exactly.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        outputs = conv.out_channels // 4
+        sums = conv.weight.sum((2, 3), keepdim=True).view(outputs, 4, conv.in_channels, 1, 1).mean(1)
+        self.register_buffer("sums", sums.repeat_interleave(4, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean((2, 3), keepdim=True)
+        detail = self.conv(F.pad(x - mean, (1,) * 4, mode="replicate"))
+        return F.pixel_shuffle(detail + F.conv2d(mean, self.get_buffer("sums")), 2)
 
 
 class Layer(nn.Module):
