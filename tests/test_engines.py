@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
 import videostyle.engines
-from videostyle.engines import choose_device, choose_engine, load_engine
+from videostyle.engines import choose_device, choose_engine, load_engine, openvino
 from videostyle.errors import MissingDependencyError, UnknownNameError, UsageError
 from videostyle.plan import Style
-from videostyle.plugins import available
+from videostyle.plugins import available, load
 from videostyle.stylizers import load_stylizer
 from videostyle.weights import gallery, load_style
 
@@ -24,18 +25,128 @@ def picture(height: int, width: int) -> torch.Tensor:
     return (coarse + 0.05 * torch.randn(1, 3, height, width)).clamp(0, 1)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("entry", gallery(), ids=lambda entry: f"{entry.network}-{entry.name}")
-def test_engines_agree_with_float32_torch(engine: str, entry) -> None:  # type: ignore[no-untyped-def]
-    """The stated tolerance, in half precision: 0.006 on average, 0.08 for all but one in ten thousand values."""
-    network, code = load_style(Style(((entry.name, 1),), network=entry.network))
-    content = picture(128, 192)
-    with torch.inference_mode():
-        expected = network.net(content, code)
-    (painted,) = load_engine(engine, network, "cpu")(content, code)
+def flat(*color: float) -> torch.Tensor:
+    """A picture of one colour."""
+    return torch.tensor(color, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 64, 96).contiguous()
+
+
+def title_card() -> torch.Tensor:
+    """A little text on a ground of one colour."""
+    card = flat(0.95, 0.95, 0.9)
+    card[:, :, 30:33, 40:60:3] = 0.1
+    return card
+
+
+FLAT = torch.cat([flat(1, 1, 1), flat(0.9, 0.2, 0.05)])
+
+
+def assert_agree(painted: torch.Tensor, expected: torch.Tensor) -> None:
+    """Within the stated tolerance of half precision: 0.006 on average, 0.08 for all but one value in ten thousand."""
     difference = (painted - expected).abs()
     assert difference.mean() < 0.006
     assert difference.flatten().quantile(0.9999) < 0.08
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("entry", gallery(), ids=lambda entry: f"{entry.network}-{entry.name}")
+def test_engines_agree_with_float32_torch(engine: str, entry) -> None:  # type: ignore[no-untyped-def]
+    network, code = load_style(Style(((entry.name, 1),), network=entry.network))
+    paint = load_engine(engine, network, "cpu")
+    for content in (picture(128, 192), torch.cat([FLAT, title_card()])):
+        with torch.inference_mode():
+            expected = network.net(content, code)
+        assert_agree(paint(content, code.expand(len(content), -1))[0], expected)
+
+
+def in_bfloat16(net: torch.nn.Module) -> torch.nn.Module:
+    """The network with its weights, and what its convolutions read and write, rounded to bfloat16.
+
+    Engines compute so on processors that can, which not every machine that runs the tests has.
+    """
+
+    def rounded(value: torch.Tensor) -> torch.Tensor:
+        return value.bfloat16().float()
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.data = rounded(module.weight.data)
+            module.register_forward_pre_hook(lambda _, given: (rounded(given[0]),))
+            module.register_forward_hook(lambda _, given, result: rounded(result))
+    return net
+
+
+@pytest.mark.parametrize("name", ["great-wave", "mosaic", "scream", "starry-night"])
+def test_flat_pictures_are_painted_flat_in_bfloat16(name: str) -> None:
+    network, code = load_style(Style(((name, 1),)))
+    half = in_bfloat16(network.net.folded())
+    with torch.inference_mode():
+        painted = half(FLAT, code)
+        assert_agree(painted, network.net(FLAT, code))
+    assert (painted.amax((2, 3)) - painted.amin((2, 3))).max() < 0.01
+
+
+class Many(torch.nn.Module):
+    """Several pictures and numbers in, one of them unused, and two of different shapes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = torch.nn.Conv2d(4, 3, 1)
+        self.register_buffer("offset", torch.full((1, 3, 1, 1), 0.25))
+
+    def forward(
+        self, content: torch.Tensor, code: torch.Tensor, mask: torch.Tensor, unused: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        mixed = self.mix(torch.cat([content, mask], 1)) * code[:, :, None, None] + self.offset
+        return mixed, mixed.mean((2, 3))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_network_may_have_any_inputs_and_outputs(engine: str) -> None:
+    net = Many().requires_grad_(False)
+
+    def inputs(n: int, height: int, width: int) -> list[torch.Tensor]:
+        return [torch.rand(n, 3, height, width), torch.rand(n, 3), torch.rand(n, 1, height, width), torch.rand(n, 2)]
+
+    run = load(videostyle.engines, engine)(net, inputs(1, 8, 8), "cpu")
+    for shape in [(1, 16, 24), (2, 8, 12), (1, 16, 24)]:
+        given = inputs(*shape)
+        for found, expected in zip(run(*given), net(*given), strict=True):
+            assert torch.allclose(found, expected, atol=0.02)
+
+
+def test_the_network_is_converted_once_for_all_who_paint_with_it(toy_gallery: Path) -> None:
+    network, _ = load_style(Style((("dots", 1),)))
+    other, _ = load_style(Style((("lines", 1),)))
+    for engine in ENGINES:
+        first = load_engine(engine, network, "cpu")
+        assert load_engine(engine, other, "cpu") is first
+        assert load_engine(engine, network, "cpu", remembering=True) is not first
+
+
+def test_a_bounded_number_of_networks_and_sizes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "_pool", openvino._Pool())
+
+    def inputs(side: int) -> list[torch.Tensor]:
+        return [torch.rand(1, 3, side, side), torch.rand(1, 3), torch.rand(1, 1, side, side), torch.rand(1, 2)]
+
+    run = openvino.build(Many().requires_grad_(False), inputs(8), "cpu")
+    for side in range(4, 4 + 2 * openvino.KEPT):
+        run(*inputs(side))
+    kept = [shapes[0][-1] for _, shapes in openvino._pool._kept]
+    assert kept == list(range(4 + openvino.KEPT, 4 + 2 * openvino.KEPT))
+    monkeypatch.setattr(openvino, "KEPT_PIXELS", 1000)
+    run(*inputs(20))
+    assert [shapes[0][-1] for _, shapes in openvino._pool._kept] == [19, 20]
+
+
+def test_several_threads_paint_with_one_engine_at_a_time(toy_gallery: Path) -> None:
+    stylizer = load_stylizer(Style((("dots", 1),)), "openvino", "cpu")
+    contents = [picture(32, 48).roll(shift, 3) for shift in range(4)]
+    expected = [stylizer(content) for content in contents]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            for found, wanted in zip(threads.map(stylizer, contents), expected, strict=True):
+                assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

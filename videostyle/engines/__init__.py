@@ -3,19 +3,23 @@
 An engine runs a module from tensors to a tensor or several: `net` is a folded `Transformer`, or one made `Remembering`.
 Pictures are (N, 3, H, W) float in 0..1 with sides that are multiples of the network's stride; what is painted has the
 same shape and range and is on the device where they are. `inputs` are examples, for engines that trace: the number of
-inputs and their widths stay, N, H and W may change from call to call. Engines that compute in half precision
-agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten thousand.
+inputs, their dimensions and their channels stay, N, H and W may change from call to call. Engines that compute in half
+precision agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten thousand, on pictures of one
+colour too. An engine may be called from several threads at a time.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.plugins import load
+from videostyle.privacy import report_nothing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +27,14 @@ if TYPE_CHECKING:
     from videostyle.weights import Network
 
 Engine = Callable[..., tuple["Tensor", ...]]
+
+report_nothing()
+
+# Engines that are kept for the next call or visitor who paints with the same network, the last used last. The shipped
+# networks need two each at most; a few megabytes an engine.
+KEPT = 6
+_kept: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+_lock = Lock()
 
 
 def choose_device(device: str) -> str:
@@ -51,11 +63,27 @@ def choose_engine(engine: str, device: str) -> str:
 
 
 def load_engine(engine: str, network: Network, device: str, remembering: bool = False) -> Engine:
-    """Build an engine by name; raises UnknownNameError, or MissingDependencyError saying what to install.
+    """An engine by name; raises UnknownNameError, or MissingDependencyError saying what to install.
 
     It paints `content` (N, 3, H, W) by `code` (N, code_size). `remembering`, it is also given the statistics to
-    normalise by and their weight, and gives those it used: see `videostyle.nets.remembering`.
+    normalise by and their weight, and gives those it used: see `videostyle.nets.remembering`. The engines used last are
+    kept, so the same one may be returned to several callers.
     """
+    try:
+        build = load(sys.modules[__name__], engine)
+        key = build, network.sha256, device, remembering
+        # Whoever asks for what another is building waits for it.
+        with _lock:
+            found = _kept.pop(key, None) or _build(build, network, device, remembering)
+            _kept[key] = found
+            if len(_kept) > KEPT:
+                _kept.popitem(last=False)
+            return found
+    except ImportError as error:
+        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
+
+
+def _build(build: Callable[..., Engine], network: Network, device: str, remembering: bool) -> Engine:
     import torch
 
     from videostyle.nets.remembering import Remembering
@@ -63,10 +91,6 @@ def load_engine(engine: str, network: Network, device: str, remembering: bool = 
     net = network.net.folded()
     side = 4 * net.architecture.stride
     inputs = [torch.zeros(1, 3, side, side), network.identity]
-    try:
-        build = load(sys.modules[__name__], engine)
-        if not remembering:
-            return build(net, inputs, device)
-        return build(Remembering(net), [*inputs, torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)], device)
-    except ImportError as error:
-        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
+    if not remembering:
+        return build(net, inputs, device)
+    return build(Remembering(net), [*inputs, torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)], device)

@@ -3,36 +3,129 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from videostyle.engines import Engine
 
+Shapes = tuple[tuple[int, ...], ...]
+
+# Compiled networks that are kept: so many, and together for so many pixels. Each holds its intermediate results, some
+# 250 bytes a pixel for `fast`, and one thread a core.
+KEPT = 8
+KEPT_PIXELS = 16_000_000
+
+
+class _Network:
+    """A converted network, and the lock of whoever compiles it: the model is reshaped for that."""
+
+    def __init__(self, model: ov.Model) -> None:
+        self.model = model
+        self.lock = Lock()
+
+
+class _Compiled:
+    """A network compiled for pictures of one size; several threads may run it at a time."""
+
+    def __init__(self, network: _Network, shapes: Shapes) -> None:
+        self._network = network
+        self._shapes = shapes
+        self._lock = Lock()
+        self._model: ov.CompiledModel | None = None
+        self._idle: list[ov.InferRequest] = []
+
+    def __call__(self, given: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        request = self._request()
+        request.infer({number: each.contiguous().numpy() for number, each in enumerate(given)})
+        # The request owns its outputs and will write the next ones there.
+        result = tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+        with self._lock:
+            # One that waits is enough: more were made only where several painted at the same time.
+            self._idle = [request]
+        return result
+
+    def _request(self) -> ov.InferRequest:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            if self._model is None:
+                with self._network.lock:
+                    model = self._network.model
+                    model.reshape({number: list(shape) for number, shape in enumerate(self._shapes)})
+                    self._model = _core().compile_model(model, "CPU", _settings())
+            return self._model.create_infer_request()
+
+
+class _Pool:
+    """The compiled networks that were used last, of every network and size."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[_Network, Shapes], _Compiled] = OrderedDict()
+
+    def get(self, network: _Network, shapes: Shapes) -> _Compiled:
+        """The network for inputs of these shapes; what was not used for longest is let go."""
+        with self._lock:
+            compiled = self._kept.pop((network, shapes), None) or _Compiled(network, shapes)
+            self._kept[network, shapes] = compiled
+            while len(self._kept) > 1 and (len(self._kept) > KEPT or self._pixels() > KEPT_PIXELS):
+                self._kept.popitem(last=False)
+            return compiled
+
+    def _pixels(self) -> int:
+        return sum(shapes[0][0] * shapes[0][-2] * shapes[0][-1] for _, shapes in self._kept)
+
+
+_pool = _Pool()
+
+
+@lru_cache(maxsize=1)
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def _settings() -> dict[str, Any]:
+    half = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    # Threads are not pinned to cores. Pinned, a thread waits while another program has its core, the others wait for
+    # it, and a frame takes many times as long as the work: see "beside busy cores" in benchmarks/speed.py.
+    return {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32", "ENABLE_CPU_PINNING": False}
+
 
 def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:
     """The network converted in memory and compiled for each size of picture it meets."""
-    core = ov.Core()
-    half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    settings = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32"}
-    with warnings.catch_warnings(), torch.inference_mode():
-        # The converter traces; torch's advice to trace another way is not for its users.
-        warnings.simplefilter("ignore")
-        model = ov.convert_model(net, example_input=tuple(inputs))
-    compiled: dict[tuple[int, ...], ov.InferRequest] = {}
+    network = _Network(convert(net, inputs))
 
     def paint(*given: Tensor) -> tuple[Tensor, ...]:
-        shape = tuple(given[0].shape)
-        if shape not in compiled:
-            model.reshape({number: list(each.shape) for number, each in enumerate(given)})
-            compiled[shape] = core.compile_model(model, "CPU", settings).create_infer_request()
-        request = compiled[shape]
-        request.infer({number: each.contiguous().numpy() for number, each in enumerate(given)})
-        # The request owns its outputs and will write the next ones there.
-        return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+        return _pool.get(network, tuple(tuple(each.shape) for each in given))(given)
 
     return paint
+
+
+def convert(net: nn.Module, inputs: Sequence[Tensor]) -> ov.Model:
+    """`net` as OpenVINO's model; its inputs are those of `net`, of any size."""
+    # `ov.convert_model` and `torch.jit.trace` keep every network they have seen until the process ends, some 10 MB each
+    # time. The graph alone, which is all that the converter reads, is let go; it has the weights as further inputs.
+    with warnings.catch_warnings(), torch.inference_mode():
+        # torch's advice to trace another way is not for its users.
+        warnings.simplefilter("ignore")
+        graph, _ = torch.jit._get_trace_graph(net, tuple(inputs))  # type: ignore[attr-defined, no-untyped-call]
+    weights = list({id(value): value for value in net.state_dict(keep_vars=True).values()}.values())
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(net, graph, alias_db=graph.alias_db())
+    model = frontend.convert(frontend.load(decoder))
+    for parameter, value in zip(model.get_parameters()[len(inputs) :], weights, strict=True):
+        constant = ov.op.Constant(ov.Tensor(value.detach().contiguous().numpy().copy()))
+        parameter.output(0).replace(constant.output(0))
+        model.remove_parameter(parameter)
+    model.validate_nodes_and_infer_types()
+    return model
