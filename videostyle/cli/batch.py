@@ -17,6 +17,7 @@ from videostyle.cli.options import (
     read_plan,
     warn,
 )
+from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.plan import BatchPlan, Style
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.status:
         results = schedule.status(plan)
     else:
-        with tqdm(unit=" frames", disable=args.quiet or None, dynamic_ncols=True, smoothing=0.05) as bar:
+        with frames_bar(quiet=args.quiet) as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videostyle.cli.options import check_folder, seconds, warn, write_report
+from videostyle.cli.progress import frames_bar
 from videostyle.errors import SourceError, UsageError
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
@@ -129,8 +130,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     """The evaluation, and what there is to warn of."""
-    from tqdm import tqdm
-
     from videostyle import weights
     from videostyle.io import open_source
     from videostyle.metrics.appearance import Perception
@@ -158,7 +157,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             for source, span in zip(sources, spans, strict=False)
         ]
         total = args.frames or sources[1].info.frame_count
-        bar = stack.enter_context(tqdm(unit=" frames", total=total, disable=args.quiet or None, dynamic_ncols=True))
+        bar = stack.enter_context(frames_bar(total=total, quiet=args.quiet))
 
         def step(frame: Frame) -> None:
             bar.update()

@@ -18,6 +18,7 @@ from videostyle.cli.options import (
     warn,
 )
 from videostyle.cli.paint import add_gatys, read_gatys
+from videostyle.cli.progress import share_bar
 from videostyle.errors import UsageError
 from videostyle.plan import KeyframePlan, Original, RenderPlan, Style
 
@@ -105,7 +106,7 @@ class _Progress:
     """A bar for each thing that is being done, one after the other."""
 
     def __init__(self, quiet: bool) -> None:
-        self._disable = quiet or None
+        self._quiet = quiet
         self._doing = ""
         self._expected: int | None = None
         self._frames = 0
@@ -129,13 +130,10 @@ class _Progress:
         self.share("carrying", min(self._frames / self._expected, 1) if self._expected else 0)
 
     def _next(self, kind: str) -> None:
-        from tqdm import tqdm
-
         if self._bar is not None:
             self._bar.close()
         self._doing = kind
-        layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-        self._bar = tqdm(total=1.0, bar_format=layout, disable=self._disable, dynamic_ncols=True)
+        self._bar = share_bar(quiet=self._quiet)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from videostyle.cli.progress import frames_bar
 from videostyle.errors import SinkError, UsageError
 from videostyle.plan import (
     Blend,
@@ -187,12 +188,10 @@ def read_plan(args: argparse.Namespace, source: str, output: str, style: Style) 
 
 
 def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
-    """Render, with a progress bar in frames."""
-    from tqdm import tqdm
-
+    """Render, and say how far it is, in frames."""
     from videostyle.pipeline import render
 
-    bar = tqdm(unit=" frames", disable=quiet or None, dynamic_ncols=True, smoothing=0.05, desc=Path(plan.source).name)
+    bar = frames_bar(Path(plan.source).name, quiet=quiet)
 
     def start(video: Source, plan: RenderPlan) -> None:
         bar.total = expected_frames(video, plan.span)

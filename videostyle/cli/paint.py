@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videostyle.cli.options import check_folder, read_pair, read_weighted, warn
+from videostyle.cli.progress import share_bar
 from videostyle.errors import MissingDependencyError, SinkError, UsageError
 from videostyle.plan import GatysOptions, Original, PaintPlan
 
@@ -171,13 +172,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
-    from tqdm import tqdm
-
     from videostyle.io.images import write_picture
     from videostyle.offline import paint_picture
 
-    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-    bar = tqdm(total=1.0, bar_format=layout, disable=quiet or None, dynamic_ncols=True, desc=Path(plan.content).name)
+    bar = share_bar(Path(plan.content).name, quiet=quiet)
 
     def step(progress: Progress) -> None:
         height, width = progress.picture.shape[2:]
