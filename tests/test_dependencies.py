@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 import media
@@ -35,6 +36,23 @@ def test_each_dependency_is_bounded_on_both_sides_and_installed_within(wanted: R
 def test_the_tests_run_with_every_extra() -> None:
     (everything,) = [Requirement(line) for line in EXTRAS["dev"] if line.startswith(f"{PROJECT['name']}[")]
     assert everything.extras == set(EXTRAS) - {"dev"}
+
+
+def test_every_package_that_is_imported_is_a_dependency() -> None:
+    given = packages_distributions()
+    declared = {wanted.name.lower() for wanted in WANTED}
+    web = {"fastapi", "starlette", "uvicorn"}  # Gradio's own server
+    for path in sorted((ROOT / "videostyle").rglob("*.py")):
+        nodes = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
+        names = {
+            name.split(".")[0]
+            for node in nodes
+            for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+        }
+        for name in names - set(sys.stdlib_module_names) - {"videostyle"} - web:
+            assert declared & {one.lower() for one in given.get(name, [])}, f"{path}: {name}"
 
 
 def test_the_oldest_releases_are_the_lower_bounds() -> None:
