@@ -36,6 +36,8 @@ def check_readable(path: str) -> None:
         raise SourceError(f"{path}: no such file; check the name and the folder")
     if os.path.isdir(path):
         raise SourceError(f"{path}: is a folder, not a film; name a file in it, or a pattern such as {path}/%05d.png")
+    if not os.path.isfile(path):
+        raise SourceError(f"{path}: is a pipe or a device, which cannot be read twice; save what it gives as a file")
     if not os.access(path, os.R_OK):
         raise SourceError(f"{path}: permission denied; ask for the right to read it")
     if os.path.getsize(path) == 0:

@@ -25,6 +25,8 @@ from videostyle.plan import Span
 from videostyle.types import Frame
 
 _READ_ERRORS_IN_A_ROW = 64  # then the file is taken to end here
+_NO_PICTURE = 8  # bytes at most; recorders write such samples where the picture before stays
+_TINY_PICTURES = ("vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d", "libaom-av1")  # say "that one again" in two
 _WAITING_BYTES = 64_000_000  # of packets, after which a film without key frames is decoded from where it began
 
 
@@ -206,10 +208,16 @@ class VideoSource:
 
         Raises _MidwayError at the first damage to a film entered `midway`.
         """
+        tiny = 0 if decoder.name in _TINY_PICTURES else _NO_PICTURE
+        empty = 0  # samples without a picture; decoders in threads complain of one some packets later
         for packet in packets:
+            empty += 0 < packet.size <= tiny
             try:
                 pictures = decoder.decode(packet)
             except (av.FFmpegError, ValueError) as error:
+                if empty:
+                    empty -= 1
+                    continue
                 if midway:
                     raise _MidwayError from error
                 self._damaged += 1
