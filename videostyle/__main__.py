@@ -1,6 +1,41 @@
-"""`python -m videostyle`."""
+"""`python -m videostyle`, and the `videostyle` command."""
 
-from videostyle.cli import entry
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from videostyle import interrupt
+
+
+def entry() -> NoReturn:
+    """Run the command. What must come before everything else is done here, the rest in `videostyle.cli`."""
+    open_standard_streams()
+    # A signal in the middle of an import would leave half a module.
+    with interrupt.listening():
+        from videostyle.cli import main
+
+        sys.exit(main())
+
+
+def open_standard_streams() -> None:
+    """Open what was closed of standard input, output and error, on the null device.
+
+    Else the next file that is opened, which may be the film, takes the number, and what a library says goes into it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+
 
 if __name__ == "__main__":  # the processes that batch starts import this module
     entry()

@@ -22,6 +22,7 @@ import cv2
 import torch
 from torch import Tensor
 
+from videostyle import interrupt
 from videostyle.cuts import mark_cuts
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
@@ -319,15 +320,17 @@ def render(
     goes to the encoder, both in the caller's thread. With `cuts_known` the frames say themselves where shots begin, and
     no other cuts are looked for.
     Raises SourceError, SinkError, UsageError, WeightsError; on any of them, and on Ctrl-C, nothing is left under the
-    output's name.
+    output's name. Called in the main thread, it turns Ctrl-C into a request that the loop looks at.
     """
     started = time.perf_counter()
-    with source or open_source(plan.source) as video:
+    with interrupt.deferring(), source or open_source(plan.source) as video:
         # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
         size = fit(plan.size, video.info.width, video.info.height)
         # Sound is copied from the file; frames from elsewhere have none.
         file = plan.source if source is None else None
-        out = sink or open_sink(plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file)
+        out = sink or open_sink(
+            plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file, sources=plan.files
+        )
         clock = _Clock()
         own = (video.info.width, video.info.height)
         painter = _Painter(plan, clock, video, None if size == own else size, stylizer, cuts_known)
@@ -372,6 +375,7 @@ def _run(painter: _Painter, video: Source, out: Sink, on_frame: Callable[[Frame]
         background(_Timed(out, clock), plan.queue_depth) as encoder,
     ):
         for frame in painter.painted(decoded, threads):
+            interrupt.check()
             encoder.write(frame)
             count += 1
             if on_frame is not None:

@@ -247,6 +247,13 @@ class RenderPlan:
     device: str = "auto"
     queue_depth: int = 4
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read, as far as the plan names it: none of them may be written to."""
+        style = self.style
+        named = [self.source, style.mask, *(region.mask for region in style.regions), *style.names]
+        return tuple(str(one) for one in (*named, self.flow.weights) if one)
+
 
 @dataclass(frozen=True)
 class Original:
@@ -339,6 +346,12 @@ class PaintPlan:
     options: GatysOptions = field(default_factory=GatysOptions)
     device: str = "auto"
     overwrite: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is read: none of them may be written to."""
+        of_originals = [file for one in self.originals for file in (one.image, one.part, one.region)]
+        return tuple(str(one) for one in (self.content, self.start, *of_originals) if one)
 
     def __post_init__(self) -> None:
         if not self.originals:

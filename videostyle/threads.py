@@ -2,6 +2,7 @@
 
 Each is a context manager: enter it after what it reads from or writes to, so that it is left before, and no thread
 outlives its `with`. Each holds a bounded number of items. An exception in the thread is raised again in the caller.
+Whoever waits for a queue looks at `interrupt` meanwhile, and raises KeyboardInterrupt where a stop was asked for.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from videostyle import interrupt
+from videostyle.interrupt import POLL
 from videostyle.types import Frame, Sink
 
 T = TypeVar("T")
-
-# A wait with a timeout can be interrupted with Ctrl-C on every system; one without cannot on Windows.
-_WAKE = 1.0
 
 
 class Prefetch(Generic[T]):
@@ -52,7 +52,8 @@ class Prefetch(Generic[T]):
             self._left = True
             self._changed.notify_all()
         if self._thread is not None:
-            _join(self._thread)
+            while self._thread.is_alive():
+                self._thread.join(POLL)
         self._items.clear()
 
     def __iter__(self) -> Iterator[T]:
@@ -60,6 +61,7 @@ class Prefetch(Generic[T]):
 
     def wait(self, seconds: float) -> bool:
         """True as soon as the next item, or the end, is there; False where `seconds` pass before."""
+        interrupt.check()
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._items) or self._ended, seconds)
 
@@ -67,8 +69,10 @@ class Prefetch(Generic[T]):
         with self._changed:
             if self._thread is None or self._left:
                 raise RuntimeError("a prefetched iterable is read inside its with block")
+            interrupt.check()
             while not self._items and not self._ended:
-                self._changed.wait(_WAKE)
+                self._changed.wait(POLL)
+                interrupt.check()
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()
@@ -105,7 +109,7 @@ class Prefetch(Generic[T]):
                 self._items.popleft()
                 self.dropped += 1
             while len(self._items) >= self._depth and not self._left:
-                self._changed.wait(_WAKE)
+                self._changed.wait(POLL)
             if self._left:
                 return False
             self._items.append(item)
@@ -131,11 +135,12 @@ def latest(iterable: Iterable[T]) -> Prefetch[T]:
 class Background:
     """Writes frames to a sink in a thread. Itself a sink. Made by `background`."""
 
-    def __init__(self, sink: Sink, depth: int) -> None:
+    def __init__(self, sink: Sink, depth: int, *, patient: bool = False) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")
         self._sink = sink
         self._depth = depth
+        self._patient = patient
         self._items: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._finish = False
@@ -151,7 +156,11 @@ class Background:
     def __enter__(self) -> Self:
         self._sink.__enter__()
         self._thread = threading.Thread(target=self._consume, name="videostyle-background", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no memory for one more
+            self._sink.__exit__(RuntimeError, error, error.__traceback__)
+            raise
         return self
 
     def write(self, frame: Frame) -> None:
@@ -160,7 +169,8 @@ class Background:
             if self._thread is None or self._finish or self._abort:
                 raise RuntimeError("a background sink is written to inside its with block")
             while len(self._items) >= self._depth and self._error is None:
-                self._changed.wait(_WAKE)
+                self._changed.wait(POLL)
+                self._check()
             if self._error is not None:
                 raise self._error
             self._items.append(frame)
@@ -172,7 +182,7 @@ class Background:
         if error is None:
             try:
                 self._stop(abort=False)
-            except BaseException as interruption:  # Ctrl-C while the last frames are encoded
+            except BaseException as interruption:  # a stop is asked for while the last frames are encoded
                 self._stop(abort=True)
                 self._sink.__exit__(type(interruption), interruption, interruption.__traceback__)
                 raise
@@ -191,7 +201,14 @@ class Background:
             self._abort = self._abort or abort
             self._changed.notify_all()
         if self._thread is not None:
-            _join(self._thread)
+            while self._thread.is_alive():
+                self._thread.join(POLL)
+                if not abort:
+                    self._check()
+
+    def _check(self) -> None:
+        if not self._patient:
+            interrupt.check()
 
     def _consume(self) -> None:
         try:
@@ -207,7 +224,7 @@ class Background:
         """The next frame; None when there is nothing more to do."""
         with self._changed:
             while not self._items and not self._finish and not self._abort:
-                self._changed.wait(_WAKE)
+                self._changed.wait(POLL)
             if self._abort or not self._items:
                 return None
             frame = self._items.popleft()
@@ -215,19 +232,15 @@ class Background:
             return frame
 
 
-def background(sink: Sink, depth: int) -> Background:
+def background(sink: Sink, depth: int, *, patient: bool = False) -> Background:
     """Write to `sink` in a thread, at most `depth` frames behind.
 
     Left normally: writes what is queued, then lets the sink commit. Left by an exception, the caller's or the
     sink's own: drops what is queued and hands the exception to the sink, which discards. The sink is entered and left
-    in the caller's thread.
+    in the caller's thread. A request to stop is such an exception, unless the writer is `patient`: then what is queued
+    is written all the same.
     """
-    return Background(sink, depth)
-
-
-def _join(thread: threading.Thread) -> None:
-    while thread.is_alive():
-        thread.join(_WAKE)
+    return Background(sink, depth, patient=patient)
 
 
 def cores() -> int:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from videostyle import tensorfile
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
+from videostyle.files import write_whole
 from videostyle.plan import Blend, Key, Style, Timeline
 from videostyle.tensorfile import Card, NetworkCard, StyleCard, TensorFile
 
@@ -373,9 +374,7 @@ def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {tensorfile.KEY: json.dumps(card)}
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -391,7 +390,7 @@ def write_manifest(folder: Path) -> None:
             styles.append({**_about(file.card), "file": where, "sha256": file.sha256, "size": file.size})
     manifest = {"networks": listed["network"], "perceptual": listed["perceptual"], "styles": styles}
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / "manifest.json", text + "\n")
 
 
 def _about(card: Card) -> dict[str, Any]:

@@ -308,7 +308,7 @@ def test_an_interrupted_film_plays_up_to_there(tmp_path: Path, extension: str, k
     with pytest.raises(kind):
         stop_after_ten(sink)
     assert not out.exists()
-    assert sink.partial == str(tmp_path / f".out.partial.{extension}")
+    assert sink.partial == str(tmp_path / f"out.unfinished.{extension}")
     assert len(media.times(sink.partial)) == 10
 
 
@@ -316,10 +316,11 @@ def test_an_interruption_at_the_very_end_keeps_the_film(tmp_path: Path, monkeypa
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_all(tmp_path / "a.mp4", some_frames(5))
-    assert len(media.times(tmp_path / ".a.partial.mp4")) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["a.unfinished.mp4"]
+    assert len(media.times(tmp_path / "a.unfinished.mp4")) == 5
 
 
 def test_an_interruption_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
@@ -388,7 +389,7 @@ def test_a_full_disk_while_closing_leaves_nothing(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SinkError, match="the disk is full"):
         write_all(tmp_path / "a.mp4", some_frames())
     assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from videostyle.errors import SourceError, UsageError
+from videostyle.files import fitted_name
 from videostyle.io.names import FILMS, KEPT
 from videostyle.plan import Blend, RenderPlan, Span, Style, read_seconds
 
@@ -99,7 +100,9 @@ def plans(
     """A plan for each film in each style, its other settings those of `base`."""
     for source in (film for one in sources for film in films_of(one)):
         for style in styles:
-            yield replace(base, source=source, output=str(folder / output_name(name, source, style)), style=style)
+            wanted = folder / output_name(name, source, style)
+            output = wanted.with_name(fitted_name(wanted.stem, wanted.suffix))
+            yield replace(base, source=source, output=str(output), style=style)
 
 
 def output_name(name: str, source: str, style: Style) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from videostyle.errors import SinkError
+from videostyle.io.images import is_pattern
 from videostyle.plan import RenderPlan, Segment
 
 # Raise it when the same plan comes to be painted differently: what older versions left is then not gone on with.
@@ -248,7 +249,7 @@ def fingerprint(plan: RenderPlan) -> str:
 
 def _stamp(path: Path) -> list[int] | None:
     """Size and time of the last change; of a folder or a numbered sequence, of everything in the folder."""
-    path = path.parent if "%" in path.name else path
+    path = path.parent if is_pattern(str(path)) else path
     try:
         files = sorted(path.iterdir()) if os.path.isdir(path) else [path]
         stats = [file.stat() for file in files]

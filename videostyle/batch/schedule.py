@@ -6,19 +6,18 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from videostyle import interrupt
 from videostyle.batch.engines import load_engine
 from videostyle.batch.journal import Journal
 from videostyle.batch.segments import Scan, split
 from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
 from videostyle.errors import SinkError, UsageError, VideostyleError
+from videostyle.files import hold
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
 from videostyle.io.images import is_picture
@@ -93,7 +92,7 @@ class _Film:
         # What is there may be ours, finished when we were stopped before we could note it.
         ours = self.journal.begun and not self.journal.stale
         encode = replace(plan.encode, overwrite=plan.encode.overwrite or ours)
-        open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source)
+        open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
         for mask in (plan.style.mask, *(region.mask for region in plan.style.regions)):
             if mask is not None:
                 open_source(mask)
@@ -215,9 +214,10 @@ def run(
     done is kept then, as after KeyboardInterrupt.
     """
     _check_names(plan)
-    with _locked(plan.folder):
+    with interrupt.deferring(), hold(plan.folder / WORK, "another batch"):
         films = [_Film(film, plan.folder) for film in plan.films]
         for film in films:
+            interrupt.check()
             if film.was_painted:
                 continue
             if film.error:
@@ -248,6 +248,7 @@ def _carry_out(
     with load_engine(plan) as engine:
         settled = 0
         while True:
+            interrupt.check()
             for key, task in _tasks(films, begun) if not full else ():
                 if len(begun) == engine.workers:
                     break
@@ -321,22 +322,6 @@ def _check_names(plan: BatchPlan) -> None:
             raise UsageError(f"{film.output}: is the output of both {other} and {mine}; put more into the names")
         if not Path(film.output).absolute().is_relative_to(plan.folder.absolute()):
             raise UsageError(f"{film.output}: is outside {plan.folder}; choose another name")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    work = folder / WORK
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock", timeout=0)
-        with lock:
-            yield
-    except Timeout as error:
-        raise SinkError(f"{folder}: another batch is at work there; wait for it, or choose another folder") from error
-    except OSError as error:
-        if isinstance(error, VideostyleError):
-            raise
-        raise SinkError(f"{folder}: cannot be written to ({error.strerror or error}); choose another folder") from error
 
 
 def _check_space(folder: Path, films: Iterable[_Film], log: Callable[[str], None]) -> None:

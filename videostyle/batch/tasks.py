@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from videostyle.batch.segments import SegmentSource, scan
 from videostyle.errors import SinkError, UsageError, VideostyleError
-from videostyle.io import open_source
+from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import CODECS, choose_codec, container_for
 from videostyle.io.images import is_picture
 from videostyle.io.writer import VideoSink
@@ -73,8 +73,7 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
         elif isinstance(task, JoinTask):
             done = _join(task)
         else:
-            report = render(task.plan, on_frame=lambda frame: on_frames(1)).to_json()
-            done = {key: report[key] for key in ("frames", "warnings")} | {"painted": report["frames"]}
+            done = _whole(task, on_frames)
     except Exception as error:  # whatever it is, it is this film's; the others go on
         line = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, VideostyleError):
@@ -105,7 +104,7 @@ def is_joinable(plan: RenderPlan) -> bool:
 def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     segment, plan = task.segment, task.plan
     final = Path(task.path)
-    # Of this try alone: a worker whose master died may still be writing.
+    # Of this try alone: where processes do not die with their master, one may still be writing.
     growing = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}.partial{final.suffix}")
     source = SegmentSource(plan, segment)
     name, _ = choose_codec(container_for(plan.output), plan.encode)
@@ -115,8 +114,6 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
         report = render(
             plan, source=source, sink=_Kept(sink, segment), on_frame=lambda frame: on_frames(1), cuts_known=True
         )
-        with growing.open("rb+") as file:
-            os.fsync(file.fileno())
         os.replace(growing, final)
     finally:
         growing.unlink(missing_ok=True)
@@ -128,6 +125,20 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
         "bytes": final.stat().st_size,
         "warnings": report.warnings,
     }
+
+
+def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
+    plan = task.plan
+    info = open_source(plan.source).info
+    size = fit(plan.size, info.width, info.height)
+    sink = open_sink(plan.output, info, plan.encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
+    try:
+        report = render(plan, sink=sink, on_frame=lambda frame: on_frames(1))
+    finally:
+        # It is painted again from its beginning.
+        if sink.partial is not None:
+            Path(sink.partial).unlink(missing_ok=True)
+    return {"frames": report.frames, "warnings": report.warnings, "painted": report.frames}
 
 
 class _Kept:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import videostyle.cli
-from videostyle import __version__
+from videostyle import __version__, interrupt
+from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.errors import VideostyleError
+
+# As shells report SIGPIPE.
+_BROKEN_PIPE = 141
 
 _COMMANDS = {
     "stylize": "paint a film, GIF, picture or image sequence",
@@ -54,11 +56,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad usage, 130 when interrupted."""
-    args = _parser().parse_args(argv)
-    before = signal.getsignal(signal.SIGTERM)
+    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad usage, 130 when interrupted.
+
+    A signal is a request, which the command looks at where it can be left; see `videostyle.interrupt`.
+    """
+    with interrupt.listening(), forgiving_stderr():
+        status = _run(_parser().parse_args(argv))
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            # Python closes it again at exit, and must not complain then.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):
+                return _BROKEN_PIPE  # the reader of our output has gone, as with `| head`
+            print(f"videostyle: the result could not be printed ({error.strerror})", file=sys.stderr)
+            return status or 1
+        return status
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
-        signal.signal(signal.SIGTERM, _terminate)
         return args.run(args)
     except VideostyleError as error:
         if args.debug:
@@ -69,31 +86,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         _say("videostyle: interrupted", error)
-        return 130
+        return interrupt.STATUS
     except BrokenPipeError:
-        # The reader of our output has gone, as with `| head`; closing stdout again at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return _BROKEN_PIPE
     except Exception as error:
         if args.debug:
             raise
+        why = too_little(error)
         name = type(error).__name__
-        _say(f"videostyle: unexpected {name}: {error}; please report it with the output of --debug", error)
+        unexpected = f"unexpected {name}: {error}; please report it with the output of --debug"
+        _say(f"videostyle: {why or unexpected}", error)
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(line: str, error: BaseException) -> None:
     print(" ".join(line.split()), file=sys.stderr)
     for note in getattr(error, "__notes__", []):
         print(f"videostyle: {note}", file=sys.stderr)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def entry() -> NoReturn:
-    """The `videostyle` command."""
-    sys.exit(main())

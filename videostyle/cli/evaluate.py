@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videostyle.cli.options import check_folder, seconds, warn, write_report
+from videostyle.cli.options import check_reports, seconds, warn
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import SourceError, UsageError
+from videostyle.files import write_whole
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
 
@@ -100,13 +101,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", metavar="FILE|-", nargs="?", const="-", help="everything as JSON, in a file or instead of the table"
     )
     out.add_argument("--html", metavar="FILE", type=Path, help="a page with curves, the worst frames and explanations")
+    out.add_argument("--overwrite", action="store_true", help="replace the files to be written if they exist")
     out.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge, and tell."""
-    for path in (args.html, Path(args.json) if args.json not in (None, "-") else None):
-        check_folder(path, "report")
+    table = Path(args.json) if args.json not in (None, "-") else None
+    read = [args.source, args.painted, args.reference, args.style, args.flow_weights, args.lpips_weights]
+    check_reports([args.html, table], overwrite=args.overwrite, sources=read)
     if args.frames is not None and args.frames < 1:
         raise UsageError(f"--frames must be at least 1, got {args.frames}")
     if args.still_frames < 1:
@@ -117,12 +120,12 @@ def run(args: argparse.Namespace) -> int:
     if args.html is not None:
         from videostyle.metrics.report import write_html
 
-        write_report(args.html, write_html(evaluation, Path(args.painted).name, probes))
+        write_whole(args.html, write_html(evaluation, Path(args.painted).name, probes), overwrite=args.overwrite)
     told: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
     if args.json == "-":
         print(json.dumps(told, indent=2))
-    elif args.json is not None:
-        write_report(Path(args.json), json.dumps(told, indent=2) + "\n")
+    elif table is not None:
+        write_whole(table, json.dumps(told, indent=2) + "\n", overwrite=args.overwrite)
     if args.json != "-" and not args.quiet:
         print(_table(evaluation, probes))
     return 0

@@ -10,12 +10,12 @@ from pathlib import Path
 from videostyle.cli.options import (
     add_encoding,
     add_machine,
-    check_folder,
+    check_reports,
     read_encoding,
     seconds,
     warn,
-    write_report,
 )
+from videostyle.files import write_whole
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.plan import LivePlan
 
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
     )
     file = None if args.report in (None, "-") else Path(args.report)
-    check_folder(file, "report")
+    check_reports([file], overwrite=args.overwrite, sources=[plan.camera, *plan.styles], outputs=[plan.output])
 
     from videostyle.live.run import run as paint
 
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     warn(report.warnings)
     told = json.dumps(report.to_json(), indent=2)
     if file is not None:
-        write_report(file, told + "\n")
+        write_whole(file, told + "\n", overwrite=args.overwrite)
     elif args.report == "-":
         print(told)
     if not args.quiet:

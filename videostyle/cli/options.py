@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from videostyle.cli.progress import frames_bar
-from videostyle.errors import SinkError, UsageError
+from videostyle.errors import UsageError
+from videostyle.files import check_distinct, check_output
 from videostyle.plan import (
     Blend,
     EncodeOptions,
@@ -163,7 +164,7 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--crf", metavar="N", type=int, help="quality: lower is better and larger")
     out.add_argument("--preset", metavar="P", help="the encoder's speed setting")
     out.add_argument("--pix-fmt", metavar="F", help="the encoder's pixel format, yuv420p10le for example")
-    out.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
+    out.add_argument("--overwrite", action="store_true", help="replace the files to be written if they exist")
 
 
 def read_encoding(args: argparse.Namespace) -> EncodeOptions:
@@ -216,18 +217,23 @@ def warn(lines: Iterable[str]) -> None:
         print(f"videostyle: {line}", file=sys.stderr)
 
 
-def check_folder(path: Path | None, what: str) -> None:
-    """Raise UsageError unless a file can be made at `path`, which nobody wants to learn when all is painted."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise UsageError(f"{path}: the folder for the {what} does not exist")
+def check_reports(
+    reports: Iterable[Path | None],
+    *,
+    overwrite: bool,
+    sources: Iterable[str | Path | None] = (),
+    outputs: Iterable[str | Path | None] = (),
+) -> None:
+    """Raise UsageError or SinkError where a report may not be written, which nobody wants to learn when all is painted.
 
-
-def write_report(path: Path, text: str) -> None:
-    """Write a report; raises SinkError."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: the report cannot be written ({error.strerror})") from error
+    It may be none of the `sources`, none of the other `outputs`, and no existing file unless told to `overwrite`. Write
+    it with `files.write_whole`.
+    """
+    sources, reports = list(sources), list(reports)
+    check_distinct([*outputs, *reports])
+    for report in reports:
+        if report is not None:
+            check_output(report, overwrite=overwrite, sources=sources, special=True)
 
 
 def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) -> T | Timeline[T]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videostyle.cli.options import check_folder, read_pair, read_weighted, warn
+from videostyle.cli.options import check_reports, read_pair, read_weighted, warn
 from videostyle.cli.progress import share_bar
-from videostyle.errors import MissingDependencyError, SinkError, UsageError
+from videostyle.errors import MissingDependencyError, UsageError
+from videostyle.files import check_sequence, write_whole
 from videostyle.plan import GatysOptions, Original, PaintPlan
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=PaintPlan.device)
     parser.add_argument("--save-every", metavar="N", type=int, help="write every Nth step beside OUTPUT")
     parser.add_argument("--curve", metavar="FILE.png", type=Path, help="draw the loss over the steps")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace the files to be written if they exist")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 
@@ -146,7 +148,6 @@ def run(args: argparse.Namespace) -> int:
         ]
     if args.save_every is not None and args.save_every < 1:
         raise UsageError(f"--save-every must be at least 1, got {args.save_every}")
-    check_folder(args.curve, "curve")
     plan = PaintPlan(
         args.content,
         args.output,
@@ -157,10 +158,11 @@ def run(args: argparse.Namespace) -> int:
         args.device,
         args.overwrite,
     )
+    check_reports([args.curve], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
     report = _paint(plan, args.save_every, args.quiet)
     warn(report.warnings)
     if args.curve is not None:
-        draw_curve(report, args.curve)
+        draw_curve(report, args.curve, overwrite=args.overwrite)
     if not args.quiet:
         print(
             f"{report.output}: {report.size[0]}x{report.size[1]}, {report.steps} steps in {report.seconds:.0f} s, "
@@ -177,20 +179,25 @@ def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
 
     bar = share_bar(Path(plan.content).name, quiet=quiet)
 
+    path = Path(plan.output)
+    if save_every is not None:
+        steps = path.with_name(f"{path.stem}-%04d{path.suffix}")
+        check_sequence(steps, overwrite=plan.overwrite, sources=plan.files)
+
     def step(progress: Progress) -> None:
         height, width = progress.picture.shape[2:]
         terms = progress.terms
         bar.set_postfix_str(f"{width}x{height}, style {terms.style:.3f}, content {terms.content:.3f}", refresh=False)
         bar.update(progress.share - bar.n)
         if save_every is not None and progress.step % save_every == 0:
-            path = Path(plan.output)
-            write_picture(path.with_name(f"{path.stem}-{progress.step:04d}{path.suffix}"), progress.picture[0])
+            saved = path.with_name(f"{path.stem}-{progress.step:04d}{path.suffix}")
+            write_picture(saved, progress.picture[0], overwrite=plan.overwrite)
 
     with bar:
         return paint_picture(plan, step)
 
 
-def draw_curve(report: PaintReport, picture: Path) -> None:
+def draw_curve(report: PaintReport, picture: Path, *, overwrite: bool = False) -> None:
     """Draw the terms over the steps, logarithmic, with a line where a scale begins."""
     try:
         from matplotlib.figure import Figure
@@ -207,10 +214,12 @@ def draw_curve(report: PaintReport, picture: Path) -> None:
     axes.set(xlabel="step", ylabel="loss", yscale="log", title="a grey line is where the next scale begins")
     axes.grid(alpha=0.3)
     axes.legend()
+    data = io.BytesIO()
     try:
-        figure.savefig(picture, dpi=100)
-    except OSError as error:
-        raise SinkError(f"{picture}: the curve cannot be written ({error.strerror})") from error
+        figure.savefig(data, dpi=100, format=picture.suffix.removeprefix(".") or "png")
+    except ValueError as error:
+        raise UsageError(f"{picture}: {error}") from error
+    write_whole(picture, data.getvalue(), overwrite=overwrite)
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

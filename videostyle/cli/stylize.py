@@ -13,13 +13,13 @@ from videostyle.cli.options import (
     add_look,
     add_machine,
     add_span,
-    check_folder,
+    check_reports,
     read_look,
     read_plan,
     render_with_progress,
     warn,
-    write_report,
 )
+from videostyle.files import write_whole
 from videostyle.plan import Style
 
 
@@ -40,11 +40,11 @@ def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
     style = read_look(args)
     plan = read_plan(args, args.input, args.output or _beside(args.input, style), style)
-    check_folder(args.report, "report")
+    check_reports([args.report], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
     report = render_with_progress(plan, quiet=args.quiet)
     warn(report.warnings)
     if args.report is not None:
-        write_report(args.report, json.dumps(report.to_json(), indent=2) + "\n")
+        write_whole(args.report, json.dumps(report.to_json(), indent=2) + "\n", overwrite=args.overwrite)
     if not args.quiet:
         flow = f", flow {report.flow}" if report.flow != "none" else ""
         print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videostyle import interrupt
 from videostyle.errors import SinkError, SourceError, UsageError
+from videostyle.files import PLACEHOLDER, AnyPath, Growing, check_sequence, sequence_pattern, sink_error, write_whole
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
-from videostyle.io.writer import check_target, growing_name
 from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame, StreamInfo
@@ -34,7 +35,6 @@ _PARAMETERS = {
     ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
     ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
 }
-_PLACEHOLDER = re.compile(r"%(0\d+)?d")
 
 
 def is_picture(path: str) -> bool:
@@ -44,7 +44,7 @@ def is_picture(path: str) -> bool:
 
 def is_pattern(path: str) -> bool:
     """True for a name such as shots/%05d.png that is not itself a file."""
-    return _PLACEHOLDER.search(Path(path).name) is not None and not os.path.exists(path)
+    return PLACEHOLDER.search(Path(path).name) is not None and not os.path.exists(path)
 
 
 SMALLEST_PAINTING = 64
@@ -91,17 +91,25 @@ def read_painting(path: str) -> tuple[Tensor, Tensor | None]:
     return to_float(pixels), alpha_to_float(pixels[3:]) if len(pixels) == 4 else None
 
 
-def write_picture(path: Path, picture: Tensor) -> None:
-    """Write (3, H, W) RGB in 0..1 with 8 bits, as the name says; a viewer never sees half of it. Raises SinkError."""
+def write_picture(path: Path, picture: Tensor, *, overwrite: bool = True) -> None:
+    """Write (3, H, W) RGB in 0..1 with 8 bits, as the name says; a viewer never sees half of it.
+
+    Raises SinkError, and UsageError where the file exists and may not be overwritten.
+    """
     pixels = to_pixels(picture).permute(1, 2, 0).contiguous().numpy()
-    growing = growing_name(str(path))
+    data = _encoded(str(path), path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [])
+    write_whole(path, data, overwrite=overwrite, sync=False)
+
+
+def _encoded(path: str, suffix: str, picture: np.ndarray[Any, Any], parameters: list[int]) -> bytes:
+    """A picture, (H, W, C) in OpenCV's channel order, as a file of this kind; raises SinkError, naming `path`."""
     try:
-        _, data = cv2.imencode(path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-        Path(growing).write_bytes(data.tobytes())
-        os.replace(growing, path)
-    except (OSError, cv2.error) as error:
-        Path(growing).unlink(missing_ok=True)
-        raise SinkError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
+        whole, data = cv2.imencode(suffix, picture, parameters)
+    except cv2.error as error:
+        raise sink_error(path, error) from error
+    if not whole:
+        raise SinkError(f"{path}: OpenCV cannot write this picture as {suffix}; choose .png")
+    return data.tobytes()
 
 
 def write_label(picture: np.ndarray, text: str, at: tuple[int, int], scale: float) -> None:
@@ -147,8 +155,7 @@ def _files(path: str) -> list[str]:
     if not is_pattern(path):
         return [path]
     folder, name = Path(path).parent, Path(path).name
-    before, _, after = _PLACEHOLDER.split(name, maxsplit=1)
-    shape = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    shape = sequence_pattern(name)
     if not folder.is_dir():
         raise SourceError(f"{path}: there is no folder {folder}; check the name")
     numbered = {int(m[1]): str(p) for p in folder.iterdir() if (m := shape.fullmatch(p.name))}
@@ -200,6 +207,7 @@ class ImageSource:
         count = 0
         for pts, path in enumerate(self._paths):
             time = pts / self._rate
+            interrupt.check()
             if time < span.start or (span.end is not None and time >= span.end):
                 continue
             pixels = read_picture(path)
@@ -214,22 +222,31 @@ class ImageSource:
 class ImageSink:
     """Pictures written one by one, each under its final name only when whole: one file, or a numbered sequence from 1.
 
-    A sequence that is broken off keeps the pictures it has.
+    A sequence that is broken off keeps the pictures it has; one picture takes its name when the block is left.
     """
 
-    def __init__(self, path: str, options: EncodeOptions = EncodeOptions(), source: str | None = None) -> None:  # noqa: B008
-        """`path` is a picture's name or a pattern such as frames/%05d.png; `source` may not be overwritten.
+    def __init__(
+        self,
+        path: str,
+        options: EncodeOptions = EncodeOptions(),  # noqa: B008 - frozen
+        source: str | None = None,
+        sources: Iterable[AnyPath | None] = (),
+        expected: int | None = None,
+    ) -> None:
+        """`path` is a picture's name or a pattern such as frames/%05d.png; `sources` may not be overwritten either.
 
-        Raises UsageError for a name or option that cannot be, SinkError where the folder cannot be written to.
+        `expected` is about how many pictures are to come. Raises UsageError for a name or option that cannot be,
+        SinkError where the folder cannot be written to or another run is writing there.
         """
         self.warnings: list[str] = []
         self.partial: str | None = None
         self._path = path
         self._options = options
-        self._source = source
+        self._sources = (source, *sources)
         self._extension = Path(path).suffix.lower()
-        self._numbered = _PLACEHOLDER.search(Path(path).name) is not None
+        self._numbered = is_pattern(path)
         self._count = 0
+        self._inside = False
         if not is_picture(path):
             raise UsageError(f"{path}: is not the name of a picture; it should end in {', '.join(EXTENSIONS)}")
         for name, value in (("codec", options.codec != "auto"), ("crf", options.crf), ("preset", options.preset)):
@@ -237,36 +254,48 @@ class ImageSink:
                 raise UsageError(f"{name} is for films; {self._extension} pictures have none, leave it out")
         if options.pix_fmt is not None:
             raise UsageError(f"pix_fmt is for films; {self._extension} pictures have none, leave it out")
-        check_target(self._name(1), options.overwrite, source)
+        # Containers tell how many frames they hold to within one or two.
+        if not self._numbered and expected is not None and expected > 3:
+            raise self._too_many()
+        # Of a sequence this is never written to: it only keeps other runs away.
+        self._file = Growing(path, overwrite=options.overwrite, sources=self._sources)
+        self._there: set[str] = set()
+        if self._numbered:
+            self._there = check_sequence(path, overwrite=options.overwrite, sources=self._sources)
+
+    def _too_many(self) -> UsageError:
+        name = Path(self._path)
+        return UsageError(f"{self._path}: holds one picture; name a sequence, {name.stem}-%05d{name.suffix}")
 
     def _name(self, number: int) -> str:
-        if not self._numbered:
-            return self._path
         folder, name = os.path.split(self._path)
-        return os.path.join(folder, _PLACEHOLDER.sub(lambda m: f"{number:{m[1] or ''}d}", name, count=1))
+        return os.path.join(folder, PLACEHOLDER.sub(lambda m: f"{number:{m[1] or ''}d}", name, count=1))
 
     def __enter__(self) -> Self:
+        self._file.claim()
+        self._inside = True
         return self
+
+    def __del__(self) -> None:
+        if getattr(self, "_inside", False):
+            self._file.discard()
 
     def write(self, frame: Frame) -> None:
         """Write one picture; raises SinkError, and UsageError for a second one where the name holds one."""
+        if not self._inside:
+            raise RuntimeError("a sink is written to inside its with block")
         if self._count and not self._numbered:
-            name = Path(self._path)
-            raise UsageError(f"{self._path}: holds one picture; name a sequence, {name.stem}-%05d{name.suffix}")
-        target = self._name(self._count + 1)
-        check_target(target, self._options.overwrite, self._source)
-        growing = growing_name(target)
-        try:
-            whole, data = cv2.imencode(self._extension, self._fit(frame.pixels), _PARAMETERS.get(self._extension, []))
-            if not whole:
-                raise SinkError(f"{target}: OpenCV cannot write this picture as {self._extension}; choose .png")
-            Path(growing).write_bytes(data.tobytes())
-            os.replace(growing, target)
-        except (OSError, cv2.error) as error:
-            Path(growing).unlink(missing_ok=True)
-            if isinstance(error, SinkError):
-                raise
-            raise SinkError(f"{target}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
+            raise self._too_many()
+        target = self._name(self._count + 1) if self._numbered else self._path
+        data = _encoded(target, self._extension, self._fit(frame.pixels), _PARAMETERS.get(self._extension, []))
+        if self._numbered:
+            write_whole(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
+            self._there.discard(Path(target).name)
+        else:
+            try:
+                self._file.partial.write_bytes(data)
+            except OSError as error:
+                raise sink_error(target, error) from error
         self._count += 1
 
     def _fit(self, pixels: Tensor) -> np.ndarray[Any, Any]:
@@ -293,5 +322,14 @@ class ImageSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and not self._count:
-            raise SinkError(f"{self._path}: no frame was written, so there is no picture; check the span")
+        try:
+            if kind is None and not self._count:
+                raise SinkError(f"{self._path}: no frame was written, so there is no picture; check the span")
+            if kind is None and not self._numbered:
+                self._file.commit(sync=False)
+            if kind is None and self._there:
+                count, folder = len(self._there), Path(self._path).parent
+                self._warn(f"{folder} holds {count} more pictures of an earlier sequence of this name")
+        finally:
+            self._inside = False
+            self._file.discard()

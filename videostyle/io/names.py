@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videostyle.io.images import is_picture
+from videostyle.files import PLACEHOLDER, fitted_name
+from videostyle.io.images import is_pattern, is_picture
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv",
          ".3gp", ".ogv", ".gif")  # fmt: skip
@@ -14,9 +15,18 @@ KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
 
 
 def painted_name(source: str, label: str) -> str:
-    """What to call the painting of a film, picture, folder or numbered sequence in the style of that label."""
+    """What to call the painting of a film, picture, folder or numbered sequence in the style of that label.
+
+    Short enough for a file beside the source.
+    """
     path = Path(source)
-    if path.is_dir() or "%" in path.name:
-        return f"{path.name.partition('%')[0].rstrip('_-.') or path.parent.name}-{label}.mp4"
-    suffix = path.suffix.lower()
-    return f"{path.stem}-{label}{suffix if suffix in KEPT or is_picture(source) else '.mp4'}"
+    if path.is_dir():
+        stem, suffix = path.name, ".mp4"
+    elif is_pattern(source):
+        stem, suffix = path.name.partition("%")[0].rstrip("_-.") or path.parent.name, ".mp4"
+    else:
+        suffix = path.suffix.lower()
+        stem, suffix = path.stem, suffix if suffix in KEPT or is_picture(source) else ".mp4"
+    # A picture called 50%d.png is one picture; its painting's name must not stand for a sequence.
+    name = PLACEHOLDER.sub(lambda found: found[0].removeprefix("%"), f"{stem}-{label}")
+    return fitted_name(name, suffix, path.parent)

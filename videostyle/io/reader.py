@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from videostyle import interrupt
 from videostyle.errors import SourceError
 from videostyle.io.canvas import Canvas
 from videostyle.io.clock import Clock, makes_times, may_restart
@@ -194,6 +195,7 @@ class VideoSource:
         while self._failures < _READ_ERRORS_IN_A_ROW:
             try:
                 for packet in container.demux(stream):
+                    interrupt.check()
                     clock.film(packet)
                     yield packet
                 return

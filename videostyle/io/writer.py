@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
+from videostyle.files import AnyPath, Growing, sink_error
 from videostyle.io.codecs import (
     CONTAINERS,
     choose_codec,
@@ -51,27 +50,6 @@ from videostyle.types import Color, Frame, VideoInfo
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; errors only
 
 
-def check_target(path: str, overwrite: bool, source: str | None = None) -> None:
-    """Raise UsageError or SinkError, in one line, unless a file may be written at `path`."""
-    target = Path(path)
-    if source is not None and target.exists() and os.path.exists(source) and target.samefile(source):
-        raise UsageError(f"{path}: is the input itself; choose another name for the output")
-    if target.is_dir():
-        raise UsageError(f"{path}: is a folder; name a file in it")
-    if target.exists() and not overwrite:
-        raise UsageError(f"{path}: exists already; choose another name or allow overwriting")
-    folder = target.parent
-    if not folder.is_dir():
-        raise SinkError(f"{path}: there is no folder {folder}; make it first")
-    if not os.access(folder, os.W_OK):
-        raise SinkError(f"{path}: no permission to write in {folder}; choose another folder")
-
-
-def growing_name(path: str) -> str:
-    """Where a file grows until it is whole: beside its final name, hidden, of the same kind so that it opens."""
-    return str(Path(path).with_name(f".{Path(path).stem}.partial{Path(path).suffix}"))
-
-
 @contextmanager
 def _ordinary_priority() -> Iterator[None]:
     """Leave the thread's scheduling as it was.
@@ -88,10 +66,10 @@ def _ordinary_priority() -> Iterator[None]:
 
 
 class VideoSink:
-    """A film being written with FFmpeg.
+    """A film being written with FFmpeg, inside its `with` block.
 
     It grows under a name of its own beside the final one and takes the final name only when it is whole. Left by an
-    error or Ctrl-C with frames in it, it is closed properly, so it plays, and stays under that name: `partial`.
+    error or Ctrl-C with frames in it, it is closed properly, so it plays, and is kept under a third name: `partial`.
 
     Times are the source's: pts and time base go to the encoder as they are, and mp4 and mov keep them to the tick.
     Containers with a coarser clock round, and say so in `warnings`. With a span, the first frame written is at 0.
@@ -106,10 +84,12 @@ class VideoSink:
         size: tuple[int, int] | None = None,
         copy_from: str | None = None,
         average_rate: Fraction | None = None,
+        sources: Iterable[AnyPath | None] = (),
     ) -> None:
         """`size` is (width, height) of the frames, the source's by default; `copy_from` the file to take sound from.
 
-        Raises UsageError for what cannot be, SinkError where the folder cannot be written to.
+        What `sources` name is not overwritten, as the source itself is not. Raises UsageError for what cannot be,
+        SinkError where the folder cannot be written to or another run is writing the file.
         """
         self.warnings: list[str] = []
         self.partial: str | None = None
@@ -128,10 +108,10 @@ class VideoSink:
         self._size = size or (info.width, info.height)
         # The pictures' alpha and depth are known at the first frame; a size no encoder takes is known now.
         choose_pix_fmt(self._codec_name, self._codec, options, self._size, info.pix_fmt, info.bit_depth, info.has_alpha)
-        check_target(path, options.overwrite, copy_from or info.path)
+        self._file = Growing(path, overwrite=options.overwrite, sources=[info.path, copy_from, *sources])
         self._copy_from = copy_from
         self._rate = average_rate or info.average_rate
-        self._growing = growing_name(path)
+        self._inside = False
         self._output: OutputContainer | None = None
         self._copier: StreamCopier | None = None
         self._palette: _Palette | None = None
@@ -148,10 +128,18 @@ class VideoSink:
         """Kinds of side data in the source, and at what time in the output each should be."""
 
     def __enter__(self) -> Self:
+        self._file.claim()
+        self._inside = True
         return self
+
+    def __del__(self) -> None:
+        # Dropped inside its block, by a generator that nobody finishes for example: nothing stays open, or on the disk.
+        if getattr(self, "_inside", False):
+            self._discard()
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; the first one fixes depth, alpha and time base. Raises SinkError."""
+        self._check_inside()
         with self._plainly():
             if self._output is None:
                 self._start(frame)
@@ -176,6 +164,7 @@ class VideoSink:
         Together they are the film: frames in order, at the source's times, whatever the span. Raises SinkError where
         they were not encoded alike.
         """
+        self._check_inside()
         self._spliced = True
         with self._plainly():
             shown: list[Fraction] = []
@@ -201,6 +190,10 @@ class VideoSink:
                         if packet.size:
                             self._copy(packet, next(decoded), until[_shown(packet)])
 
+    def _check_inside(self) -> None:
+        if not self._inside:
+            raise RuntimeError("a sink is written to inside its with block")
+
     def _copy(self, packet: Packet[VideoStream], decoded: Fraction, until: Fraction) -> None:
         """Mux a picture encoded elsewhere, to be decoded at and shown until so many of the source's seconds."""
         assert self._output is not None
@@ -218,10 +211,14 @@ class VideoSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._commit()
-        else:
-            self._break_off()
+        try:
+            if kind is None:
+                self._commit()
+            else:
+                self._break_off()
+        finally:
+            self._inside = False
+            self._file.discard()
 
     # Starting
 
@@ -251,7 +248,9 @@ class VideoSink:
         self._time_base = Fraction(1, 100) if self._name == "gif" else time_base
         with self._plainly():
             self._output = open_output(
-                f"file:{self._growing}", format=self._container.format, container_options=self._muxer_options()
+                f"file:{self._file.partial}",
+                format=self._container.format,
+                container_options=self._muxer_options(),
             )
             add_film()
             if self._copy_from is not None:
@@ -396,15 +395,15 @@ class VideoSink:
             with self._plainly():
                 self._close(None)
                 self._settle()
-                os.replace(self._growing, self._path)
+            self._file.commit()
         except Exception:
             self._discard()
             raise
         except BaseException:  # Ctrl-C at the very end: a file already closed is a whole film
-            if self._output is not None:
-                self._discard()
-            else:
-                self.partial = self._growing
+            if self._output is None:
+                with suppress(OSError):
+                    self.partial = str(self._file.keep())
+            self._discard()
             raise
 
     def _break_off(self) -> None:
@@ -414,8 +413,9 @@ class VideoSink:
             return
         try:
             self._close(self._last.pts * self._last.time_base)
-            with open_container(self._growing):
-                self.partial = self._growing
+            with open_container(str(self._file.partial)):
+                pass
+            self.partial = str(self._file.keep())
         except (av.FFmpegError, OSError, ValueError):
             self._discard()
 
@@ -436,12 +436,12 @@ class VideoSink:
             with suppress(av.FFmpegError, OSError, ValueError):
                 self._output.close()
         self._output = None
-        Path(self._growing).unlink(missing_ok=True)
+        self._file.discard()
 
     def _settle(self) -> None:
         """Compare what was written with the source; add what the muxer left out, name what is lost."""
         written = Written(
-            path=self._growing,
+            path=str(self._file.partial),
             container=self._name,
             codec=self._codec_name,
             side_data=self._info.side_data,
@@ -459,14 +459,7 @@ class VideoSink:
         except (av.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, (SinkError, SourceError, UsageError)):
                 raise
-            number = getattr(error, "errno", None)
-            if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                why = "the disk is full; free some space or write elsewhere"
-            elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-                why = "no permission to write there; choose another folder"
-            else:
-                why = f"{self._codec_name} in {self._name} failed: {error}".splitlines()[0]
-            raise SinkError(f"{self._path}: {why}") from error
+            raise sink_error(self._path, error, f"{self._codec_name} in {self._name} failed") from error
 
 
 def _shown(packet: Packet[VideoStream]) -> Fraction:

@@ -98,7 +98,7 @@ class Recorder:
         if sink is None:
             self._growing = _free(self._path)
             sink = self._made(self._growing, replace(self._encode, overwrite=False))
-        self._sink = background(sink, DEPTH)
+        self._sink = background(sink, DEPTH, patient=True)
         self._sink.__enter__()
         self._origin = frame.pts
         self._say(f"recording {self._growing}")

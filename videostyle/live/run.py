@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import median, quantiles
 from typing import Any
 
+from videostyle import interrupt
 from videostyle.io.camera import CameraSource
 from videostyle.io.virtualcam import VirtualCamera
 from videostyle.io.window import Window
@@ -127,7 +128,7 @@ def run(
     `on_frame` is called with each frame and what is shown of it; `say` with a line when something happens.
     Raises SourceError, SinkError, UsageError, WeightsError, MissingDependencyError; recordings are whole then, too.
     """
-    with ExitStack() as stack:
+    with interrupt.deferring(), ExitStack() as stack:
         wish = fit(plan.size, 1920, 1080)
         camera = stack.enter_context(CameraSource(plan.camera, wish=wish, rate=plan.fps, loop=plan.loop, say=say))
         own = (camera.info.width, camera.info.height)
@@ -171,6 +172,7 @@ def run(
                 keys()
         except KeyboardInterrupt:
             interrupted = True
+            interrupt.settle()
         recorder.close()
         return LiveReport(
             camera=plan.camera,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videostyle import __version__
+from videostyle import __version__, interrupt
 from videostyle.engines import choose_device, choose_engine
-from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
+from videostyle.errors import SourceError, UsageError, VideostyleError
+from videostyle.files import fitted_name, hold, sink_error, write_whole
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import read_picture, write_label, write_picture
 from videostyle.offline.carried import Carried, PaintedKey
@@ -92,7 +92,9 @@ def export_keyframes(
             raise UsageError(f"{folder}: is not empty; name a new folder, so that nothing painted is lost")
         _choose(plan, folder, every, (), on_share)
     except OSError as error:
-        raise SinkError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
+        if isinstance(error, VideostyleError):
+            raise
+        raise sink_error(error.filename or folder, error) from error
     return [folder / one.file for one in _read_list(folder)]
 
 
@@ -108,20 +110,38 @@ def paint_keyframes(
     Raises SourceError, SinkError, UsageError, WeightsError. What was made until then is kept, and used by the next run.
     """
     film = plan.film
-    work = Path(film.output).with_suffix(".keyframes")
-    warnings: list[str] = []
+    output = Path(film.output)
+    work = output.with_name(fitted_name(output.stem, ".keyframes", output.parent))
+    if plan.keys is not None and plan.keys.resolve().is_relative_to(work.resolve()):
+        raise UsageError(f"{plan.keys}: is where keyframes of {output} are made again; copy them to another folder")
     device = choose_device(film.device)
+    with open_source(film.source) as video:
+        width, height = fit(film.size, video.info.width, video.info.height)
+        # What cannot be written should not take hours to notice.
+        sources = [*film.files, *(str(one.image) for one in plan.originals)]
+        open_sink(film.output, video.info, film.encode, film.span, size=(width, height), sources=sources)
+    with hold(work, "another run of keyframes"):
+        return _paint_keyframes(plan, work, (height, width), device, on_share, on_frame, on_start)
+
+
+def _paint_keyframes(
+    plan: KeyframePlan,
+    work: Path,
+    size: tuple[int, int],
+    device: str,
+    on_share: OnShare,
+    on_frame: Callable[[Frame], None] | None,
+    on_start: Callable[[Source, RenderPlan], None] | None,
+) -> KeyframeReport:
+    """Paint a film at `size` (H, W) with what is made on the way in the folder `work`."""
+    film = plan.film
+    warnings: list[str] = []
     try:
-        with open_source(film.source) as video:
-            width, height = fit(film.size, video.info.width, video.info.height)
-            # What cannot be written should not take hours to notice.
-            open_sink(film.output, video.info, film.encode, film.span, size=(width, height))
-        work.mkdir(exist_ok=True)
         given = [one.number for one in _read_list(plan.keys)] if plan.keys is not None else []
         choice = _choice(film, plan.every, given)
         chosen = _stage(work / "chosen", choice, lambda folder: _choose(film, folder, plan.every, given, on_share))
         if plan.keys is not None:
-            painted, warnings = plan.keys, _check_by_hand(plan.keys, work / "chosen", (height, width))
+            painted, warnings = plan.keys, _check_by_hand(plan.keys, work / "chosen", size)
             paintings = {"by hand": {one.file: _digest(plan.keys / one.file) for one in _read_list(plan.keys)}}
         else:
             painted = work / "painted"
@@ -159,12 +179,12 @@ def paint_keyframes(
         else:
             fill = load_stylizer(blend, choose_engine(film.engine, device), device)
             keys = [PaintedKey(one.number, one.is_cut, picture) for one, picture in zip(listed, pictures, strict=True)]
-            with Carried(film.source, film.span, (height, width), keys, fill) as carried:
+            with Carried(film.source, film.span, size, keys, fill) as carried:
                 report = render(replace(film, style=blend), stylizer=carried, on_frame=on_frame, on_start=on_start)
     except OSError as error:
         if isinstance(error, VideostyleError):
             raise
-        raise SinkError(f"{error.filename or work}: cannot be written ({error.strerror or error})") from error
+        raise sink_error(error.filename or work, error) from error
     except KeyboardInterrupt as error:
         error.add_note(f"keyframes painted so far are kept in {work}; the same command goes on from there")
         raise
@@ -174,7 +194,8 @@ def paint_keyframes(
 def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object]) -> Path:
     """What `make` puts into `folder`, unless it is there already, made by the same `settings`.
 
-    Where it was made by others, it is removed; where it is only begun, `make` is given what there is.
+    Where it was made by others, it is removed; where it is only begun, `make` is given what there is. Raises UsageError
+    for a folder that was not made here.
     """
     marker, done = folder / "settings.json", folder / "done"
     said = json.dumps(settings, sort_keys=True, default=str)
@@ -182,9 +203,11 @@ def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object
         if done.is_file():
             return folder
     elif folder.exists():
+        if not marker.is_file() and any(not one.name.startswith(".") for one in folder.iterdir()):
+            raise UsageError(f"{folder}: holds files that were not made by this command; move them away")
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
-    marker.write_text(said, encoding="utf-8")
+    write_whole(marker, said)
     make(folder)
     done.touch()
     return folder
@@ -238,6 +261,7 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
 
         def told(frames: Iterable[Frame]) -> Iterable[Frame]:
             for frame in frames:
+                interrupt.check()
                 yield frame
                 on_share("choosing keyframes", min((frame.index + 1) / expected, 1) if expected else 0)
 
@@ -257,9 +281,7 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
         raise SourceError(f"{plan.source}: no frame in the part asked for")
     write_picture(folder / "sheet.jpg", _sheet(sheet))
     about = {"film": Path(plan.source).name, "size": [width, height], "keys": listed}
-    growing = folder / f"{_LIST}.partial"
-    growing.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    os.replace(growing, folder / _LIST)
+    write_whole(folder / _LIST, json.dumps(about, indent=1))
 
 
 def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 320) -> Tensor:

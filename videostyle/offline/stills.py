@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from videostyle import weights
+from videostyle import interrupt, weights
 from videostyle.engines import choose_device
 from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
@@ -130,6 +131,7 @@ class Gatys:
                 if on_progress is not None:
                     share = (done + work[number] * step.share) / whole
                     on_progress(step._replace(step=len(curve), share=share))
+                interrupt.check()
         if options.keep_colors == "luminance":
             picture = keep_colors(picture, content)
         return Painted(picture, [(width, height) for height, width in scales], curve)
@@ -250,7 +252,7 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
         if min(width, height) < 2 * STRIDE:
             raise UsageError(f"{width}x{height} is too small to paint; at least {2 * STRIDE} pixels a side are needed")
         options = EncodeOptions(overwrite=plan.overwrite)
-        sink = open_sink(plan.output, source.info, options, size=(width, height))
+        sink = open_sink(plan.output, replace(source.info, frame_count=1), options, sources=plan.files)
         device = choose_device(plan.device)
         gatys = Gatys(plan.originals, plan.options, device)
         content = resize(to_float(frame), (height, width))
@@ -263,20 +265,21 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
             if on_progress is not None:
                 on_progress(progress)
 
-        with sink:
+        def write(picture: Tensor) -> None:
+            _, alpha = split_alpha(frame.pixels)
+            if alpha is not None:
+                alpha = to_pixels(resize(alpha_to_float(alpha), (height, width)), alpha.dtype)[0]
+            pixels = to_pixels(resize(picture.cpu(), (height, width))[0], frame.pixels.dtype)
+            sink.write(frame.with_pixels(join_alpha(pixels, alpha)))
 
-            def write(picture: Tensor) -> None:
-                _, alpha = split_alpha(frame.pixels)
-                if alpha is not None:
-                    alpha = to_pixels(resize(alpha_to_float(alpha), (height, width)), alpha.dtype)[0]
-                pixels = to_pixels(resize(picture.cpu(), (height, width))[0], frame.pixels.dtype)
-                sink.write(frame.with_pixels(join_alpha(pixels, alpha)))
-
+        with interrupt.deferring(), ExitStack() as stack:
+            stack.enter_context(sink)
             try:
                 painted = gatys(content, start, on_progress=step)
             except KeyboardInterrupt as error:
                 if best is not None:
                     write(best.picture)
+                    stack.close()  # the sink is left normally: the picture takes its name
                     error.add_note(f"the best so far, of {best.step} steps, is in {plan.output}")
                 raise
             write(painted.picture)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from videostyle import weights
+from videostyle import interrupt, weights
 from videostyle.nets.vgg import half_is_faster
 from videostyle.ops import losses
 from videostyle.ops.losses import random_motion
@@ -80,6 +80,7 @@ def tune(
     )
     layers = tuple(dict.fromkeys((*_GRAM_LAYERS, _FEATURE_LAYER)))
     for step in range(steps):
+        interrupt.check()
         frame, painting = pairs[int(torch.randint(len(pairs), (), generator=generator))]
         top, left, mirrored = torch.rand(3, generator=generator).tolist()
         frame, painting = (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+
+from videostyle.files import write_whole
 
 
 def draw_losses(log: Path, picture: Path) -> None:
@@ -35,4 +38,6 @@ def draw_losses(log: Path, picture: Path) -> None:
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()
-    figure.savefig(picture, dpi=100)
+    data = io.BytesIO()
+    figure.savefig(data, dpi=100, format=picture.suffix.removeprefix("."))
+    write_whole(picture, data.getvalue(), sync=False)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videostyle import weights
+from videostyle.files import write_whole
 from videostyle.nets.packed import pack
 from videostyle.nets.vgg import Perceptual, build_small
 from videostyle.ops import losses
@@ -77,7 +78,7 @@ def distil(
         crops = Crops(unseen, side)
         card["errors"] = compare(full, build_small(tensors), torch.cat([crops(generator) for _ in unseen]))
     weights.save_perceptual(output, output.stem, tensors, card)
-    output.with_suffix(".md").write_text(_card(output, card), encoding="utf-8")
+    write_whole(output.with_suffix(".md"), _card(output, card))
     return card
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from videostyle import weights
+from videostyle.files import write_whole
 from videostyle.io.images import write_picture
 from videostyle.nets.transformer import Transformer, macs_per_pixel
 from videostyle.plan import Painting, TrainConfig
@@ -54,14 +54,14 @@ def export_models(
         assert config.start is not None
         trunk, digest = weights.read_manifest(config.start)[0][config.network]
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(trunk, file)
+        write_whole(file, trunk.read_bytes())
     for painting, code, score in zip(config.paintings, codes, scores, strict=True):
         about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}
         style_card = {**card, **about, "painting_licence": painting.licence, "losses": score}
         weights.save_style(folder / f"{painting.name}.safetensors", code.cpu(), config.network, digest, style_card)
         shown = _thumbnail(config, net, code.cpu(), folder / f"{painting.name}.jpg")
         text = _card(config, net, painting, score, steps, shown)
-        (folder / f"{painting.name}.md").write_text(text, encoding="utf-8")
+        write_whole(folder / f"{painting.name}.md", text)
     weights.write_manifest(config.folder / "models")
 
 

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 from torch import Tensor
 
+from videostyle.files import write_whole
+
 
 class Journal:
     """Losses, validations and sheets of a run in its folder."""
@@ -65,7 +67,7 @@ def _reopened(path: Path, end: int) -> TextIO:
     if path.exists():
         rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [row for row in rows if row.endswith("\n") and _is_before(row, end)]
-        path.write_text("".join(kept), encoding="utf-8")
+        write_whole(path, "".join(kept))
     return path.open("a", encoding="utf-8")
 
 

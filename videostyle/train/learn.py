@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from videostyle import weights
-from videostyle.errors import SinkError, SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
+from videostyle import interrupt, weights
+from videostyle.errors import SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
+from videostyle.files import check_output, fitted_name, hold, sink_error, write_whole
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import half_is_faster
@@ -39,6 +41,9 @@ _SCENES, _PHOTOGRAPHS = 128, 256
 _LONGER_SIDE = 480
 _EXPORT = 1 / 3  # minutes kept for the last validation and the files
 _ENDLESS = 1_000_000
+_MARKER = "plan.json"
+# In a work folder before the marker.
+_OWN = ("lock", f".{_MARKER}.partial")
 
 
 def learn(plan: LearnPlan, log: Log = print) -> Path:
@@ -51,9 +56,16 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
     networks, _ = weights.read_manifest(weights.models_folder())
     if plan.network not in networks:
         raise UnknownNameError.among("network", plan.network, networks)
-    _check_name(plan)
+    output = plan.output
+    work = output.with_name(fitted_name(f".{output.stem}", ".learning", output.parent))
+    _check_name(plan, work)
     painting = _on_white(plan.painting.image)
-    work = plan.output.with_name(f".{plan.output.stem}.learning")
+    with interrupt.deferring(), hold(work, "another run of learn"):
+        return _learn(plan, work, painting, began, log)
+
+
+def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log) -> Path:
+    """Learn `painting` with what there is so far in the folder `work`, begun at `began`, by `time.monotonic`."""
     try:
         config = _config(plan, work, painting)
         size = f"{painting.shape[3]}x{painting.shape[2]}"
@@ -70,13 +82,13 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
     except VideostyleError:
         raise
     except OSError as error:
-        raise SinkError(f"{error.filename or work}: cannot be written ({error.strerror or error})") from error
+        raise sink_error(error.filename or work, error) from error
     except KeyboardInterrupt as error:
         error.add_note(f"what is learned so far is kept in {work}; the same command goes on from there")
         raise
 
 
-def _check_name(plan: LearnPlan) -> None:
+def _check_name(plan: LearnPlan, work: Path) -> None:
     name = plan.painting.name
     if not re.fullmatch(r"\w[\w-]*", name) or name == "none":
         raise UsageError(f"a style cannot be named {name!r}: use letters, digits, - and _, and not none")
@@ -84,8 +96,13 @@ def _check_name(plan: LearnPlan) -> None:
         raise UsageError(f"a style named {name!r} is in the gallery already; choose another name")
     if plan.output.suffix != ".safetensors":
         raise UsageError(f"{plan.output}: is not the name of a style file; it should end in .safetensors")
-    if plan.output.exists() and not plan.overwrite:
-        raise UsageError(f"{plan.output}: exists already; say --overwrite to replace it, or choose another name")
+    plan.output.parent.mkdir(parents=True, exist_ok=True)
+    # What an interrupted run has made so far is its own.
+    begun = (work / _MARKER).is_file()
+    sources = [plan.painting.image, plan.content, plan.perceptual_weights]
+    check_output(plan.output, overwrite=plan.overwrite, sources=sources)
+    for beside in (weights.own_network(plan.output), _samples(plan)):
+        check_output(beside, overwrite=plan.overwrite or begun, sources=sources)
 
 
 def _on_white(path: Path) -> Tensor:
@@ -117,14 +134,33 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         warmup=10,
         temporal=7.0,  # as the gallery's last training
         temporal_ramp=30,
-        bf16=half_is_faster("cuda" if torch.cuda.is_available() else "cpu"),
+        bf16=_half(work),
         held_back=4,
         data=_content_name(plan),
         save_every=20,
         sheet_every=20,
         validate_every=100,
-        sheet=plan.output.with_name(f"{plan.output.stem}-samples.jpg"),
+        sheet=_samples(plan),
     )
+
+
+def _samples(plan: LearnPlan) -> Path:
+    """The sheet of samples beside the style file."""
+    return plan.output.with_name(fitted_name(plan.output.stem, "-samples.jpg", plan.output.parent))
+
+
+def _half(work: Path) -> bool:
+    """Whether to compute in bfloat16: as the run in `work` began, on whatever machine it goes on."""
+    return bool(_begun(work).get("half", half_is_faster("cuda" if torch.cuda.is_available() else "cpu")))
+
+
+def _begun(work: Path) -> dict[str, Any]:
+    """What the run in `work` was asked for; empty where there is none, or what is there is damaged."""
+    try:
+        found = json.loads((work / _MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _has_vgg19() -> bool:
@@ -152,19 +188,28 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
         "whole": plan.whole,
         "judge": config.perceptual,
         "steps": plan.steps,
+        "half": config.bf16,
     }
-    marker = work / "plan.json"
-    if marker.is_file() and marker.read_bytes() == json.dumps(same).encode():
+    marker = work / _MARKER
+    begun = _begun(work)
+    if begun == {**same, "ready": True}:
         return
-    if marker.is_file():
+    if marker.is_file() and begun.get("ready") is not False:
         log(f"what is in {work} was of another painting or other settings: beginning again")
-    if work.exists():
-        shutil.rmtree(work)
-    (work / "content").mkdir(parents=True)
+    if not marker.is_file() and any(one.name not in _OWN for one in work.iterdir()):
+        raise UsageError(f"{work}: holds files that were not made by this command; move them away")
+    for one in work.iterdir():
+        if one.is_dir():
+            shutil.rmtree(one)
+        elif one.name != "lock":  # it is held
+            one.unlink()
+    write_whole(marker, json.dumps({**same, "ready": False}))
+    (work / "content").mkdir()
     write_picture(work / "painting.png", painting[0])
     deadline = began + 6 * plan.minutes if plan.steps is None else float("inf")  # a tenth of the time
     count = 0
     for picture in _contents(plan.content):
+        interrupt.check()
         write_picture(work / "content" / f"{count:04d}.jpg", picture[0])
         count += 1
         if count > 2 * config.held_back and time.monotonic() > deadline:
@@ -172,7 +217,7 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
     if count <= config.held_back:
         raise TrainingError(f"{plan.content}: {count} pictures can be read, {config.held_back + 1} are needed")
     _write_start(plan, config)
-    marker.write_text(json.dumps(same), encoding="utf-8")
+    write_whole(marker, json.dumps({**same, "ready": True}))
 
 
 def _contents(content: Path | None) -> Iterator[Tensor]:
@@ -219,7 +264,7 @@ def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
     code = _nearest(config, network, known) if known else network.identity
     style = config.start / "style.safetensors"
     weights.save_style(style, code, plan.network, network.sha256, {"name": plan.painting.name})
-    shutil.copyfile(networks[plan.network][0], config.start / "network.safetensors")
+    write_whole(config.start / "network.safetensors", networks[plan.network][0].read_bytes())
     weights.write_manifest(config.start)
 
 
@@ -234,6 +279,7 @@ def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor])
     mean = torch.stack(known).mean(0)
 
     def distance(code: Tensor) -> float:
+        interrupt.check()
         terms = objective.perceptual(network.net(content, code.expand(len(content), -1)), content, numbers)
         return (terms["style"] + terms["content"]).mean().item()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import io
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from videostyle import weights
+from videostyle import interrupt, weights
 from videostyle.errors import DivergedError, TrainingError
+from videostyle.files import hold, write_whole
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.plan import FlowOptions, TrainConfig
@@ -45,7 +45,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
     Leaves `checkpoint.pt`, `best.pt`, `log.jsonl`, `validation.jsonl`, `losses.png`, `sheet-*.png`, `tensorboard/` and,
     at the end, `models/`: the network and style files of the best checkpoint with their cards, ready to be used
     (VIDEOSTYLE_MODELS names such a folder).
-    Raises TrainingError for no or unreadable pictures, DivergedError when the loss is not finite.
+    Raises TrainingError for no or unreadable pictures, DivergedError when the loss is not finite, SinkError where
+    another training is at work in the folder.
     """
     photographs = list_photographs(config.photographs)
     if len(photographs) <= config.held_back:
@@ -54,7 +55,11 @@ def train(config: TrainConfig, log: Log = print) -> Path:
     crops = Crops([path for path in photographs if path not in held], config.crop)
     config.folder.mkdir(parents=True, exist_ok=True)
 
-    with devices(config.batch, config.accumulate) as here:
+    with (
+        interrupt.deferring(),
+        devices(config.batch, config.accumulate) as here,
+        hold(config.folder, "another training", "train.lock") if here.first else nullcontext(),
+    ):
         films = None
         if config.films is not None:
             flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
@@ -106,8 +111,11 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                     sums[name] = sums.get(name, 0) + value.detach()
             norm = torch.nn.utils.clip_grad_norm_(learned, config.clip)
             clock = norm.new_tensor((time.monotonic() - began) / 60 if here.first else 0)
+            stops = norm.new_tensor(float(interrupt.asked()))
             # One sum over all processes, so that all of them see, and decide, the same.
-            total, full_count, *means, minutes = here.total(torch.stack([*sums.values(), clock])).tolist()
+            total, full_count, *means, minutes, stops = here.total(torch.stack([*sums.values(), clock, stops])).tolist()
+            if stops:
+                raise KeyboardInterrupt
             if not math.isfinite(total + norm.item()):
                 raise DivergedError(
                     f"the loss is not finite at step {step}; the last good state is "
@@ -224,9 +232,7 @@ def _load(path: Path, device: str) -> dict[str, Any]:
 def _save(path: Path, state: dict[str, Any]) -> None:
     data = io.BytesIO()  # a full disk is then an OSError
     torch.save(state, data)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data.getbuffer())
-    os.replace(partial, path)
+    write_whole(path, data.getvalue())
 
 
 def _export(config: TrainConfig, painter: Painter, objective: Objective, held: list[Path], here: Devices) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
+from videostyle.files import write_whole
 from videostyle.plan import TrainConfig
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
@@ -102,9 +103,9 @@ def tune(
         study.tell(trial, [scores[aim] for aim in AIMS])
     best = choose(study, within)
     chosen = with_weights(config, best.params)
-    (folder / "best.toml").write_text(write_config(replace(chosen, folder=config.folder / "tuned")), encoding="utf-8")
+    write_whole(folder / "best.toml", write_config(replace(chosen, folder=config.folder / "tuned")))
     table = _table(study, best, own)
-    (folder / "pareto.md").write_text(table, encoding="utf-8")
+    write_whole(folder / "pareto.md", table)
     return Tuned(table, folder / "best.toml")
 
 

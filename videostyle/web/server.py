@@ -11,12 +11,13 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from videostyle import interrupt
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.privacy import report_nothing
 
@@ -186,8 +187,19 @@ def serve(app: App, listener: socket.socket) -> None:
     """Answer until Ctrl-C or SIGTERM."""
     import uvicorn
 
+    class Server(uvicorn.Server):
+        """Ends when a stop is asked for, without signal handlers of its own."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            with nullcontext() if interrupt.is_listening() else super().capture_signals():
+                yield
+
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or interrupt.asked()
+
     config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
 
 
 def new_token(host: str) -> str | None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, Self
 
+from videostyle import interrupt
 from videostyle.batch.engines import lost
 from videostyle.plan import BatchPlan
 
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
 
+# <sys/prctl.h>
+_PR_SET_PDEATHSIG = 1
 # Started afresh rather than forked: the libraries that paint have threads, which a fork would leave out.
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -68,7 +75,7 @@ class Local:
         self._pool.shutdown(cancel_futures=True)
 
 
-# What a worker was given when it began: the counter of frames, and the event that ends it.
+# What a worker was given when it began: the counter of frames.
 _given: list[Any] = []
 
 
@@ -76,7 +83,10 @@ def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> Non
     """Make this process a worker: its own share of the machine, and no life beyond its master's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the master decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_master, daemon=True).start()
+    if hasattr(signal, "SIGHUP"):  # a terminal that closes tells the master, too
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _die_with_master()
+    threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     with started.get_lock():
         number = started.value % workers
         started.value += 1
@@ -88,25 +98,40 @@ def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> Non
         cores = sorted(os.sched_getaffinity(0))
         share = cores[number * len(cores) // workers : (number + 1) * len(cores) // workers]
         os.sched_setaffinity(0, share or [cores[number % len(cores)]])
-    _given[:] = [frames, stop]
+    _given[:] = [frames]
 
 
-def _end_with_master() -> None:
-    """A master killed outright tells nobody; what its workers went on with would be in the way of its successor's."""
+def _die_with_master() -> None:
+    """Have Linux kill this process together with its master: at once, even while a library holds Python's lock.
+
+    A master that is killed tells nobody, and what its workers went on with would be in the way of its successor's.
+    """
     master = multiprocessing.parent_process()
-    if master is not None:
-        master.join()
+    if master is None:
+        return
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != master.pid:  # it died before it could be asked for
         os._exit(1)
+
+
+def _watch(stop: Any) -> None:
+    """Pass on the master's request to stop, and end with it on systems other than Linux, by the pipe that breaks."""
+    master = multiprocessing.parent_process()
+    assert master is not None
+    while not wait_for([master.sentinel], interrupt.POLL):
+        if stop.is_set():
+            interrupt.request()
+    os._exit(1)
 
 
 def _work(task: Task) -> dict[str, Any]:
     from videostyle.batch.tasks import carry_out
 
-    frames, stop = _given
+    (frames,) = _given
 
     def count(number: int) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
         with frames.get_lock():
             frames.value += number
 
