@@ -1,0 +1,136 @@
+"""Signals are requests: nothing is raised where it happens to be, and a second Ctrl-C ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from videostyle import interrupt
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not happen")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_sets_a_flag_and_raises_nothing(number: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in SIGNALS]
+    with interrupt.listening():
+        interrupt.check()
+        os.kill(os.getpid(), number)
+        wait_until(interrupt.asked)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+        interrupt.settle()
+        interrupt.check()
+    assert not interrupt.asked()
+    assert not interrupt.is_listening()
+    assert [signal.getsignal(one) for one in SIGNALS] == before
+
+
+def test_listening_twice_is_listening_once() -> None:
+    with interrupt.listening():
+        with interrupt.listening(), interrupt.deferring():
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_until(interrupt.asked)
+        assert interrupt.asked()
+
+
+def test_only_the_main_thread_listens() -> None:
+    handlers: list[object] = []
+
+    def elsewhere() -> None:
+        with interrupt.listening(), interrupt.deferring():
+            handlers.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.default_int_handler]
+
+
+def test_a_library_call_sees_ctrl_c_as_a_request_and_the_second_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupt.deferring():
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.asked()
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the second one was not raised")
+    assert not interrupt.asked()
+    with pytest.raises(KeyboardInterrupt), interrupt.deferring():
+        signal.raise_signal(signal.SIGINT)  # nobody looks: raised when the block is left
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_program_s_own_handler_is_left_alone(own_handler: list[int]) -> None:
+    with interrupt.deferring():
+        signal.raise_signal(signal.SIGINT)
+        assert not interrupt.asked()
+    assert own_handler == [signal.SIGINT]
+
+
+@pytest.fixture
+def own_handler() -> Iterator[list[int]]:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    yield seen
+    signal.signal(signal.SIGINT, before)
+
+
+def program(code: str, **more: object) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-c", "import time\nfrom videostyle import interrupt\n" + textwrap.dedent(code)]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)  # type: ignore[call-overload]
+
+
+def test_a_second_ctrl_c_ends_at_once_even_in_native_code() -> None:
+    running = program("""
+        import threading
+        with interrupt.listening():
+            print("ready", flush=True)
+            stuck = threading.Lock()
+            stuck.acquire()
+            while not interrupt.asked():
+                time.sleep(0.01)
+            print("asked", flush=True)
+            stuck.acquire()  # for ever
+    """)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "ready\n"
+    running.send_signal(signal.SIGINT)
+    assert running.stdout.readline() == "asked\n"
+    running.send_signal(signal.SIGTERM)  # a service manager may say so twice
+    time.sleep(0.3)
+    assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == interrupt.STATUS
+    assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    """As behind nohup, and in the background of a shell."""
+    running = program(
+        f"""
+        import os
+        with interrupt.listening():
+            os.kill(os.getpid(), {int(number)})
+            time.sleep(0.3)
+            print(interrupt.asked())
+        """,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    )
+    assert running.communicate(timeout=60) == ("False\n", "")
