@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import faulthandler
-
 import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,6 @@ import media
 import pytest
 
 from videostyle.cli import main
-from videostyle.io import probe
 
 FRAMES = 6
 

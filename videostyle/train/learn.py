@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
@@ -291,7 +290,7 @@ def _finish(plan: LearnPlan, work: Path) -> Path:
     made = work / "models" / plan.network
     code, card = weights.read_style(made / f"{plan.painting.name}.safetensors")
     if plan.whole:
-        os.replace(made / "network.safetensors", weights.own_network(plan.output))
+        write_whole(weights.own_network(plan.output), (made / "network.safetensors").read_bytes())
     else:
         weights.own_network(plan.output).unlink(missing_ok=True)  # of a style that is being replaced
     del card["licence"]  # the shipped weights'; whose this one is, is not ours to say
