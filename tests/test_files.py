@@ -147,9 +147,9 @@ def test_a_link_is_written_through_and_stays(tmp_path: Path, there: bool) -> Non
         assert stat.S_IMODE(real.stat().st_mode) == 0o600, "as private as before"
 
 
-@pytest.mark.parametrize("length", [1, 200, 246, 247, 250, 254, 255])
+@pytest.mark.parametrize("length", [5, 200, 246, 247, 250, 254, 255])
 def test_names_of_every_length_can_be_written_and_kept(tmp_path: Path, length: int) -> None:
-    name = "n" * max(length - 4, 1) + ".mp4"[: max(length - 1, 0)]
+    name = "n" * (length - 4) + ".mp4"
     write_whole(tmp_path / name, b"whole")
     growing = Growing(tmp_path / name, overwrite=True)
     growing.claim().write_bytes(b"half")

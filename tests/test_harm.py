@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -45,21 +46,21 @@ EVALUATE = ["evaluate", "{film}", "{painted}", "--perceptual-every", "0", "-q"]
         [*STYLIZE, "--report", "{folder}/mine.json"],
         [*STYLIZE, "--report", "{folder}/new.mp4"],
         [*STYLIZE, "--report", "{folder}/new.mp4", "--overwrite"],
-        [*STYLIZE, "--mask", "{folder}/mask.png", "--report", "{folder}/mask.png", "--overwrite"],
+        [*STYLIZE, "--mask", "{folder}/m.png", "--report", "{folder}/m.png", "--overwrite"],
         [
             "stylize",
             "{film}",
             "-o",
-            "{folder}/mask.png",
+            "{folder}/m.png",
             "--style",
             "none",
             "--mask",
-            "{folder}/mask.png",
+            "{folder}/m.png",
             "--overwrite",
         ],
         ["stylize", "{film}", "-o", "{folder}/link.mp4", "--style", "none", "--overwrite"],
         ["stylize", "{film}", "-o", "{folder}/new.png", "--style", "none"],
-        ["stylize", "{folder}", "-o", "{folder}/mask.png", "--style", "none", "--overwrite"],
+        ["stylize", "{folder}", "-o", "{folder}/m.png", "--style", "none", "--overwrite"],
         [*EVALUATE, "--html", "{film}"],
         [*EVALUATE, "--html", "{painted}", "--overwrite"],
         [*EVALUATE, "--json", "{film}", "--overwrite"],
@@ -69,9 +70,9 @@ EVALUATE = ["evaluate", "{film}", "{painted}", "--perceptual-every", "0", "-q"]
         ["live", "--camera", "{film}", "--headless", "--report", "{film}", "-q"],
         ["live", "--camera", "{film}", "--headless", "--report", "{film}", "-q", "--overwrite"],
         ["live", "--camera", "{film}", "--headless", "-o", "{film}", "-q", "--overwrite"],
-        ["paint", "{folder}/mask.png", "{folder}/other.png", "-o", "{folder}/new.png", "--curve", "{folder}/other.png"],
-        ["paint", "{folder}/mask.png", "{folder}/other.png", "-o", "{folder}/other.png", "--overwrite"],
-        ["paint", "{folder}/mask.png", "{folder}/other.png", "-o", "{folder}/old.png", "--save-every", "1", "-q"],
+        ["paint", "{folder}/m.png", "{folder}/other.png", "-o", "{folder}/new.png", "--curve", "{folder}/other.png"],
+        ["paint", "{folder}/m.png", "{folder}/other.png", "-o", "{folder}/other.png", "--overwrite"],
+        ["paint", "{folder}/m.png", "{folder}/other.png", "-o", "{folder}/old.png", "--save-every", "1", "-q"],
         ["learn", "{folder}/other.png", "-o", "{folder}/mine.safetensors", "--steps", "1"],
         ["learn", "{folder}/other.png", "-o", "{folder}/sheet.safetensors", "--steps", "1"],
         ["learn", "{folder}/other.png", "-o", "{folder}/own.safetensors", "--steps", "1"],
@@ -87,7 +88,7 @@ def test_no_command_writes_over_what_it_reads_or_what_is_there(
     folder = film.parent
     (folder / "link.mp4").symlink_to(film)
     rng = np.random.default_rng(0)
-    for name in ("mask.png", "other.png", "old-0001.png", "sheet-samples.jpg"):
+    for name in ("m.png", "other.png", "old-0001.png", "sheet-samples.jpg"):
         cv2.imwrite(str(folder / name), rng.integers(0, 255, (96, 96, 3), np.uint8))
     for name in ("mine.json", "mine.safetensors", "own.network.safetensors"):
         (folder / name).write_text("precious")
@@ -191,13 +192,21 @@ def test_a_sequence_is_replaced_only_when_told_and_what_remains_of_it_is_named(
 # Odd surroundings
 
 
+class Full(io.TextIOBase):
+    """Standard error on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
 def test_a_full_standard_error_stops_nothing(toy_gallery: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = film.with_name("out.mp4")
-    with open("/dev/full", "w", buffering=1) as full:
-        monkeypatch.setattr(sys, "stderr", full)
-        assert main(["stylize", str(film), "-o", str(output), "--style", "none"]) == 0
-        assert main(["stylize", str(film), "-o", str(output), "--style", "none"]) == 2
-        full.detach()
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert main(["stylize", str(film), "-o", str(output), "--style", "none"]) == 0
+    assert main(["stylize", str(film), "-o", str(output), "--style", "none"]) == 2
     assert len(media.times(output)) == 8
 
 
