@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from videostyle import files
 from videostyle.errors import SinkError, UsageError
 from videostyle.files import Growing, check_distinct, check_output, check_sequence, fitted_name, hold, write_whole
 
@@ -360,3 +362,18 @@ def test_a_folder_is_held_by_one_run_until_that_ends(tmp_path: Path) -> None:
     owner.communicate()
     with hold(tmp_path / "work", "somebody else"):
         pass
+
+
+def test_nobody_else_writes_files() -> None:
+    """But for journals, which are appended to, and the part of a batch, which is whole when it is given its name."""
+    package = Path(files.__file__).parent
+    found = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                opens = name.rpartition(".")[2] == "open" and any(mode in ("w", "wb", "a", "x") for mode in modes)
+                if name in ("os.replace", "os.rename") or name.endswith((".write_text", ".write_bytes")) or opens:
+                    found.add(path.relative_to(package).as_posix())
+    assert found == {"files.py", "train/journal.py", "batch/journal.py", "batch/tasks.py"}

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videostyle import interrupt
 from videostyle.threads import background, latest, prefetch
 from videostyle.types import Frame
 
@@ -366,3 +367,99 @@ def test_it_passes_the_sinks_warnings_on_and_refuses_frames_after_the_end() -> N
         assert out.warnings == ["a subtitle was dropped"]
     with pytest.raises(RuntimeError, match="inside its with block"):
         out.write(frame())
+
+
+# A stop that is asked for
+
+
+@pytest.fixture
+def asked() -> Iterator[threading.Timer]:
+    """Asks for a stop a little later, once it is started."""
+    timer = threading.Timer(0.05, interrupt.request)
+    yield timer
+    timer.join()
+    interrupt._forget()
+
+
+@pytest.mark.parametrize("wait", [lambda items: next(items), lambda items: items.wait(0), lambda items: list(items)])
+def test_who_waits_for_the_next_item_sees_that_a_stop_is_asked_for(wait: object, asked: threading.Timer) -> None:
+    gate = threading.Event()
+
+    def slow() -> Iterator[int]:
+        gate.wait(60)
+        yield 1
+
+    def use() -> None:
+        with prefetch(slow(), 2) as items:
+            asked.start()
+            try:
+                while True:
+                    wait(items)  # type: ignore[operator]
+            finally:
+                gate.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        use()
+
+
+def test_so_does_who_reads_through_several_stages(asked: threading.Timer) -> None:
+    with pytest.raises(KeyboardInterrupt), prefetch(count(), 1) as first, prefetch(map(float, first), 1) as second:
+        asked.start()
+        for _ in second:
+            pass
+
+
+def test_so_does_who_waits_for_the_sink_and_what_is_queued_is_dropped(asked: threading.Timer) -> None:
+    tape = Tape()
+    tape.gate.clear()
+
+    def use() -> None:
+        with background(tape, 2) as out:
+            asked.start()
+            opened = threading.Timer(0.5, tape.gate.set)  # the sink ends what it is at
+            opened.start()
+            for number in count():
+                out.write(frame(number))
+
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    assert isinstance(tape.outcome, KeyboardInterrupt)
+    assert len(tape.written) <= 1
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_a_stop_while_the_last_frames_are_written_discards_unless_one_is_patient(
+    patient: bool, asked: threading.Timer
+) -> None:
+    tape = Tape()
+    tape.gate.clear()
+
+    def use() -> None:
+        with background(tape, 4, patient=patient) as out:
+            for number in range(3):
+                out.write(frame(number))
+            asked.start()
+            threading.Timer(0.5, tape.gate.set).start()
+
+    if patient:
+        use()
+        assert tape.written == [0, 1, 2]
+        assert tape.outcome == "committed"
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            use()
+        assert isinstance(tape.outcome, KeyboardInterrupt)
+        assert tape.written == [0]
+
+
+@pytest.mark.parametrize("make", [lambda: prefetch([1], 1), lambda: background(Tape(), 1)])
+def test_a_system_without_room_for_a_thread_leaves_nothing_open(make: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    one = make()  # type: ignore[operator]
+    with pytest.raises(RuntimeError, match="new thread"):
+        one.__enter__()
+    sink = getattr(one, "_sink", None)
+    assert sink is None or isinstance(sink.outcome, RuntimeError)

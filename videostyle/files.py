@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from videostyle.errors import SinkError, UsageError, VideostyleError
+from videostyle.errors import SinkError, UsageError
 
 try:
     import fcntl
@@ -230,6 +230,13 @@ class Growing:
         name = f".{self._final.name}.{uuid.uuid4().hex[:8]}"
         self.partial = self._final.with_name(fitted_name(name, _PARTIAL, self._final.parent))
 
+    def write(self, data: bytes) -> None:
+        """Fill the claimed file; raises SinkError."""
+        try:
+            self.partial.write_bytes(data)
+        except OSError as error:
+            raise sink_error(self.path, error) from error
+
     def commit(self, *, sync: bool = True) -> None:
         """Give the file its final name. Raises SinkError, and then the file is discarded.
 
@@ -320,12 +327,9 @@ def write_whole(
         return
     growing = Growing(path, overwrite=overwrite, sources=sources)
     try:
-        growing.claim().write_bytes(content)
+        growing.claim()
+        growing.write(content)
         growing.commit(sync=sync)
-    except OSError as error:
-        if isinstance(error, VideostyleError):
-            raise
-        raise sink_error(path, error) from error
     finally:
         growing.discard()
 

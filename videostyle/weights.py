@@ -362,19 +362,25 @@ def save_perceptual(path: Path, name: str, tensors: dict[str, Tensor], card: dic
     return _write(path, tensors, {**card, "kind": "perceptual", "name": name})
 
 
-def save_style(path: Path, code: Tensor, network: str, network_sha256: str, card: dict[str, Any]) -> str:
-    """Write the file of one style code (1, code_size); returns its SHA-256."""
-    return _write(path, {"code": code}, {**card, "kind": "style", "network": network, "network_sha256": network_sha256})
+def save_style(
+    path: Path, code: Tensor, network: str, network_sha256: str, card: dict[str, Any], *, overwrite: bool = True
+) -> str:
+    """Write the file of one style code (1, code_size); returns its SHA-256.
+
+    Raises SinkError, and UsageError where the file exists and may not be overwritten.
+    """
+    about = {**card, "kind": "style", "network": network, "network_sha256": network_sha256}
+    return _write(path, {"code": code}, about, overwrite=overwrite)
 
 
-def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
+def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any], *, overwrite: bool = True) -> str:
     from safetensors.torch import save
 
     data = save(
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {tensorfile.KEY: json.dumps(card)}
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data)
+    write_whole(path, data, overwrite=overwrite)
     return hashlib.sha256(data).hexdigest()
 
 

@@ -21,6 +21,7 @@ import torch
 from av.container import InputContainer
 from torch import Tensor
 
+from videostyle import interrupt
 from videostyle.errors import SourceError
 from videostyle.io.colors import UPRIGHT, ToTensor, orientation_of
 from videostyle.io.info import film_stream, open_container, pictures_info
@@ -307,10 +308,13 @@ class _Reader:
 
     def newest(self, seconds: float | None) -> tuple[Tensor, float] | None:
         """A picture that was not handed out before; None at the end. Raises SourceError after so long without one."""
+        until = None if seconds is None else time.monotonic() + seconds
         with self._changed:
-            there = self._changed.wait_for(
-                lambda: self._newest is not None or self._ended or self.left.is_set(), timeout=seconds
-            )
+            while not (there := self._newest is not None or self._ended or self.left.is_set()):
+                interrupt.check()
+                if until is not None and time.monotonic() > until:
+                    break
+                self._changed.wait(interrupt.POLL)
             if self._newest is not None and not self.left.is_set():
                 found, self._newest = self._newest, None
                 return found

@@ -292,10 +292,7 @@ class ImageSink:
             write_whole(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
             self._there.discard(Path(target).name)
         else:
-            try:
-                self._file.partial.write_bytes(data)
-            except OSError as error:
-                raise sink_error(target, error) from error
+            self._file.write(data)
         self._count += 1
 
     def _fit(self, pixels: Tensor) -> np.ndarray[Any, Any]:

@@ -294,6 +294,6 @@ def _finish(plan: LearnPlan, work: Path) -> Path:
     else:
         weights.own_network(plan.output).unlink(missing_ok=True)  # of a style that is being replaced
     del card["licence"]  # the shipped weights'; whose this one is, is not ours to say
-    weights.save_style(plan.output, code, plan.network, card["network_sha256"], card)
+    weights.save_style(plan.output, code, plan.network, card["network_sha256"], card, overwrite=plan.overwrite)
     shutil.rmtree(work)
     return plan.output

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
-from videostyle.files import write_whole
+from videostyle.files import hold, write_whole
 from videostyle.plan import TrainConfig
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
@@ -62,7 +62,7 @@ def tune(
 
     The first trial has `config`'s own weights. The best is the steadiest of those whose style and content distances
     are at most `within` (a share) above that one's. `config.folder`/tune keeps the study, so the same call goes on
-    where it was interrupted; one process at a time. Raises MissingDependencyError without Optuna, and UsageError for
+    where it was interrupted. Raises MissingDependencyError without Optuna, and UsageError for
     `ranges` of what cannot be searched.
     """
     try:
@@ -73,7 +73,21 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = own_weights(config, ranges)
     folder = config.folder / "tune"
-    folder.mkdir(parents=True, exist_ok=True)
+    with hold(folder, "another search"):
+        return _tune(optuna, config, own, folder, trials, steps, ranges, within, log)
+
+
+def _tune(
+    optuna: Any,
+    config: TrainConfig,
+    own: dict[str, float],
+    folder: Path,
+    trials: int,
+    steps: int,
+    ranges: Mapping[str, Range],
+    within: float,
+    log: Callable[[str], None],
+) -> Tuned:
     study = optuna.create_study(
         study_name="tune",
         storage=f"sqlite:///{folder / 'study.sqlite3'}",
