@@ -403,10 +403,14 @@ def test_who_waits_for_the_next_item_sees_that_a_stop_is_asked_for(wait: object,
 
 
 def test_so_does_who_reads_through_several_stages(asked: threading.Timer) -> None:
-    with pytest.raises(KeyboardInterrupt), prefetch(count(), 1) as first, prefetch(map(float, first), 1) as second:
-        asked.start()
-        for _ in second:
-            pass
+    def use() -> None:
+        with prefetch(count(), 1) as first, prefetch(map(float, first), 1) as second:
+            asked.start()
+            for _ in second:
+                pass
+
+    with pytest.raises(KeyboardInterrupt):
+        use()
 
 
 def test_so_does_who_waits_for_the_sink_and_what_is_queued_is_dropped(asked: threading.Timer) -> None:

@@ -32,6 +32,8 @@ PLACEHOLDER = re.compile(r"%(0\d+)?d")
 _PARTIAL, _UNFINISHED = ".partial", ".unfinished"
 # Of names in a folder, in bytes, where the system does not say.
 _LONGEST_NAME = 255
+# For what is written beside a growing file and named after it.
+_SPARE = 16
 
 
 def check_output(
@@ -139,14 +141,15 @@ def sink_error(path: AnyPath, error: BaseException, what: str = "cannot be writt
     return SinkError(f"{path}: {' '.join(why.split())}")
 
 
-def fitted_name(stem: str, suffix: str, folder: AnyPath = ".") -> str:
+def fitted_name(stem: str, suffix: str, folder: AnyPath = ".", spare: int = 0) -> str:
     """`stem` and `suffix` as the name of a file in `folder`, the stem shortened where the whole would be too long.
 
-    Stems that begin alike are told apart by a few digits in place of what was cut off.
+    So many bytes are kept `spare`. Stems that begin alike are told apart by a few digits in place of what was cut off.
     """
     longest = _LONGEST_NAME
     with suppress(OSError, ValueError, AttributeError):
         longest = os.pathconf(folder, "PC_NAME_MAX")
+    longest -= spare
     if len(os.fsencode(stem + suffix)) <= longest:
         return stem + suffix
     digits = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]
@@ -170,7 +173,7 @@ class Growing:
         self._check()
         self._final = Path(os.path.realpath(path))
         self._descriptor: int | None = None
-        self.partial = self._final.with_name(fitted_name(f".{self._final.name}", _PARTIAL, self._final.parent))
+        self.partial = self._final.with_name(self._fitted(f".{self._final.name}"))
         """Where the file grows: beside its final name, and hidden."""
         self._hold(make=False)
 
@@ -228,7 +231,10 @@ class Growing:
 
     def _use_a_name_of_its_own(self) -> None:
         name = f".{self._final.name}.{uuid.uuid4().hex[:8]}"
-        self.partial = self._final.with_name(fitted_name(name, _PARTIAL, self._final.parent))
+        self.partial = self._final.with_name(self._fitted(name))
+
+    def _fitted(self, name: str) -> str:
+        return fitted_name(name, _PARTIAL, self._final.parent, _SPARE)
 
     def write(self, data: bytes) -> None:
         """Fill the claimed file; raises SinkError."""
@@ -244,6 +250,7 @@ class Growing:
         file is kept beside it, and the error says where.
         """
         try:
+            self._follow()
             if sync and self._descriptor is not None:
                 os.fsync(self._descriptor)
             if self._overwrite:
@@ -258,6 +265,14 @@ class Growing:
             self.discard()
             raise sink_error(self.path, error) from error
         self._release()
+
+    def _follow(self) -> None:
+        """Hold the file that has been put in the place of the growing one: what rewrites a film does so."""
+        if self._descriptor is not None and not _is_at(self._descriptor, self.partial):
+            descriptor = os.open(self.partial, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+            _lock(descriptor)
+            os.close(self._descriptor)
+            self._descriptor = descriptor
 
     def _commit_beside(self) -> None:
         """Take the final name if it is free, at one stroke where the file system can."""
