@@ -29,7 +29,7 @@ from torch import Tensor
 
 from videostyle import weights
 from videostyle.io.images import read_picture
-from videostyle.nets.vgg import Perceptual, half_is_faster
+from videostyle.nets.vgg import Perceptual, has_bf16
 from videostyle.offline.stills import Gatys
 from videostyle.ops.pixels import resize, to_float
 from videostyle.plan import GatysOptions, Original
@@ -110,7 +110,7 @@ def main() -> None:
 
     rows: list[dict[str, Any]] = []
     curves: dict[str, list[tuple[float, float]]] = {}
-    half = half_is_faster("cpu")
+    half = has_bf16("cpu")
     kinds = [torch.float32, torch.bfloat16] if half else [torch.float32]
     for pair in args.pairs:
         photo, painting = pair.split(":")

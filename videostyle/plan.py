@@ -561,16 +561,24 @@ class TrainConfig:
     perceptual: str = "vgg19-small"
     perceptual_weights: Path | None = None
     films: Path | None = None
-    """A folder of films, from which pairs of frames are taken; None moves photographs instead."""
+    """A folder of films, from which frames in a row are taken; None moves photographs instead."""
     film_share: float = 0.5
-    """Share of the samples that are such pairs."""
+    """Share of the samples that are such frames."""
     film_flow: str = "dis"
     """What estimates their motion: dis, raft or raft-large."""
     film_flow_weights: Path | None = None
 
     steps: int = 4000
     minutes: float | None = None
-    """Stop after this long, if that is before the last step; the learning rate falls by the clock then."""
+    """Stop after this long, if that is before the last step; progress is counted by the clock then."""
+    steady_from: float = 0.7
+    """Share of the run from which frames are rolled out and the temporal term comes in. Before it single frames are
+    stylized: paint first, steady last."""
+    decay_from: float = 0.7
+    """Share of the run up to which the learning rates stay; then they fall along half a cosine. A run that is cut
+    short before it can be finished by a short one that starts from its weights with `decay_from` 0."""
+    roll_out: int = 12
+    """Most frames in a row that are stylized before the one that is judged."""
     batch: int = 4
     """Pictures a step, over all devices."""
     accumulate: int = 1
@@ -581,34 +589,42 @@ class TrainConfig:
     code_rate: float = 1e-2
     """Of the codes: each is seen only when its painting is dealt, and there are few of them."""
     warmup: int = 100
-    """Steps over which the rates rise; then they fall along half a cosine."""
+    """Steps over which the learning rates rise."""
     average: float = 0.99
     """The weights that are validated and exported are a running mean over the last 1 / (1 - average) steps (Polyak and
     Juditsky 1992); 0 takes the last."""
     clip: float = 5.0
     """Largest norm of the gradient."""
     seed: int = 0
-    bf16: bool = True
+    bf16: bool | None = None
+    """Compute in bfloat16; None does so where the processor has instructions for it."""
 
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     style_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 0.5)
     content_layers: tuple[str, ...] = ("relu3_3", "relu4_2")
-    content_weights: tuple[float, ...] = (0.15, 0.35)
-    total_variation: float = 0.1
-    grid: float = 10.0
+    local: float = 0.5
+    """Weight of the style distances of the picture's four quadrants, beside the whole's."""
+    local_layers: tuple[str, ...] = ("relu2_1", "relu3_1", "relu4_1")
+    content_weights: tuple[float, ...] = (0.25, 1.0)
+    content: float = 0.4
+    """Weight of the content distances, at the layers' own weights."""
+    flat_content: float = 0.2
+    """How much content counts in flats; beside edges it is 1."""
+    halved_share: float = 0.25
+    """Share of the steps that are judged at half the size, for figures twice as large."""
+    flat_share: float = 0.15
+    """Share of the photographs that are blurred until next to nothing is left: skies and walls are to be painted."""
+    card_share: float = 0.04
+    """Share of title cards: letters on one colour."""
+    total_variation: float = 0.02
+    grid: float = 4.0
     """Against the faint grid that every up-sampling network tends to draw."""
     temporal: float = 8.0
-    """What moves must be painted as it was painted before it moved."""
-    temporal_features: float = 0.0
-    """The same for the trunk's feature maps."""
-    luminance_aware: bool = False
-    """Let the painting become lighter where the film does."""
-    noise: float = 0.0
-    """Noise must not change the painting; the moved copies carry noise in any case."""
-    temporal_ramp: int = 500
-    """Steps over which these come in; from the first step they would teach the network to paint nothing."""
+    """The output is to be the previous output, warped, where the motion can be followed."""
+    temporal_ramp: int = 300
+    """Steps over which it comes in, from the step at which steadying begins."""
     remembered_share: float = 0.5
-    """Share of the moved copies painted with the statistics of the picture they were moved from."""
+    """Share of the samples whose frames are stylized with the normalisation statistics of the frame before."""
     weak_share: float = 0.25
     """Share of the pictures painted at a random strength below 1: codes between none and full must mean something."""
     weak_fidelity: float = 2.0
@@ -642,5 +658,8 @@ class TrainConfig:
             raise UsageError("train_trunk = false needs a start")
         if not 0 <= self.average < 1:
             raise UsageError(f"average must be at least 0 and below 1, got {self.average}")
-        for share in ("film_share", "remembered_share", "weak_share"):
+        if self.roll_out < 1:
+            raise UsageError(f"roll_out must be at least 1, got {self.roll_out}")
+        shares = ("film_share", "remembered_share", "weak_share", "halved_share", "flat_share", "card_share")
+        for share in (*shares, "steady_from", "decay_from", "flat_content"):
             _unit(share, getattr(self, share))

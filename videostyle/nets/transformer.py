@@ -41,6 +41,8 @@ class Architecture:
     """Channels of the last, full-size feature map."""
     blur: bool = False
     """Blur before each halving (Zhang 2019), so that what moves by less than a pixel does not shimmer."""
+    recurrent: bool = False
+    """Read the warped previous output, its confidence mask and noise beside the frame; see `Transformer.forward`."""
 
     @property
     def decoder_widths(self) -> tuple[int, ...]:
@@ -54,9 +56,16 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "fast": Architecture(unshuffle=2, widths=(24, 64), blocks=5, kernel=3, head=16),
-    "fine": Architecture(unshuffle=2, widths=(48, 128), blocks=5, kernel=3, head=32),
+    "fast": Architecture(unshuffle=2, widths=(24, 64), blocks=5, kernel=3, head=16, recurrent=True),
+    "fine": Architecture(unshuffle=2, widths=(48, 128), blocks=5, kernel=3, head=32, recurrent=True),
 }
+
+NOISE_CHANNELS = 4
+"""Channels of noise that a recurrent network reads: two of fine grain, two of coarse grain."""
+CARRIED_CHANNELS = 3 + 1 + NOISE_CHANNELS
+"""Channels of `carried`: the warped previous output, its confidence mask, noise."""
+_GATE_CAP = 0.95  # at most this share of the previous output is copied, so that an error in it fades
+_GATE_START = -4.0  # before training the gate is all but shut: 0.02
 
 
 class Memory:
@@ -187,8 +196,10 @@ class Layer(nn.Module):
         self.relu = relu
         self.code_size = 2 * outputs
 
-    def forward(self, x: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
-        x = self.norm(self.convolution(x), code, memory)
+    def forward(self, x: Tensor, code: Tensor, memory: Memory | None = None, extra: Tensor | None = None) -> Tensor:
+        """`extra` is added to what the convolution gives, before the normalisation."""
+        x = self.convolution(x)
+        x = self.norm(x if extra is None else x + extra, code, memory)
         return F.relu(x) if self.relu else x
 
 
@@ -208,6 +219,11 @@ class Transformer(nn.Module):
         )
         self.decoder = nn.ModuleList(Layer(UpConvolution(i, o), o) for i, o in pairwise(a.decoder_widths))
         self.last = Convolution(a.head, 3, a.kernel, bias=True)
+        if a.recurrent:
+            self.carried_first = Convolution(CARRIED_CHANNELS * a.unshuffle**2, a.widths[0], a.kernel)
+            self.carried_last = Convolution(CARRIED_CHANNELS, a.head, 3)
+            self.correction = Convolution(a.head, 4, a.kernel, bias=True)
+            self.reset_carried()
         self.code_sizes = [layer.code_size for layer in (*self.encoder, *self.trunk, *self.decoder)]
 
     @property
@@ -215,37 +231,62 @@ class Transformer(nn.Module):
         """Length of a style code: two values for each normalised channel, and the show-through."""
         return sum(self.code_sizes) + 1
 
-    def forward(self, content: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
+    def reset_carried(self) -> None:
+        """Set the weights that read `carried` to where training begins: without influence, the gate all but shut."""
+        for convolution in (self.carried_first, self.carried_last, self.correction):
+            nn.init.zeros_(convolution.conv.weight)
+        assert self.correction.conv.bias is not None
+        nn.init.zeros_(self.correction.conv.bias)
+        nn.init.constant_(self.correction.conv.bias[3:], _GATE_START)
+
+    def forward(
+        self, content: Tensor, code: Tensor, memory: Memory | None = None, carried: Tensor | None = None
+    ) -> Tensor:
         """Paint `content` by `code` (N, code_size), into the same shape and range.
 
         `content` is (N, 3, H, W) in 0..1, H and W multiples of the stride and at least twice as long.
 
+        `carried` (N, CARRIED_CHANNELS, H, W) is what a recurrent network reads beside the frame: the previous output
+        warped to this frame, in 0..1; the confidence mask of that warp, in 0..1; noise of mean 0 and deviation 1 that
+        moves with the surfaces. None stands for zeros: an empty prior and no noise.
+
         The code of zeros with a last value of 0 gives the content back, bit for bit.
         """
-        return self.decode(self.features(content, code, memory), content, code, memory)
-
-    def features(self, content: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
-        """The trunk's feature maps (N, C, H / stride, W / stride): what will be painted, before it is drawn."""
         rows = torch.split(code[:, :-1], self.code_sizes, dim=1)
+        first, last = self._read_carried(carried)
         x = content
         if self.architecture.unshuffle > 1:
             x = F.pixel_unshuffle(x, self.architecture.unshuffle)
         for layer, row in zip(self.encoder, rows, strict=False):
-            x = layer(x, row, memory)
+            x, first = layer(x, row, memory, first), None
         rows = rows[len(self.encoder) :]
         for i in range(0, len(self.trunk), 2):
-            first, second = self.trunk[i], self.trunk[i + 1]
-            x = x + second(first(x, rows[i], memory), rows[i + 1], memory)
-        return x
-
-    def decode(self, features: Tensor, content: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
-        """The painting (N, 3, H, W) of `content` from its features."""
-        rows = torch.split(code[:, :-1], self.code_sizes, dim=1)[len(self.encoder) + len(self.trunk) :]
-        x = features
-        for layer, row in zip(self.decoder, rows, strict=True):
-            x = layer(x, row, memory)
+            x = x + self.trunk[i + 1](self.trunk[i](x, rows[i], memory), rows[i + 1], memory)
+        rows = rows[len(self.trunk) :]
+        for number, (layer, row) in enumerate(zip(self.decoder, rows, strict=True), 1):
+            x = layer(x, row, memory, last if number == len(self.decoder) else None)
         painted = torch.sigmoid(self.last(x))
+        if carried is not None and self.architecture.recurrent:
+            painted = self._keep(x, painted, carried[:, :3], carried[:, 3:4])
         return content + opacity(code) * (painted - content)
+
+    def _read_carried(self, carried: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """What is added in the first and in the last layer of feature maps, before their normalisations."""
+        if carried is None or not self.architecture.recurrent:
+            return None, None
+        prior, mask, noise = torch.split(carried, [3, 1, NOISE_CHANNELS], dim=1)
+        seen = torch.cat([prior * mask, mask, noise], dim=1)
+        small = F.pixel_unshuffle(seen, self.architecture.unshuffle) if self.architecture.unshuffle > 1 else seen
+        return self.carried_first(small), self.carried_last(seen)
+
+    def _keep(self, features: Tensor, painted: Tensor, prior: Tensor, mask: Tensor) -> Tensor:
+        """Blend the warped previous output in by a learned gate, and correct it, where the mask allows it.
+
+        The correction gives back the detail that resampling takes from what is copied again and again.
+        """
+        correction, gate = torch.split(self.correction(features), [3, 1], dim=1)
+        share = _GATE_CAP * torch.sigmoid(gate) * mask
+        return (painted + share * (prior - painted) + share * correction).clamp(0, 1)
 
     def folded(self) -> Transformer:
         """A copy that computes the same, faster, and cannot be trained."""
@@ -269,7 +310,8 @@ def opacity(code: Tensor) -> Tensor:
 def macs_per_pixel(architecture: Architecture) -> float:
     """Multiply-accumulates of the convolutions for each pixel of the picture."""
     a, total, scale = architecture, 0.0, 1 / architecture.unshuffle**2
-    total += 3 * a.unshuffle**2 * a.widths[0] * a.kernel**2 * scale
+    inputs = 3 + (CARRIED_CHANNELS if a.recurrent else 0)
+    total += inputs * a.unshuffle**2 * a.widths[0] * a.kernel**2 * scale
     for narrow, wide in pairwise(a.widths):
         scale /= 4
         total += narrow * wide * 9 * scale
@@ -277,7 +319,9 @@ def macs_per_pixel(architecture: Architecture) -> float:
     for i, o in pairwise(a.decoder_widths):
         scale *= 4
         total += i * o * 9 * scale
-    return total + a.head * 3 * a.kernel**2
+    outputs = 7 if a.recurrent else 3
+    total += CARRIED_CHANNELS * a.head * 9 if a.recurrent else 0
+    return total + a.head * outputs * a.kernel**2
 
 
 def architecture(name: str) -> Architecture:

@@ -18,7 +18,7 @@ from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import EXTENSIONS, is_picture, read_painting, read_picture
 from videostyle.masks import draw
-from videostyle.nets.vgg import half_is_faster
+from videostyle.nets.vgg import has_bf16
 from videostyle.offline.descent import descend
 from videostyle.offline.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, painting_grams
 from videostyle.ops.color import keep_colors, match_colors
@@ -90,7 +90,7 @@ class Gatys:
         self._paintings = [_read_original(original) for original in originals]
         judge = weights.perceptual(options.backbone, options.backbone_weights)
         judge.pooling = options.pooling
-        self._half = half_is_faster(device) if options.half is None else options.half
+        self._half = has_bf16(device) if options.half is None else options.half
         kind = torch.bfloat16 if self._half else torch.float32
         self._judge = judge.to(device, kind).to(memory_format=torch.channels_last)
         self._grams: dict[tuple[int, int, bytes], dict[str, Tensor]] = {}

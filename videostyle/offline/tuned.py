@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from videostyle import interrupt, weights
-from videostyle.nets.vgg import half_is_faster
+from videostyle.nets.vgg import has_bf16
 from videostyle.ops import losses
 from videostyle.ops.losses import random_motion
 from videostyle.ops.warp import warp
@@ -70,7 +70,7 @@ def tune(
     (entry,) = [entry for entry in weights.gallery() if (entry.name, entry.network) == (style, network)]
     net = shipped.net.to(device).train().requires_grad_(True)
     code = weights.read_style(entry.file)[0].to(device).requires_grad_()
-    kind = torch.bfloat16 if half_is_faster(device) else torch.float32
+    kind = torch.bfloat16 if has_bf16(device) else torch.float32
     judge = weights.perceptual(backbone, backbone_weights).to(device, kind).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(
         [{"params": list(net.parameters()), "lr": _RATE}, {"params": [code], "lr": _CODE_RATE}]

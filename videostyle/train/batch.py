@@ -6,98 +6,171 @@ interrupted, into however many parts its batches are cut, and on however many de
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from videostyle.ops import losses
-from videostyle.ops.warp import warp
 from videostyle.plan import TrainConfig
+from videostyle.train.data import Crops, title_card
+from videostyle.train.motion import Clip, moving, still
 
-_NOISE, _GAIN = 0.012, 0.02
+_NOISE = 0.012
 _FLAT = 1 / 255
+_BLUR = (8.0, 30.0)  # deviations in pixels that leave nothing but a slow change of colour
+# Lengths of roll-outs are chosen from these, and the configuration's longest, with equal probability.
+_LENGTHS = (0, 1, 1, 2, 3, 5, 8)
+GAPS = (4, 8)
+"""Frames between the judged one and earlier ones that it is compared with, beside the one before it."""
+_DISTURBANCES = (0.0, 0.3, 0.6)  # deviations in pixels by which the flow that warps a prior is wrong
+_CORRUPTED_SHARE = 0.3
 
-Pair = tuple[Tensor, Tensor, Tensor, Tensor]
-"""A picture (1, 3, S, S), the next one, the flow (1, 2, S, S) from the next one back, and where it holds."""
+
+class FilmClips(Protocol):
+    """Gives `length` + 1 frames of a film in a row, by a generator."""
+
+    def __call__(self, generator: torch.Generator, length: int) -> Clip: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Pictures to paint, each twice: as it is and as it looks a moment later."""
+    """Clips of N samples, all of the same length; the last frame is the one that is judged."""
 
-    content: Tensor
-    """(N, 3, S, S) RGB in 0..1."""
-    moved: Tensor
-    """(N, 3, S, S): the same a moment later."""
-    flow: Tensor
-    """(N, 2, S, S) in pixels: moved(p) shows what content(p + flow(p)) shows."""
-    valid: Tensor
-    """(N, 1, S, S): 1 where the flow holds, 0 where what is seen was hidden or outside."""
-    noise: Tensor
-    """(N, 3, S, S): what a camera might add to the content."""
+    frames: list[Tensor]
+    """(N, 3, S, S) RGB in 0..1 each."""
+    noise: list[Tensor]
+    """(N, NOISE_CHANNELS, S, S) each."""
+    flows: list[Tensor]
+    """(N, 2, S, S) in pixels, from each frame but the first to the one before it."""
+    valid: list[Tensor]
+    """(N, 1, S, S): 1 where that flow holds."""
+    errors: list[Tensor]
+    """(N, 2, S, S) in pixels: by how much the flow that warps a prior is to be wrong."""
+    far: list[tuple[int, Tensor, Tensor]]
+    """Distance in frames, the flow from the last frame so far back, and where it holds."""
+    corruption: Tensor
+    """(N, 5): of the priors, see `Painter`; all zeros for those that stay as they are."""
     style: Tensor
     """(N,) numbers of paintings, from 0."""
     strength: Tensor
     """(N,) in 0..1."""
     remembering: Tensor
-    """(N, 1): 1 where the later picture is to be painted with the statistics of the earlier one."""
+    """(N, 1): 1 where frames are painted with the normalisation statistics of the frame before."""
+
+    @property
+    def content(self) -> Tensor:
+        """The frame that is judged."""
+        return self.frames[-1]
 
     def to(self, device: str) -> Batch:
         """The same on another device."""
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+        def moved(tensors: list[Tensor]) -> list[Tensor]:
+            return [tensor.to(device) for tensor in tensors]
+
+        return Batch(
+            frames=moved(self.frames),
+            noise=moved(self.noise),
+            flows=moved(self.flows),
+            valid=moved(self.valid),
+            errors=moved(self.errors),
+            far=[(step, flow.to(device), valid.to(device)) for step, flow, valid in self.far],
+            corruption=self.corruption.to(device),
+            style=self.style.to(device),
+            strength=self.strength.to(device),
+            remembering=self.remembering.to(device),
+        )
+
+
+def roll_out_length(config: TrainConfig, step: int, steadying: bool) -> int:
+    """How many frames are painted before the judged one in this step: none until steadying begins."""
+    if not steadying:
+        return 0
+    generator = torch.Generator().manual_seed((config.seed + 7) * 1_000_000_007 + step)
+    lengths = [*(length for length in _LENGTHS if length <= config.roll_out), config.roll_out]
+    return lengths[int(torch.randint(len(lengths), (), generator=generator))]
 
 
 def draw(
-    config: TrainConfig,
-    step: int,
-    places: range,
-    photograph: Callable[[torch.Generator], Tensor],
-    film: Callable[[torch.Generator], Pair] | None = None,
+    config: TrainConfig, step: int, places: range, crops: Crops, films: FilmClips | None = None, length: int = 0
 ) -> Batch:
-    """The samples at `places` of the batch of `step`: photographs that move, or pairs of frames from films.
+    """The samples at `places` of the batch of `step`: clips of `length` + 1 frames, of photographs that move or films.
 
-    `photograph` gives a crop by a generator; `film`, if there is one, two frames that follow each other.
+    `crops` gives photographs by a generator; `films`, if there is one, frames that follow each other.
     """
     # Paintings are dealt like cards: all of them come up equally often.
     deals = torch.Generator().manual_seed(config.seed)
     count = len(config.paintings)
     first = step * config.batch
-    samples = []
+    clips, rows = [], []
     for place in places:
         turn, card = divmod(first + place, count)
         style = torch.randperm(count, generator=deals.manual_seed(config.seed * 1_000_003 + turn))[card]
         generator = torch.Generator().manual_seed((config.seed + 1) * 1_000_000_007 + first + place)
-        samples.append(_sample(config, style, generator, photograph, film))
-    return Batch(*(torch.cat(values) for values in zip(*samples, strict=True)))
+        clip, row = _sample(config, style, generator, crops, films, length)
+        clips.append(clip)
+        rows.append(row)
+
+    def joined(tensors: list[list[Tensor]]) -> list[Tensor]:
+        return [torch.cat(list(same)) for same in zip(*tensors, strict=True)]
+
+    errors, corruption, styles, strength, remembering = (torch.cat(values) for values in zip(*rows, strict=True))
+    return Batch(
+        frames=joined([clip.frames for clip in clips]),
+        noise=joined([clip.noise for clip in clips]),
+        flows=joined([clip.flows for clip in clips]),
+        valid=joined([clip.valid for clip in clips]),
+        errors=[
+            F.interpolate(error, (config.crop, config.crop), mode="bicubic", align_corners=True)
+            for error in errors.unbind(1)[:length]
+        ],
+        far=[
+            (same[0][0], torch.cat([flow for _, flow, _ in same]), torch.cat([valid for _, _, valid in same]))
+            for same in zip(*(clip.far for clip in clips), strict=True)
+        ],
+        corruption=corruption,
+        style=styles,
+        strength=strength,
+        remembering=remembering,
+    )
 
 
 def _sample(
     config: TrainConfig,
     style: Tensor,
     generator: torch.Generator,
-    photograph: Callable[[torch.Generator], Tensor],
-    film: Callable[[torch.Generator], Pair] | None,
-) -> tuple[Tensor, ...]:
-    weak, strength, remember, by_film = torch.rand(4, generator=generator).unbind()
-    remembering = (remember < config.remembered_share).float()
-    noise = _NOISE * torch.randn(2, 3, config.crop, config.crop, generator=generator)
-    if film is not None and by_film < config.film_share:
-        content, moved, flow, valid = film(generator)
-        if is_flat(content):
-            content, moved = ((picture + noise[1:]).clamp(0, 1) for picture in (content, moved))
+    crops: Crops,
+    films: FilmClips | None,
+    length: int,
+) -> tuple[Clip, tuple[Tensor, ...]]:
+    weak, strength, remember, by_film, ground, corrupted = torch.rand(6, generator=generator).unbind()
+    random = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
+
+    def photograph() -> np.ndarray:
+        return crops.picture(generator, blurred=random.uniform(*_BLUR) if ground < config.flat_share else None)
+
+    if films is not None and by_film < config.film_share:
+        clip = films(generator, length)
+    elif length:
+        clip = moving(photograph, config.crop, length, random, GAPS)
+    elif ground < config.card_share:
+        clip = still(title_card(config.crop, random), random)
     else:
-        content = photograph(generator)
-        if is_flat(content):
-            content = (content + noise[1:]).clamp(0, 1)
-        flow, valid = losses.random_motion(1, config.crop, config.crop, generator)
-        # Remembered statistics let a change of light through, and the painting is to follow it. A network that is asked
-        # to hide it all the same forgets to tell light from dark.
-        gain = 1 + (1 - remembering) * _GAIN * torch.randn((), generator=generator)
-        moved = (warp(content, flow) * gain + noise[:1]).clamp(0, 1)
+        clip = still(crops(generator, blurred=random.uniform(*_BLUR) if ground < config.flat_share else None), random)
+    frames = [
+        (frame + _NOISE * torch.randn(frame.shape, generator=generator)).clamp(0, 1) if is_flat(frame) else frame
+        for frame in clip.frames
+    ]
+    clip = Clip(frames, clip.noise, clip.flows, clip.valid, clip.far)
+    errors = torch.randn(1, max(length, 1), 2, 12, 12, generator=generator)
+    errors *= _DISTURBANCES[int(torch.randint(len(_DISTURBANCES), (), generator=generator))]
+    corruption = torch.randn(1, 5, generator=generator) * (corrupted < _CORRUPTED_SHARE)
     strength = torch.where(weak < config.weak_share, strength, torch.ones(()))
-    return content, moved, flow, valid, noise[1:], style[None], strength[None], remembering[None, None]
+    remembering = (remember < config.remembered_share).float()
+    return clip, (errors, corruption, style[None], strength[None], remembering[None, None])
 
 
 def is_flat(picture: Tensor) -> bool:

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,18 +67,55 @@ class Crops:
         self.unreadable: set[Path] = set()
         """Files that turned out to be no pictures; they are skipped."""
 
-    def __call__(self, generator: torch.Generator) -> Tensor:
-        """The crop that `generator` chooses; raises TrainingError if no file can be read."""
+    def __call__(self, generator: torch.Generator, blurred: float | None = None) -> Tensor:
+        """The crop that `generator` chooses, if asked for blurred by so many pixels; raises TrainingError."""
+        picture, where = self._choose(generator)
+        crop = random_square(picture, self.side, where)
+        return crop if blurred is None else _blurred(crop, blurred)
+
+    def picture(self, generator: torch.Generator, blurred: float | None = None) -> np.ndarray:
+        """A whole photograph, (H, W, 3) float32 in 0..1, its shorter side 1 to 2.2 times the crop's; see `__call__`."""
+        picture, (_, _, zoom, flip) = self._choose(generator)
+        height, width = picture.shape[2:]
+        factor = (1 + 1.2 * zoom) * self.side / min(height, width)
+        picture = resize(picture, (max(round(height * factor), self.side), max(round(width * factor), self.side)))
+        picture = picture if blurred is None else _blurred(picture, blurred)
+        return np.ascontiguousarray((picture.flip(3) if flip < 0.5 else picture)[0].permute(1, 2, 0).numpy())
+
+    def _choose(self, generator: torch.Generator) -> tuple[Tensor, list[float]]:
+        """A photograph (1, 3, H, W) and four numbers in 0..1; raises TrainingError if no file can be read."""
         while len(self.unreadable) < len(self.paths):
             path = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
             where = torch.rand(4, generator=generator).tolist()
             if path in self.unreadable:
                 continue
             try:
-                return random_square(read_picture(path), self.side, where)
+                return read_picture(path), where
             except TrainingError:
                 self.unreadable.add(path)
         raise TrainingError(f"none of the {len(self.paths)} pictures can be read")
+
+
+def _blurred(picture: Tensor, deviation: float) -> Tensor:
+    rows = cv2.GaussianBlur(picture[0].permute(1, 2, 0).numpy(), (0, 0), deviation)
+    return torch.from_numpy(rows).permute(2, 0, 1)[None]
+
+
+def title_card(side: int, random: np.random.Generator) -> Tensor:
+    """Lines of letters on a ground of one colour, or the ground alone: (1, 3, side, side) in 0..1."""
+    ground, ink = random.random(3), random.random(3)
+    ink = np.clip(ink + np.sign(ink.mean() - ground.mean()) * 0.5, 0, 1)
+    card = np.empty((side, side, 3), np.float32)
+    card[:] = ground
+    letters = np.zeros((side, side), np.uint8)
+    size, font = random.uniform(0.4, 2.5), int(random.integers(0, 8))
+    lines = int(random.integers(0, 4))
+    for line in range(lines):
+        text = "".join(chr(letter) for letter in random.integers(65, 123, 16))
+        where = int(random.integers(-side // 4, side // 2)), int((line + 1) * side / (lines + 1) + 8 * size)
+        cv2.putText(letters, text, where, font, size, 255, 1 + round(1.5 * size), cv2.LINE_AA)
+    card += (letters[..., None] / np.float32(255)) * (ink - ground).astype(np.float32)
+    return torch.from_numpy(card).permute(2, 0, 1)[None]
 
 
 def random_square(pictures: Tensor, side: int, where: list[float]) -> Tensor:

@@ -99,8 +99,8 @@ def _card(
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
         (
             "Other terms",
-            f"total variation {config.total_variation:g}, grid {config.grid:g}, temporal {config.temporal:g}, "
-            f"temporal of features {config.temporal_features:g}, noise {config.noise:g}",
+            f"total variation {config.total_variation:g}, grid {config.grid:g}, local style {config.local:g}, "
+            f"temporal {config.temporal:g}",
         ),
         ("Style loss on photographs held back", f"{score['style']:.3f} (0: the painting's own statistics)"),
         ("Content loss on them", f"{score['content']:.3f} (0: the photograph)"),

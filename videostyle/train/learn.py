@@ -25,7 +25,7 @@ from videostyle.errors import SourceError, TrainingError, UnknownNameError, Usag
 from videostyle.files import check_output, fitted_name, hold, sink_error, write_whole
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
-from videostyle.nets.vgg import half_is_faster
+from videostyle.nets.vgg import has_bf16
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.plan import LearnPlan, Span, TrainConfig
@@ -150,7 +150,7 @@ def _samples(plan: LearnPlan) -> Path:
 
 def _half(work: Path) -> bool:
     """Whether to compute in bfloat16: as the run in `work` began, on whatever machine it goes on."""
-    return bool(_begun(work).get("half", half_is_faster("cuda" if torch.cuda.is_available() else "cpu")))
+    return bool(_begun(work).get("half", has_bf16("cuda" if torch.cuda.is_available() else "cpu")))
 
 
 def _begun(work: Path) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from videostyle.errors import DivergedError, TrainingError
 from videostyle.files import hold, write_whole
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
+from videostyle.nets.vgg import has_bf16
 from videostyle.plan import FlowOptions, TrainConfig
-from videostyle.train.batch import draw
+from videostyle.train.batch import GAPS, draw, roll_out_length
 from videostyle.train.curve import draw_losses
 from videostyle.train.data import Crops, held_back, list_photographs
 from videostyle.train.devices import Devices, devices
@@ -37,6 +38,9 @@ from videostyle.train.start import start
 from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]
+
+SHOWN = ("loss", "style", "local", "content", "temporal")
+"""Terms that the log shows."""
 
 
 def train(config: TrainConfig, log: Log = print) -> Path:
@@ -63,11 +67,12 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         films = None
         if config.films is not None:
             flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
-            films = Films(config.films, config.crop, flow)
+            films = Films(config.films, config.crop, flow, GAPS)
         torch.manual_seed(config.seed)
         judge = weights.perceptual(config.perceptual, config.perceptual_weights)
         # Converted once: autocast would convert frozen weights again at every step.
-        judge = judge.to(here.name, torch.bfloat16 if config.bf16 else torch.float32)
+        bf16 = has_bf16(here.kind) if config.bf16 is None else config.bf16
+        judge = judge.to(here.name, torch.bfloat16 if bf16 else torch.float32)
         objective = Objective(config, judge.to(memory_format=torch.channels_last), here.name)
         net, codes = untrained(config)
         if config.start is not None:
@@ -81,7 +86,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         optimizer = torch.optim.Adam([{"params": codes.parameters()}, {"params": net.parameters()}])
         # Steps are noisy, all the more with many paintings and few pictures a step; their running mean is not.
         mean = copy.deepcopy(painter)
-        step, best, minutes = _resume(config, painter, mean, optimizer, log)
+        step, best, minutes, since_steadying = _resume(config, painter, mean, optimizer, log)
         several = DistributedDataParallel(painter) if here.count > 1 else None
         journal = Journal(config.folder, step) if here.first else None
 
@@ -94,16 +99,20 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             for group, rate in zip(optimizer.param_groups, (config.code_rate, config.rate), strict=True):
                 group["lr"] = share * rate
             optimizer.zero_grad(set_to_none=True)
-            ramp = min(1, step / max(config.temporal_ramp, 1))
+            steadying = done >= config.steady_from
+            since_steadying = since_steadying + 1 if steadying else 0
+            ramp = min(1, since_steadying / max(config.temporal_ramp, 1))
+            length = roll_out_length(config, step, steadying)
+            halved = torch.rand((), generator=torch.Generator().manual_seed(config.seed + step)) < config.halved_share
             parts = here.parts(config.batch, config.accumulate)
             sums: dict[str, Tensor] = {}
             for part in parts:
-                batch = draw(config, step, part, crops, films).to(here.name)
+                batch = draw(config, step, part, crops, films, length).to(here.name)
                 # Gradients are exchanged once a step, with the last part.
                 with several.no_sync() if several and part is not parts[-1] else nullcontext():
-                    with torch.autocast(here.kind, torch.bfloat16, enabled=config.bf16):
-                        painted = (several or painter)(batch, config.noise > 0)
-                    loss, terms = objective(batch, painted, ramp)
+                    with torch.autocast(here.kind, torch.bfloat16, enabled=bf16):
+                        painted = (several or painter)(batch)
+                    loss, terms = objective(batch, painted, ramp, bool(halved))
                     torch.autograd.backward(loss / len(parts))
                 full = (batch.strength == 1).float()
                 found = {"loss": loss / (len(parts) * here.count), "full": full.sum()}
@@ -141,16 +150,14 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 left = min(
                     pace * (config.steps - step) / 60, math.inf if config.minutes is None else config.minutes - minutes
                 )
-                shown = "  ".join(
-                    f"{name} {_mean(recent, name):.4g}" for name in ("loss", "style", "content", "temporal")
-                )
+                shown = "  ".join(f"{name} {_mean(recent, name):.4g}" for name in SHOWN)
                 recent.clear()
                 of = f"/{config.steps}" if config.minutes is None else ""
                 log(f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left")
             if step % config.validate_every == 0 or done == 1:
                 scores = validate(config, mean, objective, held)
                 journal.validation(step, scores)
-                shown = "  ".join(f"{name} {scores[name]:.4f}" for name in ("loss", "style", "content", "temporal"))
+                shown = "  ".join(f"{name} {scores[name]:.4f}" for name in SHOWN)
                 log(f"validation  {shown}")
                 if scores["loss"] < best:
                     best = scores["loss"]
@@ -158,7 +165,10 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             if step % config.save_every == 0 or done == 1:
                 journal.flush()  # first, or the steps up to the checkpoint might be missing for ever
                 state = {"model": painter.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
-                _save(config.folder / "checkpoint.pt", {**state, "step": step, "best": best, "minutes": minutes})
+                _save(
+                    config.folder / "checkpoint.pt",
+                    {**state, "step": step, "best": best, "minutes": minutes, "steadied": since_steadying},
+                )
             if step % config.sheet_every == 0 or done == 1:
                 picture = sheet(mean, held)
                 write_picture(config.sheet or config.folder / f"sheet-{step:06d}.png", picture)
@@ -187,31 +197,32 @@ def progress(config: TrainConfig, step: int, minutes: float) -> float:
 
 
 def schedule(config: TrainConfig, step: int, done: float) -> float:
-    """Share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
+    """Share of the learning rate: linear warm-up, a plateau, then half a cosine down to a hundredth."""
     rise = min(1.0, (step + 1) / max(config.warmup, 1))
-    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    late = max(done - config.decay_from, 0) / max(1 - config.decay_from, 1e-9)
+    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(late, 1)))
     return rise * fall
 
 
 def _resume(
     config: TrainConfig, painter: Painter, mean: Painter, optimizer: torch.optim.Optimizer, log: Log
-) -> tuple[int, float, float]:
-    """The step to go on from, the best validation so far and the minutes it took."""
+) -> tuple[int, float, float, int]:
+    """The step to go on from, the best validation so far, the minutes it took, the steps since steadying began."""
     path = config.folder / "checkpoint.pt"
     if not path.exists():
-        return 0, math.inf, 0.0
+        return 0, math.inf, 0.0, 0
     saved = _load(path, "cpu")
     try:
         painter.load_state_dict(saved["model"])
         mean.load_state_dict(saved["mean"])
         optimizer.load_state_dict(saved["optimizer"])
-        step, best, minutes = saved["step"], saved["best"], saved["minutes"]
+        step, best, minutes, steadied = saved["step"], saved["best"], saved["minutes"], saved["steadied"]
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(
             f"{path}: made with another network or number of paintings; choose another folder"
         ) from error
     log(f"going on from step {step}")
-    return step, best, minutes
+    return step, best, minutes, steadied
 
 
 def _load(path: Path, device: str) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from videostyle.nets.vgg import Perceptual
 from videostyle.ops import losses
-from videostyle.ops.warp import warp
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train.batch import Batch
 from videostyle.train.data import read_picture
@@ -20,75 +20,92 @@ class Objective:
     def __init__(self, config: TrainConfig, judge: Perceptual, device: str) -> None:
         self.config = config
         self.judge = judge
-        grams = [painting_grams(judge, painting, config.style_layers, device) for painting in config.paintings]
-        self.targets = {layer: torch.cat([gram[layer] for gram in grams]) for layer in config.style_layers}
-        """Gram matrices of the paintings by layer, (paintings, C, C)."""
+        self.targets, self.halved = (
+            {layer: torch.cat([gram[layer] for gram in grams]) for layer in config.style_layers}
+            for grams in (
+                [painting_grams(judge, painting, config.style_layers, device, scale) for painting in config.paintings]
+                for scale in (1.0, 0.5)
+            )
+        )
+        """Gram matrices of the style images by layer, (paintings, C, C), at full and at half size."""
 
-    def __call__(self, batch: Batch, painted: Painted, ramp: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(
+        self, batch: Batch, painted: Painted, ramp: float, halved: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, a mean over the batch, and its terms for each sample, (N,), unweighted.
 
-        `ramp`, in 0..1, is how far the temporal terms have come in.
+        `ramp`, in 0..1, is how far the temporal term has come in. With `halved`, style and content are judged on
+        pictures of half the size: figures twice as large then reach the same layers, for a quarter of the arithmetic.
         """
         config = self.config
-        terms = self.perceptual(painted.now, batch.content, batch.style)
-        terms["smooth"] = losses.total_variation(painted.now)
-        terms["grid"] = losses.grid_energy(painted.now)
-        terms["fidelity"] = losses.fidelity_distance(painted.now, batch.content)
-        expected = warp(painted.now, batch.flow)
-        if config.luminance_aware:
-            expected = expected + losses.light_change(batch.moved, warp(batch.content, batch.flow))
-        terms["temporal"] = losses.temporal_distance(expected, painted.later, batch.valid)
-        unsteady = config.temporal * terms["temporal"]
-        if config.temporal_features:
-            terms["features"] = losses.temporal_feature_distance(
-                painted.features, painted.features_later, batch.flow, batch.valid
-            )
-            unsteady = unsteady + config.temporal_features * terms["features"]
-        if painted.noisy is not None:
-            terms["noise"] = losses.noise_distance(painted.now, painted.noisy)
-            unsteady = unsteady + config.noise * terms["noise"]
+        now, content = painted.now, batch.content
+        terms = self.perceptual(now, content, batch.style, halved)
+        terms["smooth"] = losses.total_variation(now)
+        terms["grid"] = losses.grid_energy(now)
+        terms["fidelity"] = losses.fidelity_distance(now, content)
+        terms["temporal"] = torch.zeros_like(terms["grid"])
+        for expected, valid in painted.expected:
+            terms["temporal"] = terms["temporal"] + losses.temporal_distance(expected, now, valid)
+        terms["temporal"] = terms["temporal"] / max(len(painted.expected), 1)
         weak = 1 - batch.strength
         loss = (
-            batch.strength * terms["style"]
-            + (1 + weak) * terms["content"]
+            batch.strength * (terms["style"] + config.local * terms["local"])
+            + (config.content + weak) * terms["content"]
             + config.total_variation * terms["smooth"]
             + config.grid * terms["grid"]
             + config.weak_fidelity * weak * terms["fidelity"]
-            + ramp * unsteady
+            + ramp * config.temporal * terms["temporal"]
         )
         return loss.mean(), terms
 
-    def perceptual(self, painted: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """Style and content distances (N,) of pictures (N, 3, H, W) painted by the paintings numbered `style`."""
+    def perceptual(self, painted: Tensor, content: Tensor, style: Tensor, halved: bool = False) -> dict[str, Tensor]:
+        """Style, local style and content distances (N,) of pictures (N, 3, H, W) in the styles numbered `style`."""
         config = self.config
+        targets = self.halved if halved else self.targets
+        if halved:
+            painted, content = (F.avg_pool2d(picture, 2) for picture in (painted, content))
         features = self.judge(painted, (*config.style_layers, *config.content_layers))
         with torch.no_grad():
             wanted = self.judge(content, config.content_layers)
-        targets = {layer: grams[style] for layer, grams in self.targets.items()}
-        return perceptual_terms(config, features, wanted, targets)
+            weight = losses.edge_weight(content, config.flat_content)
+        return perceptual_terms(
+            config, features, wanted, {layer: grams[style] for layer, grams in targets.items()}, weight
+        )
 
 
 def perceptual_terms(
-    config: TrainConfig, features: dict[str, Tensor], wanted: dict[str, Tensor], targets: dict[str, Tensor]
+    config: TrainConfig,
+    features: dict[str, Tensor],
+    wanted: dict[str, Tensor],
+    targets: dict[str, Tensor],
+    weight: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Style and content distances (N,), weighted by layer.
+    """Style, local style and content distances (N,), weighted by layer.
 
-    From feature maps of the paintings and, `wanted`, of the photographs, (N, C, H, W) by layer, and the Gram matrices
-    to reach, `targets`, (N, C, C) by layer.
+    From feature maps of the stylized pictures and, `wanted`, of the photographs, (N, C, H, W) by layer, and the Gram
+    matrices to reach, `targets`, (N, C, C) by layer. `weight` (N, 1, H, W) weighs the content by place.
     """
-    style = sum(
-        weight * losses.gram_distance(losses.gram(features[layer]), targets[layer])
-        for layer, weight in zip(config.style_layers, config.style_weights, strict=True)
-    )
+    style, local = torch.zeros(()), torch.zeros(())
+    for layer, factor in zip(config.style_layers, config.style_weights, strict=True):
+        if layer in config.local_layers:
+            pieces = losses.quadrant_grams(features[layer])
+            whole = torch.stack(pieces).mean(0)
+            distances = [losses.gram_distance(piece, targets[layer]) for piece in pieces]
+            local = local + factor * torch.stack(distances).mean(0)
+        else:
+            whole = losses.gram(features[layer])
+        style = style + factor * losses.gram_distance(whole, targets[layer])
     content = sum(
-        weight * losses.content_distance(features[layer], wanted[layer])
-        for layer, weight in zip(config.content_layers, config.content_weights, strict=True)
+        factor * losses.content_distance(features[layer], wanted[layer], weight)
+        for layer, factor in zip(config.content_layers, config.content_weights, strict=True)
     )
-    return {"style": torch.as_tensor(style), "content": torch.as_tensor(content)}
+    return {"style": style, "local": local.expand_as(style), "content": torch.as_tensor(content)}
 
 
 @torch.no_grad()
-def painting_grams(judge: Perceptual, painting: Painting, layers: tuple[str, ...], device: str) -> dict[str, Tensor]:
-    """Gram matrices (1, C, C) of a painting by layer."""
-    picture = read_picture(painting.image, painting.size).to(device)
+def painting_grams(
+    judge: Perceptual, painting: Painting, layers: tuple[str, ...], device: str, scale: float = 1.0
+) -> dict[str, Tensor]:
+    """Gram matrices (1, C, C) of a style image by layer, at `scale` times the size it is learned at."""
+    picture = read_picture(painting.image, round(scale * painting.size)).to(device)
     return {layer: losses.gram(features) for layer, features in judge(picture, layers).items()}

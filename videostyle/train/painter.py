@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from videostyle.nets.remembering import alike, contrast
-from videostyle.nets.transformer import Memory, Transformer, architecture
+from videostyle.nets.transformer import Memory, Transformer, architecture, binomial
+from videostyle.ops.warp import warp
 from videostyle.plan import TrainConfig
 from videostyle.train.batch import Batch
 
@@ -32,37 +33,77 @@ class Codes(nn.Module):
 
 
 class Painted(NamedTuple):
-    """A batch, painted; pictures (N, 3, S, S) and feature maps (N, C, S / stride, S / stride)."""
+    """The judged frame of each sample, stylized, and what it should look like."""
 
     now: Tensor
-    later: Tensor
-    noisy: Tensor | None
-    features: Tensor
-    features_later: Tensor
+    """(N, 3, S, S)."""
+    expected: list[tuple[Tensor, Tensor]]
+    """Earlier outputs warped to the judged frame, (N, 3, S, S) without gradient, and where they hold, (N, 1, S, S)."""
 
 
 class Painter(nn.Module):
-    """Paints batches by the codes."""
+    """Stylizes batches by the codes, frame after frame."""
 
     def __init__(self, net: Transformer, codes: Codes) -> None:
         super().__init__()
         self.net = net
         self.codes = codes
 
-    def forward(self, batch: Batch, noisy: bool) -> Painted:
-        """`noisy` asks for the content to be painted once more, with noise on it."""
+    def forward(self, batch: Batch) -> Painted:
+        """Roll out over the frames of `batch`; the gradient goes through the last frame only.
+
+        The first frame has an empty prior, as after a cut; each later one reads the output before it, warped along a
+        flow that is a little wrong, and in some samples corrupted, so that errors fade rather than gather.
+        The temporal target is detached, as in Ruder et al. 2018 and Lai et al. 2018: it says "keep what was painted".
+        With its gradient it would say "paint less", for what is not painted cannot flicker.
+        """
         code = self.codes(batch.style, batch.strength)
-        memory = Memory()
-        features = self.net.features(batch.content, code, memory)
-        now = self.net.decode(features, batch.content, code, memory).float()
-        # With their gradients: against statistics that stood still, features could shrink until nothing differs, which
-        # says nothing of the network that takes its own, and in a few hundred steps spoils it.
-        keep = batch.remembering * alike(contrast(batch.moved), contrast(batch.content))
-        remembered = Memory(memory.used, keep)
-        features_later = self.net.features(batch.moved, code, remembered)
-        later = self.net.decode(features_later, batch.moved, code, remembered).float()
-        again = self.net((batch.content + batch.noise).clamp(0, 1), code).float() if noisy else None
-        return Painted(now, later, again, features.float(), features_later.float())
+        outputs: list[Tensor] = []
+        used: list[Tensor] | None = None
+        with torch.no_grad():
+            for number in range(len(batch.frames) - 1):
+                output, used = self._frame(batch, number, code, outputs, used)
+                outputs.append(output)
+        now, _ = self._frame(batch, len(batch.frames) - 1, code, outputs, used)
+        expected = []
+        if outputs:
+            expected.append((warp(outputs[-1], batch.flows[-1], "bicubic"), batch.valid[-1]))
+            expected += [(warp(outputs[-step], flow, "bicubic"), valid) for step, flow, valid in batch.far]
+        return Painted(now, expected)
+
+    def _frame(
+        self, batch: Batch, number: int, code: Tensor, outputs: list[Tensor], used: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Frame `number` stylized, in float32, and the statistics that its normalisations used."""
+        content = batch.frames[number]
+        memory = Memory() if len(batch.frames) > 1 else None  # statistics that nobody reads cost time
+        if number == 0:
+            prior, mask = torch.zeros_like(content), torch.zeros_like(content[:, :1])
+        else:
+            flow = batch.flows[number - 1] + batch.errors[number - 1]
+            prior = corrupted(warp(outputs[-1], flow, "bicubic").clamp(0, 1), batch.corruption)
+            mask = batch.valid[number - 1]
+            before = batch.frames[number - 1]
+            assert used is not None
+            memory = Memory(used, batch.remembering * alike(contrast(content), contrast(before)))
+        carried = torch.cat([prior, mask, batch.noise[number]], dim=1)
+        painted = self.net(content, code, memory, carried).float()
+        return painted, [statistics.detach() for statistics in memory.used] if memory else []
+
+
+def corrupted(prior: Tensor, corruption: Tensor) -> Tensor:
+    """Priors (N, 3, S, S) in 0..1 with errors of colour, light, sharpness and noise in them.
+
+    `corruption` (N, 5) are numbers of mean 0 and deviation 1: shifts of red, green and blue, the logarithm of a gamma,
+    blur (and noise). Zeros leave a prior as it is.
+    """
+    rows = corruption[:, :, None, None, None].unbind(1)
+    shift = torch.cat(rows[:3], dim=1)
+    gamma = torch.exp(0.1 * rows[3])
+    blur = (0.5 * rows[4]).abs().clamp(max=1)
+    changed = prior.clamp(min=1e-3) ** gamma + 0.03 * shift
+    changed = changed + blur * (binomial(changed) - changed) + 0.03 * rows[4] * torch.randn_like(prior)
+    return torch.where((corruption == 0).all(1)[:, None, None, None], prior, changed).clamp(0, 1)
 
 
 def untrained(config: TrainConfig) -> tuple[Transformer, Codes]:

@@ -48,8 +48,10 @@ def widen(narrow: Transformer, net: Transformer, generator: torch.Generator) -> 
     Raises TrainingError if the networks differ in more than width.
     """
     small, large = narrow.architecture, net.architecture
-    alike = replace(small, widths=large.widths, head=large.head) == large and len(small.widths) == len(large.widths)
-    if not alike:
+    # A network that is not recurrent is made so: what reads the previous output begins without influence.
+    recurrent = small.recurrent or large.recurrent
+    alike = replace(small, widths=large.widths, head=large.head, recurrent=recurrent) == large
+    if not alike or len(small.widths) != len(large.widths):
         raise TrainingError("only a network that differs in nothing but its widths can be widened")
     wide = net.state_dict()
     for key, value in narrow.state_dict().items():

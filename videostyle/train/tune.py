@@ -153,17 +153,14 @@ def with_weights(config: TrainConfig, weights: Mapping[str, float]) -> TrainConf
 
 
 def measure(config: TrainConfig) -> dict[str, float]:
-    """The validation of a finished run with every layer weighing the same and plain unsteadiness, whatever it was
-    trained with: so runs with different weights can be compared.
+    """The validation of a finished run with every layer weighing the same, whatever it was trained
+    with: so runs with different weights can be compared.
     """
     layers = len(config.style_weights), len(config.content_weights)
     plain = replace(
         config,
         style_weights=(1 / layers[0],) * layers[0],
         content_weights=(1 / layers[1],) * layers[1],
-        luminance_aware=False,
-        temporal_features=0.0,
-        noise=0.0,
     )
     net, codes = untrained(config)
     start(replace(config, start=config.folder / "models"), net, codes)

@@ -15,13 +15,15 @@ from videostyle.train.data import Crops, read_picture
 from videostyle.train.objective import Objective
 from videostyle.train.painter import Painter
 
+ROLL_OUT = 4
+"""Frames stylized before the one that is judged."""
 SAMPLES = 12
 """About so many pictures are judged, every painting equally often and at least once."""
 
 
 @torch.no_grad()
 def validate(config: TrainConfig, painter: Painter, objective: Objective, held: list[Path]) -> dict[str, float]:
-    """The loss and its terms at full strength, the temporal ones fully in: a mean over the photographs in `held`.
+    """The loss and its terms at full strength, the temporal one fully in: a mean over the photographs in `held`.
 
     Crops, motions, noise and paintings are the same every time, so two validations differ by the network alone.
     """
@@ -33,8 +35,8 @@ def validate(config: TrainConfig, painter: Painter, objective: Objective, held: 
     size = config.batch // config.accumulate
     sums: dict[str, float] = {}
     for place in range(0, count, size):
-        batch = draw(fixed, 0, range(place, min(place + size, count)), crops).to(device)
-        loss, terms = objective(batch, painter(batch, config.noise > 0), 1.0)
+        batch = draw(fixed, 0, range(place, min(place + size, count)), crops, length=ROLL_OUT).to(device)
+        loss, terms = objective(batch, painter(batch), 1.0)
         for name, value in {"loss": loss, **terms}.items():
             sums[name] = sums.get(name, 0.0) + value.mean().item() * len(batch.style) / count
     return sums
