@@ -103,7 +103,7 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
             fresh = []
             for is_cut, content in clip:
                 with times(f"{network} paint"):
-                    fresh.append(stylizer(content, 0, is_cut))
+                    fresh.append(stylizer(content, Moment(Fraction(0), is_cut)))
             versions[f"{network}/{name}/fresh"] = fresh
             for mode in MODES:
                 with times(f"{mode} blend"):

@@ -243,7 +243,9 @@ def test_nothing_pumps_with_the_shots_statistics() -> None:
 
     def change(statistics: str) -> float:
         stylizer = load_stylizer(Style((("great-wave", 1.0),), statistics=statistics), "torch", "cpu")  # type: ignore[arg-type]
-        film = [stylizer(one, Fraction(number, 24), number == 0)[..., :50] for number, one in enumerate(spotlight())]
+        film = [
+            stylizer(one, Moment(Fraction(number, 24), number == 0))[..., :50] for number, one in enumerate(spotlight())
+        ]
         return (film[-1] - film[0]).abs().mean().item()
 
     assert change("shot") < 0.75 * change("frame")

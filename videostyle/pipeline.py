@@ -29,12 +29,13 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.flow import choose_flow
 from videostyle.io import open_sink, open_source
 from videostyle.masks import Mask, compose
+from videostyle.moments import Moments
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
 from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline
-from videostyle.stabilize import Motion, load_stabilizer
+from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.threads import background, latest, prefetch
-from videostyle.types import Frame, Sink, Source, Stylizer
+from videostyle.types import Frame, Moment, Motion, Sink, Source, Stylizer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -117,8 +118,7 @@ class _Moving:
 
     content: Tensor
     """(1, 3, H, W) in 0..1."""
-    motion: Motion | None
-    """Since the last frame that was painted; None where nothing is to be carried over."""
+    moment: Moment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +171,7 @@ class _Painter:
         self.stylizer = stylizer or load_stylizer(style, self.engine, self.device)
         # With nothing painted there is nothing to steady: the pass-through leaves every pixel as it is.
         steady = self.paints and plan.stabilize.amount > 0
-        options = plan.flow if steady else FlowOptions(method="none")
+        options = plan.flow if steady or self.stylizer.recurrent else FlowOptions(method="none")
         self.flow = choose_flow(options, self.device)
         # Frames that come from who knows where may be waited for one by one.
         film = video is not None and not self.live
@@ -179,6 +179,9 @@ class _Painter:
         self.mode = mode if steady else "none"
         stabilize = replace(plan.stabilize, mode=mode) if steady else StabilizeOptions(0)
         self.stabilizer = load_stabilizer(stabilize, options, self.device)
+        self.moments = Moments(
+            self.stylizer, self.stabilizer, options, self.device, steady=steady, seed=plan.style.seed
+        )
         self.cuts: list[float] = []
         self.repeated = 0
 
@@ -242,7 +245,7 @@ class _Painter:
                     moving = None
                 else:
                     content = self._content(frame)
-                    moving = _Moving(content, self.stabilizer.motion(frame.is_cut, content))
+                    moving = _Moving(content, self.moments(content, self._time(frame), frame.is_cut))
             yield frame, moving
             last = frame
 
@@ -269,8 +272,9 @@ class _Painter:
                 # Where the style jumps, what was painted before is another painting, as after a cut.
                 jumps = self.plan.style.jumps(before, now)
                 with self.clock("paint"):
-                    layers = self.stylizer(moving.content, now, frame.is_cut or jumps)
-                painting = _Painting(moving.content, layers, None if jumps else moving.motion)
+                    moment = replace(moving.moment, is_cut=True, motion=None) if jumps else moving.moment
+                    layers = self.stylizer(moving.content, moment)
+                painting = _Painting(moving.content, layers, moment.motion)
             yield frame, painting
             before = now
 

@@ -132,6 +132,8 @@ class Style:
     """Size of the marks: the network paints the picture scaled by 1 / `brush`."""
     statistics: Literal["frame", "shot"] = "frame"
     """What the network normalises by: each frame's own statistics, or a mean over its shot, so that nothing pumps."""
+    seed: int = 0
+    """Of the noise that strokes hang on; another seed gives another take."""
     mask: str | None = None
     """Where to paint: a picture, film or sequence, white for the painting and black for the film."""
     regions: tuple[Region, ...] = ()
@@ -146,6 +148,8 @@ class Style:
             _check_blend(blend.value)
         if not 0.25 <= self.brush <= 4:
             raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
+        if self.seed < 0:
+            raise UsageError(f"seed must not be negative, got {self.seed}")
         if self.statistics not in ("frame", "shot"):
             raise UsageError(f"statistics must be frame or shot, got {self.statistics!r}")
         if not 0 <= self.feather <= 1000:
@@ -610,8 +614,11 @@ class TrainConfig:
     """Weight of the content distances, at the layers' own weights."""
     flat_content: float = 0.2
     """How much content counts in flats; beside edges it is 1."""
-    halved_share: float = 0.25
-    """Share of the steps that are judged at half the size, for figures twice as large."""
+    halved_share: float = 0.3
+    """Share of the steps that are judged at half the size: figures twice as large, a quarter of the arithmetic."""
+    shallow_share: float = 0.4
+    """Share of the steps that are judged by the style layers up to relu3_1 only, which is under half of the arithmetic;
+    in the other steps what is deeper counts the more."""
     flat_share: float = 0.15
     """Share of the photographs that are blurred until next to nothing is left: skies and walls are to be painted."""
     card_share: float = 0.04
@@ -658,8 +665,18 @@ class TrainConfig:
             raise UsageError("train_trunk = false needs a start")
         if not 0 <= self.average < 1:
             raise UsageError(f"average must be at least 0 and below 1, got {self.average}")
+        if self.shallow_share + self.halved_share > 1 or self.shallow_share == 1:
+            raise UsageError("shallow_share and halved_share must leave something, and add up to no more than 1")
         if self.roll_out < 1:
             raise UsageError(f"roll_out must be at least 1, got {self.roll_out}")
-        shares = ("film_share", "remembered_share", "weak_share", "halved_share", "flat_share", "card_share")
+        shares = (
+            "film_share",
+            "remembered_share",
+            "weak_share",
+            "halved_share",
+            "shallow_share",
+            "flat_share",
+            "card_share",
+        )
         for share in (*shares, "steady_from", "decay_from", "flat_content"):
             _unit(share, getattr(self, share))

@@ -14,7 +14,7 @@ from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
 from videostyle.ops.warp import Resampling, resize_flow, warp
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.trust import trust
-from videostyle.types import Flow, FlowEstimator, TwoWayEstimator
+from videostyle.types import Flow, FlowEstimator, Motion, TwoWayEstimator
 
 T = TypeVar("T")
 
@@ -36,15 +36,6 @@ BACK = 0.85
 # Where things move by a pixel and more, so much more detail is asked for than the fresh painting has: what follows will
 # wear some off. The way back asks for less than all of it, lest it draw again what it has just calmed.
 SURPLUS, DETAIL_BACK = 0.12, 0.95
-
-
-class Motion(NamedTuple):
-    """How one frame moved, and where what was painted before still applies: confidences are trust."""
-
-    back: Flow
-    """On this frame, to the one before it."""
-    ahead: Flow | None = None
-    """On the one before, to this frame; None where nobody looks ahead."""
 
 
 Painting = tuple[T, Tensor | None, Motion | None]

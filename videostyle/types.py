@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,6 +134,33 @@ class Flow:
     """(N, 1, H, W) float32 in 0..1; 0 where the point was hidden, outside, or the estimate contradicts itself."""
 
 
+class Motion(NamedTuple):
+    """How one frame moved. The confidences say where what was painted before still applies."""
+
+    back: Flow
+    """On this frame, to the one before it."""
+    ahead: Flow | None = None
+    """On the one before, to this frame; None where nobody looks ahead."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What a stylizer is told of a frame beside its pixels; by default, a picture that stands alone."""
+
+    time: Fraction = Fraction(0)
+    """In the film, in seconds."""
+    is_cut: bool = True
+    """Nothing that is remembered of earlier frames may be used."""
+    motion: Motion | None = None
+    """Since the frame stylized before; None gives the network an empty prior."""
+    noise: Tensor | None = None
+    """(1, NOISE_CHANNELS, h, w), of any size: noise that moves with the surfaces. None stands for zeros."""
+
+
+ALONE = Moment()
+"""A picture that stands alone."""
+
+
 class Source(Protocol):
     """Frames from somewhere. A context manager; `frames` is read once, in one thread, while it is open."""
 
@@ -169,11 +196,17 @@ class Sink(Protocol):
 class Stylizer(Protocol):
     """Paints pictures: (N, 3, H, W) float in 0..1 to the same shape and range, of any height and width.
 
-    A style with regions paints one picture into 1 + regions: in its own style, then in that of each region. `time` is
-    the picture's in the film, in seconds; unless it `is_cut`, what is remembered of the pictures before may be used.
+    A style with regions paints one picture into 1 + regions: in its own style, then in that of each region.
     """
 
-    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor: ...
+    recurrent: bool
+    """Whether it makes use of a moment's motion and noise."""
+
+    def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor: ...
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) at which pictures of this size are stylized; noise is made for it."""
+        ...
 
 
 class FlowEstimator(Protocol):

@@ -48,6 +48,7 @@ class Settings(BaseModel):
     network: str | None = None
     brush: float | None = None
     statistics: Literal["frame", "shot"] | None = None
+    seed: int | None = None
     mask: str | None = None
     mask_feather: float | None = None
     stabilize: float | None = None
@@ -164,7 +165,7 @@ def read_jobs(
 
 def _looks(given: dict[str, Any], styles: Sequence[Style], base: Style, here: Path) -> list[Style]:
     changed: dict[str, Any] = {
-        key: given[key] for key in ("strength", "keep_colors", "network", "brush", "statistics") if key in given
+        key: given[key] for key in ("strength", "keep_colors", "network", "brush", "statistics", "seed") if key in given
     }
     if "mask" in given:
         changed["mask"] = str(here / Path(given["mask"]).expanduser())

@@ -92,6 +92,7 @@ def read_look(args: argparse.Namespace) -> Style:
         network=args.network,
         brush=args.brush,
         statistics=args.statistics,
+        seed=args.seed,
         mask=args.mask,
         regions=tuple(read_region(text) for text in args.region),
         feather=args.mask_feather,
@@ -126,6 +127,13 @@ def add_flicker(parser: argparse.ArgumentParser) -> None:
         choices=["frame", "shot"],
         default=Style.statistics,
         help="normalise by each frame's own statistics, or by the shot's, so that nothing pumps; default: %(default)s",
+    )
+    steady.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=Style.seed,
+        help="another number gives another take: strokes hang on noise that it chooses; default: %(default)s",
     )
     steady.add_argument(
         "--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount, help="default: %(default)s"

@@ -66,8 +66,9 @@ def load_engine(engine: str, network: Network, device: str, remembering: bool = 
     """An engine by name; raises UnknownNameError, or MissingDependencyError saying what to install.
 
     It paints `content` (N, 3, H, W) by `code` (N, code_size). `remembering`, it is also given the statistics to
-    normalise by and their weight, and gives those it used: see `videostyle.nets.remembering`. The engines used last are
-    kept, so the same one may be returned to several callers.
+    normalise by and their weight, and gives those it used: see `videostyle.nets.remembering`. A recurrent network is
+    given `carried` (N, CARRIED_CHANNELS, H, W) last. The engines used last are kept, so the same one may be returned to
+    several callers.
     """
     try:
         build = load(sys.modules[__name__], engine)
@@ -86,11 +87,14 @@ def load_engine(engine: str, network: Network, device: str, remembering: bool = 
 def _build(build: Callable[..., Engine], network: Network, device: str, remembering: bool) -> Engine:
     import torch
 
-    from videostyle.nets.remembering import Remembering
+    from videostyle.nets.remembering import Forgetful, Remembering
+    from videostyle.nets.transformer import CARRIED_CHANNELS
 
     net = network.net.folded()
     side = 4 * net.architecture.stride
     inputs = [torch.zeros(1, 3, side, side), network.identity]
-    if not remembering:
-        return build(net, inputs, device)
-    return build(Remembering(net), [*inputs, torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)], device)
+    if remembering:
+        inputs += [torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)]
+    if net.architecture.recurrent:
+        inputs.append(torch.zeros(1, CARRIED_CHANNELS, side, side))
+    return build(Remembering(net) if remembering else Forgetful(net), inputs, device)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,16 +27,17 @@ from videostyle.flow import choose_flow, load_flow
 from videostyle.live.controls import Controls, Desk
 from videostyle.live.gate import NoiseGate
 from videostyle.live.ladder import Ladder
+from videostyle.moments import Moments
 from videostyle.nets.transformer import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import one_thread_each
 from videostyle.plan import Blend, FlowOptions, Key, LivePlan, StabilizeOptions, Style, Timeline
-from videostyle.stabilize import Motion, Stabilizer
+from videostyle.stabilize import Stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.stylizers.feedforward import FeedForward
 from videostyle.threads import cores, prefetch
-from videostyle.types import Flow, Frame
+from videostyle.types import Flow, Frame, Moment, Motion
 from videostyle.weights import Codes, gallery, own_network, own_styles
 
 # Seconds from one style, blend or strength to another.
@@ -61,7 +62,7 @@ class LiveFrame:
     """What it is painted by."""
     content: Tensor
     """(1, 3, h, w) in 0..1, of the size painted at, without noise."""
-    motion: Motion | None
+    moment: Moment
     painting: Frame
     """Painted and steady, of the film's size; the film itself until then."""
     admitted: float
@@ -135,6 +136,14 @@ class LivePainter:
         flow = FlowOptions() if plan.stabilize else FlowOptions(method="none")
         self.flow = choose_flow(flow, self.device)
         self._stabilizer = Stabilizer(load_flow(flow, self.device), StabilizeOptions(plan.stabilize, "causal"))
+        self._moments = Moments(
+            self._stylizer,
+            self._stabilizer,
+            flow,
+            self.device,
+            steady=plan.stabilize > 0,
+            seed=self._stylizer.style.seed,
+        )
         self._gate = NoiseGate()
         self._say = say
         self.ladder = Ladder(size, plan.fps, EASY if plan.adapt else None)
@@ -192,11 +201,12 @@ class LivePainter:
             content = to_float(resized(frame, self._size, cv2.INTER_AREA), self.device)
             if self.plan.gate:
                 content = self._gate(content, frame.is_cut)
-            motion = None
-            if controls.steady:
-                motion = self._stabilizer.motion(frame.is_cut or not self._steady, content)
+            at = frame.pts * frame.time_base
+            moment = self._moments(content, at, frame.is_cut or (controls.steady and not self._steady))
+            if not controls.steady:
+                moment = replace(moment, motion=None)
             self._steady = controls.steady
-            live = LiveFrame(frame, controls, content, motion, frame, started)
+            live = LiveFrame(frame, controls, content, moment, frame, started)
             live.seconds["watch"] = time.perf_counter() - started
             yield live
 
@@ -212,14 +222,15 @@ class LivePainter:
         live.layers = live.content
         if seen:
             self._stylizer.codes = Codes(code, Timeline.of(code), (), Timeline.of(1.0))
-            live.layers = self._stylizer(live.content, at, live.film.is_cut)
+            if gliding and live.moment.motion is not None:
+                back = live.moment.motion.back
+                live.moment = replace(live.moment, motion=Motion(Flow(back.backward, back.confidence * GLIDING)))
+            live.layers = self._stylizer(live.content, live.moment)
             if live.controls.keep_colors:
                 live.layers = keep_colors(live.layers, live.content)
         if not seen or live.controls.keep_colors != self._keeps:
-            live.motion = None  # there is nothing to steady, or it is another painting at once
-        elif gliding and live.motion is not None:
-            back = live.motion.back
-            live.motion = Motion(Flow(back.backward, back.confidence * GLIDING))
+            # There is nothing to steady, or it is another painting at once.
+            live.moment = replace(live.moment, motion=None)
         self._keeps = live.controls.keep_colors
         live.seconds["paint"] = time.perf_counter() - started
         return live
@@ -227,7 +238,7 @@ class LivePainter:
     def _steadied(self, live: LiveFrame) -> LiveFrame:
         started = time.perf_counter()
         assert live.layers is not None
-        steady = live.film.with_pixels(to_pixels(self._stabilizer.blend(live.layers, live.motion)[0]))
+        steady = live.film.with_pixels(to_pixels(self._stabilizer.blend(live.layers, live.moment.motion)[0]))
         _, height, width = live.film.pixels.shape
         live.painting = resized(steady, (width, height), cv2.INTER_CUBIC)
         live.seconds["steady"] = time.perf_counter() - started

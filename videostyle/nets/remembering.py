@@ -32,6 +32,19 @@ def alike(now: Tensor, remembered: Tensor) -> Tensor:
     return something * (2 - ratio.log().abs() / FADED).clamp(0, 1)
 
 
+class Forgetful(nn.Module):
+    """A network that normalises every picture by its own statistics."""
+
+    def __init__(self, net: Transformer) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, content: Tensor, code: Tensor, carried: Tensor | None = None) -> Tensor:
+        """As `Transformer.forward`."""
+        painted: Tensor = self.net(content, code, None, carried)
+        return painted
+
+
 class Remembering(nn.Module):
     """A network that is handed the statistics it remembers and hands back those it used."""
 
@@ -39,8 +52,10 @@ class Remembering(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, content: Tensor, code: Tensor, memory: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, content: Tensor, code: Tensor, memory: Tensor, keep: Tensor, carried: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As `Transformer.forward`; `memory` and what it returns (N, code_size - 1), `keep` (N, 1) as in `Memory`."""
         statistics = Memory(torch.split(memory, self.net.code_sizes, dim=1), keep)
-        painted = self.net(content, code, statistics)
+        painted = self.net(content, code, statistics, carried)
         return painted, torch.cat(statistics.used, dim=1)

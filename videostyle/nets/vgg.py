@@ -22,7 +22,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Oxford's own weights saw BGR in 0..255 less this mean (Simonyan and Zisserman 2015); here in RGB order.
 _CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
-PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled", "vgg19-narrow", "vgg19-small")
+PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled", "vgg19-small")
 
 
 class Perceptual(nn.Module):
@@ -78,9 +78,8 @@ def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
 
     `vgg16` and `vgg19` are torchvision's (downloaded by torchvision unless `weights` names a state dict);
     `vgg19-caffe` are Oxford's original weights under torchvision's key names and `vgg19-distilled` is the 16 times
-    smaller one of Wang et al. 2020 (Collaborative Distillation), `vgg19-narrow` the same without the 1x1 convolutions
-    that widen its features to VGG's own, in a ninth of the time of VGG-19: all need `weights`. So does `vgg19-small`, a
-    file that `train.distil` made; `videostyle.weights.perceptual` finds the one that is shipped. Each brings its own
+    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. So does `vgg19-small`, a file
+    that `train.distil` made; `videostyle.weights.perceptual` finds the one that is shipped. Each brings its own
     preprocessing. Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
     """
     if name not in PERCEPTUAL_NETWORKS:
@@ -90,8 +89,7 @@ def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
         if name == "vgg19-small":
             net = build_small(state)
         else:
-            distilled = name in ("vgg19-distilled", "vgg19-narrow")
-            net = _distilled(state, name == "vgg19-distilled") if distilled else _vgg(name, state)
+            net = _distilled(state) if name == "vgg19-distilled" else _vgg(name, state)
     except (KeyError, RuntimeError, ValueError) as error:
         where = weights or "the downloaded weights"
         raise WeightsError(f"{where}: not the weights of {name} ({error})") from error
@@ -167,7 +165,7 @@ def build_small(state: dict[str, Tensor]) -> Perceptual:
     return net
 
 
-def _distilled(state: dict[str, Tensor], widened: bool) -> Perceptual:
+def _distilled(state: dict[str, Tensor]) -> Perceptual:
     net = Perceptual(_STAGES["vgg19"], (16, 32, 64, 128, 128), reflect=True)
     kernel = state["conv11.weight"]
     # The original begins with a 1x1 convolution that swaps to BGR, multiplies by 255 and subtracts the mean: keep it
@@ -180,7 +178,7 @@ def _distilled(state: dict[str, Tensor], widened: bool) -> Perceptual:
             bias = bias + torch.einsum("oikl,i->o", kernel, offset)
             weight = torch.einsum("oikl,ij->ojkl", kernel, first)
         convolution.load_state_dict({"weight": weight, "bias": bias})
-        if widened and f"{key}_aux.weight" in state:
+        if f"{key}_aux.weight" in state:
             wide, narrow = state[f"{key}_aux.weight"].shape[:2]
             expansion = nn.Conv2d(narrow, wide, 1)
             expansion.load_state_dict({"weight": state[f"{key}_aux.weight"], "bias": state[f"{key}_aux.bias"]})

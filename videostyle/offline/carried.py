@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
@@ -18,7 +18,7 @@ from videostyle.ops.pixels import resize, to_float
 from videostyle.ops.warp import warp
 from videostyle.plan import Span
 from videostyle.stabilize import detail_energy, restore_detail
-from videostyle.types import Flow, Stylizer
+from videostyle.types import ALONE, Flow, Moment, Stylizer
 
 # Trust from which on what is carried stands alone: it is judged strictly, and a tenth of another painting mixed into
 # what moved rightly shows more than what moved a little wrong.
@@ -69,6 +69,8 @@ class Carried(AbstractContextManager["Carried"]):
         self._size = size
         self._keys = keys
         self._fill = fill
+        self._filled = False
+        self.recurrent = fill.recurrent
         self._ways: Iterator[_Way] = iter(())
 
     def __enter__(self) -> Self:
@@ -82,9 +84,13 @@ class Carried(AbstractContextManager["Carried"]):
         if close is not None:
             close()
 
-    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """That of what fills in."""
+        return self._fill.working_size(height, width)
+
+    def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor:
         """See `videostyle.types.Stylizer`; times rise, and are those of the film's frames."""
-        way = next(way for way in self._ways if way.time >= time)
+        way = next(way for way in self._ways if way.time >= moment.time)
         size = content.shape[2], content.shape[3]
         to_before, to_after = (at_size(flow, size) for flow in (way.to_before, way.to_after))
         first = self._keys[way.before].picture
@@ -100,8 +106,11 @@ class Carried(AbstractContextManager["Carried"]):
             carried = restore_detail(carried, energy)
         covered = (1 - (1 - to_before.confidence) * (1 - to_after.confidence)).div(SURE).clamp(max=1)
         if float(covered.min()) > 0.99:
+            self._filled = False
             return carried
-        fresh = self._fill(content, time, is_cut)
+        # What was filled in before the last frame is of no use: the motion is that since the last frame.
+        fresh = self._fill(content, moment if self._filled else replace(moment, is_cut=True, motion=None))
+        self._filled = True
         return mix(fresh, carried, covered)
 
     def _follow(self) -> Iterator[_Way]:

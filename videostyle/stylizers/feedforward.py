@@ -10,12 +10,13 @@ from torch import Tensor
 
 from videostyle.engines import Engine, load_engine
 from videostyle.nets.remembering import alike, contrast
-from videostyle.nets.transformer import opacity
+from videostyle.nets.transformer import NOISE_CHANNELS, Architecture, opacity
 from videostyle.ops.color import keep_colors
-from videostyle.ops.filters import shrink
+from videostyle.ops.filters import enlarge, shrink
 from videostyle.ops.pixels import pad_to_multiple, resize
+from videostyle.ops.warp import resize_flow, warp
 from videostyle.plan import Style
-from videostyle.types import Stylizer
+from videostyle.types import ALONE, Moment, Stylizer
 from videostyle.weights import Codes, load_codes
 
 # Seconds in which remembered statistics fade to 1/e. Warping errors over seven clips were least at 1 (-6 % against
@@ -36,25 +37,32 @@ class FeedForward:
     a normalisation that averages over two paintings is neither's, and engines could no longer fuse it.
     """
 
-    def __init__(self, engine: Engine, codes: Codes, stride: int, style: Style) -> None:
+    def __init__(self, engine: Engine, codes: Codes, architecture: Architecture, style: Style) -> None:
         self.engine = engine
         self.codes = codes
-        self.stride = stride
         self.style = style
+        self.recurrent = architecture.recurrent
+        self._stride = architecture.stride
         self._last: tuple[Fraction, Tensor, Tensor] | None = None
         """When a picture was painted, the statistics it was painted by, and the contrast that goes with them."""
+        self._output: Tensor | None = None
+        """What the network gave last, of the working size."""
 
-    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
-        code = self.codes.at(time).to(content.device)
+    def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor:
+        code = self.codes.at(moment.time).to(content.device)
         code = code.expand(max(len(content), len(code)), -1)
         full = content.shape[2], content.shape[3]
-        height, width = (max(round(side / self.style.brush), 1) for side in full)
+        height, width = self.working_size(*full)
         scaled = resize(content, (height, width))
+        inputs = [scaled.expand(len(code), -1, -1, -1)]
+        if self.recurrent:
+            inputs.append(self._carried(len(code), (height, width), moment))
         # At least two positions at the network's coarsest: reflecting a border needs one beside it.
-        padded = pad_to_multiple(scaled, self.stride, minimum=2 * self.stride)
-        painted = self._paint(padded.expand(len(code), -1, -1, -1), code, time, is_cut)[:, :, :height, :width]
+        padded = [pad_to_multiple(each, self._stride, minimum=2 * self._stride) for each in inputs]
+        painted = self._paint(padded[0], code, moment, padded[1:])[:, :, :height, :width]
+        self._output = painted
         cover = opacity(code)
-        if self.style.brush != 1:
+        if (height, width) != full:
             # The film's finest detail comes back as far as the film shows through. None at full strength: it drew the
             # photograph's lines over the paint, and sharpening the paint drew rings.
             lost = (1 - cover) * (content - resize(scaled, full))
@@ -67,18 +75,36 @@ class FeedForward:
         # Bit for bit, whatever scaling and colours do to the last one.
         return torch.where(cover > 0, painted, content)
 
-    def _paint(self, content: Tensor, code: Tensor, time: Fraction, is_cut: bool) -> Tensor:
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) at which pictures of this size are stylized: smaller for larger brushes."""
+        return max(round(height / self.style.brush), 1), max(round(width / self.style.brush), 1)
+
+    def _carried(self, count: int, size: tuple[int, int], moment: Moment) -> Tensor:
+        """What a recurrent network reads beside the frame: (`count`, CARRIED_CHANNELS, *size)."""
+        noise = torch.zeros(1, NOISE_CHANNELS, *size) if moment.noise is None else enlarge(moment.noise, size)
+        before = self._output
+        if moment.is_cut or moment.motion is None or before is None or before.shape != (count, 3, *size):
+            prior, mask = torch.zeros(count, 3, *size), torch.zeros(1, 1, *size)
+        else:
+            back = moment.motion.back
+            flow = resize_flow(back.backward, size)
+            prior = warp(before, flow.expand(count, -1, -1, -1), "bicubic").clamp_(0, 1)
+            mask = back.confidence if back.confidence.shape[-2:] == size else resize(back.confidence, size)
+        shared = torch.cat([mask, noise.to(mask.device)], dim=1).expand(count, -1, -1, -1)
+        return torch.cat([prior.to(mask.device), shared], dim=1)
+
+    def _paint(self, content: Tensor, code: Tensor, moment: Moment, carried: list[Tensor]) -> Tensor:
         if self.style.statistics == "frame":
-            return self.engine(content, code)[0]
+            return self.engine(content, code, *carried)[0]
         seen = contrast(content)
-        if is_cut or self._last is None:
+        if moment.is_cut or self._last is None:
             memory, keep = code.new_zeros(len(code), code.shape[1] - 1), torch.zeros_like(seen[:, :1])
         else:
             then, memory, before = self._last
-            keep = math.exp(-abs(time - then) / MEMORY) * alike(seen, before)
+            keep = math.exp(-abs(moment.time - then) / MEMORY) * alike(seen, before)
             seen = torch.lerp(seen, before, keep)
-        painted, used = self.engine(content, code, memory, keep)
-        self._last = time, used, seen
+        painted, used = self.engine(content, code, memory, keep, *carried)
+        self._last = moment.time, used, seen
         return painted
 
 
@@ -93,4 +119,4 @@ def build(style: Style, engine: str, device: str) -> Stylizer:
     """Load the network and the codes; see `videostyle.weights.load_codes` for the errors."""
     network, codes = load_codes(style)
     loaded = load_engine(engine, network, device, remembering=style.statistics == "shot")
-    return FeedForward(loaded, codes, network.net.architecture.stride, style)
+    return FeedForward(loaded, codes, network.net.architecture, style)

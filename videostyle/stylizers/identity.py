@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from torch import Tensor
 
 from videostyle.plan import Style
-from videostyle.types import Stylizer
+from videostyle.types import ALONE, Moment, Stylizer
 
 
 class Identity:
     """Returns what it is given."""
 
-    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
+    recurrent = False
+
+    def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor:
         return content
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """That of the picture."""
+        return height, width
 
 
 def build(style: Style, engine: str, device: str) -> Stylizer:

@@ -32,7 +32,7 @@ from videostyle.train.devices import Devices, devices
 from videostyle.train.export import export_models
 from videostyle.train.films import Films
 from videostyle.train.journal import Journal
-from videostyle.train.objective import Objective
+from videostyle.train.objective import Objective, View
 from videostyle.train.painter import Painter, untrained
 from videostyle.train.start import start
 from videostyle.train.validation import card_losses, sheet, validate
@@ -103,7 +103,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             since_steadying = since_steadying + 1 if steadying else 0
             ramp = min(1, since_steadying / max(config.temporal_ramp, 1))
             length = roll_out_length(config, step, steadying)
-            halved = torch.rand((), generator=torch.Generator().manual_seed(config.seed + step)) < config.halved_share
+            view = choose_view(config, step)
+            deep = 1.0 if view == "shallow" else 1 / (1 - config.shallow_share)
             parts = here.parts(config.batch, config.accumulate)
             sums: dict[str, Tensor] = {}
             for part in parts:
@@ -112,7 +113,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 with several.no_sync() if several and part is not parts[-1] else nullcontext():
                     with torch.autocast(here.kind, torch.bfloat16, enabled=bf16):
                         painted = (several or painter)(batch)
-                    loss, terms = objective(batch, painted, ramp, bool(halved))
+                    loss, terms = objective(batch, painted, ramp, view, deep)
                     torch.autograd.backward(loss / len(parts))
                 full = (batch.strength == 1).float()
                 found = {"loss": loss / (len(parts) * here.count), "full": full.sum()}
@@ -202,6 +203,14 @@ def schedule(config: TrainConfig, step: int, done: float) -> float:
     late = max(done - config.decay_from, 0) / max(1 - config.decay_from, 1e-9)
     fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(late, 1)))
     return rise * fall
+
+
+def choose_view(config: TrainConfig, step: int) -> View:
+    """What the loss network looks at in this step."""
+    number = torch.rand((), generator=torch.Generator().manual_seed((config.seed + 3) * 1_000_003 + step)).item()
+    if number < config.shallow_share:
+        return "shallow"
+    return "halved" if number < config.shallow_share + config.halved_share else "whole"
 
 
 def _resume(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,6 +14,9 @@ from videostyle.plan import Painting, TrainConfig
 from videostyle.train.batch import Batch
 from videostyle.train.data import read_picture
 from videostyle.train.painter import Painted
+
+View = Literal["whole", "halved", "shallow"]
+"""What the loss network looks at: the picture and all layers; the picture at half its size; the layers up to relu3_1."""
 
 
 class Objective:
@@ -30,16 +35,16 @@ class Objective:
         """Gram matrices of the style images by layer, (paintings, C, C), at full and at half size."""
 
     def __call__(
-        self, batch: Batch, painted: Painted, ramp: float, halved: bool = False
+        self, batch: Batch, painted: Painted, ramp: float, view: View = "whole", deep: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, a mean over the batch, and its terms for each sample, (N,), unweighted.
 
-        `ramp`, in 0..1, is how far the temporal term has come in. With `halved`, style and content are judged on
-        pictures of half the size: figures twice as large then reach the same layers, for a quarter of the arithmetic.
+        `ramp`, in 0..1, is how far the temporal term has come in; `view` is what the loss network looks at, see `View`;
+        `deep` multiplies what lies deeper than relu3_1.
         """
         config = self.config
         now, content = painted.now, batch.content
-        terms = self.perceptual(now, content, batch.style, halved)
+        terms = self.perceptual(now, content, batch.style, view, deep)
         terms["smooth"] = losses.total_variation(now)
         terms["grid"] = losses.grid_energy(now)
         terms["fidelity"] = losses.fidelity_distance(now, content)
@@ -58,19 +63,31 @@ class Objective:
         )
         return loss.mean(), terms
 
-    def perceptual(self, painted: Tensor, content: Tensor, style: Tensor, halved: bool = False) -> dict[str, Tensor]:
+    def perceptual(
+        self, painted: Tensor, content: Tensor, style: Tensor, view: View = "whole", deep: float = 1.0
+    ) -> dict[str, Tensor]:
         """Style, local style and content distances (N,) of pictures (N, 3, H, W) in the styles numbered `style`."""
         config = self.config
-        targets = self.halved if halved else self.targets
-        if halved:
+        targets = self.targets
+        if view == "halved":
             painted, content = (F.avg_pool2d(picture, 2) for picture in (painted, content))
-        features = self.judge(painted, (*config.style_layers, *config.content_layers))
+            targets = self.halved
+        style_layers = tuple(layer for layer in config.style_layers if view != "shallow" or is_shallow(layer))
+        content_layers = config.content_layers if view != "shallow" else ()
+        features = self.judge(painted, (*style_layers, *content_layers))
+        wanted = {}
         with torch.no_grad():
-            wanted = self.judge(content, config.content_layers)
+            if content_layers:
+                wanted = self.judge(content, content_layers)
             weight = losses.edge_weight(content, config.flat_content)
         return perceptual_terms(
-            config, features, wanted, {layer: grams[style] for layer, grams in targets.items()}, weight
+            config, features, wanted, {layer: targets[layer][style] for layer in style_layers}, weight, deep
         )
+
+
+def is_shallow(layer: str) -> bool:
+    """Whether a loss network's layer, `relu4_1`, comes up to relu3_1."""
+    return layer <= "relu3_1"
 
 
 def perceptual_terms(
@@ -79,14 +96,20 @@ def perceptual_terms(
     wanted: dict[str, Tensor],
     targets: dict[str, Tensor],
     weight: Tensor | None = None,
+    deep: float = 1.0,
 ) -> dict[str, Tensor]:
     """Style, local style and content distances (N,), weighted by layer.
 
     From feature maps of the stylized pictures and, `wanted`, of the photographs, (N, C, H, W) by layer, and the Gram
-    matrices to reach, `targets`, (N, C, C) by layer. `weight` (N, 1, H, W) weighs the content by place.
+    matrices to reach, `targets`, (N, C, C) by layer. `weight` (N, 1, H, W) weighs the content by place;
+    `deep` multiplies the layers deeper than relu3_1.
     """
-    style, local = torch.zeros(()), torch.zeros(())
+    first = next(iter(features.values()))
+    style, local, content = (torch.zeros(len(first), device=first.device) for _ in range(3))
     for layer, factor in zip(config.style_layers, config.style_weights, strict=True):
+        if layer not in targets:
+            continue
+        factor = factor if is_shallow(layer) else deep * factor
         if layer in config.local_layers:
             pieces = losses.quadrant_grams(features[layer])
             whole = torch.stack(pieces).mean(0)
@@ -95,11 +118,10 @@ def perceptual_terms(
         else:
             whole = losses.gram(features[layer])
         style = style + factor * losses.gram_distance(whole, targets[layer])
-    content = sum(
-        factor * losses.content_distance(features[layer], wanted[layer], weight)
-        for layer, factor in zip(config.content_layers, config.content_weights, strict=True)
-    )
-    return {"style": style, "local": local.expand_as(style), "content": torch.as_tensor(content)}
+    for layer, factor in zip(config.content_layers, config.content_weights, strict=True):
+        if layer in wanted:
+            content = content + deep * factor * losses.content_distance(features[layer], wanted[layer], weight)
+    return {"style": style, "local": local, "content": content}
 
 
 @torch.no_grad()

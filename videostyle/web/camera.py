@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from videostyle.engines import choose_device, choose_engine
+from videostyle.moments import Moments
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
@@ -29,6 +30,14 @@ class Camera:
         self._device = choose_device(plan.device)
         self._paint = load_stylizer(plan.style, choose_engine(plan.engine, self._device), self._device)
         self._steady = load_stabilizer(replace(plan.stabilize, mode="causal"), plan.flow, self._device)
+        self._moments = Moments(
+            self._paint,
+            self._steady,
+            plan.flow,
+            self._device,
+            steady=plan.stabilize.amount > 0,
+            seed=plan.style.seed,
+        )
         self._began = time.monotonic()
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
@@ -39,7 +48,7 @@ class Camera:
         wide, tall = fit(self.plan.size or _SIZE, width, height)
         content = resize(content, (tall, wide))
         # A camera does not cut; when its size changes the stabiliser notices by itself.
-        motion = self._steady.motion(False, content)
-        fresh = self._paint(content, Fraction(time.monotonic() - self._began), motion is None)
-        ((_, painted),) = self._steady.steadied([(None, fresh, motion)])
+        moment = self._moments(content, Fraction(time.monotonic() - self._began), False)
+        fresh = self._paint(content, replace(moment, is_cut=moment.motion is None))
+        ((_, painted),) = self._steady.steadied([(None, fresh, moment.motion)])
         return to_pixels(painted[0]).permute(1, 2, 0).contiguous().numpy()

@@ -39,6 +39,7 @@ def arguments(plan: RenderPlan) -> list[str]:
         ("--flow", flow.method, FlowOptions.method),
         ("--flow-weights", flow.weights, FlowOptions.weights),
         ("--statistics", style.statistics, Style.statistics),
+        ("--seed", style.seed, Style.seed),
         ("--stabilize", steady.amount, StabilizeOptions.amount),
         ("--stabilize-mode", steady.mode, StabilizeOptions.mode),
         ("--engine", plan.engine, RenderPlan.engine),
