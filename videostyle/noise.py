@@ -23,7 +23,7 @@ from videostyle.types import Flow
 Array = np.ndarray[Any, Any]
 
 GRAINS = (2.5, 7.0)
-"""Deviations in pixels of the Gaussians that particles are drawn as: half of the channels by each."""
+"""Deviations in pixels of the Gaussians that the noise is blurred with: half of the channels by each."""
 SPACING = 5
 """Side in pixels of the cells that hold one particle each, about."""
 HALF = 2  # the field is computed at half the size: it is blurred by more than that
@@ -31,6 +31,26 @@ _CROWD = 3  # more particles in a cell than this are thinned
 _FADE = 6  # frames over which a particle comes and goes
 _TRUSTED = 0.5  # confidence from which a particle may follow the flow
 _MISS = 1.0  # pixels by which the inverted flow may miss a particle
+
+
+def noise_field(height: int, width: int, random: np.random.Generator) -> Array:
+    """Gaussian noise of each of the `GRAINS`, (height, width, NOISE_CHANNELS) float32, deviation 1."""
+    layers = []
+    for number in range(NOISE_CHANNELS):
+        grain = GRAINS[number * len(GRAINS) // NOISE_CHANNELS]
+        step = max(1, int(grain / 1.5))  # drawn as coarse as the blur allows
+        coarse: Array = random.standard_normal((height // step + 8, width // step + 8), dtype=np.float32)
+        coarse = cv2.GaussianBlur(coarse, (0, 0), grain / step)
+        field = cv2.resize(coarse / coarse.std(), (width, height), interpolation=cv2.INTER_CUBIC)
+        layers.append(field)
+    return np.stack(layers, axis=-1)
+
+
+def first_frame(picture: Tensor, random: np.random.Generator) -> Tensor:
+    """What a recurrent network reads beside a picture (1, 3, H, W) that nothing came before: see `Transformer`."""
+    height, width = picture.shape[2:]
+    noise = torch.from_numpy(noise_field(height, width, random)).permute(2, 0, 1)[None].to(picture.device)
+    return torch.cat([torch.zeros_like(picture), torch.zeros_like(picture[:, :1]), noise], dim=1)
 
 
 class Particles:

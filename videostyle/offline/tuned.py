@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from videostyle import interrupt, weights
 from videostyle.nets.vgg import has_bf16
+from videostyle.noise import first_frame
 from videostyle.ops import losses
 from videostyle.ops.losses import random_motion
 from videostyle.ops.warp import warp
@@ -66,6 +68,7 @@ def tune(
     """
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
+    random = np.random.default_rng(0)
     shipped = weights.load_network(network)
     (entry,) = [entry for entry in weights.gallery() if (entry.name, entry.network) == (style, network)]
     net = shipped.net.to(device).train().requires_grad_(True)
@@ -91,7 +94,8 @@ def tune(
         # Moved alike: the painting must stay on things, wherever they go between keyframes.
         flow, _ = random_motion(1, frame.shape[2], frame.shape[3], generator)
         frame, painting = (warp(picture, flow.to(device), "bicubic").clamp(0, 1) for picture in (frame, painting))
-        painted = net(frame, code)
+        # With noise and an empty prior, as after a cut: the painting is to look the same whatever the noise.
+        painted = net(frame, code, None, first_frame(frame, random))
         found = judge(painted, layers)
         with torch.no_grad():
             wanted = judge(painting, layers)

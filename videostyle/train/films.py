@@ -18,11 +18,12 @@ from videostyle.errors import SourceError, TrainingError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.io.names import FILMS
+from videostyle.noise import noise_field
 from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import motion_boundaries, warp
 from videostyle.plan import Span
 from videostyle.train.data import random_square
-from videostyle.train.motion import Clip, noise_field
+from videostyle.train.motion import Clip
 from videostyle.types import FlowEstimator, Frame
 
 _TRIES = 20

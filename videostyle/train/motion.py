@@ -17,12 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videostyle.nets.transformer import NOISE_CHANNELS
+from videostyle.noise import noise_field
 
 Array = np.ndarray[Any, Any]
 
-GRAINS = (2.5, 7.0)
-"""Deviations in pixels of the Gaussians that the noise is blurred with: half of the channels by each."""
 _OCCLUDED_SHARE = 0.6
 # Deviations of the motion from frame to frame: turn in radians, zoom as a factor, shift in pixels across and down.
 _TURN, _ZOOM, _ACROSS, _DOWN = 0.012, 0.012, 2.5, 2.0
@@ -45,19 +43,6 @@ class Clip:
     """(1, 1, S, S): 1 where that flow holds, 0 where what is seen was hidden or outside."""
     far: list[tuple[int, Tensor, Tensor]]
     """From the last frame so many frames back: the number, the flow and where it holds."""
-
-
-def noise_field(height: int, width: int, random: np.random.Generator) -> Array:
-    """Gaussian noise of each of the `GRAINS`, (height, width, NOISE_CHANNELS) float32, deviation 1."""
-    layers = []
-    for number in range(NOISE_CHANNELS):
-        grain = GRAINS[number * len(GRAINS) // NOISE_CHANNELS]
-        step = max(1, int(grain / 1.5))  # drawn as coarse as the blur allows
-        coarse: Array = random.standard_normal((height // step + 8, width // step + 8), dtype=np.float32)
-        coarse = cv2.GaussianBlur(coarse, (0, 0), grain / step)
-        field = cv2.resize(coarse / coarse.std(), (width, height), interpolation=cv2.INTER_CUBIC)
-        layers.append(field)
-    return np.stack(layers, axis=-1)
 
 
 def still(picture: Tensor, random: np.random.Generator) -> Clip:

@@ -16,7 +16,7 @@ from videostyle.train.data import read_picture
 from videostyle.train.painter import Painted
 
 View = Literal["whole", "halved", "shallow"]
-"""What the loss network looks at: the picture and all layers; the picture at half its size; the layers up to relu3_1."""
+"""What the loss network looks at: all layers of the picture; the same at half its size; the layers up to relu3_1."""
 
 
 class Objective:
