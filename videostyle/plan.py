@@ -129,7 +129,7 @@ class Style:
     network: str = "fast"
     """The size of the network that paints."""
     brush: float = 1.0
-    """Size of the marks: the network paints the picture scaled by 1 / `brush`."""
+    """Size of the marks: 1 makes them as large, beside the picture, as in the gallery, 2 twice as large."""
     statistics: Literal["frame", "shot"] = "frame"
     """What the network normalises by: each frame's own statistics, or a mean over its shot, so that nothing pumps."""
     seed: int = 0

@@ -28,6 +28,8 @@ MEMORY = 2.0
 # the second on the painting: black stays black, and over the darker third of a fade the painting follows the light.
 # Footage has something brighter: of eleven clips the darkest, from space, 0.41.
 BLACK, LIT = 0.03, 0.35
+GALLERY = 480
+"""Shorter side in pixels up to which a picture is stylized at its own size by a brush of 1."""
 
 
 class FeedForward:
@@ -76,8 +78,13 @@ class FeedForward:
         return torch.where(cover > 0, painted, content)
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) at which pictures of this size are stylized: smaller for larger brushes."""
-        return max(round(height / self.style.brush), 1), max(round(width / self.style.brush), 1)
+        """The (height, width) at which pictures of this size are stylized: smaller for larger brushes.
+
+        A brush of 1 gives marks as large, beside the picture, as in the gallery: what is larger than that is stylized
+        at its size and enlarged.
+        """
+        scale = min(GALLERY / min(height, width), 1) / self.style.brush
+        return max(round(height * scale), 1), max(round(width * scale), 1)
 
     def _carried(self, count: int, size: tuple[int, int], moment: Moment) -> Tensor:
         """What a recurrent network reads beside the frame: (`count`, CARRIED_CHANNELS, *size)."""
@@ -89,7 +96,7 @@ class FeedForward:
             back = moment.motion.back
             flow = resize_flow(back.backward, size)
             prior = warp(before, flow.expand(count, -1, -1, -1), "bicubic").clamp_(0, 1)
-            mask = back.confidence if back.confidence.shape[-2:] == size else resize(back.confidence, size)
+            mask = back.confidence if back.confidence.shape[-2:] == size else enlarge(back.confidence, size)
         shared = torch.cat([mask, noise.to(mask.device)], dim=1).expand(count, -1, -1, -1)
         return torch.cat([prior.to(mask.device), shared], dim=1)
 
