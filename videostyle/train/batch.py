@@ -52,7 +52,9 @@ class Batch:
     far: list[tuple[int, Tensor, Tensor]]
     """Distance in frames, the flow from the last frame so far back, and where it holds."""
     corruption: Tensor
-    """(N, 5): of the priors, see `Painter`; all zeros for those that stay as they are."""
+    """(N, 5): of the priors, see `corrupted`; all zeros for those that stay as they are."""
+    speckle: Tensor
+    """(N, 3, S, S): white noise of deviation 1 for the priors that are corrupted, zeros for the others."""
     style: Tensor
     """(N,) numbers of paintings, from 0."""
     strength: Tensor
@@ -79,6 +81,7 @@ class Batch:
             errors=moved(self.errors),
             far=[(step, flow.to(device), valid.to(device)) for step, flow, valid in self.far],
             corruption=self.corruption.to(device),
+            speckle=self.speckle.to(device),
             style=self.style.to(device),
             strength=self.strength.to(device),
             remembering=self.remembering.to(device),
@@ -117,7 +120,9 @@ def draw(
     def joined(tensors: list[list[Tensor]]) -> list[Tensor]:
         return [torch.cat(list(same)) for same in zip(*tensors, strict=True)]
 
-    errors, corruption, styles, strength, remembering = (torch.cat(values) for values in zip(*rows, strict=True))
+    errors, corruption, speckle, styles, strength, remembering = (
+        torch.cat(values) for values in zip(*rows, strict=True)
+    )
     return Batch(
         frames=joined([clip.frames for clip in clips]),
         noise=joined([clip.noise for clip in clips]),
@@ -132,6 +137,7 @@ def draw(
             for same in zip(*(clip.far for clip in clips), strict=True)
         ],
         corruption=corruption,
+        speckle=speckle,
         style=styles,
         strength=strength,
         remembering=remembering,
@@ -149,8 +155,11 @@ def _sample(
     weak, strength, remember, by_film, ground, corrupted = torch.rand(6, generator=generator).unbind()
     random = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
 
+    def blur() -> float | None:
+        return random.uniform(*_BLUR) if ground >= 1 - config.flat_share else None
+
     def photograph() -> np.ndarray:
-        return crops.picture(generator, blurred=random.uniform(*_BLUR) if ground < config.flat_share else None)
+        return crops.picture(generator, blurred=blur())
 
     if films is not None and by_film < config.film_share:
         clip = films(generator, length)
@@ -159,7 +168,7 @@ def _sample(
     elif ground < config.card_share:
         clip = still(title_card(config.crop, random), random)
     else:
-        clip = still(crops(generator, blurred=random.uniform(*_BLUR) if ground < config.flat_share else None), random)
+        clip = still(crops(generator, blurred=blur()), random)
     frames = [
         (frame + _NOISE * torch.randn(frame.shape, generator=generator)).clamp(0, 1) if is_flat(frame) else frame
         for frame in clip.frames
@@ -168,9 +177,12 @@ def _sample(
     errors = torch.randn(1, max(length, 1), 2, 12, 12, generator=generator)
     errors *= _DISTURBANCES[int(torch.randint(len(_DISTURBANCES), (), generator=generator))]
     corruption = torch.randn(1, 5, generator=generator) * (corrupted < _CORRUPTED_SHARE)
+    speckle = torch.zeros(1, 3, config.crop, config.crop)
+    if length and corruption.any():
+        speckle = torch.randn(speckle.shape, generator=generator)
     strength = torch.where(weak < config.weak_share, strength, torch.ones(()))
     remembering = (remember < config.remembered_share).float()
-    return clip, (errors, corruption, style[None], strength[None], remembering[None, None])
+    return clip, (errors, corruption, speckle, style[None], strength[None], remembering[None, None])
 
 
 def is_flat(picture: Tensor) -> bool:

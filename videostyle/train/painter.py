@@ -81,7 +81,9 @@ class Painter(nn.Module):
             prior, mask = torch.zeros_like(content), torch.zeros_like(content[:, :1])
         else:
             flow = batch.flows[number - 1] + batch.errors[number - 1]
-            prior = corrupted(warp(outputs[-1], flow, "bicubic").clamp(0, 1), batch.corruption)
+            # Other noise in every frame, the same in every run.
+            speckle = batch.speckle.roll((17 * number, 29 * number), (2, 3))
+            prior = corrupted(warp(outputs[-1], flow, "bicubic").clamp(0, 1), batch.corruption, speckle)
             mask = batch.valid[number - 1]
             before = batch.frames[number - 1]
             assert used is not None
@@ -91,18 +93,18 @@ class Painter(nn.Module):
         return painted, [statistics.detach() for statistics in memory.used] if memory else []
 
 
-def corrupted(prior: Tensor, corruption: Tensor) -> Tensor:
+def corrupted(prior: Tensor, corruption: Tensor, speckle: Tensor) -> Tensor:
     """Priors (N, 3, S, S) in 0..1 with errors of colour, light, sharpness and noise in them.
 
     `corruption` (N, 5) are numbers of mean 0 and deviation 1: shifts of red, green and blue, the logarithm of a gamma,
-    blur (and noise). Zeros leave a prior as it is.
+    blur and how much of `speckle` (N, 3, S, S) is added. Zeros leave a prior as it is.
     """
     rows = corruption[:, :, None, None, None].unbind(1)
     shift = torch.cat(rows[:3], dim=1)
     gamma = torch.exp(0.1 * rows[3])
     blur = (0.5 * rows[4]).abs().clamp(max=1)
     changed = prior.clamp(min=1e-3) ** gamma + 0.03 * shift
-    changed = changed + blur * (binomial(changed) - changed) + 0.03 * rows[4] * torch.randn_like(prior)
+    changed = changed + blur * (binomial(changed) - changed) + 0.03 * rows[4] * speckle
     return torch.where((corruption == 0).all(1)[:, None, None, None], prior, changed).clamp(0, 1)
 
 

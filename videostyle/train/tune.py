@@ -29,9 +29,9 @@ Range = tuple[float, float]
 RANGES: Mapping[str, Range] = {
     "content_weights": (0.03, 1.0),
     "temporal": (1.0, 32.0),
-    "temporal_features": (0.0, 2.0),
-    "total_variation": (0.01, 1.0),
-    "grid": (1.0, 50.0),
+    "local": (0.0, 2.0),
+    "total_variation": (0.005, 0.5),
+    "grid": (0.5, 30.0),
 }
 """What is searched, from and to; logarithmically, unless from 0. A range of a tuple holds for each of its values."""
 
@@ -153,8 +153,8 @@ def with_weights(config: TrainConfig, weights: Mapping[str, float]) -> TrainConf
 
 
 def measure(config: TrainConfig) -> dict[str, float]:
-    """The validation of a finished run with every layer weighing the same, whatever it was trained
-    with: so runs with different weights can be compared.
+    """The validation of a finished run with every layer weighing the same, whatever it was trained with: so runs with
+    different weights can be compared.
     """
     layers = len(config.style_weights), len(config.content_weights)
     plain = replace(
