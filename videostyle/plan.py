@@ -587,6 +587,8 @@ class TrainConfig:
     """Pictures a step, over all devices."""
     accumulate: int = 1
     """Parts a batch is worked through in, where the memory is too small for the whole."""
+    workers: int = 0
+    """Processes that draw batches ahead, so that a GPU need not wait; 0 draws them in the training process."""
     crop: int = 224
     rate: float = 2e-3
     """Of the trunk's weights."""
@@ -665,6 +667,8 @@ class TrainConfig:
             raise UsageError("train_trunk = false needs a start")
         if not 0 <= self.average < 1:
             raise UsageError(f"average must be at least 0 and below 1, got {self.average}")
+        if self.workers < 0:
+            raise UsageError(f"workers must not be negative, got {self.workers}")
         if self.shallow_share + self.halved_share > 1 or self.shallow_share == 1:
             raise UsageError("shallow_share and halved_share must leave something, and add up to no more than 1")
         if self.roll_out < 1:

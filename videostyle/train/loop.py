@@ -10,7 +10,8 @@ import io
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
 from videostyle.plan import FlowOptions, TrainConfig
-from videostyle.train.batch import GAPS, draw, roll_out_length
+from videostyle.train.batch import GAPS, roll_out_length
 from videostyle.train.curve import draw_losses
 from videostyle.train.data import Crops, held_back, list_photographs
 from videostyle.train.devices import Devices, devices
 from videostyle.train.export import export_models
 from videostyle.train.films import Films
 from videostyle.train.journal import Journal
+from videostyle.train.loader import Loader
 from videostyle.train.objective import Objective, View
 from videostyle.train.painter import Painter, untrained
 from videostyle.train.start import start
@@ -39,6 +41,7 @@ from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]
 
+_FAILURES = 3  # steps in a row whose loss is not finite that are left out
 SHOWN = ("loss", "style", "local", "content", "temporal")
 """Terms that the log shows."""
 
@@ -59,11 +62,11 @@ def train(config: TrainConfig, log: Log = print) -> Path:
     crops = Crops([path for path in photographs if path not in held], config.crop)
     config.folder.mkdir(parents=True, exist_ok=True)
 
-    with (
-        interrupt.deferring(),
-        devices(config.batch, config.accumulate) as here,
-        hold(config.folder, "another training", "train.lock") if here.first else nullcontext(),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(interrupt.deferring())
+        here = stack.enter_context(devices(config.batch, config.accumulate))
+        if here.first:
+            stack.enter_context(hold(config.folder, "another training", "train.lock"))
         films = None
         if config.films is not None:
             flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
@@ -89,6 +92,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         step, best, minutes, since_steadying = _resume(config, painter, mean, optimizer, log)
         several = DistributedDataParallel(painter) if here.count > 1 else None
         journal = Journal(config.folder, step) if here.first else None
+        load = stack.enter_context(Loader(config, crops, films))
+        failed = 0
 
         began = time.monotonic() - 60 * minutes
         paced, since = time.monotonic(), step
@@ -102,13 +107,13 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             steadying = done >= config.steady_from
             since_steadying = since_steadying + 1 if steadying else 0
             ramp = min(1, since_steadying / max(config.temporal_ramp, 1))
-            length = roll_out_length(config, step, steadying)
+            lengths = partial(roll_out_length, config, steadying=steadying)
             view = choose_view(config, step)
             deep = 1.0 if view == "shallow" else 1 / (1 - config.shallow_share)
             parts = here.parts(config.batch, config.accumulate)
             sums: dict[str, Tensor] = {}
             for part in parts:
-                batch = draw(config, step, part, crops, films, length).to(here.name)
+                batch = load(step, part, lengths).to(here.name)
                 # Gradients are exchanged once a step, with the last part.
                 with several.no_sync() if several and part is not parts[-1] else nullcontext():
                     with torch.autocast(here.kind, torch.bfloat16, enabled=bf16):
@@ -126,15 +131,18 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             total, full_count, *means, minutes, stops = here.total(torch.stack([*sums.values(), clock, stops])).tolist()
             if stops:
                 raise KeyboardInterrupt
-            if not math.isfinite(total + norm.item()):
+            finite = math.isfinite(total + norm.item())
+            failed = 0 if finite else failed + 1
+            if failed > _FAILURES:
                 raise DivergedError(
                     f"the loss is not finite at step {step}; the last good state is "
                     f"{config.folder / 'checkpoint.pt'}: lower the rate and start again"
                 )
-            optimizer.step()
-            decay = min(config.average, (step + 1) / (step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(mean.parameters()), list(painter.parameters()), 1 - decay)
+            if finite:  # one batch that overflows, of a run of days, is left out
+                optimizer.step()
+                decay = min(config.average, (step + 1) / (step + 10))
+                with torch.no_grad():
+                    torch._foreach_lerp_(list(mean.parameters()), list(painter.parameters()), 1 - decay)
 
             row: dict[str, Any] = {"step": step, "loss": total, "rate": share * config.rate}
             for name, value in zip(terms, means, strict=True):
