@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from videostyle import weights
 from videostyle.files import write_whole
 from videostyle.io.images import write_picture
 from videostyle.nets.transformer import Transformer, macs_per_pixel
+from videostyle.noise import first_frame
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train.data import read_picture
 
@@ -71,7 +73,8 @@ def _thumbnail(config: TrainConfig, net: Transformer, code: Tensor, path: Path) 
         return False
     picture = read_picture(config.card_picture)
     height, width = (side // net.architecture.stride * net.architecture.stride for side in picture.shape[2:])
-    write_picture(path, net(picture[:, :, :height, :width], code)[0])
+    picture = picture[:, :, :height, :width]
+    write_picture(path, net(picture, code, None, first_frame(picture, np.random.default_rng(0)))[0])
     return True
 
 

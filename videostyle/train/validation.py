@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videostyle.noise import first_frame
 from videostyle.plan import TrainConfig
 from videostyle.train.batch import draw
 from videostyle.train.data import Crops, read_picture
@@ -56,7 +58,8 @@ def card_losses(painter: Painter, objective: Objective, style: int, held: list[P
         picture = read_picture(path).to(number.device)
         height, width = (side // stride * stride for side in picture.shape[2:])
         picture = picture[:, :, :height, :width]
-        terms = objective.perceptual(painter.net(picture, code), picture, number)
+        painted = painter.net(picture, code, None, first_frame(picture, np.random.default_rng(0)))
+        terms = objective.perceptual(painted, picture, number)
         for name in sums:
             sums[name] += terms[name].item() / len(held)
     return sums
@@ -67,12 +70,13 @@ def sheet(painter: Painter, paths: list[Path], side: int = 240) -> Tensor:
     """Every painting on every photograph, (3, H, W): a column a photograph, the photographs themselves on top."""
     device = painter.codes.rows.device
     pictures = torch.cat([_square(read_picture(path), side) for path in paths])
+    carried = first_frame(pictures[:1], np.random.default_rng(0)).expand(len(pictures), -1, -1, -1).to(device)
     rows = [pictures]
     for style in range(len(painter.codes.rows)):
         for strength in (0.5, 1.0) if style == 0 else (1.0,):
             number = torch.full((len(paths),), style, device=device)
             code = painter.codes(number, torch.full((len(paths),), strength, device=device))
-            rows.append(painter.net(pictures.to(device), code).cpu())
+            rows.append(painter.net(pictures.to(device), code, None, carried).cpu())
     return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
 
 
