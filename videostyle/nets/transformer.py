@@ -88,9 +88,13 @@ class Memory:
         """Mean and deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
         variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
         own = torch.cat([mean, (variance + _EPSILON).sqrt()], dim=1)
-        self.used.append(own if self.keep is None else torch.lerp(own, next(self.remembered), self.keep))
+        self.used.append(own if self.keep is None else torch.lerp(own, self.recall(own), self.keep))
         mean, deviation = self.used[-1][:, :, None, None].chunk(2, dim=1)
         return mean, deviation
+
+    def recall(self, own: Tensor) -> Tensor:
+        """What is remembered for the next normalisation, whose picture has the statistics `own`; (N, 2C) both."""
+        return next(self.remembered)
 
 
 class ConditionalNorm(nn.Module):

@@ -87,10 +87,23 @@ class Painter(nn.Module):
             mask = batch.valid[number - 1]
             before = batch.frames[number - 1]
             assert used is not None
-            memory = Memory(used, batch.remembering * alike(contrast(content), contrast(before)))
+            memory = Following(used, batch.remembering * alike(contrast(content), contrast(before)))
         carried = torch.cat([prior, mask, batch.noise[number]], dim=1)
         painted = self.net(content, code, memory, carried).float()
         return painted, [statistics.detach() for statistics in memory.used] if memory else []
+
+
+class Following(Memory):
+    """Remembered statistics that have no gradient and yet grow and shrink with the features, as those of the picture do.
+
+    Were they constants, every loss would seem to fall when a convolution's weights shrink, which changes nothing in a
+    network that normalises.
+    """
+
+    def recall(self, own: Tensor) -> Tensor:
+        """See `Memory.recall`."""
+        deviation = own.chunk(2, dim=1)[1]
+        return super().recall(own) * (deviation / deviation.detach()).repeat(1, 2)
 
 
 def corrupted(prior: Tensor, corruption: Tensor, speckle: Tensor) -> Tensor:
