@@ -199,6 +199,22 @@ def _widened(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.nd
     return cv2.multiply(picture, factors)  # type: ignore[call-overload]  # its stubs leave scalars out
 
 
+_BIG_ENDIAN = ("rgb444be", "rgb555be", "rgb565be", "bgr444be", "bgr555be", "bgr565be")
+"""RGB in two bytes, as QuickTime stores thousands of colours; FFmpeg 8's swscale reads it with its bytes exchanged."""
+
+
+def _little_endian(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame itself, or where it holds big-endian RGB in two bytes, one that holds the same the other way round."""
+    if frame.format.name not in _BIG_ENDIAN:
+        return frame
+    exchanged = av.VideoFrame(frame.width, frame.height, frame.format.name.removesuffix("be") + "le")
+    numbers = np.frombuffer(bytes(frame.planes[0]), np.uint16).byteswap().reshape(frame.height, -1)
+    rows = np.zeros((frame.height, exchanged.planes[0].line_size // 2), np.uint16)
+    rows[:, : frame.width] = numbers[:, : frame.width]
+    exchanged.planes[0].update(rows.tobytes())
+    return exchanged
+
+
 def _multiplied(frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, full: bool) -> np.ndarray[Any, Any]:
     """(H, W, C) RGB of a 4:4:4 frame by a matrix of our own; samples of more than 8 bits lie at the top of 16."""
     wide = depth > 8
@@ -237,6 +253,7 @@ class ToTensor:
 
         A permuted view of the (H, W, C) memory swscale wrote. Gray and full-range formats are widened correctly.
         """
+        frame = _little_endian(frame)
         source = pixel_format(frame.format.name)
         shallow, deep = ("rgba", "rgba64le") if source.alpha else ("rgb24", "rgb48le")
         color = color_of(frame)
