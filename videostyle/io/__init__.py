@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from videostyle.files import AnyPath
+from videostyle.io import animations, heif
+from videostyle.io.animations import AnimationSource
+from videostyle.io.heif import TiledSource
 from videostyle.io.images import ImageSink, ImageSource, is_pattern, is_picture
 from videostyle.io.info import describe, to_json
+from videostyle.io.picture_tags import read_tags
 from videostyle.io.reader import VideoSource
 from videostyle.io.writer import VideoSink
 from videostyle.plan import EncodeOptions, Span
@@ -17,11 +21,22 @@ from videostyle.types import VideoInfo
 __all__ = ["describe", "open_sink", "open_source", "probe", "to_json"]
 
 
-def open_source(path: str, rate: Fraction | int = 24) -> VideoSource | ImageSource:
+AnySource = VideoSource | ImageSource | AnimationSource | TiledSource
+
+
+def open_source(path: str, rate: Fraction | int = 24) -> AnySource:
     """The film, GIF, picture, folder of pictures or numbered sequence (shots/%05d.png) at `path`.
 
-    `rate` is the pictures a second of a folder or sequence. Raises SourceError where it cannot be read.
+    `rate` is the pictures a second of a folder or sequence, or the pages of a TIFF. Raises SourceError where it cannot
+    be read.
     """
+    suffix = os.path.splitext(path)[1].lower()
+    if os.path.isfile(path) and suffix in animations.EXTENSIONS:
+        tags = read_tags(path)
+        if tags.pictures > 1:
+            return AnimationSource(path, tags, rate)
+    if os.path.isfile(path) and suffix in heif.EXTENSIONS and (grid := heif.read_grid(path)) is not None:
+        return TiledSource(path, grid, rate)
     return ImageSource(path, rate) if _is_pictures(path) else VideoSource(path)
 
 
@@ -56,8 +71,19 @@ def open_sink(
     Raises UsageError for a request that cannot be carried out, SinkError where the folder cannot be written to or
     another run is writing the same file. Nothing is made or opened before the sink's `with` block.
     """
-    if is_picture(path):
-        return ImageSink(path, options, copy_from or info.path, sources, info.frames_in(span))
-    if copy_from is not None and _is_pictures(copy_from):
+    count = info.frames_in(span)
+    if is_picture(path) and not _is_animation(path, info, count):
+        first_only = info.container == "pictures" and os.path.isfile(info.path) and not is_pattern(path)
+        expected = 1 if first_only else count
+        return ImageSink(path, options, copy_from or info.path, sources, expected, info.side_data, first_only)
+    if copy_from is not None and (_is_pictures(copy_from) or info.container == "pictures"):
         copy_from = None
     return VideoSink(path, info, options, span, size, copy_from, average_rate, sources)
+
+
+def _is_animation(path: str, info: VideoInfo, count: int | None) -> bool:
+    """True where a picture's name is to hold them all: WebP in any case, PNG where the source is an animation."""
+    if is_pattern(path) or count == 1:
+        return False
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix == ".webp" or (suffix == ".png" and info.plays is not None)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import cv2
 import numpy as np
@@ -108,21 +108,41 @@ class AnimationSource:
             return  # damaged from here on
 
 
-def end_apng(path: str, delay: Fraction) -> None:
-    """Set how many seconds an animated PNG shows its last picture, which FFmpeg's muxer cannot know in time."""
+def end_animation(path: str, name: str, delay: Fraction) -> None:
+    """Set how many seconds an animation, "apng" or "webp", shows its last picture; FFmpeg guesses from those before."""
     with Path(path).open("r+b") as file:
-        file.seek(8)
-        last = None
-        while len(head := file.read(8)) == 8:
-            size, kind = struct.unpack(">I4s", head)
-            if kind == b"fcTL":
-                last = file.tell()
-            file.seek(size + 4, 1)
-        if last is None:
-            return
-        file.seek(last)
-        body = bytearray(file.read(26))
-        short = delay.limit_denominator(1000)
-        struct.pack_into(">HH", body, 20, min(short.numerator, 65535), short.denominator)
-        file.seek(last)
-        file.write(body + struct.pack(">I", zlib.crc32(b"fcTL" + body)))
+        if name == "webp":
+            _end_webp(file, delay)
+        else:
+            _end_apng(file, delay)
+
+
+def _end_webp(file: BinaryIO, delay: Fraction) -> None:
+    file.seek(12)
+    last = None
+    while len(head := file.read(8)) == 8:
+        if head[:4] == b"ANMF":
+            last = file.tell()
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, 1)
+    if last is not None:
+        file.seek(last + 12)  # behind place and size
+        file.write(min(round(delay * 1000), 0xFFFFFF).to_bytes(3, "little"))
+
+
+def _end_apng(file: BinaryIO, delay: Fraction) -> None:
+    file.seek(8)
+    last = None
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        if kind == b"fcTL":
+            last = file.tell()
+        file.seek(size + 4, 1)
+    if last is None:
+        return
+    file.seek(last)
+    body = bytearray(file.read(26))
+    short = delay.limit_denominator(1000)
+    struct.pack_into(">HH", body, 20, min(short.numerator, 65535), short.denominator)
+    file.seek(last)
+    file.write(body + struct.pack(">I", zlib.crc32(b"fcTL" + body)))

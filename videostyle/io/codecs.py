@@ -73,6 +73,7 @@ CODECS = {
     ),
     "mjpeg": Codec("mjpeg", ("mov", "mkv", "mp4"), options=(("qmin", "1"), ("q", "2"))),
     "gif": Codec("gif", ("gif",), chroma=("rgb",), alpha=True),
+    "webp": Codec("libwebp_anim", ("webp",), alpha=True, options=(("quality", "90"),)),
     "apng": Codec("apng", ("apng",), lossless=True, chroma=("rgb",), depths=(8, 16), alpha=True),
 }  # fmt: skip
 
@@ -112,9 +113,10 @@ CONTAINERS = {
     ),
     "webm": Container("webm", "vp9", ("opus", "vorbis"), "libopus", ("webvtt",), ("webvtt", "webvtt"), tick=1000),
     "gif": Container("gif", "gif", tick=100),
+    "webp": Container("webp", "webp", tick=1000),
     "apng": Container("apng", "apng", tick=None),
 }  # fmt: skip
-_EXTENSIONS = {"m4v": "mp4"}
+_EXTENSIONS = {"m4v": "mp4", "png": "apng"}
 
 
 def container_for(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,8 @@ from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.files import PLACEHOLDER, AnyPath, Growing, check_sequence, sequence_pattern, sink_error, write_whole
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
+from videostyle.io.picture_tags import printed_in_rgb, read_tags, with_tags
+from videostyle.io.side_data import named
 from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame, StreamInfo
@@ -69,6 +71,8 @@ def read_picture(path: str) -> Tensor:
         raise SourceError(f"{path}: is not a picture that can be read, or is cut off; open and save it again as PNG")
     if stored.dtype not in (np.uint8, np.uint16):
         raise SourceError(f"{path}: holds {stored.dtype} numbers; save it with 8 or 16 bits a channel")
+    if Path(path).suffix.lower() not in (".png", ".webp", ".bmp") and (screen := printed_in_rgb(data)) is not None:
+        stored = cv2.cvtColor(screen, cv2.COLOR_RGB2BGR)
     channels = 1 if stored.ndim == 2 else stored.shape[2]
     order = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     if channels == 2:  # grey with alpha
@@ -183,7 +187,10 @@ class ImageSource:
         first = Frame(read_picture(self._paths[0]), 0, 1 / self._rate)
         info = pictures_info(path, first, self._rate, len(self._paths), codec=kind, container="pictures")
         stream = StreamInfo(0, "video", kind, detail=f"{info.width}x{info.height} {info.pix_fmt}")
-        self.info = replace(info, duration=len(self._paths) / self._rate, streams=(stream,))
+        tags = read_tags(self._paths[0])
+        duration = len(self._paths) / self._rate
+        self.info = replace(info, duration=duration, streams=(stream,), side_data=tags.side_data())
+        self.warnings += [f"{self._paths[0]}: {kind} dropped: it is not carried over" for kind in tags.lost]
         self._warn_of_gaps()
 
     def _warn_of_gaps(self) -> None:
@@ -232,11 +239,16 @@ class ImageSink:
         source: str | None = None,
         sources: Iterable[AnyPath | None] = (),
         expected: int | None = None,
+        side_data: Mapping[str, bytes] | None = None,
+        first_only: bool = False,
     ) -> None:
         """`path` is a picture's name or a pattern such as frames/%05d.png; `sources` may not be overwritten either.
 
-        `expected` is about how many pictures are to come. Raises UsageError for a name or option that cannot be,
-        SinkError where the folder cannot be written to or another run is writing there.
+        `expected` is about how many pictures are to come; `side_data` is what the source's first one has beside it: a
+        colour profile for all, EXIF data for one. With `first_only` those after the first are left out.
+
+        Raises UsageError for a name or option that cannot be, SinkError where the folder cannot be written to or
+        another run is writing there.
         """
         self.warnings: list[str] = []
         self.partial: str | None = None
@@ -246,6 +258,9 @@ class ImageSink:
         self._extension = Path(path).suffix.lower()
         self._numbered = is_pattern(path)
         self._count = 0
+        self._left_out = 0
+        self._first_only = first_only
+        self._side_data = dict(side_data or {})
         self._inside = False
         if not is_picture(path):
             raise UsageError(f"{path}: is not the name of a picture; it should end in {', '.join(EXTENSIONS)}")
@@ -284,10 +299,18 @@ class ImageSink:
         """Write one picture; raises SinkError, and UsageError for a second one where the name holds one."""
         if not self._inside:
             raise RuntimeError("a sink is written to inside its with block")
+        if self._count and self._first_only:
+            self._left_out += 1
+            return
         if self._count and not self._numbered:
             raise self._too_many()
         target = self._name(self._count + 1) if self._numbered else self._path
         data = _encoded(target, self._extension, self._fit(frame.pixels), _PARAMETERS.get(self._extension, []))
+        profile, exif = self._side_data.get("ICC_PROFILE", b""), self._side_data.get("EXIF", b"")
+        data, lost = with_tags(data, self._extension, profile, b"" if self._numbered else exif)
+        kept = {"ICC_PROFILE", "EXIF"} - lost - ({"EXIF"} if self._numbered else set())
+        for name in named(self._side_data.keys() - kept):
+            self._warn(f"{name} dropped: {self._extension} is written without it")
         if self._numbered:
             write_whole(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
             self._there.discard(Path(target).name)
@@ -322,6 +345,9 @@ class ImageSink:
         try:
             if kind is None and not self._count:
                 raise SinkError(f"{self._path}: no frame was written, so there is no picture; check the span")
+            if self._left_out:
+                whole = self._left_out + 1
+                self._warn(f"only the first of {whole} pictures is kept: {self._extension} holds one")
             if kind is None and not self._numbered:
                 self._file.commit(sync=False)
             if kind is None and self._there:

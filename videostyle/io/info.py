@@ -23,6 +23,7 @@ from videostyle.io import matroska
 from videostyle.io.boxes import clean_aperture
 from videostyle.io.clock import Clock, makes_times, rate_of
 from videostyle.io.colors import color_of, orientation_of, pixel_format
+from videostyle.io.picture_tags import read_tags
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
 from videostyle.io.side_data import attached, named
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
@@ -189,6 +190,7 @@ def probe_video(path: str) -> tuple[VideoInfo, int]:
             streams=tuple(_describe_stream(s) for s in container.streams),
             crop=crop,
             side_data=attached(frame),
+            plays=read_tags(path).plays if container.format.name in ("gif", "apng") else None,
         )
         return info, late
 

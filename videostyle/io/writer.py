@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.files import AnyPath, Growing, sink_error
+from videostyle.io.animations import end_animation
 from videostyle.io.codecs import (
     CONTAINERS,
     choose_codec,
@@ -271,6 +272,11 @@ class VideoSink:
         if self._container.format in ("matroska", "webm"):
             # Sound often starts a little before 0, to be skipped; moving everything to make it 0 would move the film.
             return {"avoid_negative_ts": "disabled"}
+        plays = self._info.plays or 0  # how often an animation plays; a film as one plays for ever
+        if self._container.format in ("gif", "webp"):
+            return {"loop": "-1" if plays == 1 and self._container.format == "gif" else str(plays)}
+        if self._container.format == "apng":
+            return {"plays": str(plays)}
         if self._container.format not in ("mp4", "mov"):
             return {}
         # Both clocks must tick as finely as the source's: the track's for each frame, the film's for where it starts.
@@ -394,6 +400,9 @@ class VideoSink:
         try:
             with self._plainly():
                 self._close(None)
+                if self._name in ("apng", "webp") and self._last is not None and self._last.duration:
+                    delay = self._last.duration * self._last.time_base
+                    end_animation(str(self._file.partial), self._name, delay)
                 self._settle()
             self._file.commit()
         except Exception:
