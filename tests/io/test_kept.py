@@ -347,3 +347,15 @@ def test_telemetry_is_copied_beside_chapters_or_named(tmp_path: Path) -> None:
         assert [c["metadata"]["title"] for c in container.chapters()] == ["One"]
     warned = paint(source, tmp_path / "out.mkv")
     assert [line for line in warned if line.startswith("data stream 1 (gpmd) dropped")]
+
+
+# Shape and colours of pixels
+
+
+def test_what_the_pixels_mean_is_kept_or_named(tmp_path: Path) -> None:
+    color = ("bt2020nc", "tv", "bt2020", "smpte2084")
+    source = media.film(tmp_path / "in.mp4", 3, (64, 48), "yuv420p10le", color=color, aspect=F(16, 15))
+    assert paint(source, tmp_path / "out.mov") == []
+    warned = paint(source, tmp_path / "out.webp")
+    for lost in ("pixel aspect 16/15", "HDR transfer smpte2084", "wide gamut bt2020"):
+        assert f"{lost} dropped: webp is written without it" in warned

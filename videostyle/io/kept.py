@@ -10,11 +10,14 @@ from fractions import Fraction
 import av
 from av.container import InputContainer
 from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
+from videostyle.io.colors import HDR_TRANSFERS, PRIMARIES, TRANSFERS
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.pyav import legible, time_base_of
+from videostyle.io.pyav import fraction, legible, time_base_of
 from videostyle.io.side_data import attached, named, stereo_mode
+from videostyle.types import VideoInfo
 
 FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 """Tags that tell of a file, not of the film."""
@@ -26,6 +29,8 @@ _ELSEWHERE = ("language", "title", "name", "handler_name", "timecode", "stereo_m
 _FLAGS = ("dub", "original", "comment", "lyrics", "karaoke", "forced", "hearing_impaired", "visual_impaired",
           "clean_effects", "captions", "descriptions")  # fmt: skip
 _FRAMES_LOOKED_AT = 3
+_WIDE = ("bt2020", "smpte428", "smpte431", "smpte432")
+"""Primaries that make pale pictures where they are not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +41,16 @@ class Written:
     container: str
     """"mp4", "mov", "mkv", "webm", "gif" or "apng"."""
     codec: str
-    side_data: Mapping[str, bytes]
-    """Of the source's first picture, by kind."""
+    info: VideoInfo
+    """Of the source."""
     kinds: Mapping[str, Fraction] = field(default_factory=dict)
     """Kinds of side data in the source, with a time in the written film, in seconds, at which they should be."""
     source: str | None = None
     """None where nothing but pictures was taken from a file."""
     twins: Mapping[int, int] = field(default_factory=dict)
     """For each stream of the source that went along, its number in the written file."""
+    chapters: int = 0
+    """How many went along."""
 
 
 @dataclass(slots=True)
@@ -54,6 +61,8 @@ class _Missing:
     of_streams: list[str] = field(default_factory=list)
     """Other tags of streams, in words."""
     kinds: set[str] = field(default_factory=set)
+    others: list[str] = field(default_factory=list)
+    """In words."""
     film: int = 1
     """The written film's stream's id."""
 
@@ -62,8 +71,9 @@ class _Missing:
         words += [f"the language {language} of stream {number}" for language, number in self.languages.values()]
         lines = [f"tags dropped: {one.container} cannot hold {', '.join(map(legible, words))}"] if words else []
         holder = one.container if one.container == one.codec else f"{one.codec} in {one.container}"
-        flat = {"STEREO3D"} if not stereo_mode(one.side_data) else set()  # says that it is not stereo
-        return [*lines, *(f"{name} dropped: {holder} is written without it" for name in named(self.kinds - flat))]
+        flat = {"STEREO3D"} if not stereo_mode(one.info.side_data) else set()  # says that it is not stereo
+        lost = [*named(self.kinds - flat), *self.others]
+        return [*lines, *(f"{name} dropped: {holder} is written without it" for name in lost)]
 
 
 def settle(one: Written) -> list[str]:
@@ -74,10 +84,10 @@ def settle(one: Written) -> list[str]:
     missing = _compare(one)
     if one.container in ("mp4", "mov"):
         entry = b""
-        if "STEREO3D" in missing.kinds and len(raw := one.side_data.get("STEREO3D", b"")) >= 8:
+        if "STEREO3D" in missing.kinds and len(raw := one.info.side_data.get("STEREO3D", b"")) >= 8:
             layout, flags = struct.unpack("=2i", raw[:8])
             entry += stereo_box(layout, bool(flags & 1))
-        if "SPHERICAL" in missing.kinds and len(raw := one.side_data.get("SPHERICAL", b"")) >= 36:
+        if "SPHERICAL" in missing.kinds and len(raw := one.info.side_data.get("SPHERICAL", b"")) >= 36:
             entry += spherical_box(raw)
         languages = {track: code for track, (code, _) in missing.languages.items() if _is_iso_639_2(code)}
         if entry or missing.tags or languages:
@@ -99,10 +109,14 @@ def _compare(one: Written) -> _Missing:
         if one.source is not None:
             with open_container(one.source) as source:
                 missing.tags = {k: v for k, v in source.metadata.items() if k.lower() not in FILE_TAGS}
+        missing.others = _compare_pictures(one.info, None)
         return missing
     with open_container(one.path) as written:
         film = film_stream(written, one.path)
         missing.film = film.id
+        missing.others = _compare_pictures(one.info, film)
+        if len(written.chapters()) < one.chapters:
+            missing.others.append(f"{one.chapters - len(written.chapters())} chapters")
         if one.source is not None:
             with open_container(one.source) as source:
                 _compare_tags(source, written, one, missing)
@@ -126,6 +140,21 @@ def _pictures_at(container: InputContainer, film: Stream, time: Fraction) -> Ite
                 return
     except (av.FFmpegError, OSError):
         return  # what cannot be read back is not there
+
+
+def _compare_pictures(info: VideoInfo, film: VideoStream | None) -> list[str]:
+    """What the source says of its pixels' shape and colours and the written film, None for one of neither, does not."""
+    lost = []
+    aspect = None if film is None else fraction(film.sample_aspect_ratio)
+    if abs((aspect or 1) / info.sample_aspect_ratio - 1) > Fraction(1, 100):  # GIF has room for some
+        lost.append(f"pixel aspect {info.sample_aspect_ratio}")
+    transfer = "" if film is None else TRANSFERS.get(film.codec_context.color_trc, "")
+    primaries = "" if film is None else PRIMARIES.get(film.codec_context.color_primaries, "")
+    if info.color.transfer in HDR_TRANSFERS and transfer != info.color.transfer:
+        lost.append(f"HDR transfer {info.color.transfer}")
+    if info.color.primaries in _WIDE and primaries != info.color.primaries:
+        lost.append(f"wide gamut {info.color.primaries}")
+    return lost
 
 
 def _compare_tags(source: InputContainer, written: InputContainer, one: Written, missing: _Missing) -> None:

@@ -83,6 +83,7 @@ class StreamCopier:
         self._warnings = warnings
         self._closing = ExitStack()
         self._source: InputContainer = self._closing.enter_context(open_container(path))
+        self.chapters = 0
         self.twins: dict[int, int] = {}
         """For each stream of the source that goes along, its number in the output; the pictures' too."""
         self._handlers: dict[int, Callable[[Packet[Any]], None]] = {}
@@ -144,6 +145,7 @@ class StreamCopier:
                 kept.append(chapter)
         if kept and self._container.audio:
             self._output.set_chapters(kept)
+            self.chapters = len(kept)
         elif kept:
             self._warnings.append(f"{len(kept)} chapters dropped: {self._name} cannot hold them")
 
@@ -167,6 +169,8 @@ class StreamCopier:
         codec, kind = codec_of(stream), kind_of(stream)
         if kind == "data":
             return self._add_data(stream, codec)
+        if kind == "video" and stream.duration is None and "msf1" in self._source.metadata.get("compatible_brands", ""):
+            return False  # the first picture of an animated AVIF or HEIF once more, for programs that show no animations
         if kind == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
             self._output.add_attachment(
                 stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data

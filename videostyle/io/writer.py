@@ -453,10 +453,11 @@ class VideoSink:
             path=str(self._file.partial),
             container=self._name,
             codec=self._codec_name,
-            side_data=self._info.side_data,
+            info=self._info,
             kinds=self._kinds,
             source=self._copy_from,
             twins=self._copier.twins if self._copier else {},
+            chapters=self._copier.chapters if self._copier else 0,
         )
         self.warnings += settle(written)
 
