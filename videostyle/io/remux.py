@@ -170,7 +170,7 @@ class StreamCopier:
         if kind == "data":
             return self._add_data(stream, codec)
         if kind == "video" and stream.duration is None and "msf1" in self._source.metadata.get("compatible_brands", ""):
-            return False  # the first picture of an animated AVIF or HEIF once more, for programs that show no animations
+            return False  # an animation's first picture once more, as a still
         if kind == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
             self._output.add_attachment(
                 stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data
