@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_gatys(parser)
     add_span(parser)
-    add_flicker(parser)
+    add_flicker(parser, seed=False)
     add_machine(parser)
     add_encoding(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")

@@ -114,8 +114,11 @@ def read_span(args: argparse.Namespace) -> Span:
     return Span(args.start, args.end)
 
 
-def add_flicker(parser: argparse.ArgumentParser) -> None:
-    """Declare how the painting is steadied: read it with `read_flow` and `read_stabilize`."""
+def add_flicker(parser: argparse.ArgumentParser, *, seed: bool = True) -> None:
+    """Declare how the painting is steadied: read it with `read_flow` and `read_stabilize`.
+
+    Without `seed` where the command has a seed of its own.
+    """
     steady = parser.add_argument_group("flicker")
     steady.add_argument("--flow", choices=["auto", "dis", "raft", "raft-large", "none"], default=FlowOptions.method)
     steady.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
@@ -128,13 +131,14 @@ def add_flicker(parser: argparse.ArgumentParser) -> None:
         default=Style.statistics,
         help="normalise by each frame's own statistics, or by the shot's, so that nothing pumps; default: %(default)s",
     )
-    steady.add_argument(
-        "--seed",
-        metavar="N",
-        type=int,
-        default=Style.seed,
-        help="another number gives another take: strokes hang on noise that it chooses; default: %(default)s",
-    )
+    if seed:
+        steady.add_argument(
+            "--seed",
+            metavar="N",
+            type=int,
+            default=Style.seed,
+            help="another number gives another take: strokes hang on noise that it chooses; default: %(default)s",
+        )
     steady.add_argument(
         "--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount, help="default: %(default)s"
     )
