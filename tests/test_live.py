@@ -631,7 +631,7 @@ def test_a_missing_package_is_named(
     film = media.film(tmp_path / "film.mp4", 3)
     status, text = failing(capsys, "live", "--camera", str(film), "--style", "dots", "--headless", "--virtual-camera")
     assert status == 1
-    assert "pip install 'videostyle[live]'" in text
+    assert "pip install pyvirtualcam" in text
 
 
 def test_a_virtual_camera_is_fed(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

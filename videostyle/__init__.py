@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         StabilizeOptions,
         Style,
         Timeline,
+        read_seconds,
     )
     from videostyle.types import Frame, VideoInfo
     from videostyle.weights import gallery
@@ -85,6 +86,7 @@ _HOMES = {
     "StabilizeOptions": "plan",
     "Style": "plan",
     "Timeline": "plan",
+    "read_seconds": "plan",
     "Frame": "types",
     "VideoInfo": "types",
     "gallery": "weights",
@@ -128,6 +130,7 @@ __all__ = [
     "paint_keyframes",
     "paint_picture",
     "probe",
+    "read_seconds",
     "render",
     "stylize",
 ]

@@ -26,7 +26,7 @@ class Mask:
 
     def __init__(self, source: Source, feather: float) -> None:
         """`feather` is the deviation, in pixels of the painted picture, of the Gaussian that softens the mask."""
-        self.warnings: list[str] = []
+        self._told: dict[str, str] = {}
         self.source = source
         self._feather = feather
         self._frames: Iterator[Frame] = iter(())
@@ -35,12 +35,27 @@ class Mask:
         self._step = Fraction(0)
         self._drawn: tuple[Frame, Tensor] | None = None
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is not as it was surely meant, a line each."""
+        return list(self._told.values())
+
     def at(self, time: Fraction, size: tuple[int, int]) -> Tensor:
         """(1, H, W) in 0..1 for a picture of `size` (H, W), `time` seconds into the film; times must not fall."""
         frame = self._nearest(time)
         if self._drawn is None or self._drawn[0] is not frame or self._drawn[1].shape[1:] != size:
+            self._check_shape(frame, size)
             self._drawn = frame, draw(frame.pixels, size, self._feather)
         return self._drawn[1]
+
+    def _check_shape(self, frame: Frame, size: tuple[int, int]) -> None:
+        (height, width), (tall, wide) = frame.pixels.shape[1:], size
+        # Half a pixel of the smaller picture is rounding.
+        if abs(width * tall - height * wide) > max(width, height, wide, tall):
+            self._told["shape"] = (
+                f"{self.source.info.path}: {width}x{height} is another shape than what is painted, {wide}x{tall}; "
+                "the mask is stretched to it"
+            )
 
     def _nearest(self, time: Fraction) -> Frame:
         if self._now is None:
@@ -55,8 +70,8 @@ class Mask:
             self._step = self._time(self._next) - self._time(self._now)
             self._now, self._next = self._next, next(self._frames, None)
         ended = self._time(self._now) + self._step
-        if self._step and self._next is None and time - ended > self._step / 2 and not self.warnings:
-            self.warnings.append(
+        if self._step and self._next is None and time - ended > self._step / 2 and "end" not in self._told:
+            self._told["end"] = (
                 f"{self.source.info.path}: ends at {float(ended):.2f} s, before the film; its last picture stays"
             )
         return self._now

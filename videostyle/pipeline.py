@@ -31,16 +31,20 @@ from videostyle.io import open_sink, open_source
 from videostyle.masks import Mask, compose
 from videostyle.moments import Moments
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
-from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline
+from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline, check_names
 from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer
-from videostyle.threads import background, latest, prefetch
+from videostyle.threads import background, free_memory, latest, prefetch
 from videostyle.types import Frame, Moment, Motion, Sink, Source, Stylizer
 
 if TYPE_CHECKING:
     from typing import Self
 
 T = TypeVar("T")
+
+# Memory that painting takes at least, for each pixel and for each pixel that the network sees: measured with `fast`
+# on pictures; films take two to three times as much, for the frames that are held to look ahead.
+FILM_BYTES, NETWORK_BYTES = 100, 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +334,8 @@ def render(
     with interrupt.deferring(), source or open_source(plan.source) as video:
         # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
         size = fit(plan.size, video.info.width, video.info.height)
+        if not plan.style.is_none and choose_device(plan.device) == "cpu":
+            _check_memory(size, plan.style.brush)
         # Sound is copied from the file; frames from elsewhere have none.
         file = plan.source if source is None else None
         out = sink or open_sink(
@@ -364,6 +370,17 @@ def render(
             stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
             streams=list(getattr(out, "streams", [])),
             warnings=[*video.warnings, *out.warnings, *(line for mask in painter.masks for line in mask.warnings)],
+        )
+
+
+def _check_memory(size: tuple[int, int], brush: float) -> None:
+    """Raise UsageError where painting at `size` takes more memory than there is: the system would end the process."""
+    free = free_memory()
+    need = size[0] * size[1] * (FILM_BYTES + NETWORK_BYTES / brush**2)
+    if free is not None and need > free:
+        raise UsageError(
+            f"{size[0]}x{size[1]} needs some {need / 2**30:.0f} GB of memory, and {free / 2**30:.1f} are free; "
+            "choose a smaller size"
         )
 
 
@@ -428,6 +445,7 @@ def stylize(
     if isinstance(style, str):
         style = {style: 1.0}
     blend = tuple(style.items()) if isinstance(style, dict) else style
+    check_names("stylize", settings, [one.name for one in (*fields(Style), *fields(RenderPlan))])
     look = {one.name: settings.pop(one.name) for one in fields(Style) if one.name in settings}
     chosen = Style(blend, strength, keep_colors, **look)
     return render(RenderPlan(source=source, output=output, style=chosen, **settings), on_frame=on_frame)
@@ -440,9 +458,24 @@ def paint_frames(frames: Iterable[Frame], style: Style, **settings: Any) -> Iter
     device, queue_depth). The style's times are the frames' own, and pictures of a mask sequence count 24 a second.
     Closing the iterator early ends its threads.
     """
-    painter = _Painter(RenderPlan(source="", output="", style=style, **settings), _Clock())
+    check_names("paint_frames", settings, ["flow", "stabilize", "engine", "device", "queue_depth"])
+    return _painted_frames(frames, RenderPlan(source="", output="", style=style, **settings))
+
+
+def _painted_frames(frames: Iterable[Frame], plan: RenderPlan) -> Iterator[Frame]:
+    painter = _Painter(plan, _Clock())
     with ExitStack() as stack:
-        yield from painter.painted(frames, stack)
+        yield from painter.painted(map(_checked, frames), stack)
+
+
+def _checked(frame: Frame) -> Frame:
+    """`frame`; UsageError, saying how one is made, where it is something else."""
+    if not isinstance(frame, Frame) or not isinstance(frame.pixels, Tensor):
+        raise UsageError(
+            f"frames cannot be {type(frame if not isinstance(frame, Frame) else frame.pixels).__name__}; for (H, W, 3) "
+            "RGB in NumPy write Frame(torch.from_numpy(array).permute(2, 0, 1), number, Fraction(1, 24))"
+        )
+    return frame
 
 
 def fit(size: str | None, width: int, height: int) -> tuple[int, int]:

@@ -6,11 +6,15 @@ nothing but the standard library, so `videostyle --help` is instant and a plan c
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
+from types import NoneType
 from typing import Generic, Literal, TypeVar
 
 from videostyle.errors import UsageError
@@ -21,7 +25,45 @@ Blend = tuple[tuple[str, float], ...]
 """Names (or paths of style files) and weights; the weights are divided by their sum."""
 
 
+def check_names(kind: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raise UsageError for a setting of `kind` that is none of the `allowed`, saying what was probably meant."""
+    names = sorted(allowed)
+    for name in given:
+        if name in names:
+            continue
+        if name in _ELSEWHERE:
+            raise UsageError(f"{kind} has no setting {name!r}; write {_ELSEWHERE[name]}")
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"{kind} has no setting {name!r}; {hint}there are {', '.join(names)}")
+
+
+# Settings of the command line, as the Python functions take them.
+_ELSEWHERE = {
+    "start": 'span=Span(read_seconds("1:20"))',
+    "end": 'span=Span(end=read_seconds("1:35"))',
+    "codec": 'encode=EncodeOptions(codec="hevc")',
+    "crf": "encode=EncodeOptions(crf=20)",
+    "preset": 'encode=EncodeOptions(preset="slow")',
+    "pix_fmt": 'encode=EncodeOptions(pix_fmt="yuv420p10le")',
+    "overwrite": "encode=EncodeOptions(overwrite=True)",
+    "stabilize_mode": 'stabilize=StabilizeOptions(mode="causal")',
+    "flow_weights": 'flow=FlowOptions("raft", Path("raft.pt"))',
+    "mask_feather": "feather=4",
+    "region": 'regions=(Region((("scream", 1.0),), "sky.png"),)',
+    "keep_colours": "keep_colors=True",
+    "stabilise": "stabilize=StabilizeOptions(0.5)",
+}
+
+
+def _kind(name: str, value: object, kind: type | tuple[type, ...], write: str) -> None:
+    """Raise UsageError, saying what to write, unless `value` is of `kind`."""
+    if not isinstance(value, kind):
+        raise UsageError(f"{name} cannot be {value!r}; write {write}")
+
+
 def _unit(name: str, value: float) -> None:
+    _kind(name, value, Real, "a number between 0 and 1")
     if not 0 <= value <= 1:
         raise UsageError(f"{name} must be between 0 and 1, got {value}")
 
@@ -42,6 +84,8 @@ class Span:
     end: Fraction | None = None
 
     def __post_init__(self) -> None:
+        for name, value in (("start", self.start), ("end", self.end)):
+            _kind(name, value, (Real, NoneType), 'seconds, Fraction(80) or read_seconds("1:20")')
         if self.start < 0:
             raise UsageError(f"start must not be negative, got {float(self.start):g} s")
         if self.end is not None and self.end <= self.start:
@@ -146,6 +190,7 @@ class Style:
             _unit("strength", strength.value)
         for blend in self.blends.keys:
             _check_blend(blend.value)
+        _kind("brush", self.brush, Real, "a number between 0.25 and 4")
         if not 0.25 <= self.brush <= 4:
             raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
         if self.seed < 0:
@@ -187,6 +232,11 @@ class Style:
 
 
 def _check_blend(blend: Blend) -> None:
+    if isinstance(blend, str):
+        raise UsageError(f"a style is names with weights: Style((({blend!r}, 1.0),))")
+    pairs = isinstance(blend, (tuple, list)) and all(isinstance(one, (tuple, list)) and len(one) == 2 for one in blend)
+    if not pairs or not all(isinstance(name, str) and isinstance(weight, Real) for name, weight in blend):
+        raise UsageError(f'a style is names with weights, (("great-wave", 2.0), ("scream", 1.0)); got {blend!r}')
     if not blend:
         raise UsageError("name at least one style")
     if not all(weight >= 0 for _, weight in blend) or not sum(weight for _, weight in blend) > 0:
@@ -250,6 +300,15 @@ class RenderPlan:
     engine: str = "auto"
     device: str = "auto"
     queue_depth: int = 4
+
+    def __post_init__(self) -> None:
+        style = self.style if isinstance(self.style, str) else "great-wave"
+        _kind("style", self.style, Style, f"Style((({style!r}, 1.0),))")
+        _kind("flow", self.flow, FlowOptions, 'FlowOptions("none")')
+        _kind("stabilize", self.stabilize, StabilizeOptions, "StabilizeOptions(0.5)")
+        _kind("encode", self.encode, EncodeOptions, 'EncodeOptions(codec="hevc")')
+        _kind("span", self.span, Span, "Span(Fraction(80), Fraction(95))")
+        _kind("size", self.size, (str, NoneType), '"640x360", or "360" for the short side')
 
     @property
     def files(self) -> tuple[str, ...]:

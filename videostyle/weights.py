@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mimetypes
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -284,6 +286,10 @@ def load_codes(style: Style) -> tuple[Network, Codes]:
     import torch
 
     entries = {entry.name: entry for entry in (*gallery(), *own_styles()) if entry.network == style.network}
+    for name in style.names:
+        if name not in entries and _is_painting(name):
+            learn = f"videostyle learn {shlex.quote(name)}"
+            raise UsageError(f"{name}: is a picture, not a style; learn it first, in ten minutes or so: {learn}")
     files = [entries[name].file if name in entries else Path(name) for name in style.names]
     own = next((file for file in files if os.path.isfile(own_network(file))), None)
     if own is None:
@@ -299,6 +305,11 @@ def load_codes(style: Style) -> tuple[Network, Codes]:
     keys = tuple(Key(blended(key.value), key.start, key.hold) for key in style.blends.keys)
     regions = tuple(blended(region.blend) for region in style.regions)
     return network, Codes(network.identity, Timeline(keys), regions, style.strengths)
+
+
+def _is_painting(name: str) -> bool:
+    """True for the file of a picture, whether it is there or not."""
+    return (mimetypes.guess_type(name)[0] or "").startswith("image/") or Path(name).suffix.lower() == ".webp"
 
 
 def _code(name: str, network: Network, entries: dict[str, GalleryEntry]) -> Tensor:

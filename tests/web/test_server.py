@@ -127,4 +127,4 @@ def test_without_gradio_the_extra_is_named(tmp_path: Path, words: list[str]) -> 
     argv = [sys.executable, "-c", code, *(word.format(film=film) for word in words)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "videostyle: the page needs Gradio: pip install 'videostyle[web]'\n"
+    assert done.stderr == "videostyle: the page needs Gradio: pip install gradio\n"

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -140,7 +140,7 @@ def add_flicker(parser: argparse.ArgumentParser, *, seed: bool = True) -> None:
             help="another number gives another take: strokes hang on noise that it chooses; default: %(default)s",
         )
     steady.add_argument(
-        "--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount, help="default: %(default)s"
+        "--stabilize", metavar="0..1", type=float, help=f"default: {StabilizeOptions.amount}, unless --flow is none"
     )
     steady.add_argument(
         "--stabilize-mode",
@@ -157,7 +157,19 @@ def read_flow(args: argparse.Namespace) -> FlowOptions:
 
 def read_stabilize(args: argparse.Namespace) -> StabilizeOptions:
     """The stabiliser that the options of `add_flicker` ask for."""
-    return StabilizeOptions(args.stabilize, args.stabilize_mode)
+    amount = StabilizeOptions.amount if args.stabilize is None else args.stabilize
+    return StabilizeOptions(amount, args.stabilize_mode)
+
+
+def contradictions(args: argparse.Namespace) -> Iterator[str]:
+    """What the options of `add_flicker` ask for in vain."""
+    if args.flow == "none" and args.stabilize:
+        yield f"--flow none estimates no motion, so --stabilize {args.stabilize:g} steadies nothing"
+    if args.stabilize_mode != "auto" and (args.flow == "none" or args.stabilize == 0):
+        why = "--flow none" if args.flow == "none" else "--stabilize 0"
+        yield f"{why} steadies nothing, so --stabilize-mode {args.stabilize_mode} has no effect"
+    if args.flow not in ("auto", "raft", "raft-large") and args.flow_weights is not None:
+        yield f"--flow {args.flow} has no weights, so --flow-weights {args.flow_weights} is not read"
 
 
 def add_machine(parser: argparse.ArgumentParser, engine: str = "--engine") -> None:
@@ -185,7 +197,11 @@ def read_encoding(args: argparse.Namespace) -> EncodeOptions:
 
 
 def read_plan(args: argparse.Namespace, source: str, output: str, style: Style) -> RenderPlan:
-    """The plan that the options of `add_span`, `add_flicker`, `add_machine` and `add_encoding` ask for."""
+    """The plan that the options of `add_span`, `add_flicker`, `add_machine` and `add_encoding` ask for.
+
+    Options that contradict each other are named in a line each.
+    """
+    warn(contradictions(args))
     return RenderPlan(
         source=source,
         output=output,

@@ -202,7 +202,7 @@ def draw_curve(report: PaintReport, picture: Path, *, overwrite: bool = False) -
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError("--curve needs matplotlib: pip install 'videostyle[train]'") from error
+        raise MissingDependencyError("--curve needs matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     steps = range(1, len(report.curve) + 1)

@@ -77,6 +77,11 @@ CODECS = {
     "apng": Codec("apng", ("apng",), lossless=True, chroma=("rgb",), depths=(8, 16), alpha=True),
 }  # fmt: skip
 
+# Other names of the same: those of the encoders, of their libraries and of the standards.
+_ALIASES = {codec.encoder: name for name, codec in CODECS.items()} | {
+    "x264": "h264", "avc": "h264", "avc1": "h264", "h265": "hevc", "x265": "hevc", "hvc1": "hevc", "svt-av1": "av1",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -135,9 +140,10 @@ def choose_codec(container: str, options: EncodeOptions) -> tuple[str, Codec]:
     Raises UnknownNameError for no such codec, and UsageError where this FFmpeg lacks it, the container cannot hold it,
     or crf, preset or pix_fmt are not ones it takes.
     """
-    name = CONTAINERS[container].codec if options.codec == "auto" else options.codec
+    asked = options.codec.lower().replace(".", "")
+    name = CONTAINERS[container].codec if asked == "auto" else _ALIASES.get(asked, asked)
     if name not in CODECS:
-        raise UnknownNameError.among("codec", name, CODECS)
+        raise UnknownNameError.among("codec", options.codec, CODECS)
     codec = CODECS[name]
     if not _installed(codec.encoder):
         usable = ", ".join(n for n, c in CODECS.items() if _installed(c.encoder))

@@ -25,9 +25,7 @@ class VirtualCamera:
         try:
             import pyvirtualcam
         except ImportError as error:
-            raise MissingDependencyError(
-                "a virtual camera needs pyvirtualcam: pip install 'videostyle[live]'"
-            ) from error
+            raise MissingDependencyError("a virtual camera needs pyvirtualcam: pip install pyvirtualcam") from error
         try:
             self._camera = pyvirtualcam.Camera(*size, fps, device=device or None)
         except (RuntimeError, OSError, ValueError) as error:

@@ -31,7 +31,7 @@ class Window:
             import pygame
         except ImportError as error:
             raise MissingDependencyError(
-                "a window needs pygame-ce: pip install 'videostyle[live]'; or use --headless"
+                "a window needs pygame-ce: pip install pygame-ce; or use --headless"
             ) from error
         self._pygame = pygame
         screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")

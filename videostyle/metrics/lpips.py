@@ -24,7 +24,7 @@ class Lpips:
         try:
             import lpips
         except ImportError as error:
-            raise UsageError("LPIPS needs a package: pip install 'videostyle[lpips]'") from error
+            raise UsageError("LPIPS needs a package: pip install lpips") from error
 
         backbone = alexnet(weights=None)
         load_weights(backbone, "alexnet", AlexNet_Weights.IMAGENET1K_V1, weights, download, "--lpips-weights")

@@ -29,7 +29,7 @@ from videostyle.offline.carried import Carried, PaintedKey
 from videostyle.offline.choose import choose_keys
 from videostyle.offline.motion import at_size
 from videostyle.offline.objective import Anchor
-from videostyle.offline.stills import Gatys
+from videostyle.offline.stills import Gatys, check_paintings
 from videostyle.offline.tuned import nearest_style, tune
 from videostyle.ops.filters import mix, shrink
 from videostyle.ops.pixels import to_float, to_pixels
@@ -109,6 +109,7 @@ def paint_keyframes(
     `on_share` hears of everything before the film itself is painted, `on_frame` and `on_start` are `render`'s.
     Raises SourceError, SinkError, UsageError, WeightsError. What was made until then is kept, and used by the next run.
     """
+    check_paintings(plan.originals)
     film = plan.film
     output = Path(film.output)
     work = output.with_name(fitted_name(output.stem, ".keyframes", output.parent))

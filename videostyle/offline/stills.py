@@ -239,6 +239,7 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
     name. Raises SourceError, SinkError, UsageError, WeightsError.
     """
     began = time.monotonic()
+    check_paintings(plan.originals)
     for original in plan.originals:
         if Path(plan.content).exists() and original.image.exists() and Path(plan.content).samefile(original.image):
             raise UsageError(f"{plan.content}: is picture and painting at once; give two different files")
@@ -287,6 +288,16 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
     seconds = round(time.monotonic() - began, 3)
     warnings = [*source.warnings, *gatys.warnings, *sink.warnings]
     return PaintReport(plan.output, (width, height), len(painted.curve), seconds, kept, painted.curve, warnings)
+
+
+def check_paintings(originals: Sequence[Original]) -> None:
+    """Raise UsageError where a style's name stands for a painting's picture."""
+    for name in (str(original.image) for original in originals if not original.image.exists()):
+        if any(name == entry.name for entry in (*weights.gallery(), *weights.own_styles())):
+            raise UsageError(
+                f"{name}: is a style, and this paints after pictures; give the painting's file, or use the style: "
+                f"videostyle stylize --style {name}"
+            )
 
 
 def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:

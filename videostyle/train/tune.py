@@ -68,7 +68,7 @@ def tune(
     try:
         import optuna
     except ImportError as error:
-        raise MissingDependencyError("tuning needs optuna: pip install 'videostyle[train]'") from error
+        raise MissingDependencyError("tuning needs optuna: pip install optuna") from error
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = own_weights(config, ranges)

@@ -36,7 +36,7 @@ def require_gradio(temporary: Path | None = None) -> None:
     try:
         import gradio  # noqa: F401
     except ImportError as error:
-        raise MissingDependencyError("the page needs Gradio: pip install 'videostyle[web]'") from error
+        raise MissingDependencyError("the page needs Gradio: pip install gradio") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -27,7 +27,7 @@ class Ray:
         try:
             import ray
         except ImportError as error:
-            raise MissingDependencyError("batch on Ray needs ray: pip install 'videostyle[ray]'") from error
+            raise MissingDependencyError("batch on Ray needs ray: pip install ray") from error
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
