@@ -1,32 +1,41 @@
 """How fast the whole command is: against a naive loop on the same clip in the same run, and stage by stage.
 
-    python benchmarks/speed.py FILM [--size 640x360] [--frames 150] [--rounds 3] [--json FILE]
+    python benchmarks/speed.py FILM [--size 640x360] [--frames 150] [--rounds 3] [--busy 2] [--json FILE]
 
 The naive loop is what most scripts do: OpenCV reads a frame, Johnson's 32/64/128 network paints it in eager PyTorch
 (float32, as it comes), OpenCV writes it; no sound, no stabilising, no overlap. Both run as in use, start-up left out,
 alternating, so that a machine whose speed drifts slows both alike; the figure to quote is the ratio.
+
+"Beside busy cores": milliseconds that one picture takes in the network alone, beside none, one and more processes that
+keep a core busy each, with OpenVINO's threads free to move, as we run them, and pinned to cores, as it does by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
 import videostyle
+from videostyle.engines import openvino
 from videostyle.nets.transformer import ARCHITECTURES, Architecture, Transformer, macs_per_pixel
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions, Style
 from videostyle.stabilize import WINDOW
+from videostyle.weights import load_style
 
 MODES = {
     "lookahead": StabilizeOptions(mode="lookahead"),
@@ -80,6 +89,50 @@ def whole(film: Path, output: Path, stabilize: StabilizeOptions, style: Style) -
     return rate, {stage: seconds / report.frames * 1000 for stage, seconds in report.stages.items()}
 
 
+def spin() -> None:
+    while True:
+        pass
+
+
+@contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """So many processes, each of which keeps a core busy."""
+    busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(count)]
+    for process in busy:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def beside_busy_cores(style: Style, size: str, most: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Median milliseconds a picture, by how many neighbours there are and whether threads are pinned."""
+    network, code = load_style(style)
+    width, height = map(int, size.split("x"))
+    given = torch.rand(1, 3, height, width), code
+    model = openvino.convert(network.net.folded(), given)
+    model.reshape({number: list(each.shape) for number, each in enumerate(given)})
+    requests = {}
+    for name, pinned in (("free", False), ("pinned", True)):
+        settings = {**openvino.settings(), "ENABLE_CPU_PINNING": pinned}
+        requests[name] = openvino.core().compile_model(model, "CPU", settings).create_infer_request()
+    found: dict[str, dict[str, float]] = {}
+    for count in range(most + 1):
+        times: dict[str, list[float]] = {name: [] for name in requests}
+        with neighbours(count):
+            for _ in range(rounds):
+                for name, request in requests.items():
+                    for number in range(6):
+                        started = time.perf_counter()
+                        request.infer({place: each.numpy() for place, each in enumerate(given)})
+                        if number:  # the first after a change warms the caches
+                            times[name].append(1000 * (time.perf_counter() - started))
+        found[str(count)] = {name: round(statistics.median(values), 1) for name, values in times.items()}
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("film", type=Path)
@@ -88,9 +141,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--style", default="great-wave")
     parser.add_argument("--network", default=Style.network)
+    parser.add_argument("--busy", type=int, default=2, help="neighbours, at most")
+    parser.add_argument("--only-busy", action="store_true", help="measure nothing but the network beside them")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     style = Style(((args.style, 1.0),), network=args.network)
+    result = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
+        "size": args.size,
+        "network": args.network,
+        "thousand multiply-adds a pixel": {n: round(macs_per_pixel(a) / 1000, 1) for n, a in ARCHITECTURES.items()},
+    }
+    if not args.only_busy:
+        result |= compared(args, style)
+    result["milliseconds a picture in the network, beside busy cores"] = beside_busy_cores(
+        style, args.size, args.busy, args.rounds
+    )
+    print(json.dumps(result, indent=2))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def compared(args: argparse.Namespace, style: Style) -> dict[str, Any]:
+    """The whole command and the naive loop, in turn."""
     with tempfile.TemporaryDirectory() as folder:
         clip = prepare(args.film, Path(folder) / "clip.mp4", args.size, args.frames)
         rates: dict[str, list[float]] = {"naive": [], **{name: [] for name in MODES}}
@@ -102,13 +177,7 @@ def main() -> None:
                 rates[name].append(rate)
                 stages[name].append(cost)
     ratios = [fast / slow for fast, slow in zip(rates["causal"], rates["naive"], strict=True)]
-    result = {
-        "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
-        "size": args.size,
-        "network": args.network,
-        "thousand multiply-adds a pixel": {n: round(macs_per_pixel(a) / 1000, 1) for n, a in ARCHITECTURES.items()},
+    return {
         "frames a second": {name: [round(rate, 2) for rate in values] for name, values in rates.items()},
         "causal over naive": round(statistics.median(ratios), 2),
         "milliseconds a frame by stage": {
@@ -116,9 +185,6 @@ def main() -> None:
             for name, costs in stages.items()
         },
     }
-    print(json.dumps(result, indent=2))
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def prepare(film: Path, clip: Path, size: str, frames: int) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -137,6 +139,22 @@ def test_a_bounded_number_of_networks_and_sizes_is_kept(monkeypatch: pytest.Monk
     monkeypatch.setattr(openvino, "KEPT_PIXELS", 1000)
     run(*inputs(20))
     assert [shapes[0][-1] for _, shapes in openvino._pool._kept] == [19, 20]
+
+
+def test_what_is_too_large_to_be_kept_stays_as_long_as_its_painter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "KEPT_PIXELS", 1000)
+    pool, network, shapes = openvino._Pool(), openvino._Network(None), ((1, 3, 40, 40),)
+    left: list[weakref.ref[object]] = []
+
+    def paint() -> None:
+        compiled = pool.get(network, shapes)
+        left.append(weakref.ref(compiled) if pool.get(network, shapes) is compiled else lambda: "compiled again")
+
+    thread = threading.Thread(target=paint)
+    thread.start()
+    thread.join()
+    assert left[0]() is None
+    assert not pool._kept
 
 
 def test_several_threads_paint_with_one_engine_at_a_time(toy_gallery: Path) -> None:

@@ -6,7 +6,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
-from threading import Lock
+from threading import Lock, local
 from typing import TYPE_CHECKING, Any
 
 import openvino as ov
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Shapes = tuple[tuple[int, ...], ...]
 
 # Compiled networks that are kept: so many, and together for so many pixels. Each holds its intermediate results, some
-# 250 bytes a pixel for `fast`, and one thread a core.
+# 250 bytes a pixel for `fast`, and one thread a core. What is larger goes when the thread that painted with it ends.
 KEPT = 8
-KEPT_PIXELS = 16_000_000
+KEPT_PIXELS = 4_000_000
 
 
 class _Network:
@@ -62,7 +62,7 @@ class _Compiled:
                 with self._network.lock:
                     model = self._network.model
                     model.reshape({number: list(shape) for number, shape in enumerate(self._shapes)})
-                    self._model = _core().compile_model(model, "CPU", _settings())
+                    self._model = core().compile_model(model, "CPU", settings())
             return self._model.create_infer_request()
 
 
@@ -72,9 +72,14 @@ class _Pool:
     def __init__(self) -> None:
         self._lock = Lock()
         self._kept: OrderedDict[tuple[_Network, Shapes], _Compiled] = OrderedDict()
+        self._large = local()
 
     def get(self, network: _Network, shapes: Shapes) -> _Compiled:
         """The network for inputs of these shapes; what was not used for longest is let go."""
+        if _pixels(shapes) > KEPT_PIXELS:
+            if getattr(self._large, "key", None) != (network, shapes):
+                self._large.key, self._large.compiled = (network, shapes), _Compiled(network, shapes)
+            return self._large.compiled
         with self._lock:
             compiled = self._kept.pop((network, shapes), None) or _Compiled(network, shapes)
             self._kept[network, shapes] = compiled
@@ -83,19 +88,26 @@ class _Pool:
             return compiled
 
     def _pixels(self) -> int:
-        return sum(shapes[0][0] * shapes[0][-2] * shapes[0][-1] for _, shapes in self._kept)
+        return sum(_pixels(shapes) for _, shapes in self._kept)
+
+
+def _pixels(shapes: Shapes) -> int:
+    """Of the pictures that are painted, which are the first input."""
+    return shapes[0][0] * shapes[0][-2] * shapes[0][-1]
 
 
 _pool = _Pool()
 
 
 @lru_cache(maxsize=1)
-def _core() -> ov.Core:
+def core() -> ov.Core:
+    """The one of this process."""
     return ov.Core()
 
 
-def _settings() -> dict[str, Any]:
-    half = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def settings() -> dict[str, Any]:
+    """How networks are compiled."""
+    half = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     # Threads are not pinned to cores. Pinned, a thread waits while another program has its core, the others wait for
     # it, and a frame takes many times as long as the work: see "beside busy cores" in benchmarks/speed.py.
     return {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32", "ENABLE_CPU_PINNING": False}
