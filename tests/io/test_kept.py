@@ -123,6 +123,30 @@ def test_a_film_without_anything_special_warns_of_nothing(tmp_path: Path) -> Non
         assert paint(source, tmp_path / f"out.{extension}") == []
 
 
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_films_joined_from_parts_have_all_that_goes_along(tmp_path: Path, extension: str) -> None:
+    source = captioned(tmp_path / "in.mp4", WORDS)
+    add_to_movie(str(source), "mp4", 1, stereo_box(1, False) + spherical_box(SPHERE), {"com.apple.make": "Apple"})
+    parts = [tmp_path / "0.mp4", tmp_path / "1.mp4"]
+    with open_source(str(source)) as film:
+        frames = list(film.frames(WHOLE))
+        for part, some in zip(parts, (frames[:6], frames[6:]), strict=True):
+            with open_sink(str(part), film.info) as sink:
+                for frame in some:
+                    sink.write(frame)
+            assert sink.warnings == []
+    out = tmp_path / f"out.{extension}"
+    with open_sink(str(out), film.info, copy_from=str(source)) as sink:
+        sink.splice([str(part) for part in parts])
+    assert not [line for line in sink.warnings if "dropped" in line]
+    found = side_data(out)
+    assert [data["A53_CC"][1:3] for data in found] == WORDS
+    assert found[0]["SPHERICAL"] == SPHERE
+    assert found[0]["STEREO3D"] == side_data(source)[0]["STEREO3D"]
+    with av.open(str(out)) as container:
+        assert {key.lower(): value for key, value in container.metadata.items()}["com.apple.make"] == "Apple"
+
+
 # Crops
 
 

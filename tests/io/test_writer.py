@@ -136,6 +136,13 @@ def test_hdr_keeps_its_tags_and_mastering_data(tmp_path: Path) -> None:
     assert [line for line in warned if "HDR mastering display dropped" in line]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_shortest_films_can_be_written(tmp_path: Path, count: int) -> None:
+    for _ in range(6):  # what x265 left unset was right now and then
+        write_all(tmp_path / "a.mp4", some_frames(count), EncodeOptions(codec="hevc", overwrite=True))
+        assert len(media.times(tmp_path / "a.mp4")) == count
+
+
 # Time
 
 BASES = [F(1, 12800), F(1, 30000), F(1, 90000), F(1, 15360)]

@@ -66,6 +66,10 @@ def _ordinary_priority() -> Iterator[None]:
         os.sched_setscheduler(0, policy, parameters)
 
 
+_MOST_REORDERED = 3600
+"""Seconds that a frame may be decoded before it is shown: sixteen frames of a film of one in three minutes."""
+
+
 class VideoSink:
     """A film being written with FFmpeg, inside its `with` block.
 
@@ -254,6 +258,8 @@ class VideoSink:
                 container_options=self._muxer_options(),
             )
             add_film()
+            if self._container.format in ("matroska", "webm") and (mode := stereo_mode(self._info.side_data)):
+                self._stream.metadata["stereo_mode"] = mode
             if self._copy_from is not None:
                 self._copier = StreamCopier(
                     self._copy_from,
@@ -298,8 +304,6 @@ class VideoSink:
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
         self._describe(context, color)
-        if self._container.format in ("matroska", "webm") and (mode := stereo_mode(self._info.side_data)):
-            stream.metadata["stereo_mode"] = mode
         self.settings = {"container": self._name, "codec": self._codec_name, "pix_fmt": pix_fmt, **options}
         self._palette = _Palette() if pix_fmt == "pal8" else None
         self._convert = FromTensor("rgba" if self._palette else pix_fmt, color)
@@ -390,7 +394,8 @@ class VideoSink:
     def _mux(self, picture: av.VideoFrame | None) -> None:
         assert self._output is not None
         for ready in self._palette(picture) if self._palette else (picture,):
-            self._output.mux(self._stream.encode(ready))
+            for packet in self._stream.encode(ready):
+                self._output.mux(_decodable(packet))
 
     # Ending
 
@@ -470,6 +475,15 @@ class VideoSink:
             if isinstance(error, (SinkError, SourceError, UsageError)):
                 raise
             raise sink_error(self._path, error, f"{self._codec_name} in {self._name} failed") from error
+
+
+def _decodable(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    """The packet, with a time at which it can be decoded: x265 leaves that to chance for films of one or two frames."""
+    if packet.pts is not None and packet.dts is not None:
+        early = (packet.pts - packet.dts) * time_base_of(packet)
+        if not 0 <= early <= _MOST_REORDERED:
+            packet.dts = packet.pts
+    return packet
 
 
 def _shown(packet: Packet[VideoStream]) -> Fraction:
