@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,6 +82,16 @@ def test_closed_captions_that_no_encoder_writes_are_named(tmp_path: Path, extens
     source = captioned(tmp_path / "in.mp4", WORDS)
     warned = paint(source, tmp_path / f"out.{extension}")
     assert len([line for line in warned if line.startswith("closed captions (CEA-608/708) dropped")]) == 1
+
+
+def test_captions_that_end_before_the_part_that_is_painted_are_not_missed(tmp_path: Path) -> None:
+    source = captioned(tmp_path / "in.mp4", WORDS)
+    with open_source(str(source)) as film:
+        frames = [frame if frame.index < 6 else replace(frame, side_data=None) for frame in film.frames(WHOLE)]
+    with open_sink(str(tmp_path / "out.webm"), film.info, span=Span(F(6, 25))) as sink:
+        for frame in frames[6:]:
+            sink.write(frame)
+    assert not [line for line in sink.warnings if "captions" in line]
 
 
 # All around, and in depth

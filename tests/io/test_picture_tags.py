@@ -165,6 +165,19 @@ def test_a_gif_plays_as_often_as_before(tmp_path: Path, loop: int | None, expect
         assert shown(tmp_path / f"out.{target}")[1] == plays
 
 
+@pytest.mark.parametrize("target", ["png", "webp"])
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_an_animation_keeps_its_colour_profile(tmp_path: Path, kind: str, target: str) -> None:
+    pictures = [photograph(seed=seed) for seed in range(3)]
+    pictures[0].save(tmp_path / f"in.{kind}", save_all=True, append_images=pictures[1:], icc_profile=profile())
+    assert pass_through(tmp_path / f"in.{kind}", tmp_path / f"out.{target}") == []
+    with Image.open(tmp_path / f"out.{target}") as painted:
+        assert painted.n_frames == 3
+        painted.seek(2)
+        painted.load()
+        assert painted.info["icc_profile"] == profile()
+
+
 @pytest.mark.parametrize("kind", ["png", "webp"])
 def test_an_animated_picture_becomes_a_film(tmp_path: Path, kind: str) -> None:
     source = animation(tmp_path / f"in.{kind}", DURATIONS, 0)

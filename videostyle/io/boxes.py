@@ -207,9 +207,9 @@ def _keys(tags: Mapping[str, str], name: str) -> Box:
     """QuickTime's metadata: any key, where iTunes' list has numbered places only."""
     names, values = b"", []
     for number, (key, value) in enumerate(tags.items(), start=1):
-        label = key.encode()
+        label = key.encode("utf-8", "surrogateescape")
         names += struct.pack(">I4s", 8 + len(label), b"mdta") + label
-        data = Box(b"data", struct.pack(">II", 1, 0) + value.encode())
+        data = Box(b"data", struct.pack(">II", 1, 0) + value.encode("utf-8", "surrogateescape"))
         values.append(Box(struct.pack(">I", number), b"", [data]))
     handler = Box(b"hdlr", struct.pack(">II4s", 0, 0, b"mdta") + bytes(13))
     children = [handler, Box(b"keys", struct.pack(">II", 0, len(tags)) + names), Box(b"ilst", b"", values)]

@@ -26,7 +26,9 @@ def painted_name(source: str, label: str) -> str:
         stem, suffix = path.name.partition("%")[0].rstrip("_-.") or path.parent.name, ".mp4"
     else:
         suffix = path.suffix.lower()
-        stem, suffix = path.stem, suffix if suffix in KEPT or is_picture(source) else ".mp4"
+        photograph = suffix in (".heic", ".heif", ".hif")  # read, not written
+        other = ".jpg" if photograph else ".mp4"
+        stem, suffix = path.stem, suffix if suffix in KEPT or is_picture(source) else other
     # A picture called 50%d.png is one picture; its painting's name must not stand for a sequence.
     name = PLACEHOLDER.sub(lambda found: found[0].removeprefix("%"), f"{stem}-{label}")
     return fitted_name(name, suffix, path.parent)

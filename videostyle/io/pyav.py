@@ -22,7 +22,8 @@ def _unknown(cls: type[Type], value: object) -> Type | None:
     if not isinstance(value, int):
         return None
     member: Any = object.__new__(cls)
-    member._name_, member._value_ = {31: "EXIF"}.get(value, f"UNKNOWN_{value}"), value
+    newer = {28: "LCEVC", 29: "VIEW_ID", 30: "THREE_D_REFERENCE_DISPLAYS", 31: "EXIF"}
+    member._name_, member._value_ = newer.get(value, f"UNKNOWN_{value}"), value
     known: dict[Any, Any] = cls._value2member_map_
     return cast(Type, known.setdefault(value, member))
 

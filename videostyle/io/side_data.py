@@ -14,6 +14,8 @@ from videostyle.io.pyav import side_data_of
 from videostyle.types import SideData
 
 CAPTIONS = "A53_CC"
+PICTURE_BY_PICTURE = (CAPTIONS, "AFD", "S12M_TIMECODE")
+"""Kinds that one picture may have and the next not."""
 NAMES = {
     CAPTIONS: "closed captions (CEA-608/708)",
     "SPHERICAL": "360-degree projection",

@@ -42,9 +42,10 @@ from videostyle.io.colors import (
 )
 from videostyle.io.info import hdr_metadata, open_container
 from videostyle.io.kept import Written, settle
+from videostyle.io.picture_tags import with_tags
 from videostyle.io.pyav import open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
-from videostyle.io.side_data import stereo_mode, with_side_data
+from videostyle.io.side_data import PICTURE_BY_PICTURE, stereo_mode, with_side_data
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Color, Frame, VideoInfo
 
@@ -129,7 +130,7 @@ class VideoSink:
         self._rounded = False
         self._see_through = False
         self._spliced = False
-        self._kinds = dict.fromkeys(info.side_data, Fraction(0))
+        self._kinds = dict.fromkeys(info.side_data.keys() - {*PICTURE_BY_PICTURE}, Fraction(0))
         """Kinds of side data in the source, and at what time in the output each should be."""
 
     def __enter__(self) -> Self:
@@ -405,9 +406,8 @@ class VideoSink:
         try:
             with self._plainly():
                 self._close(None)
-                if self._name in ("apng", "webp") and self._last is not None and self._last.duration:
-                    delay = self._last.duration * self._last.time_base
-                    end_animation(str(self._file.partial), self._name, delay)
+                if self._name in ("apng", "webp"):
+                    self._finish_animation(self._name)
                 self._settle()
             self._file.commit()
         except Exception:
@@ -419,6 +419,18 @@ class VideoSink:
                     self.partial = str(self._file.keep())
             self._discard()
             raise
+
+    def _finish_animation(self, name: str) -> None:
+        """Set the last picture's delay, which muxers guess, and put in the source's colour profile and EXIF data."""
+        if self._last is not None and self._last.duration:
+            end_animation(str(self._file.partial), name, self._last.duration * self._last.time_base)
+        tags = {kind: self._info.side_data.get(kind, b"") for kind in ("ICC_PROFILE", "EXIF")}
+        if any(tags.values()):
+            extension = ".png" if name == "apng" else ".webp"
+            data, lost = with_tags(self._file.partial.read_bytes(), extension, tags["ICC_PROFILE"], tags["EXIF"])
+            self._file.write(data)
+            for kind in tags.keys() - lost:
+                self._kinds.pop(kind, None)
 
     def _break_off(self) -> None:
         """Close what there is so that it plays; delete it where there is nothing or it cannot be closed."""
