@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "videostyle"
 
 # A module imports from lower layers, or from its own folder.
 LAYERS = [
-    {"errors", "types", "plan", "plugins", "privacy", "threads", "interrupt", "files"},
+    {"errors", "types", "plan", "plugins", "privacy", "threads", "interrupt", "files", "text"},
     {"ops", "nets", "tensorfile"},
     {"weights", "torchvision_weights", "engines", "io"},
     {"flow", "stylizers", "cuts", "trust", "masks", "noise"},

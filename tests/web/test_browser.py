@@ -90,6 +90,18 @@ def serving(models: Path, folder: Path, *words: str) -> Iterator[str]:
         program.wait()
 
 
+def seen_working(tab: Any, box: str, text: str) -> None:
+    """Wait until progress with this text is seen: in view, in a box that is high enough for it."""
+    progress = tab.locator(box).get_by_text(text).first
+    progress.wait_for(state="visible")
+    place, around = progress.bounding_box(), tab.locator(box).bounding_box()
+    assert place is not None
+    assert place["height"] > 5
+    assert around["height"] >= 60
+    assert around["y"] <= place["y"]
+    assert place["y"] + place["height"] <= around["y"] + around["height"] + 1
+
+
 def slide(tab: Any, where: str, value: float) -> None:
     tab.evaluate(
         """([where, value]) => {
@@ -111,6 +123,7 @@ def test_a_film_is_previewed(tab: Any, toy_models: Path, tmp_path: Path) -> None
         toy_models, tmp_path, "preview", str(source), "--style", "dots", "--seconds", "1.5", "--size", "90"
     ) as address:
         tab.goto(address)
+        seen_working(tab, "#about", "looking for telling moments")
         tab.wait_for_function(PLAYING)
         before = tab.evaluate("() => document.querySelector('#wipe video').currentTime")
         tab.wait_for_function(f"() => document.querySelector('#wipe video').currentTime !== {before}")
@@ -146,6 +159,7 @@ def test_a_film_is_previewed(tab: Any, toy_models: Path, tmp_path: Path) -> None
         assert words[words.index("--style") + 1] == "waves"
         painted = Path(words[words.index("-o") + 1])
         tab.click("#start")
+        seen_working(tab, "#done", "painting the whole film")
         tab.get_by_text("Done:").wait_for()
         assert len(decode(painted)) == 60
         tab.click("#start")
@@ -159,6 +173,16 @@ def test_the_studio_takes_films_and_photos_and_the_camera(tab: Any, toy_models: 
     upload = film(tmp_path / "mine.mp4", 30, (96, 96))
     with serving(toy_models, tmp_path, "studio", "--folder", str(folder), "--style", "dots") as address:
         tab.goto(address)
+        tab.wait_for_selector("#upload")
+        assert tab.locator("#paint").is_disabled()
+        assert tab.locator("#start").is_disabled()
+        # A painting first, and on the camera's tab: no error.
+        for where in ("Camera", "Film or photo"):
+            tab.get_by_role("tab", name=where).click()
+            tab.click("#style input")
+            tab.get_by_role("option", name="Waves" if where == "Camera" else "Dots").click()
+        tab.get_by_text("Open a film or a photo, and it is painted here: dots.").wait_for()
+        assert tab.locator(".toast-body").count() == 0
         tab.click("#shelf input")
         tab.get_by_role("option", name="here.mp4").click()
         tab.wait_for_function(PLAYING)
@@ -175,6 +199,47 @@ def test_the_studio_takes_films_and_photos_and_the_camera(tab: Any, toy_models: 
         files = [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
         pictures = {".jpeg", ".jpg", ".png", ".webp"}
         assert not [path for path in files if path.suffix in pictures and path.parent.name != "media"]
+
+
+def test_stop_ends_ones_own_painting_alone_and_who_leaves_leaves_nothing(
+    browser: Any, tab: Any, toy_models: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    film(folder / "long.mp4", 700, (320, 240))
+    words = ("studio", "--folder", str(folder), "--style", "dots")
+    with serving(toy_models, tmp_path, *words) as address:
+        other = browser.new_context()
+        other.set_default_timeout(PATIENCE)
+        second = other.new_page()
+        for page in (tab, second):
+            page.goto(address)
+            page.click("#size input")
+            page.get_by_role("option", name="240").click()
+            page.click("#shelf input")
+            page.get_by_role("option", name="long.mp4").click()
+            page.wait_for_function(PLAYING)
+        tab.fill("#name textarea, #name input", "first.mp4")
+        tab.click("#start")
+        seen_working(tab, "#done", "painting the whole film")
+        second.fill("#name textarea, #name input", "second.mp4")
+        second.click("#start")
+        seen_working(second, "#done", "1 job is before this one")
+        # The second stops what it waits for; the first goes on.
+        second.click("#stop")
+        second.get_by_text("nothing is kept").first.wait_for()
+        frames = tab.locator("#done").inner_text()
+        tab.wait_for_function("(before) => document.querySelector('#done').innerText !== before", arg=frames)
+        assert "painting the whole film" in tab.locator("#done").inner_text()
+        # The first leaves: the second need not wait, and nothing is left of the first.
+        second.click("#start")
+        seen_working(second, "#done", "1 job is before this one")
+        tab.goto("about:blank")
+        seen_working(second, "#done", "painting the whole film")
+        assert not [path for path in folder.iterdir() if "first" in path.name]
+        second.click("#stop")
+        second.get_by_text("what was painted so far is in").first.wait_for()
+        other.close()
 
 
 def test_a_large_upload_is_refused(tab: Any, toy_models: Path, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
+import re
 import shlex
 import shutil
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +24,13 @@ from videostyle.plan import LearnPlan, Region, RenderPlan, StabilizeOptions, Sty
 
 pytest.importorskip("gradio")
 
+import videostyle.web.page
+import videostyle.web.storage
 from videostyle.errors import UsageError
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
-from videostyle.web.page import NONE, OWN_SIZE, Desk, Page, Settings, Stopped, look, plainly
+from videostyle.web.desk import Desk, Stopped, visitor
+from videostyle.web.page import LONGEST, NONE, OWN_SIZE, Page, Settings, look, plainly
 
 CONTROLS = ("dots", NONE, 0.5, 1.0, False, 1.0, "fast", 1.0, OWN_SIZE)
 
@@ -44,14 +52,16 @@ def films(tmp_path: Path) -> Path:
 def page(toy_gallery: Path, tmp_path: Path, films: Path) -> Page:
     work = tmp_path / "work"
     (work / "media").mkdir(parents=True)
+    (work / "gradio").mkdir()
     base = RenderPlan("", "", Style((("dots", 1.0),)), engine="torch")
-    return Page(Settings(base, work.resolve(), (films,)), Desk())
+    return Page(Settings(base, work.resolve(), (films,), largest=10_000_000), Desk())
 
 
 def uploaded(page: Page, name: str = "b c.mp4", count: int = 4) -> str:
-    folder = page.settings.work / "gradio"
-    folder.mkdir(exist_ok=True)
-    return str(film(folder / name, count, (64, 48)))
+    """The path of an upload that the visitor has taken up."""
+    path = film(page.uploads.folder / name, count, (64, 48))
+    assert page.uploads.use(page.uploads.add(path), visitor.get()) == path
+    return str(path)
 
 
 def test_controls_make_the_plan() -> None:
@@ -86,7 +96,7 @@ def test_a_film_is_opened_and_painted(page: Page, films: Path) -> None:
 
 def test_sliders_end_with_the_film(page: Page, films: Path) -> None:
     """Gradio refuses a value beyond a slider's end, and with it everything."""
-    *_, start, seconds, _ = page.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
+    *_, start, seconds, _, _, _ = page.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
     assert start["value"] <= start["maximum"]
     assert seconds["value"] <= seconds["maximum"] == 0.5
     late = Page(Settings(page.settings.base, page.settings.work, film=str(films / "a.mp4"), at=7.0), Desk())
@@ -98,35 +108,127 @@ def test_no_file_elsewhere_is_opened(page: Page, tmp_path: Path, films: Path) ->
     secret = film(tmp_path / "secret.mp4", 2)
     (films / "link.mp4").symlink_to(secret)
     for path in (secret, films / ".." / "secret.mp4", films / "link.mp4"):
-        with pytest.raises(UsageError, match="is not in a folder"):
+        with pytest.raises(UsageError, match="is not in a folder") as caught:
             page.open(str(path), silent)  # type: ignore[arg-type]
+        assert str(tmp_path) not in str(caught.value)
+    # What lies beside the uploads is none.
+    beside = film(page.uploads.folder / "beside.mp4", 2)
+    (page.uploads.folder / "link.mp4").symlink_to(secret)
+    for path in (beside, page.uploads.folder / "link.mp4", page.media.folder / "beside.mp4"):
+        with pytest.raises(UsageError, match=r"was not uploaded here|is not in a folder"):
+            page.open(str(path), silent)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="was not uploaded here"):
+            page.learn(str(path), "x", 1.0, None, False, progress=silent)  # type: ignore[arg-type]
+
+
+def test_the_page_of_one_film_opens_no_other(page: Page, films: Path) -> None:
+    one = Page(replace(page.settings, film=str(films / "a.mp4")), Desk())
+    other = film(films / "b.mp4", 2)
+    for path in (str(other), uploaded(page)):
+        with pytest.raises(UsageError, match="one film only"):
+            one.open(path, silent)  # type: ignore[arg-type]
+
+
+def test_the_list_names_no_folder(page: Page, films: Path) -> None:
+    ((name, key),) = page.shelf()
+    assert name == "a.mp4"
+    assert str(films) not in key
+    assert page.open(key, silent)[0] == str(films / "a.mp4")  # type: ignore[arg-type]
+
+
+WRONG: dict[str, tuple[int, Any]] = {
+    "a file as a style": (0, "/etc/passwd"),
+    "a style that is not there": (0, "dotz"),
+    "a style that is a list": (0, ["dots"]),
+    "a file as the second style": (1, "../x.safetensors"),
+    "a share beyond 1": (2, 2.0),
+    "a share that is a text": (2, "half"),
+    "a strength that is no number": (3, float("nan")),
+    "a strength beyond 1": (3, 7),
+    "a brush beyond its range": (5, 1e9),
+    "a network that is not there": (6, "huge"),
+    "a steadiness that is null": (7, None),
+    "a size that is not offered": (8, "20000"),
+    "a size that is a number": (8, 90),
+}
+
+
+@pytest.mark.parametrize(("place", "value"), WRONG.values(), ids=WRONG)
+def test_what_the_controls_do_not_offer_is_refused(page: Page, films: Path, place: int, value: Any) -> None:
+    controls = [*CONTROLS]
+    controls[place] = value
+    path = str(films / "a.mp4")
+    with pytest.raises(UsageError):
+        page.paint(path, 0.0, 0.4, 0.5, *controls, progress=silent)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        page.start(path, "", False, *controls, progress=silent)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        page.see(np.zeros((8, 8, 3), np.uint8), None, *controls)
+    assert sorted(path.name for path in films.iterdir()) == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "row"),
+    [
+        (-1, 0.4, 0.5),
+        (0, LONGEST + 1, 0.5),
+        (0, 0, 0.5),
+        (0, "1", 0.5),
+        (None, 1, 0.5),
+        (0, 1, 3),
+        (0, 1, float("nan")),
+    ],
+)
+def test_an_excerpt_is_no_longer_than_is_offered(page: Page, films: Path, start: Any, seconds: Any, row: Any) -> None:
+    with pytest.raises(UsageError):
+        page.paint(str(films / "a.mp4"), start, seconds, row, *CONTROLS, progress=silent)  # type: ignore[arg-type]
+
+
+def test_a_painting_chosen_before_a_film_is_no_error(page: Page) -> None:
+    box, told = page.paint(None, 0.0, 4.0, 0.5, "waves", *CONTROLS[1:], progress=silent)  # type: ignore[arg-type]
+    assert "Open a film or a photo" in box
+    assert "waves" in box
+    assert told == ""
 
 
 def test_a_long_upload_is_refused_and_a_long_film_of_ones_own_is_not(page: Page, films: Path) -> None:
     short = Page(Settings(page.settings.base, page.settings.work, (films,), minutes=0.001), Desk())
     with pytest.raises(UsageError, match="--max-minutes"):
-        short.open(uploaded(page), silent)  # type: ignore[arg-type]
+        short.open(uploaded(short), silent)  # type: ignore[arg-type]
     assert short.open(str(films / "a.mp4"), silent)[0]  # type: ignore[arg-type]
 
 
-def test_the_command_names_the_film_and_where_it_goes(page: Page, films: Path) -> None:
-    words = shlex.split(page.command(str(films / "a.mp4"), "", *CONTROLS))
-    assert words[2:5] == [str(films / "a.mp4"), "-o", str(films / "a-dots.mp4")]
+def test_the_command_of_a_preview_names_the_film_as_it_was_named(page: Page, films: Path) -> None:
+    path = str(films / "a.mp4")
+    for named, output, source, painted in (
+        ("a.mp4", None, "a.mp4", "a-dots.mp4"),
+        ("films/a.mp4", None, "films/a.mp4", "films/a-dots.mp4"),
+        (path, None, path, str(films / "a-dots.mp4")),
+        ("-a.mp4", None, "-a.mp4", "./-a-dots.mp4"),
+        ("a.mp4", Path("out"), "a.mp4", "out/a-dots.mp4"),
+    ):
+        one = Page(replace(page.settings, film=path, named=named, output=output), Desk())
+        words = shlex.split(one.command(path, "" if named[0] != "-" else "-a-dots.mp4", *CONTROLS))
+        assert words[2:5] == [source, "-o", painted]
     assert page.command(None, "", *CONTROLS) == ""
 
 
-def test_the_command_for_an_upload_says_nothing_of_where_it_lay(
-    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_of_the_studio_names_no_folder(
+    page: Page, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(page.command(uploaded(page), "", *CONTROLS))
-    assert words[2:5] == ["b c.mp4", "-o", str(tmp_path / "b c-dots.mp4")]
+    assert shlex.split(page.command(uploaded(page), "", *CONTROLS))[2:5] == ["b c.mp4", "-o", "b c-dots.mp4"]
+    assert shlex.split(page.command(str(films / "a.mp4"), "", *CONTROLS))[2:5] == ["a.mp4", "-o", "a-dots.mp4"]
 
 
-@pytest.mark.parametrize("name", ["../out.mp4", "/tmp/out.mp4", "a/b.mp4", "..", ".hidden.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    ["../out.mp4", "/tmp/out.mp4", "a/b.mp4", "..", ".hidden.mp4", "a\nb.mp4", "a\0b.mp4", "\x1b[31m.mp4", "a" * 300],
+)
 def test_a_painted_film_stays_in_its_folder(page: Page, films: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is not a plain file name"):
-        page.start(str(films / "a.mp4"), name, *CONTROLS, progress=silent)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"is not a plain file name|is too long") as caught:
+        page.start(str(films / "a.mp4"), name, False, *CONTROLS, progress=silent)  # type: ignore[arg-type]
+    assert str(caught.value).isprintable()
 
 
 def test_the_whole_film_is_painted_and_an_upload_comes_back(
@@ -134,16 +236,17 @@ def test_the_whole_film_is_painted_and_an_upload_comes_back(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done: list[Any] = []
-    said = page.start(str(films / "a.mp4"), "mine.mp4", *CONTROLS, progress=lambda at, **_: done.append(at))  # type: ignore[arg-type]
+    said = page.start(str(films / "a.mp4"), "mine.mp4", False, *CONTROLS, progress=lambda at, **_: done.append(at))  # type: ignore[arg-type]
     assert len(decode(films / "mine.mp4")) == 12
     assert done[-1] == (12, 12)
     assert "/media/" not in said
-    said = page.start(uploaded(page), "", *CONTROLS, progress=silent)  # type: ignore[arg-type]
+    assert str(films) not in said
+    said = page.start(uploaded(page), "", False, *CONTROLS, progress=silent)  # type: ignore[arg-type]
     assert len(decode(tmp_path / "b c-dots.mp4")) == 4
     link = said.partition('href="/media/')[2].partition('"')[0].replace("%20", " ")
-    assert (page.media / link).read_bytes() == (tmp_path / "b c-dots.mp4").read_bytes()
+    assert (page.media.folder / link).read_bytes() == (tmp_path / "b c-dots.mp4").read_bytes()
     with pytest.raises(UsageError, match="exists already"):
-        page.start(str(films / "a.mp4"), "mine.mp4", *CONTROLS, progress=silent)  # type: ignore[arg-type]
+        page.start(str(films / "a.mp4"), "mine.mp4", False, *CONTROLS, progress=silent)  # type: ignore[arg-type]
 
 
 def test_stop_ends_the_work_at_its_next_frame(page: Page, films: Path) -> None:
@@ -152,9 +255,9 @@ def test_stop_ends_the_work_at_its_next_frame(page: Page, films: Path) -> None:
             page.desk.stop()
 
     with pytest.raises(Stopped, match="what was painted so far is in"):
-        page.start(str(films / "a.mp4"), "mine.mp4", *CONTROLS, progress=stop)  # type: ignore[arg-type]
+        page.start(str(films / "a.mp4"), "mine.mp4", False, *CONTROLS, progress=stop)  # type: ignore[arg-type]
     assert not (films / "mine.mp4").exists()
-    page.start(str(films / "a.mp4"), "again.mp4", *CONTROLS, progress=silent)  # type: ignore[arg-type]
+    page.start(str(films / "a.mp4"), "again.mp4", False, *CONTROLS, progress=silent)  # type: ignore[arg-type]
 
 
 def test_a_painting_is_learned_and_can_be_chosen(
@@ -175,39 +278,18 @@ def test_a_painting_is_learned_and_can_be_chosen(
 
     monkeypatch.setattr(videostyle.train.learn, "learn", learn)
     film = str(films / "a.mp4")
-    said, sheet, styles, others = page.learn("/p/painting.png", " mine ", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
+    cv2.imwrite(str(page.uploads.folder / "painting.png"), np.zeros((64, 64, 3), np.uint8))
+    picture = page.uploads.use(page.uploads.add(page.uploads.folder / "painting.png"), "")
+    said, sheet, styles, others = page.learn(str(picture), " mine ", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
     (plan,) = plans
     assert (plan.painting.name, plan.minutes, plan.content) == ("mine", 2.0, Path(film))
-    assert "`mine`" in said
-    assert (page.media / sheet.partition("/media/")[2].partition('"')[0]).read_bytes() == b"a sheet"
+    assert "style mine." in said
+    assert (page.media.folder / sheet.partition("/media/")[2].partition('"')[0]).read_bytes() == b"a sheet"
     assert styles["value"] == "mine"
     assert "mine" in dict(styles["choices"]).values()
     assert "mine" in dict(others["choices"]).values()
     with pytest.raises(UsageError, match="choose a picture"):
         page.learn(None, "mine", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
-
-
-def test_closing_waits_for_the_work_and_lets_none_begin() -> None:
-    desk = Desk()
-    begun, ended = threading.Event(), threading.Event()
-
-    def labour() -> None:
-        with desk.work() as check:
-            begun.set()
-            try:
-                while True:
-                    check()
-            except Stopped:
-                ended.set()
-
-    thread = threading.Thread(target=labour)
-    thread.start()
-    begun.wait(10)
-    desk.close()
-    assert ended.is_set()
-    thread.join(10)
-    with desk.work() as check, pytest.raises(Stopped):
-        check()
 
 
 def test_errors_are_one_line_on_the_page() -> None:
@@ -217,7 +299,39 @@ def test_errors_are_one_line_on_the_page() -> None:
         raise UsageError("brush must be between 0.25 and 4, got 9")
 
     with pytest.raises(gr.Error, match=r"brush must be between 0\.25 and 4, got 9"):
-        plainly(fail)()
+        plainly(fail)(None)
+
+
+def test_errors_tell_no_folder_and_show_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import gradio as gr
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    folder = tmp_path / "a secret place"
+    lines = {
+        f"{folder}/sub dir/film.mp4: cannot be read": "film.mp4: cannot be read",
+        f"{folder}/a.mp4: is larger than {folder}/b.mp4": "a.mp4: is larger than b.mp4",
+        "/srv/films/x.mp4: HEVC/AV1 at 24 frames/s": "x.mp4: HEVC/AV1 at 24 frames/s",
+        "<b>\x1b[31m\nred.mp4": "&lt;b&gt;\ufffd[31m red.mp4",
+    }
+    for line, shown in lines.items():
+        with pytest.raises(gr.Error) as caught:
+            plainly(fail, [folder])(None, UsageError(line))
+        assert caught.value.message == shown
+    # What nobody thought of is told on the server's terminal alone.
+    with pytest.raises(gr.Error, match="unexpected FileNotFoundError") as caught:
+        plainly(fail, [folder])(None, OSError(2, "no such file", f"{folder}/x"))
+    assert str(folder) not in caught.value.message
+    assert "unexpected FileNotFoundError" in capsys.readouterr().err
+
+
+def test_names_of_files_are_no_markup(page: Page, films: Path) -> None:
+    name = "![x](http:evil.example)<img src=x>*a*`b`.mp4"
+    film(films / name, 2, (64, 48))
+    _, about, *_ = page.open(str(films / name), silent)  # type: ignore[arg-type]
+    assert not set("<*`[]") & set(about.replace("**", "", 2))
+    assert html.unescape(about).startswith(f"**{name}**")
 
 
 def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
@@ -236,10 +350,13 @@ def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
 
 @pytest.mark.parametrize("film", ["films/a.mp4", None])
 def test_the_page_is_laid_out(page: Page, films: Path, film: str | None) -> None:
-    settings = Settings(page.settings.base, page.settings.work, (films,), film=film and str(films / "a.mp4"))
-    events = build(settings, Desk()).config["dependencies"]
+    settings = replace(page.settings, film=film and str(films / "a.mp4"))
+    blocks = build(Page(settings, Desk()))
+    events = blocks.config["dependencies"]
     assert events
     assert all(event["api_visibility"] == "private" for event in events)
+    # What is sent to the browser tells of no folder.
+    assert str(films.parent) not in json.dumps(blocks.get_config_file(), default=str)
 
 
 def test_a_style_that_changes_has_no_control(page: Page) -> None:
@@ -250,4 +367,130 @@ def test_a_style_that_changes_has_no_control(page: Page) -> None:
         (Style((("dots", 1.0), ("waves", 1.0), ("lines", 1.0))), "two paintings at most"),
     ):
         with pytest.raises(UsageError, match=match):
-            build(Settings(RenderPlan("", "", style), page.settings.work), Desk())
+            build(Page(Settings(RenderPlan("", "", style), page.settings.work), Desk()))
+
+
+def as_visitor(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function` as the page of this visitor would."""
+    whose = visitor.set(name)
+    try:
+        return function(*args)
+    finally:
+        visitor.reset(whose)
+
+
+class Slow:
+    """A render that goes on until it is told to stop; then it has left something."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, films: Path) -> None:
+        self.begun, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.partial = films / ".growing.mp4"
+        monkeypatch.setattr(videostyle.web.page, "render", self)
+
+    def __call__(self, plan: RenderPlan, *, on_start: Any, on_frame: Callable[[Any], None]) -> None:
+        self.begun.set()
+        try:
+            while not self.go_on.wait(0.01):
+                on_frame(None)
+        except Stopped as stopped:
+            self.partial.write_bytes(b"what was painted")
+            stopped.add_note(f"what was painted so far is in {self.partial}")
+            raise
+        finally:
+            self.ended.set()
+        raise UsageError("painted to the end")
+
+
+def painting(page: Page, path: str, name: str, stays: bool = False) -> tuple[threading.Thread, list[str]]:
+    """A thread in which a visitor's film is painted, and what became of it."""
+    said: list[str] = []
+
+    def work() -> None:
+        try:
+            as_visitor(name, lambda: page.start(path, "", stays, *CONTROLS, progress=silent))  # type: ignore[arg-type]
+        except (UsageError, Stopped) as error:
+            said.append(f"{type(error).__name__}: {error}")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, said
+
+
+def test_nobody_ends_anothers_work(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch, films)
+    path = str(films / "a.mp4")
+    first, told_first = painting(page, path, "A")
+    assert slow.begun.wait(10)
+    second, told_second = painting(page, path, "B")
+    while not page.desk.is_busy("B"):
+        time.sleep(0.01)
+    # B, who waits, stops: only what B has asked for ends.
+    as_visitor("B", page.desk.stop)
+    second.join(10)
+    assert told_second == ["Stopped: "]
+    as_visitor("B", page.desk.stop)
+    as_visitor("C", page.desk.stop)
+    page.leave("B")
+    page.leave("C")
+    assert not slow.ended.is_set()
+    slow.go_on.set()
+    first.join(10)
+    assert told_first == ["UsageError: painted to the end"]
+
+
+def test_who_has_left_keeps_no_place_and_leaves_nothing(
+    page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(monkeypatch, films)
+    path = as_visitor("A", uploaded, page)
+    first, told = painting(page, path, "A")
+    assert slow.begun.wait(10)
+    page.leave("A")
+    first.join(10)
+    assert told == ["Stopped: "]
+    assert not slow.partial.exists()
+    assert not Path(path).exists()
+    # Who stops on purpose keeps what was painted so far.
+    second, told = painting(page, str(films / "a.mp4"), "B")
+    while not page.desk.is_busy("B"):
+        time.sleep(0.01)
+    slow.begun.wait(10)
+    as_visitor("B", page.desk.stop)
+    second.join(10)
+    assert "what was painted so far is in" in told[0] or told == ["Stopped: "]
+
+
+def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch, films)
+    path = as_visitor("A", uploaded, page)
+    first, told = painting(page, path, "A", stays=True)
+    assert slow.begun.wait(10)
+    page.leave("A")
+    assert not slow.ended.wait(0.3)
+    assert Path(path).exists()
+    slow.go_on.set()
+    first.join(10)
+    assert told == ["UsageError: painted to the end"]
+    assert not Path(path).exists()
+
+
+def test_what_is_shown_stays_however_much_is_painted_after(
+    page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videostyle.web.storage, "FILES", 3)
+    path = str(films / "a.mp4")
+
+    def shown(name: str, strength: float) -> list[Path]:
+        controls = (*CONTROLS[:3], strength, *CONTROLS[4:])
+        box, told = as_visitor(name, lambda: page.paint(path, 0.0, 0.2, 0.5, *controls, progress=silent))  # type: ignore[arg-type]
+        return [page.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + told)]
+
+    first = shown("A", 1.0)
+    assert len(first) == 6
+    for number in range(3):
+        last = shown("B", 0.2 + number / 10)
+    assert all(file.exists() for file in (*first, *last))
+    page.leave("A")
+    page.leave("B")
+    assert len(list(page.media.folder.iterdir())) <= 3
+    assert all(file.exists() for file in shown("A", 1.0))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from videostyle.errors import UsageError
-from videostyle.web.server import Gate, address, bind, is_loopback, new_token, workplace
+from videostyle.web.server import Gate, address, bind, is_loopback, new_token
 
 
 def ask(
@@ -97,6 +97,21 @@ def test_pages_of_other_sites_are_refused() -> None:
         assert ask("right", headers={"origin": origin, "cookie": "videostyle=right"})[0] == 403
 
 
+def test_what_another_sites_page_asks_for_is_refused_without_an_origin_too() -> None:
+    for site in ("cross-site", "same-site"):
+        for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("websocket", "empty")):
+            told = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+            assert ask(None, headers=told)[0] == 403
+            assert ask("right", headers={**told, "cookie": "videostyle=right"})[0] == 403
+        # A link on another site may lead here, and a bookmark.
+        assert (
+            ask(None, headers={"sec-fetch-site": site, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"})[0]
+            == 200
+        )
+    for site in ("same-origin", "none"):
+        assert ask(None, headers={"sec-fetch-site": site, "sec-fetch-mode": "cors"})[0] == 200
+
+
 def test_a_taken_port_is_named() -> None:
     with bind("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
@@ -108,15 +123,6 @@ def test_a_taken_port_is_named() -> None:
         bind("127.0.0.1", 99999)
     with pytest.raises(UsageError, match="cannot be listened on"):
         bind("203.0.113.7", 0)  # an address kept for documentation: nobody's
-
-
-def test_what_was_put_in_the_workplace_is_gone_afterwards() -> None:
-    with workplace() as work:
-        (work / "media" / "film.mp4").write_bytes(b"1")
-    assert not work.exists()
-    with pytest.raises(RuntimeError), workplace() as work:
-        raise RuntimeError
-    assert not work.exists()
 
 
 @pytest.mark.parametrize("words", [["preview", "{film}", "--style", "none"], ["studio"]])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from media import film
 
 from videostyle.errors import UsageError
-from videostyle.web.shelf import check_length, listed, within
+from videostyle.web import shelf
+from videostyle.web.shelf import check_upload, listed, within
 
 
 @pytest.fixture
@@ -61,6 +65,56 @@ def test_the_list_has_what_may_be_opened(folders: tuple[Path, Path]) -> None:
 
 def test_long_uploads_are_refused(folders: tuple[Path, Path]) -> None:
     mine, _ = folders
-    assert check_length(mine / "a.mp4", 1).frame_count == 2
-    with pytest.raises(UsageError, match=r"a\.mp4: lasts 0\.0 minutes, 0\.0001 are allowed; cut it"):
-        check_length(mine / "a.mp4", 0.0001)
+    assert check_upload(mine / "a.mp4", 1).frame_count == 2
+    with pytest.raises(UsageError, match=r"a\.mp4: lasts 0\.0 minutes or more, 0\.0001 are allowed; cut it"):
+        check_upload(mine / "a.mp4", 0.0001)
+
+
+def test_a_film_is_as_long_as_it_is_and_not_as_it_says(folders: tuple[Path, Path]) -> None:
+    mine, _ = folders
+    path = film(mine / "long.mp4", count=100)
+    data = path.read_bytes()
+    for box in (b"mvhd", b"mdhd", b"tkhd"):  # durations of a second, whatever the packets' times are
+        at = data.index(box) + 4
+        place = at + (20 if box == b"tkhd" else 16)
+        length = 1000 if box != b"mdhd" else 12800
+        data = data[:place] + length.to_bytes(4, "big") + data[place + 4 :]
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="minutes or more"):
+        check_upload(path, 2 / 60)
+
+
+def test_a_picture_that_claims_more_pixels_than_are_allowed_is_not_decoded(folders: tuple[Path, Path]) -> None:
+    mine, _ = folders
+    chunk = b"IHDR" + (60_000).to_bytes(4, "big") + (60_000).to_bytes(4, "big") + b"\x08\x02\0\0\0"
+    head = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    body = zlib.compress(bytes(1_000_000))
+    idat = len(body).to_bytes(4, "big") + b"IDAT" + body + zlib.crc32(b"IDAT" + body).to_bytes(4, "big")
+    (mine / "bomb.png").write_bytes(head + idat + bytes(4) + b"IEND\xaeB`\x82")
+    with pytest.raises(UsageError, match=r"bomb\.png: has far more pixels than the 40 million allowed"):
+        check_upload(mine / "bomb.png", 1)
+
+
+def test_a_picture_larger_than_is_allowed_is_not_decoded(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = folders
+    cv2.imwrite(str(mine / "a.png"), np.zeros((80, 60, 3), np.uint8))
+    assert check_upload(mine / "a.png", 1).width == 60
+    monkeypatch.setattr(shelf, "probe", None)
+    monkeypatch.setattr(shelf, "LARGEST", 4000)
+    with pytest.raises(UsageError, match=r"a\.png: 60x80 are 0 million pixels, 0 are allowed; make it smaller"):
+        check_upload(mine / "a.png", 1)
+    (mine / "text.png").write_text("no picture")
+    with pytest.raises(UsageError, match=r"text\.png: is no picture that can be read"):
+        check_upload(mine / "text.png", 1)
+
+
+def test_a_film_larger_than_is_allowed_is_not_decoded(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = folders
+    monkeypatch.setattr(shelf, "LARGEST", 1000)
+    monkeypatch.setattr(shelf, "probe", None)
+    with pytest.raises(UsageError, match=r"a\.mp4: .* are allowed; make it smaller"):
+        check_upload(mine / "a.mp4", 1)

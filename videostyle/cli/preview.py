@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         args,
         read_plan(args, "", "", read_look(args)),
         film=str(Path(args.film).resolve()),
+        named=args.film,
         at=None if args.at is None else float(args.at),
         seconds=float(args.seconds),
         output=args.output,
@@ -75,26 +76,32 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:
     """Serve a page with these `videostyle.web.page.Settings` until Ctrl-C, then remove what it left."""
     from videostyle.web import server
+    from videostyle.web.storage import workplace
 
-    with server.workplace() as work:
+    with workplace() as work:
         server.require_gradio(work)
         from videostyle.web.blocks import build
-        from videostyle.web.page import Desk, Settings
+        from videostyle.web.desk import Desk
+        from videostyle.web.door import Visitors
+        from videostyle.web.page import Page, Settings
 
-        desk, token = Desk(), server.new_token(args.host)
+        token = server.new_token(args.host)
         listener = server.bind(args.host, args.port)
+        page = Page(Settings(base, work, **settings), Desk())
+        visitors = Visitors(page.leave, on_tick=page.uploads.sweep)
         try:
-            page = build(Settings(base, work, **settings), desk)
-            app = server.application(page, work, token, args.max_upload * 1_000_000 if "max_upload" in args else 0)
+            app = server.application(build(page), work, token, page.uploads, visitors)
             url = server.address(listener, args.host, token)
             print(url, flush=True)
             print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)
             if not args.no_browser:
                 server.open_browser(url)
+            visitors.start()
             server.serve(app, listener)
         except KeyboardInterrupt:
             pass  # that is how it ends
         finally:
             listener.close()
-            desk.close()
+            visitors.close()
+            page.desk.close()
     return 0

@@ -50,4 +50,5 @@ def run(args: argparse.Namespace) -> int:
         folders=tuple(folder.resolve() for folder in args.folder),
         output=args.output and args.output.resolve(),
         minutes=args.max_minutes,
+        largest=args.max_upload * 1_000_000,
     )

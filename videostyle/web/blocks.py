@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,24 @@ from videostyle.io.images import EXTENSIONS
 from videostyle.io.names import FILMS
 from videostyle.plan import Blend, RenderPlan, Timeline
 from videostyle.web.boxes import thumbnails
-from videostyle.web.page import LONGEST, NONE, OWN_SIZE, SIZES, Desk, Page, Settings, plainly, style_choices
-from videostyle.web.shelf import listed
+from videostyle.web.page import LONGEST, MINUTES, NONE, OWN_SIZE, SIZES, Page, plainly, style_choices
 from videostyle.weights import models_folder, read_manifest
 
-# One after the other, whoever asks: each takes the whole machine.
-_ONE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "work"}
+# The desk lets one work after the other, and says who waits for whom.
+_ONE: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 _PICK = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) trigger("click", { name: button.dataset.name });
 });"""
+_SEEN = 64
+"""Pixels of height that a bar and its text need."""
 _EMPTY = '<div class="empty">{}</div>'
 
 
-def build(settings: Settings, desk: Desk) -> gr.Blocks:
+def build(page: Page) -> gr.Blocks:
     """The page for one film (`settings.film`), or the studio, where films, photos and paintings are brought along."""
-    page = Page(settings, desk)
+    settings = page.settings
     studio = settings.film is None
     title = "videostyle studio" if studio else "videostyle preview"
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
@@ -36,7 +38,7 @@ def build(settings: Settings, desk: Desk) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 gr.Markdown(f"# {title}")
-                controls, picked = _controls(settings.base, page.media)
+                controls, picked = _controls(settings.base, page.media.folder)
             with gr.Column(scale=3, min_width=520):
                 if studio:
                     with gr.Tabs():
@@ -106,20 +108,28 @@ def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
 
 def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
     """Choosing a film, its excerpt, what became of it, and the whole film."""
-    settings = page.settings
+    settings, call = page.settings, partial(plainly, folders=page.folders)
     if settings.film is None:
         with gr.Row():
-            upload = gr.File(label="A film or a photo", file_types=[*FILMS, *EXTENSIONS], height=120, elem_id="upload")
-            there = listed(settings.folders)
+            limits = f"up to {settings.largest / 1e6:g} MB and {settings.minutes:g} minutes"
+            upload = gr.File(
+                label=f"A film or a photo, {limits}", file_types=[*FILMS, *EXTENSIONS], height=120, elem_id="upload"
+            )
+            there = page.shelf()
             if there:
-                names = [(Path(path).name, path) for path in there]
-                shelf = gr.Dropdown(names, value=None, label="or one that is here already", elem_id="shelf")
-    about = gr.Markdown("" if settings.film is None else "Looking at the film…")
+                shelf = gr.Dropdown(there, value=None, label="or one that is here already", elem_id="shelf")
+    # Boxes in which progress is shown are never empty, nor without height.
+    about = gr.Markdown(
+        "Choose a film or a photo." if settings.film is None else "Looking at the film…",
+        elem_id="about",
+        min_height=_SEEN,
+        container=True,
+    )
     moments = gr.Radio([], label="Telling moments", visible=False, elem_id="moments")
     with gr.Row():
         start = gr.Slider(0, 1, 0, step=0.1, label="Excerpt from, seconds", visible=False)
         seconds = gr.Slider(0.5, LONGEST, settings.seconds, step=0.5, label="for, seconds", visible=False)
-    paint = gr.Button("Paint the excerpt", variant="primary", elem_id="paint")
+    paint = gr.Button("Paint the excerpt", variant="primary", elem_id="paint", interactive=False)
     shown = gr.HTML(
         _EMPTY.format("The film, painted frame by frame, and stabilised will be here side by side."),
         js_on_load=(Path(__file__).parent / "wipe.js").read_text(encoding="utf-8"),
@@ -133,39 +143,29 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
     )
     with gr.Row():
         show = gr.Button("Show the command", elem_id="show")
-        start_all = gr.Button("Paint the whole film", elem_id="start")
+        start_all = gr.Button("Paint the whole film", elem_id="start", interactive=False)
         stop = gr.Button("Stop", variant="stop", elem_id="stop")
+    stays = gr.Checkbox(False, label="Go on painting the whole film when I leave this page", elem_id="stays")
     line = gr.Textbox(
         label="The same on the command line", visible=False, interactive=False, buttons=["copy"], elem_id="command"
     )
-    done = gr.Markdown(elem_id="done")
+    done = gr.Markdown("The whole film is not painted yet.", elem_id="done", min_height=_SEEN, container=True)
 
-    opened = [film, about, moments, start, seconds, measures]
+    opened = [film, about, moments, start, seconds, measures, paint, start_all]
     excerpt = [film, start, seconds, row, *controls]
     whole = [film, name, *controls]
-    work: dict[str, Any] = {"fn": plainly(page.paint), "inputs": excerpt, "outputs": [shown, told], **_ONE}
-    work |= {"show_progress_on": shown, "api_visibility": "private"}
-    command: dict[str, Any] = {"fn": plainly(page.command), "inputs": whole, "outputs": line, **_QUIET}
+    work: dict[str, Any] = {"fn": call(page.paint), "inputs": excerpt, "outputs": [shown, told], **_ONE}
+    work["show_progress_on"] = shown
+    command: dict[str, Any] = {"fn": call(page.command), "inputs": whole, "outputs": line, **_QUIET}
     if settings.film is None:
-        chosen = upload.upload(
-            plainly(page.open), upload, opened, api_visibility="private", show_progress_on=about, **_ONE
-        )
+        chosen = upload.upload(call(page.open), upload, opened, show_progress_on=about, **_ONE)
         chosen.success(**work).then(**command)
         if there:
-            taken = shelf.input(
-                plainly(page.open), shelf, opened, api_visibility="private", show_progress_on=about, **_ONE
-            )
+            taken = shelf.input(call(page.open), shelf, opened, show_progress_on=about, **_ONE)
             taken.success(**work).then(**command)
     else:
         only = gr.State(settings.film)
-        first = blocks.load(
-            plainly(page.open),
-            only,
-            opened,
-            api_visibility="private",
-            show_progress_on=about,
-            **_ONE,
-        )
+        first = blocks.load(call(page.open), only, opened, show_progress_on=about, **_ONE)
         first.success(**work).then(**command)
     moments.input(lambda at: float(at), moments, start, **_QUIET).then(**work)
     # What is released or chosen is painted at once; of many changes meanwhile, the last.
@@ -175,8 +175,8 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
     picked.success(**work)
     gr.on([one.change for one in [name, *controls]], **command)
     show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
-    start_all.click(plainly(page.start), whole, done, api_visibility="private", show_progress_on=done, **_ONE)
-    stop.click(page.desk.stop, **_QUIET)
+    start_all.click(call(page.start), [film, name, stays, *controls], done, show_progress_on=done, **_ONE)
+    stop.click(call(page.desk.stop), **_QUIET)
 
 
 def _learn(page: Page, film: Any, styles: list[Any]) -> None:
@@ -186,27 +186,36 @@ def _learn(page: Page, film: Any, styles: list[Any]) -> None:
         "stopped, it goes on where it was when the same picture and name are given again."
     )
     with gr.Row():
+        # As it was uploaded: nothing is decoded before its size is looked at.
         painting = gr.Image(
-            type="filepath", sources=["upload", "clipboard"], format="png", label="The painting", height=260
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard"],
+            format="png",
+            label="The painting",
+            height=260,
+            elem_id="painting",
         )
         with gr.Column():
             name = gr.Textbox(label="Name", placeholder="the file's own", elem_id="new-name")
-            minutes = gr.Slider(1, 60, 10, step=1, label="Minutes")
+            minutes = gr.Slider(1, MINUTES, 10, step=1, label="Minutes")
             on_film = gr.Checkbox(True, label="Learn on the film that is open: best for that film")
             with gr.Row():
                 go = gr.Button("Learn it", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
-    said = gr.Markdown()
+    said = gr.Markdown("Nothing is learned yet.", elem_id="said", min_height=_SEEN, container=True)
     sheet = gr.HTML()
+    call = partial(plainly, folders=page.folders)
+    # So that the server knows whose it is, and keeps it.
+    painting.upload(lambda picture: None, painting, **_ONE, show_progress="hidden")
     go.click(
-        plainly(page.learn),
+        call(page.learn),
         [painting, name, minutes, film, on_film],
         [said, sheet, *styles],
-        api_visibility="private",
         show_progress_on=said,
         **_ONE,
     )
-    stop.click(page.desk.stop, **_QUIET)
+    stop.click(call(page.desk.stop), **_QUIET)
 
 
 def _camera(page: Page, controls: list[Any]) -> None:
@@ -217,7 +226,7 @@ def _camera(page: Page, controls: list[Any]) -> None:
         seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
         painted = gr.HTML(_EMPTY.format("Painted"), elem_id="painted")
     seen.stream(
-        plainly(page.see),
+        plainly(page.see, page.folders),
         [seen, state, *controls],
         [painted, state],
         stream_every=0.1,

@@ -5,20 +5,18 @@ Imports Gradio; call `server.require_gradio` first.
 
 from __future__ import annotations
 
-import functools
 import html
+import math
 import os
-import secrets
-import shutil
-import threading
+import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote
 
 import gradio as gr
 import numpy as np
@@ -30,11 +28,13 @@ from videostyle.io.names import painted_name
 from videostyle.metrics.report import data_uri
 from videostyle.pipeline import render
 from videostyle.plan import LearnPlan, Painting, RenderPlan, Span, StabilizeOptions
+from videostyle.text import plain, prose
 from videostyle.types import Frame, Source
 from videostyle.web import excerpts
 from videostyle.web.boxes import figures, wipe
 from videostyle.web.camera import Camera
 from videostyle.web.command import command
+from videostyle.web.desk import Desk, Job, OnWait, Stopped, visitor
 from videostyle.web.preview import (
     ALONE,
     FILM,
@@ -45,8 +45,9 @@ from videostyle.web.preview import (
     flicker,
     slices,
 )
-from videostyle.web.shelf import check_length, within
-from videostyle.weights import gallery, own_styles, styles_folder
+from videostyle.web.shelf import LARGEST, check_upload, key_of, listed, nameless, within
+from videostyle.web.storage import Media, Uploads
+from videostyle.weights import gallery, models_folder, own_styles, read_manifest, styles_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,60 +56,41 @@ NONE, OWN_SIZE = "none", "the film's own"
 SIZES = ("240", "360", "480", "720", "1080")
 LONGEST = 15
 """Seconds of an excerpt."""
+MINUTES = 60
+"""Of learning a painting, at most."""
+# Measurements that are remembered, and bytes of a file's name.
+_MEASURED, _NAME = 64, 200
 
 
 # Gradio looks for such a default and gives each call one of its own.
 _PROGRESS = gr.Progress()
 
 
-class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """Somebody pressed Stop, or the server ends."""
+def plainly(function: Callable[P, T], folders: Sequence[Path] = ()) -> Callable[..., T]:
+    """The same for Gradio to call: for the visitor who asks, its errors shown in one line that names no folder."""
 
-
-class Desk:
-    """One work at a time: painting and learning take the whole machine."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._closed = False
-
-    @contextmanager
-    def work(self) -> Iterator[Callable[[], None]]:
-        """Wait for the work before; what is yielded raises Stopped once this one is to end."""
-        with self._lock:
-            self._stop.clear()
-
-            def check() -> None:
-                if self._stop.is_set() or self._closed:
-                    raise Stopped
-
-            yield check
-
-    def stop(self) -> None:
-        """End the work that is being done, at its next frame."""
-        self._stop.set()
-
-    def close(self) -> None:
-        """End it, let none begin, and wait until it is gone, but not for ever."""
-        self._closed = True
-        if self._lock.acquire(timeout=30):
-            self._lock.release()
-
-
-def plainly(function: Callable[P, T]) -> Callable[P, T]:
-    """The same, its errors shown on the page in their one line."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(request: gr.Request, *args: P.args, **kwargs: P.kwargs) -> T:
+        whose = visitor.set((request and request.session_hash) or "")
         try:
             return function(*args, **kwargs)
         except VideostyleError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise _shown(str(error), folders) from error
         except Stopped as error:
-            raise gr.Error(str(error) or "nothing is kept", title="Stopped", print_exception=False) from error
+            raise _shown(str(error) or "nothing is kept", folders, title="Stopped") from error
+        except Exception as error:
+            told = plain(error)
+            print(f"videostyle: unexpected {type(error).__name__}: {told}", file=sys.stderr, flush=True)
+            raise _shown(f"unexpected {type(error).__name__}; the server's terminal says more", folders) from error
+        finally:
+            visitor.reset(whose)
 
+    for name in ("__name__", "__qualname__", "__doc__"):
+        setattr(call, name, getattr(function, name, name))
     return call
+
+
+def _shown(text: str, folders: Sequence[Path], title: str = "Error") -> gr.Error:
+    return gr.Error(html.escape(plain(nameless(text, folders))), title=title, print_exception=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +107,15 @@ class Settings:
     """Where painted films go; None is beside the film, and the current folder for uploads."""
     film: str | None = None
     """The one film of this page; None lets films be chosen."""
+    named: str | None = None
+    """The film as it was named when the page was started, for the command."""
     at: float | None = None
     """Where the excerpt begins; None chooses."""
     seconds: float = 4.0
     minutes: float = 60.0
     """The longest upload."""
+    largest: int = 0
+    """The largest upload, in bytes; 0 allows none."""
 
 
 def look(
@@ -162,22 +148,76 @@ class Page:
     def __init__(self, settings: Settings, desk: Desk) -> None:
         self.settings = settings
         self.desk = desk
-        self.media = settings.work / "media"
-        self.darkroom = Darkroom(self.media)
-        self._measured: dict[Path, Flicker] = {}
+        self.uploads = Uploads(settings.work / "gradio", settings.largest)
+        self.media = Media(settings.work / "media")
+        self.darkroom = Darkroom(self.media.folder)
+        self._measured: OrderedDict[Path, Flicker] = OrderedDict()
+        self._gone: set[str] = set()
+        """Visitors who have left while something of theirs was at work."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those whose place on this computer is no page's business."""
+        output = [] if self.settings.output is None else [self.settings.output.absolute()]
+        film = [] if self.settings.film is None else [Path(self.settings.film).parent]
+        return [self.settings.work, *self.settings.folders, *output, *film]
+
+    def leave(self, name: str) -> None:
+        """A visitor has left: end what they have asked for, and remove what only they needed."""
+        self.desk.leave(name)
+        self._gone.add(name)
+        self._settle()
+
+    def _settle(self) -> None:
+        for name in [name for name in self._gone if not self.desk.is_busy(name)]:
+            self._gone.discard(name)
+            self.media.leave(name)
+            self.uploads.leave(name)
+
+    @contextmanager
+    def _work(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
+        """Wait for the work before, saying so; then do what the visitor has asked for."""
+        try:
+            with self.desk.work(_waiting(progress), stays=stays) as job:
+                yield job
+        finally:
+            self._settle()
+
+    def shelf(self) -> list[tuple[str, str]]:
+        """The films and pictures in the folders: what people read, and what the page calls them."""
+        return [(plain(Path(path).name), key_of(path)) for path in listed(self.settings.folders)]
 
     def plan(self, film: str, start: float, seconds: float, look_of: Sequence[Any]) -> RenderPlan:
         """An excerpt, to be painted as the controls say."""
+        if _number("the beginning", start) < 0 or not 0 < _number("the length", seconds) <= LONGEST:
+            raise UsageError(f"an excerpt begins in the film and lasts {LONGEST} seconds at most")
         begin = Fraction(str(round(start, 2)))
         span = Span() if is_picture(film) else Span(begin, begin + Fraction(str(round(seconds, 2))))
-        return replace(look(self.settings.base, *look_of), source=film, span=span)
+        return replace(self._look(look_of), source=film, span=span)
 
     def whole(self, film: str, name: str, look_of: Sequence[Any]) -> RenderPlan:
         """All of the film, to be painted as the controls say."""
-        plan = replace(look(self.settings.base, *look_of), source=film)
-        if Path(name).name != name or name.startswith("."):
-            raise UsageError(f"{name}: is not a plain file name; where it goes was settled when the page was started")
+        plan = replace(self._look(look_of), source=film)
+        name = _file_name(name)
         return replace(plan, output=str(self._folder(film) / (name or painted_name(film, plan.style.label))))
+
+    def _look(self, look_of: Sequence[Any]) -> RenderPlan:
+        """What the controls ask for, none of it but what they offer."""
+        base = self.settings.base
+        style, second, share, strength, keep_colors, brush, network, steady, size = look_of
+        offered = [*(name for _, name in style_choices()), *base.style.names, NONE]
+        for one in (style, second):
+            if one not in offered:
+                raise UsageError(f"no style named {plain(one, 80)!r} is offered here")
+        if size not in (OWN_SIZE, base.size, *SIZES):
+            raise UsageError(f"{plain(size, 80)!r} is no size that is offered here")
+        if network not in [*read_manifest(models_folder())[0], base.style.network]:
+            raise UsageError(f"no network named {plain(network, 80)!r} is offered here")
+        weight = _number("the share", share)
+        if not 0 <= weight <= 1:
+            raise UsageError("the share of the second painting is between 0 and 1")
+        much, large, amount = _number("strength", strength), _number("brush", brush), _number("steadiness", steady)
+        return look(base, style, second, weight, much, bool(keep_colors), large, network, amount, size)
 
     def _folder(self, film: str) -> Path:
         return self.settings.output or (Path.cwd() if self._is_upload(film) else Path(film).parent)
@@ -185,27 +225,40 @@ class Page:
     def _is_upload(self, film: str) -> bool:
         return Path(film).is_relative_to(self.settings.work.resolve())
 
+    def _allowed(self, path: str) -> str:
+        """The file that a page may open by this name: the page's own, one of the list, in the folders, or uploaded."""
+        if path == self.settings.film:
+            return path
+        if self.settings.film is not None:
+            raise UsageError("this page shows one film only")
+        path = {key_of(one): one for one in listed(self.settings.folders)}.get(path, path)
+        real = Path(path).resolve()
+        if self._is_upload(str(real)):
+            if not self.uploads.is_one(real):
+                raise UsageError(f"{real.name}: was not uploaded here, or is not here any more; upload it again")
+            within(real, [self.settings.work])
+            check_upload(real, self.settings.minutes)
+            return str(real)
+        return str(within(path, self.settings.folders))
+
     # Each of these is called by Gradio, in a thread of its own.
 
     def open(self, path: str | None, progress: gr.Progress = _PROGRESS) -> list[Any]:
         """Take up a film: what it is, and where its excerpts are."""
         if not path:
-            return [None, "", gr.update(visible=False), *[gr.update()] * 3]
-        if path != self.settings.film:
-            path = str(within(path, [*self.settings.folders, self.settings.work]))
-            if self._is_upload(path):
-                check_length(Path(path), self.settings.minutes)
+            return [None, "", gr.update(visible=False), *[gr.update()] * 3, *self._buttons(False)]
+        path = self._allowed(path)
         with open_source(path) as film:
             info = film.info
-        name = html.escape(Path(path).name)
+        name = prose(Path(path).name)
         if is_picture(path):
             about = f"**{name}** · {info.width}×{info.height}"
-            return [path, about, *[gr.update(visible=False)] * 4]
+            return [path, about, *[gr.update(visible=False)] * 4, *self._buttons(True)]
         progress(0, desc="looking for telling moments")
-        with self.desk.work() as check:
+        with self._work(progress) as job:
 
             def far(share: float) -> None:
-                check()
+                job.check()
                 progress(share, desc="looking for telling moments")
 
             glances = excerpts.glance(path, far)
@@ -224,7 +277,12 @@ class Page:
             gr.update(maximum=max(round(length - 0.1, 1), start), value=start, visible=True),
             gr.update(maximum=longest, value=min(self.settings.seconds, longest), visible=True),
             gr.update(visible=True),
+            *self._buttons(True),
         ]
+
+    def _buttons(self, is_open: bool) -> list[Any]:
+        """Those that paint, which do nothing before something is open."""
+        return [gr.update(interactive=is_open)] * 2
 
     def paint(
         self,
@@ -236,22 +294,31 @@ class Page:
         progress: gr.Progress = _PROGRESS,
     ) -> tuple[str, str]:
         """Paint the excerpt; the box with the wipe, and what was measured."""
+        plan = self._look(look_of)
         if film is None:
-            raise UsageError("choose a film or a photo first")
+            return unopened(plan.style.label), ""
         plan = self.plan(film, start, seconds, look_of)
-        with self.desk.work() as check:
+        if not 0 <= _number("the row", row) <= 1:
+            raise UsageError("the row of the slices is between 0, the top, and 1")
+        with self._work(progress) as job:
 
             def far(share: float, what: str) -> None:
-                check()
+                job.check()
                 progress(share, desc={FILM: "reading the film", "flicker": "measuring"}.get(what, f"painting, {what}"))
 
             versions = self.darkroom.versions(plan, far)
+            paths = [one.path for one in versions.values()]
             if ALONE not in versions:
+                self.media.show(visitor.get(), "excerpt", paths)
                 return wipe(versions), ""
-                # Another row of the slices, or a control moved back: nothing to measure. The last film tells all three.
+            # Another row of the slices, or a control moved back: nothing to measure. The last film tells all three.
             key = versions[STEADY].path
-            measured = self._measured[key] = self._measured.get(key) or flicker(versions, far)
-            drawn = slices(versions, row, self.media)
+            measured = self._measured.pop(key, None) or flicker(versions, far)
+            self._measured[key] = measured
+            while len(self._measured) > _MEASURED:
+                self._measured.popitem(last=False)
+            drawn = slices(versions, row, self.media.folder)
+            self.media.show(visitor.get(), "excerpt", [*paths, *drawn.values()])
         return wipe(versions), figures(plan, versions, measured, drawn)
 
     def command(self, film: str | None, name: str, *look_of: Any) -> str:
@@ -259,44 +326,54 @@ class Page:
         if film is None:
             return ""
         plan = self.whole(film, name, look_of)
-        if self._is_upload(film):  # where it lies now is nowhere tomorrow
-            plan = replace(plan, source=Path(film).name)
+        output = Path(plan.output).name
+        if self.settings.film is None:
+            # Where it lies is this computer's business, or nowhere tomorrow: the command is for the folder it is in.
+            plan = replace(plan, source=_relative(Path(film).name), output=_relative(output))
+        else:
+            source = self.settings.named or film
+            plan = replace(
+                plan, source=source, output=_relative(str((self.settings.output or Path(source).parent) / output))
+            )
         return command(plan)
 
     def start(
         self,
         film: str | None,
         name: str,
+        stays: bool,
         *look_of: Any,
         progress: gr.Progress = _PROGRESS,
     ) -> str:
-        """Paint all of it."""
+        """Paint all of it; with `stays` it goes on when the visitor has left."""
         if film is None:
             raise UsageError("choose a film or a photo first")
         plan = self.whole(film, name, look_of)
         done, total = 0, 0
 
-        with self.desk.work() as check:
+        with self._work(progress, bool(stays)) as job:
 
             def begin(video: Source, plan: RenderPlan) -> None:
                 nonlocal total
                 total = video.info.frame_count or 0
+                progress((0, max(total, 1)), desc="painting the whole film", unit="frames")
 
             def step(frame: Frame) -> None:
                 nonlocal done
-                check()
+                job.check()
                 done += 1
                 progress((done, max(total, done)), desc="painting the whole film", unit="frames")
 
             try:
                 report = render(plan, on_start=begin, on_frame=step)
             except Stopped as stopped:
-                raise Stopped(*getattr(stopped, "__notes__", [])) from stopped
+                raise Stopped(*_kept(stopped, job)) from stopped
         how = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
-        lines = [f"**Done:** `{report.output}`{how}"]
-        lines += [html.escape(warning) for warning in report.warnings]
+        lines = [f"**Done:** {prose(Path(report.output).name)}{how}"]
+        lines += [prose(nameless(warning, self.folders)) for warning in report.warnings]
         if self._is_upload(film):
-            lines.append(f'<a href="/media/{offer(Path(report.output), self.media)}" download>Download it</a>')
+            where = self.media.offer(Path(report.output), visitor.get(), "film")
+            lines.append(f'<a href="/media/{where}" download>Download it</a>')
         return "  \n".join(lines)
 
     def learn(
@@ -313,29 +390,37 @@ class Page:
 
         if painting is None:
             raise UsageError("choose a picture of the painting first")
-        name = name.strip() or Path(painting).stem
+        picture = Path(painting).resolve()
+        if not self.uploads.is_one(picture):
+            raise UsageError(f"{picture.name}: was not uploaded here, or is not here any more; upload it again")
+        if is_picture(str(picture)):
+            check_upload(picture, self.settings.minutes)
+        if not 0 < _number("the time", minutes) <= MINUTES:
+            raise UsageError(f"a painting is learned in up to {MINUTES} minutes")
+        name = name.strip() or picture.stem
         plan = LearnPlan(
-            Painting(name, Path(painting)),
+            Painting(name, picture),
             styles_folder() / f"{name}.safetensors",
             content=Path(film) if on_film and film and not is_picture(film) else None,
             minutes=minutes,
         )
         began = time.monotonic()
-        with self.desk.work() as check:
+        with self._work(progress) as job:
 
             def log(line: str) -> None:
-                check()
-                progress(min((time.monotonic() - began) / (60 * minutes), 0.99), desc=line)
+                job.check()
+                share = min((time.monotonic() - began) / (60 * minutes), 0.99)
+                progress(share, desc=plain(nameless(line, self.folders)))
 
             try:
                 style = learn(plan, log)
             except Stopped as stopped:
                 raise Stopped("with the same picture and name it goes on from here") from stopped
-        sheet = offer(style.with_name(f"{style.stem}-samples.jpg"), self.media)
+        sheet = self.media.offer(style.with_name(f"{style.stem}-samples.jpg"), visitor.get(), "sheet")
         shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
         choices = style_choices()
         return (
-            f"**Learned:** it is now the style `{name}`.",
+            f"**Learned:** it is now the style {prose(name)}.",
             shown,
             gr.update(choices=choices, value=name),
             gr.update(choices=[(NONE, NONE), *choices]),
@@ -343,9 +428,11 @@ class Page:
 
     def see(self, picture: np.ndarray | None, camera: Camera | None, *look_of: Any) -> tuple[str, Camera | None]:
         """Paint what the camera sees now."""
-        plan = look(self.settings.base, *look_of)
+        plan = self._look(look_of)
         if picture is None:
             return "", camera
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.shape[0] * picture.shape[1] > LARGEST:
+            raise UsageError("that is no picture of a camera")
         if camera is None or camera.plan != plan:
             camera = Camera(plan)
         return f'<img class="live" src="{data_uri(camera(picture))}" alt="painted">', camera
@@ -357,11 +444,51 @@ def style_choices() -> list[tuple[str, str]]:
     return [(", ".join(filter(None, (one.title, one.painter))) or one.name, one.name) for one in entries.values()]
 
 
-def offer(path: Path, media: Path) -> str:
-    """Let a file be fetched from /media: the rest of its address. It is linked where the disk allows, copied else."""
-    name = f"{secrets.token_hex(8)}-{path.name}"
-    try:
-        os.link(path, media / name)
-    except OSError:
-        shutil.copyfile(path, media / name)
-    return quote(name)
+def unopened(label: str) -> str:
+    """What is shown in place of a painting before a film is open."""
+    return f'<div class="empty">Open a film or a photo, and it is painted here: {prose(label)}.</div>'
+
+
+def _waiting(progress: gr.Progress) -> OnWait:
+    def told(before: int, seconds: float) -> None:
+        jobs = "1 job is" if before == 1 else f"{before} jobs are"
+        progress(0, desc=f"waiting for {seconds:.0f} s: {jobs} before this one")
+
+    return told
+
+
+def _kept(stopped: Stopped, job: Job) -> list[str]:
+    """What is said of what was painted so far; what nobody waits for any more is removed."""
+    notes: list[str] = getattr(stopped, "__notes__", [])
+    if not job.is_left:
+        return notes
+    for note in notes:
+        path = Path(note.partition(" is in ")[2])
+        if path.name and path.is_file():
+            path.unlink(missing_ok=True)
+    return []
+
+
+def _number(what: str, value: object) -> float:
+    """`value`, which came from a page and need not be what its control gives."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{what} is no number: {plain(value, 80)!r}")
+    return float(value)
+
+
+def _file_name(name: object) -> str:
+    """A plain file name as a page gave it, or nothing."""
+    if not isinstance(name, str):
+        raise UsageError("the name of the painted film is no text")
+    if Path(name).name != name or name.startswith(".") or plain(name, _NAME) != name:
+        raise UsageError(
+            f"{plain(name, 80)}: is not a plain file name; where it goes was settled when the page was started"
+        )
+    if len(os.fsencode(name)) > _NAME:
+        raise UsageError(f"{plain(name, 80)}: is too long for a file; {_NAME} letters are allowed")
+    return name
+
+
+def _relative(path: str) -> str:
+    # Not to be taken for an option.
+    return f"./{path}" if path.startswith("-") else path

@@ -87,10 +87,13 @@ class Flicker:
 
 
 class Darkroom:
-    """Paints excerpts into a folder, and remembers what it has painted: a slider moved back costs nothing."""
+    """Paints excerpts into a folder, and remembers what it has painted: a slider moved back costs nothing.
 
-    def __init__(self, folder: Path, keep: int = 48) -> None:
-        """`keep` is how many files are kept; the oldest go first."""
+    Whose folder it is removes files in time; what is not there any more is painted again.
+    """
+
+    def __init__(self, folder: Path, keep: int = 512) -> None:
+        """`keep` is how many files are remembered."""
         self.folder = folder
         self._keep = keep
         self._painted: dict[str, Painted] = {}
@@ -117,12 +120,12 @@ class Darkroom:
         plan = replace(plan, output="", encode=encode)
         key = hashlib.sha256(f"{plan} {stamp}".encode()).hexdigest()[:24]
         done = self._painted.pop(key, None)
-        if done is None:
+        if done is None or not done.path.exists():
             path = self.folder / f"{key}{'.png' if picture else '.mp4'}"
             done = _timed(replace(plan, output=str(path)), on_share)
         self._painted[key] = done
         while len(self._painted) > self._keep:
-            self._painted.pop(next(iter(self._painted))).path.unlink(missing_ok=True)
+            del self._painted[next(iter(self._painted))]
         return done
 
 

@@ -7,25 +7,24 @@ import ipaddress
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from videostyle import interrupt
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.privacy import report_nothing
+from videostyle.web.door import App, Door, Message, Receive, Send, Visitors, answer
+from videostyle.web.shelf import LARGEST
+from videostyle.web.storage import Uploads
 
 if TYPE_CHECKING:
     from gradio import Blocks
-
-Message = MutableMapping[str, Any]
-App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
 def require_gradio(temporary: Path | None = None) -> None:
@@ -35,8 +34,11 @@ def require_gradio(temporary: Path | None = None) -> None:
         os.environ["GRADIO_TEMP_DIR"] = str(temporary / "gradio")
     try:
         import gradio  # noqa: F401
+        from PIL import Image
     except ImportError as error:
         raise MissingDependencyError("the page needs Gradio: pip install gradio") from error
+    # Gradio decodes what the camera sends: it refuses what has twice as many pixels as this.
+    Image.MAX_IMAGE_PIXELS = LARGEST // 2
 
 
 def is_loopback(host: str) -> bool:
@@ -81,25 +83,20 @@ class Gate:
         self._token = token
         self._cookie = cookie
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-            await _answer(scope, send, 403, "other sites' pages may not use this one")
+        host = headers.get("host", "").lower()
+        if self._token is None and not is_loopback(_hostname(host)):
+            await answer(scope, send, 421, "this page answers to localhost and 127.0.0.1 only")
+            return
+        if not _is_own(headers, host):
+            await answer(scope, send, 403, "other sites' pages may not use this one")
             return
         if self._token is None:
-            if is_loopback(_hostname(headers.get("host", ""))):
-                await self._app(scope, receive, send)
-            else:
-                await _answer(scope, send, 421, "this page answers to localhost and 127.0.0.1 only")
+            await self._app(scope, receive, send)
             return
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         if self._is_right(dict(query).get("token", "")) and scope["type"] == "http":
@@ -108,15 +105,26 @@ class Gate:
             # One slash: "//elsewhere" would be another site.
             where = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
             kept = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Lax"
-            await _answer(scope, send, 303, "", [("location", where), ("set-cookie", kept)])
+            await answer(scope, send, 303, "", [("location", where), ("set-cookie", kept)])
         elif self._is_right(_cookie(headers.get("cookie", ""), self._cookie)):
             await self._app(scope, receive, send)
         else:
-            await _answer(scope, send, 401, "open the address that videostyle printed, with its token")
+            await answer(scope, send, 401, "open the address that videostyle printed, with its token")
 
     def _is_right(self, given: str) -> bool:
         # Takes as long for a token that is nearly right: it cannot be guessed letter by letter.
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _is_own(headers: dict[str, str], host: str) -> bool:
+    """Whether this page itself asks, or somebody who opens it; not a page of another site, nor one of another port."""
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != host:
+        return False
+    # Browsers say where a request comes from, also where they send no origin: pictures, scripts, forms.
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return True
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
 
 
 def _hostname(host: str) -> str:
@@ -125,42 +133,29 @@ def _hostname(host: str) -> str:
 
 
 def _cookie(header: str, name: str) -> str:
-    found = SimpleCookie()
-    found.load(header)
+    found: SimpleCookie = SimpleCookie()
+    try:
+        found.load(header)
+    except CookieError:
+        return ""
     return found[name].value if name in found else ""
 
 
-async def _answer(
-    scope: Message,
-    send: Callable[[Message], Awaitable[None]],
-    status: int,
-    text: str,
-    headers: list[tuple[str, str]] | None = None,
-) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    told = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), *(headers or [])]
-    encoded = [(name.encode(), value.encode("latin-1")) for name, value in told]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": text.encode()})
-
-
-@contextmanager
-def workplace() -> Iterator[Path]:
-    """A folder for everything that is uploaded and painted on the way; gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="videostyle-", ignore_cleanup_errors=True) as folder:
-        (Path(folder) / "media").mkdir()
-        yield Path(folder)
-
-
-def application(page: Blocks, work: Path, token: str | None, largest: int, cookie: str = "videostyle") -> App:
-    """The page and the films in `work`/media, behind a gate. `largest` is of an upload, in bytes."""
+def application(
+    page: Blocks,
+    work: Path,
+    token: str | None,
+    uploads: Uploads,
+    visitors: Visitors,
+    cookie: str = "videostyle",
+) -> App:
+    """The page and the films in `work`/media, behind a gate and a door."""
     import gradio
     from fastapi import FastAPI
     from starlette.staticfiles import StaticFiles
 
-    app = FastAPI(openapi_url=None)
+    # Not even an error tells where something lies on this computer.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.mount("/media", StaticFiles(directory=work / "media"))
     here = Path(__file__).parent
     # Fonts of the system: the page works without a network, and tells nobody that it is open.
@@ -176,11 +171,12 @@ def application(page: Blocks, work: Path, token: str | None, largest: int, cooki
         path="/",
         footer_links=[],
         ssr_mode=False,
-        max_file_size=largest,
+        max_file_size=uploads.largest,
+        show_error=False,
         theme=theme,
         css=(here / "page.css").read_text(encoding="utf-8"),
     )
-    return Gate(app, token, cookie)
+    return Gate(Door(app, uploads, visitors), token, cookie)
 
 
 def serve(app: App, listener: socket.socket) -> None:
@@ -198,7 +194,9 @@ def serve(app: App, listener: socket.socket) -> None:
         async def on_tick(self, counter: int) -> bool:
             return await super().on_tick(counter) or interrupt.asked()
 
-    config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_level="critical", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
+    )
     Server(config).run(sockets=[listener])
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
-from videostyle.errors import UsageError
+import av
+
+from videostyle.errors import UsageError, VideostyleError
 from videostyle.io import probe
 from videostyle.io.images import EXTENSIONS, is_picture
+from videostyle.io.info import film_stream, open_container
 from videostyle.io.names import FILMS
+from videostyle.io.pyav import open_input, time_base_of
 from videostyle.types import VideoInfo
+from videostyle.weights import models_folder, styles_folder
 
+LARGEST = 40_000_000
+"""Pixels of an uploaded picture or a film's frame: somewhat more than 8K."""
 # A longer list helps nobody to choose.
 _MOST = 500
 
@@ -22,9 +33,9 @@ def within(path: str | Path, folders: Iterable[Path]) -> Path:
     real = Path(path).resolve()
     if not any(real.is_relative_to(folder.resolve()) for folder in folders):
         # The same words whether there is such a file or not: what is outside is nobody's business.
-        raise UsageError(f"{path}: is not in a folder that this page may open; name its folder with --folder")
+        raise UsageError(f"{real.name}: is not in a folder that this page may open; name its folder with --folder")
     if not real.is_file() or real.suffix.lower() not in FILMS + EXTENSIONS:
-        raise UsageError(f"{path}: is no film or picture; choose one that ends in {', '.join(FILMS + EXTENSIONS)}")
+        raise UsageError(f"{real.name}: is no film or picture; choose one that ends in {', '.join(FILMS + EXTENSIONS)}")
     return real
 
 
@@ -41,16 +52,81 @@ def listed(folders: Iterable[Path]) -> list[str]:
     return list(islice(found, _MOST))
 
 
-def check_length(path: Path, minutes: float) -> VideoInfo:
-    """What is in an uploaded file; UsageError where it is longer than `minutes`, or does not say how long it is."""
-    info = probe(str(path))
+def key_of(path: str) -> str:
+    """What a page calls a file of the list: it is told no path."""
+    return f"here/{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}"
+
+
+def check_upload(path: Path, minutes: float) -> VideoInfo:
+    """What is in an uploaded file; UsageError where it is larger or longer than is allowed.
+
+    Nothing that it declares is believed: sizes are read before anything is decoded, and a film is as long as its
+    packets last.
+    """
     if is_picture(str(path)):
-        return info
+        _check_size(path, *_picture_size(path))
+        return probe(str(path))
+    with open_container(str(path)) as container:
+        stream = film_stream(container, str(path))
+        _check_size(path, stream.width, stream.height)
+        tick = time_base_of(stream)
+        first: int | None = None
+        for packet in container.demux(stream):
+            at = packet.pts if packet.pts is not None else packet.dts
+            if at is None:
+                continue
+            first = at if first is None else min(first, at)
+            _check_length(path, float((at - first + (packet.duration or 0)) * tick), minutes)
+    info = probe(str(path))
     if info.duration is None:
         raise UsageError(f"{path.name}: does not say how long it is; convert it to MP4 first")
-    if info.duration > Fraction(minutes) * 60:
+    _check_length(path, float(info.duration), minutes)
+    return info
+
+
+def _check_length(path: Path, seconds: float, minutes: float) -> None:
+    if seconds > float(Fraction(minutes) * 60):
         raise UsageError(
-            f"{path.name}: lasts {float(info.duration) / 60:.1f} minutes, {minutes:g} are allowed; "
+            f"{path.name}: lasts {seconds / 60:.1f} minutes or more, {minutes:g} are allowed; "
             "cut it, or start with a larger --max-minutes"
         )
-    return info
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > LARGEST:
+        raise UsageError(
+            f"{path.name}: {width}x{height} are {width * height / 1e6:.0f} million pixels, {LARGEST / 1e6:.0f} are "
+            "allowed; make it smaller"
+        )
+
+
+def _picture_size(path: Path) -> tuple[int, int]:
+    """Width and height that a picture's header tells, before anything is decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except Image.DecompressionBombError as error:
+        raise UsageError(f"{path.name}: has far more pixels than the {LARGEST / 1e6:.0f} million allowed") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        pass
+    try:
+        with open_input(f"file:{path}") as container:
+            stream = container.streams.video[0]
+            if stream.width * stream.height == 0:
+                raise ValueError("its header tells no size")
+            return stream.width, stream.height
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise UsageError(f"{path.name}: is no picture that can be read; save it again as PNG or JPEG") from error
+
+
+def nameless(text: str, folders: Iterable[Path] = ()) -> str:
+    """`text` without the folders of this computer in it: a page is told names, never where they are."""
+    known = [*folders, Path(tempfile.gettempdir()), Path.cwd(), Path.home(), styles_folder()]
+    with suppress(VideostyleError):  # there are none, which is what the text may be about
+        known.append(models_folder())
+    for folder in sorted({str(one) for one in known} - {"/"}, key=len, reverse=True):
+        # The folders inside, too: these names may have spaces.
+        text = re.sub(re.escape(folder) + r"(?:/[^/\n:'\"]*[^/\s:'\"](?=/))*/?", "", text)
+    return re.sub(r"(?<![\w/.~<-])/(?:[^\s/:;,'\"<>]+/)+", "", text)

@@ -1,0 +1,165 @@
+"""What a page keeps on disk is bounded, and goes with who needed it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import videostyle.web.storage as storage
+from videostyle.errors import UsageError
+from videostyle.web.storage import Media, Uploads, workplace
+
+
+def test_what_was_put_in_the_workplace_is_gone_afterwards() -> None:
+    with workplace() as work:
+        (work / "media" / "film.mp4").write_bytes(b"1")
+    assert not work.exists()
+    with pytest.raises(RuntimeError), workplace() as work:
+        raise RuntimeError
+    assert not work.exists()
+
+
+def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code = (
+        "import os, signal\n"
+        "from videostyle.web.storage import workplace\n"
+        "with workplace() as work:\n"
+        "    (work / 'media' / 'film.mp4').write_bytes(bytes(1000))\n"
+        "    print(work, flush=True)\n"
+        "    input()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    theirs = Path(program.stdout.readline().strip())
+    somebodys = tmp_path / "videostyle-notes"
+    somebodys.mkdir()
+    with workplace() as work:
+        assert work.parent == theirs.parent == tmp_path
+        assert (theirs / "media" / "film.mp4").exists()
+    program.communicate("\n", timeout=30)
+    assert program.returncode == -9
+    assert (theirs / "media" / "film.mp4").exists()
+    with workplace():
+        assert not theirs.exists()
+    assert list(tmp_path.iterdir()) == [somebodys]
+
+
+def arrived(uploads: Uploads, name: str, content: bytes = b"1234", folder: str = "0") -> str:
+    """The name of an upload, as Gradio puts it into a folder named by its content."""
+    path = uploads.folder / folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return uploads.add(path)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_upload_is_found_by_its_name_alone(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, 100)
+    name = arrived(uploads, "a.mp4")
+    assert str(tmp_path) not in name
+    assert uploads.find(name) == tmp_path / "0" / "a.mp4"
+    for other in (str(tmp_path / "0" / "a.mp4"), "upload/a.mp4", name + "x", name.replace("a.mp4", "b.mp4"), ""):
+        assert uploads.find(other) is None
+    secret = tmp_path.parent / "secret"
+    secret.write_text("secret")
+    (tmp_path / "0" / "a.mp4").unlink()
+    (tmp_path / "0" / "a.mp4").symlink_to(secret)
+    assert uploads.find(name) is None
+
+
+def test_it_goes_with_the_last_who_used_it(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, 100)
+    name, again = arrived(uploads, "a.mp4"), arrived(uploads, "a.mp4")
+    uploads.use(name, "A")
+    uploads.use(again, "B")
+    uploads.leave("A")
+    assert files(tmp_path) == ["a.mp4"]
+    uploads.leave("B")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_nobody_takes_up_goes_by_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = Uploads(tmp_path, 100)
+    names = [arrived(uploads, f"{number}.mp4", folder=str(number)) for number in range(3)]
+    uploads.use(names[0], "A")
+    uploads.sweep()
+    assert len(files(tmp_path)) == 3
+    monkeypatch.setattr(storage, "UNUSED", -1.0)
+    uploads.sweep()
+    assert files(tmp_path) == ["0.mp4"]
+
+
+def test_a_visitor_keeps_the_newest_few(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, 100)
+    for number in range(9):
+        uploads.use(arrived(uploads, f"{number}.mp4", folder=str(number)), "A")
+    assert files(tmp_path) == ["5.mp4", "6.mp4", "7.mp4", "8.mp4"]
+
+
+def test_what_broke_off_or_was_refused_is_removed(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, 100)
+    kept = arrived(uploads, "kept.mp4")
+    with uploads.arriving(50):
+        (tmp_path / "tmpabc").write_bytes(bytes(40))
+    assert files(tmp_path) == ["kept.mp4"]
+    assert uploads.find(kept) is not None
+
+
+def test_all_uploads_together_are_bounded(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, 100, most=250)
+    name = arrived(uploads, "a.mp4", bytes(100))
+    uploads.use(name, "A")
+    with (
+        uploads.arriving(100),
+        pytest.raises(UsageError, match="the room for uploads is used up; try again"),
+        uploads.arriving(100),
+    ):
+        raise AssertionError("it came in")
+    uploads.leave("A")
+    with uploads.arriving(100), uploads.arriving(100):
+        pass
+
+
+def test_what_is_shown_stays_and_the_rest_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "FILES", 2)
+    media = Media(tmp_path)
+
+    def made(name: str, size: int = 1) -> Path:
+        (tmp_path / name).write_bytes(bytes(size))
+        return tmp_path / name
+
+    media.show("A", "excerpt", [made("a1"), made("a2")])
+    for number in range(9):
+        media.show("B", "excerpt", [made(f"b{number}")])
+    assert files(tmp_path) == ["a1", "a2", "b6", "b7", "b8"]
+    media.leave("A")
+    assert files(tmp_path) == ["b6", "b7", "b8"] or len(files(tmp_path)) == 3
+    monkeypatch.setattr(storage, "BYTES", 10)
+    media.show("B", "excerpt", [made("large", 100)])
+    media.leave("B")
+    assert "large" not in files(tmp_path)
+
+
+def test_a_painted_film_is_offered_by_a_name_that_cannot_be_guessed(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    film = tmp_path / "a film.mp4"
+    film.write_bytes(b"film")
+    media = Media(tmp_path / "media")
+    first, second = media.offer(film, "A", "film"), media.offer(film, "A", "film")
+    assert first != second
+    assert first.endswith("-a%20film.mp4")
+    assert len(files(media.folder)) == 2
+    assert os.stat(film).st_size == 4
