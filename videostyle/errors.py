@@ -19,6 +19,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from videostyle.text import plain
+
 
 class VideostyleError(Exception):
     """Base of everything raised on purpose; the command line prints its message and exits with `status`."""
@@ -45,7 +47,7 @@ class UnknownNameError(UsageError, LookupError):
         names = sorted(allowed)
         near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        return cls(f"no {kind} named {name!r}; {hint}choose from: {', '.join(names) or 'none installed'}")
+        return cls(f"no {kind} named '{plain(name, 100)}'; {hint}choose from: {', '.join(names) or 'none installed'}")
 
 
 class SourceError(VideostyleError, OSError):

@@ -6,7 +6,6 @@ has surrogates that cannot be printed. This is the one place that decides what i
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 
@@ -20,12 +19,14 @@ _LONGEST = 1000
 
 def plain(text: object, longest: int = _LONGEST) -> str:
     """`text` in one line, with nothing in it that does more than show a character; cut off at `longest`."""
-    line = cleaned(" ".join(str(text).split()))
+    line = cleaned(re.sub(r"\s*[\n\r\t\v\f]\s*", " ", str(text)).strip())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def cleaned(text: str) -> str:
     """`text` with its line ends and tabs, and nothing else in it that does more than show a character."""
+    # What repr and JSON make of a byte that is no letter.
+    text = re.sub(r"\\udc[89a-f][0-9a-f]", _INSTEAD, text)
     if text.isascii() and text.isprintable():
         return text
     return "".join(one if one in "\n\r\t" or _is_fit(one) else _INSTEAD for one in text)
@@ -33,8 +34,7 @@ def cleaned(text: str) -> str:
 
 def prose(text: object) -> str:
     """`text` in one line for a page's HTML or Markdown, where it shows as it is."""
-    escaped = html.escape(plain(text))
-    return re.sub(r"[\\`*_{}\[\]()#+\-.!|~$:/@]", lambda found: f"&#{ord(found[0])};", escaped)
+    return re.sub(r"[^\w\s]", lambda found: f"&#{ord(found[0])};", plain(text), flags=re.ASCII).replace("_", "&#95;")
 
 
 def _is_fit(one: str) -> bool:

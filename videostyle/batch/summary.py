@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from videostyle.batch.schedule import Result
+from videostyle.text import plain
 
 _HEADINGS = ("film", "style", "frames", "fps", "warnings", "output")
 
 
 def table(results: Sequence[Result]) -> str:
     """One line a film; a failed one has its reason where the output would be."""
-    rows = [_HEADINGS, *(_row(result) for result in results)]
+    rows = [_HEADINGS, *(tuple(map(plain, _row(result))) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     # Numbers to the right.
     lines = [

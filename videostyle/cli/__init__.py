@@ -11,7 +11,9 @@ from typing import NoReturn
 import videostyle.cli
 from videostyle import __version__, interrupt
 from videostyle.cli.surroundings import forgiving_stderr, too_little
+from videostyle.cli.terminal import shown_plainly
 from videostyle.errors import VideostyleError
+from videostyle.text import plain
 
 # As shells report SIGPIPE.
 _BROKEN_PIPE = 141
@@ -37,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
     """Errors in one line, without the usage in front of them."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (try {self.prog} --help)\n")
+        self.exit(2, f"{plain(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A signal is a request, which the command looks at where it can be left; see `videostyle.interrupt`.
     """
-    with interrupt.listening(), forgiving_stderr():
+    with interrupt.listening(), forgiving_stderr(), shown_plainly():
         status = _run(_parser().parse_args(argv))
         try:
             sys.stdout.flush()
@@ -100,6 +102,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _say(line: str, error: BaseException) -> None:
-    print(" ".join(line.split()), file=sys.stderr)
+    print(plain(line), file=sys.stderr)
     for note in getattr(error, "__notes__", []):
-        print(f"videostyle: {note}", file=sys.stderr)
+        print(f"videostyle: {plain(note)}", file=sys.stderr)

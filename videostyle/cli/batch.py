@@ -20,6 +20,7 @@ from videostyle.cli.options import (
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.plan import BatchPlan, Style
+from videostyle.text import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
             def log(line: str) -> None:
                 with tqdm.external_write_mode(file=sys.stderr):
-                    print(f"videostyle: {line}", file=sys.stderr)
+                    print(f"videostyle: {plain(line)}", file=sys.stderr)
 
             results = schedule.run(plan, on_progress=progress, log=log)
         for result in results:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from videostyle.plan import LearnPlan, Painting
+from videostyle.text import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         perceptual_weights=args.perceptual_weights,
         overwrite=args.overwrite,
     )
-    output = learn(plan, log=lambda line: print(line, file=sys.stderr, flush=True))
+    output = learn(plan, log=lambda line: print(plain(line), file=sys.stderr, flush=True))
     print(f"now: videostyle stylize FILM --style {args.output or name}", file=sys.stderr)
     print(output)
     return 0

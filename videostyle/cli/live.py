@@ -18,6 +18,7 @@ from videostyle.cli.options import (
 from videostyle.files import write_whole
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.plan import LivePlan
+from videostyle.text import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(f"videostyle: {line}", file=sys.stderr, flush=True)
+    print(f"videostyle: {plain(line)}", file=sys.stderr, flush=True)
 
 
 def _silent(line: str) -> None:

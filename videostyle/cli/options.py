@@ -27,10 +27,11 @@ from videostyle.plan import (
     Timeline,
     read_seconds,
 )
+from videostyle.text import plain
 
 if TYPE_CHECKING:
     from videostyle.pipeline import RenderReport
-    from videostyle.types import Frame, Source
+from videostyle.types import Frame, Source
 
 T = TypeVar("T")
 
@@ -242,7 +243,7 @@ def expected_frames(video: Source, span: Span) -> int | None:
 def warn(lines: Iterable[str]) -> None:
     """Tell the user, whatever else is kept quiet."""
     for line in lines:
-        print(f"videostyle: {line}", file=sys.stderr)
+        print(f"videostyle: {plain(line)}", file=sys.stderr)
 
 
 def check_reports(

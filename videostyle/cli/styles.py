@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 from videostyle.cli.options import warn
+from videostyle.text import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +23,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str))
         return 0
-    width = max((len(entry.name) for entry in entries), default=0)
-    for entry in entries:
-        painting = ", ".join(part for part in (entry.title, entry.painter, entry.year) if part)
+    names = [plain(entry.name, 80) for entry in entries]
+    width = max(map(len, names), default=0)
+    for name, entry in zip(names, entries, strict=True):
+        painting = plain(", ".join(part for part in (entry.title, entry.painter, entry.year) if part), 200)
         whose = "yours, " if entry.own else ""
-        print(f"{entry.name:{width}}  {painting}  ({whose}{entry.network}, {entry.size / 1024:.1f} kB)")
+        print(f"{name:{width}}  {painting}  ({whose}{entry.network}, {entry.size / 1024:.1f} kB)")
     return 0

@@ -26,6 +26,7 @@ from videostyle.io.colors import color_of, orientation_of, pixel_format
 from videostyle.io.picture_tags import read_tags
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
 from videostyle.io.side_data import attached, named
+from videostyle.text import plain
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
 _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
@@ -283,7 +284,7 @@ def describe(info: VideoInfo) -> str:
         *named(info.side_data),
     ]
     lines = [
-        f"{info.path}: {info.container}",
+        plain(f"{info.path}: {info.container}"),
         f"  picture   {info.width}x{info.height} {info.codec} {info.pix_fmt}, {info.bit_depth} bits a channel",
         f"  time      {rate}, {frames}, time base {info.time_base}",
         "  colours   " + (", ".join(told) or "not stated"),
@@ -291,8 +292,8 @@ def describe(info: VideoInfo) -> str:
     if info.duration is not None:
         lines.insert(3, f"  duration  {float(info.duration):.3f} s")
     if any(notes):
-        lines.append("  note      " + ", ".join(note for note in notes if note))
+        lines.append("  note      " + plain(", ".join(note for note in notes if note)))
     for stream in info.streams:
         language = f" [{stream.language}]" if stream.language else ""
-        lines.append(f"  stream {stream.index}  {stream.kind} {stream.codec}{language} {stream.detail}".rstrip())
+        lines.append("  " + plain(f"stream {stream.index}  {stream.kind} {stream.codec}{language} {stream.detail}"))
     return "\n".join(lines)

@@ -75,7 +75,7 @@ def plainly(function: Callable[P, T], folders: Sequence[Path] = ()) -> Callable[
             return function(*args, **kwargs)
         except VideostyleError as error:
             raise _shown(str(error), folders) from error
-        except Stopped as error:
+        except (Stopped, KeyboardInterrupt) as error:  # the latter where the whole server is to end
             raise _shown(str(error) or "nothing is kept", folders, title="Stopped") from error
         except Exception as error:
             told = plain(error)
