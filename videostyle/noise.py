@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from videostyle.nets.transformer import NOISE_CHANNELS
-from videostyle.ops.warp import resize_flow
+from videostyle.ops.warp import NO_SECOND_MAP, resize_flow
 from videostyle.types import Flow
 
 Array = np.ndarray[Any, Any]
@@ -176,6 +176,6 @@ def _at(field: Array, positions: Array) -> Array:
     maps = np.zeros((rows * columns, 2), np.float32)
     maps[: len(positions)] = positions
     found = cv2.remap(
-        field, maps.reshape(rows, columns, 2), np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        field, maps.reshape(rows, columns, 2), NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return found.reshape(rows * columns, -1)[: len(positions)]

@@ -19,7 +19,7 @@ from videostyle.ops.filters import enlarge, stack_rows
 from videostyle.types import Flow
 
 Resampling = Literal["bilinear", "bicubic", "lanczos"]
-_NO_SECOND_MAP: Any = None  # the first holds both coordinates; OpenCV's types do not know that it may
+NO_SECOND_MAP: Any = None  # the first holds both coordinates; OpenCV's types do not know that it may
 _OPENCV = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 # Sundaram, Brox and Keutzer 2010, as used by Ruder et al. 2016 and Lai et al. 2018. On squared lengths.
@@ -76,7 +76,7 @@ def _brightness_sharper(row: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 def _remap(row: np.ndarray, steps: np.ndarray, resampling: Resampling) -> np.ndarray:
     flags = _OPENCV[resampling] | cv2.WARP_RELATIVE_MAP
-    return cv2.remap(row, steps, _NO_SECOND_MAP, flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(row, steps, NO_SECOND_MAP, flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
