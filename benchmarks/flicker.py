@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from videostyle.stabilize import LookAhead, Motion, Stabilizer, Steadier
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
 from videostyle.train.data import read_picture
+from videostyle.types import Moment
 
 MODES = ("causal", "lookahead")
 TARGETS = {"error kept": 0.4, "error kept, gap 10": 0.5, "times the film": 2.0, "detail kept": 0.9, "cost": 1 / 3}

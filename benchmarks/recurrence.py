@@ -37,7 +37,7 @@ from videostyle.types import Moment
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path, help="films or folders of frames")
-    parser.add_argument("--paintings", required=True, type=Path, help="a training file that says where the paintings are")
+    parser.add_argument("--paintings", required=True, type=Path, help="a training file that names the paintings")
     parser.add_argument("--styles", nargs="+")
     parser.add_argument("--network", default="fast")
     parser.add_argument("--frames", type=int, default=20)
@@ -129,9 +129,7 @@ def compare(
     return rows
 
 
-def blended(
-    steadier: Stabilizer | LookAhead, pictures: list[Tensor], moments: list[Moment]
-) -> Iterator[Tensor]:
+def blended(steadier: Stabilizer | LookAhead, pictures: list[Tensor], moments: list[Moment]) -> Iterator[Tensor]:
     """The pictures after the stabilizer."""
     motions = [moment.motion for moment in moments]
     for _, picture in steadier.steadied(zip(range(len(pictures)), [p.clone() for p in pictures], motions, strict=True)):

@@ -25,7 +25,7 @@ from videostyle.pipeline import render
 from videostyle.plan import Blend, Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
 from videostyle.plugins import available
 from videostyle.stylizers import load_stylizer
-from videostyle.types import Frame
+from videostyle.types import Frame, Moment
 from videostyle.weights import load_style
 
 DOTS: Blend = (("dots", 1.0),)

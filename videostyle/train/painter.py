@@ -94,7 +94,7 @@ class Painter(nn.Module):
 
 
 class Following(Memory):
-    """Remembered statistics that have no gradient and yet grow and shrink with the features, as those of the picture do.
+    """Remembered statistics without a gradient of their own that grow and shrink with the features, as the frame's do.
 
     Were they constants, every loss would seem to fall when a convolution's weights shrink, which changes nothing in a
     network that normalises.
