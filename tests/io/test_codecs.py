@@ -52,7 +52,7 @@ def test_m4v_is_mp4_and_case_does_not_matter(tmp_path: Path) -> None:
 
 
 BAD = [
-    ("a.mp4", EncodeOptions(codec="h265"), UnknownNameError, "no codec named 'h265'"),
+    ("a.mp4", EncodeOptions(codec="h266"), UnknownNameError, "no codec named 'h266'"),
     ("a.webm", EncodeOptions(codec="h264"), UsageError, "h264 cannot go into webm; it can go into mp4, mov, mkv"),
     ("a.mp4", EncodeOptions(crf=70), UsageError, "crf for h264 must be between 0 and 51, got 70"),
     ("a.mov", EncodeOptions(codec="prores", crf=10), UsageError, "prores has no crf"),
