@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,12 @@ import torch
 
 from videostyle import weights
 from videostyle.nets.transformer import Architecture, Transformer
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal would send it: what runs in the background of a shell is started with it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

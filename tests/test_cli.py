@@ -104,7 +104,7 @@ def test_part_of_a_film(toy_gallery: Path, film: Path) -> None:
         (["stylize", "{film}", "--style", "dots", "--codec", "h265x"], 2, "h265x"),
         (["stylize", "{film}", "--style", "dots", "-o", "{film}"], 2, "is the input itself"),
         (["stylize", "{film}", "--style", "dots", "-o", "{folder}/none/out.mp4"], 1, "there is no folder"),
-        (["stylize", "{film}", "--style", "dots", "--report", "{folder}/none/r.json"], 2, "does not exist"),
+        (["stylize", "{film}", "--style", "dots", "--report", "{folder}/none/r.json"], 1, "there is no folder"),
         (["stylize", "{folder}/missing.mp4", "--style", "dots"], 1, "missing.mp4"),
         (["stylize", "{folder}/text.mp4", "--style", "dots"], 1, "text.mp4"),
         (["stylize", "{folder}/empty.mp4", "--style", "dots"], 1, "empty.mp4"),
@@ -213,7 +213,8 @@ def test_help_needs_no_torch() -> None:
         code = (
             f"import sys; sys.argv[1:] = {argv}; import videostyle.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
         )
-        code += "sys.exit(bool({'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)))"
+        unneeded = {"torch", "av", "cv2"} | (set() if argv == ["styles"] else {"numpy"})  # it reads the styles' numbers
+        code += f"sys.exit(bool({unneeded} & set(sys.modules)))"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 

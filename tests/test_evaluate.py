@@ -412,8 +412,8 @@ def test_warped_lpips_tells_flicker_and_not_motion(
     [
         (["--lpips-weights", "/nowhere.pt"], 1, "no weights of alexnet at /nowhere.pt"),
         (["--lpips"], 1, "alexnet needs weights: give a state dict with --lpips-weights"),
-        (["--html", "/nowhere/report.html"], 2, "folder for the report"),
-        (["--json", "/nowhere/report.json"], 2, "folder for the report"),
+        (["--html", "/nowhere/report.html"], 1, "there is no folder"),
+        (["--json", "/nowhere/report.json"], 1, "there is no folder"),
         (["--frames", "0"], 2, "--frames must be at least 1"),
         (["--gap", "0"], 2, "gaps must be at least 1"),
         (["--flow", "raft", "--flow-weights", "/nowhere.pt"], 1, "no weights of raft_small at /nowhere.pt"),
