@@ -18,9 +18,15 @@ from videostyle.nets.transformer import Architecture, Transformer
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C as a terminal would send it: what runs in the background of a shell is started with it ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take signals as a terminal would send them: in the background of a shell, or under nohup, they are ignored."""
+    for name, handler in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGTERM", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    ):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
