@@ -1,195 +1,170 @@
-"""What each temporal term buys: the same short training with one thing different each time.
+"""What each part of the training buys: the same short run with one thing different each time, on two scales.
 
     python benchmarks/ablation.py train.toml clips/swan clips/dog.mp4 --json benchmarks/results/ablation.json
 
-`train.toml` names the photographs, the paintings and the perceptual network; its own temporal weights are not used.
-A start that was itself trained with temporal terms favours the variant without: compare from none.
-
-Every variant paints the clips frame by frame, with no stabiliser. Warping error (times 1000) and Laplacian energy are
-judged as in flicker.py, along DIS at full size or RAFT with --raft; style and content are the card's, on photographs
-held back; noise is what of noise of 1/255 is left in the painting, as a multiple. Finished variants are not trained
-again.
+`train.toml` names the photographs, the paintings and the loss network. Every variant starts from the same models.
+On photographs that are held back: the relative Gram distance of the whole picture (a sum over layers) and of 4x4
+pieces of it at relu3_1, the content distance at relu4_2, and the deviation of a grey picture. On films, stylized with
+the memory of the network and no blend: the warping error over that of the film, between neighbours and ten frames
+apart, and Laplacian energy. Finished variants are not trained again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
 from clips import read_clip
+from strokes import LAYERS, measure
 from torch import Tensor
 
 from videostyle import weights
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge
-from videostyle.plan import FlowOptions, TrainConfig
+from videostyle.moments import Moments
+from videostyle.noise import Particles
+from videostyle.ops import losses
+from videostyle.plan import FlowOptions, Painting, StabilizeOptions, Style, TrainConfig
+from videostyle.stabilize import Stabilizer
+from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config, train
+from videostyle.train.data import held_back, list_photographs, read_picture
 from videostyle.train.tune import shortened
+from videostyle.types import Moment
 
-WITHOUT: Mapping[str, Any] = {
-    "temporal": 0.0,
-    "temporal_features": 0.0,
-    "luminance_aware": False,
-    "noise": 0.0,
-    "films": None,
-}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "none": {},
-    "motion-3": {"temporal": 3.0},
-    "motion-8": {"temporal": 8.0},
-    "motion-16": {"temporal": 16.0},
-    "features": {"temporal": 8.0, "temporal_features": 1.0},
-    "luminance": {"temporal": 8.0, "luminance_aware": True},
-    "noise": {"temporal": 8.0, "noise": 32.0},
-    "all-of-these": {"temporal": 8.0, "temporal_features": 1.0, "luminance_aware": True, "noise": 32.0},
-    "films": {"temporal": 8.0, "films": Path()},
-    "blur": {"temporal": 8.0, "blur": True},
-    "no-grid-term": {"temporal": 8.0, "grid": 0.0},
+    "all": {},
+    "no local Gram matrices": {"local": 0.0},
+    "content weighed alike everywhere": {"flat_content": 1.0},
+    "no flats, no title cards": {"flat_share": 0.0, "card_share": 0.0},
+    "whole pictures in every step": {"halved_share": 0.0, "shallow_share": 0.0},
+    "steady from the start": {"steady_from": 0.0},
+    "no temporal term": {"temporal": 0.0},
+    "roll-outs of one frame": {"roll_out": 1},
+    "temporal weight 4": {"temporal": 4.0},
+    "temporal weight 16": {"temporal": 16.0},
 }
-"""What differs from `WITHOUT`; the folder of films is put in later.
+"""What differs from the training file."""
 
-The weights make each added term about as large as the temporal one is at 8 in a trained network.
-"""
-
-
-class Painter:
-    """A trained variant: its network, the codes of its paintings, and the losses in their cards."""
-
-    def __init__(self, models: Path) -> None:
-        networks, styles = weights.read_manifest(models)
-        ((name, file),) = networks.items()
-        self.net = weights.read_network(name, *file).net
-        read = {style.name: weights.read_style(style.file) for style in styles}
-        self.codes = {style: code for style, (code, _) in read.items()}
-        self.losses = {style: card["losses"] for style, (_, card) in read.items()}
-
-    @torch.no_grad()
-    def __call__(self, style: str, content: Tensor) -> Tensor:
-        return self.net(content, self.codes[style])
+PHOTOGRAPHS = ("style", "pieces", "content", "flat")
+FILMS = ("warping error", "ten apart", "energy")
 
 
-def train_variant(base: TrainConfig, name: str, films: Path | None) -> Painter:
-    """The variant called `name`, trained unless it is already."""
-    changes = dict(VARIANTS[name])
-    if "films" in changes:
-        changes["films"] = films
-    config = replace(base, **{**WITHOUT, **changes}, folder=base.folder / name)
+def train_variant(base: TrainConfig, name: str) -> Path:
+    """The models folder of the variant called `name`, trained unless it is already."""
+    config = replace(base, **VARIANTS[name], folder=base.folder / name.replace(" ", "-").replace(",", ""))
     if not (config.folder / "models" / "manifest.json").exists():
         train(config, lambda line: print(f"{name}: {line}", file=sys.stderr, flush=True))
-    return Painter(config.folder / "models")
+    return config.folder / "models"
 
 
-def noise_gain(painter: Painter, style: str, content: Tensor) -> float:
-    """Deviation of the painting by noise of 1/255, as a multiple of the noise."""
-    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(0)) / 255
-    # Around the middle, where nothing is cut off.
-    content = 0.1 + 0.8 * content
-    return (painter(style, content + noise) - painter(style, content)).std().item() * 255
+@torch.inference_mode()
+def on_photographs(base: TrainConfig, painting: Painting, judge: torch.nn.Module) -> dict[str, float]:
+    """Style, pieces, content on the photographs that were held back, and what a grey picture gets; means."""
+    picture = read_picture(painting.image, painting.size)
+    target = {layer: losses.gram(maps) for layer, maps in judge(picture, LAYERS).items()}
+    stylizer = load_stylizer(Style(((painting.name, 1.0),), network=base.network), "torch", "cpu")
+    rows = []
+    for number, path in enumerate(held_back(list_photographs(base.photographs), base.held_back)):
+        content = read_picture(path)
+        noise = Particles()((content.shape[2], content.shape[3]), None, (number,))
+        score = measure(judge, stylizer(content, Moment(noise=noise)), content, target)
+        rows.append({"style": score["sum"], "pieces": score["pieces"], "content": score["content"]})
+    grey = torch.full((1, 3, 256, 256), 0.5)
+    flat = stylizer(grey, Moment(noise=Particles()((256, 256), None))).std((2, 3)).mean().item()
+    return {**{key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}, "flat": flat}
 
 
-def measure(painters: Mapping[str, Painter], clips: list[Path], args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Scores of every variant, means over clips and paintings."""
-    raft = load_flow(FlowOptions("raft", args.raft, longest_side=args.width), "cpu") if args.raft else None
-    scores: dict[str, list[dict[str, float]]] = {"film": [], **{name: [] for name in painters}}
-    for path in clips:
-        judge = Judge(raft)
-        frames = read_clip(path, args.frames, args.width)
-        for is_cut, content in frames:
-            versions = {("film", ""): content}
-            for name, painter in painters.items():
-                versions |= {(name, style): painter(style, content) for style in painter.codes}
-            judge.add(is_cut, content, {"/".join(key): picture for key, picture in versions.items()})
-        for key, score in judge.result().items():
-            name, _, style = key.partition("/")
-            row = {"warping error": score.warping_error, "Laplacian energy": score.laplacian_energy}
-            if name != "film":
-                row |= painters[name].losses[style]
-                row["noise gain"] = noise_gain(painters[name], style, frames[0][1])
-            scores[name].append(row)
-        print(f"{path.stem}: judged", file=sys.stderr, flush=True)
-    return [
-        {"variant": name, **{key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}}
-        for name, rows in scores.items()
+@torch.inference_mode()
+def on_film(base: TrainConfig, name: str, clip: list[tuple[bool, Tensor]]) -> dict[str, float]:
+    """Warping errors over the film's own, and Laplacian energy, of one clip in the style `name`."""
+    flow = FlowOptions()
+    stylizer = load_stylizer(Style(((name, 1.0),), network=base.network), "torch", "cpu")
+    watch = Stabilizer(load_flow(flow, "cpu"), StabilizeOptions(1.0, "causal"))
+    look = Moments(stylizer, watch, flow, "cpu", steady=True, seed=0)
+    judge = Judge(gaps=(1, 10))
+    for number, (is_cut, content) in enumerate(clip):
+        painted = stylizer(content, look(content, Fraction(number, 24), is_cut))
+        judge.add(is_cut, content, {"film": content, "painted": painted})
+    near, far = judge.result(1), judge.result(10)
+    return {
+        "warping error": near["painted"].warping_error / near["film"].warping_error,
+        "ten apart": far["painted"].warping_error / far["film"].warping_error,
+        "energy": near["painted"].laplacian_energy,
+    }
+
+
+def markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """The table for docs/TRAINING.md."""
+    lines = [
+        "| variant | " + " | ".join((*PHOTOGRAPHS, *FILMS)) + " |",
+        "| --- " * (1 + len(PHOTOGRAPHS + FILMS)) + "|",
     ]
-
-
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table for docs/TRAINING.md; changes are against the variant without temporal terms."""
-    found = {row["variant"]: row for row in rows}
-    lines = ["| variant | warping error | Laplacian energy | style | content | noise |", "| --- " * 6 + "|"]
-    for name, row in found.items():
-        error, energy = 1000 * row["warping error"], row["Laplacian energy"]
-        if name == "film":
-            lines.append(f"| the film itself | {error:.2f} | {energy:.4f} | | | |")
-            continue
-        if name != "none" and "none" in found:
-            plain = found["none"]
-            change = [f" ({row[key] / plain[key] - 1:+.0%})" for key in ("warping error", "style", "content")]
-            kept = f" ({energy / plain['Laplacian energy']:.0%} kept)"
-        else:
-            change, kept = [""] * 3, ""
-        lines.append(
-            f"| {name} | {error:.2f}{change[0]} | {energy:.4f}{kept} | {row['style']:.3f}{change[1]} "
-            f"| {row['content']:.3f}{change[2]} | {row['noise gain']:.2f} |"
-        )
+    for name, row in rows.items():
+        figures = [f"{row[key]:.3f}" for key in PHOTOGRAPHS] + [f"{row[key]:.2f}" for key in FILMS[:2]]
+        lines.append(f"| {name} | {' | '.join(figures)} | {row['energy']:.4f} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, metavar="train.toml")
     parser.add_argument("clips", nargs="+", type=Path, help="films or folders of pictures, never trained on")
-    parser.add_argument("--start", default="none", help="a models folder, or none (default: %(default)s)")
+    parser.add_argument("--start", type=Path, help="a models folder (default: the training file's)")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--films", type=Path, help="for the variant of that name; left out without")
     parser.add_argument("--work", type=Path, default=Path("runs/ablation"), help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=600, help="default: %(default)s")
     parser.add_argument("--paintings", type=int, default=4, help="of the file's, the first (default: %(default)s)")
-    parser.add_argument("--crop", type=int, default=160, help="default: %(default)s")
-    parser.add_argument("--batch", type=int, default=4, help="default: %(default)s")
+    parser.add_argument("--crop", type=int, default=192, help="default: %(default)s")
+    parser.add_argument("--batch", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--frames", type=int, default=24, help="of each clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="wider clips are scaled down (default: %(default)s)")
-    parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-
+    torch.set_num_threads(1)
     file = read_config(args.config)
     base = replace(
         shortened(file, args.work, args.steps),
-        start=None if args.start == "none" else Path(args.start),
+        start=args.start or file.start,
         paintings=file.paintings[: args.paintings],
         crop=args.crop,
         batch=args.batch,
     )
-    # Blurred halvings cannot start from a network without them.
-    left_out = {"films" if args.films is None else "", "blur" if base.start is not None else ""}
-    names = [name for name in args.variants if name not in left_out]
-    painters = {name: train_variant(base, name, args.films) for name in names}
-    rows = measure(painters, args.clips, args)
+    judge = weights.perceptual(base.perceptual, base.perceptual_weights)
+    clips = {path.stem: read_clip(path, args.frames, args.width) for path in args.clips}
+    rows: dict[str, dict[str, float]] = {}
+    for name in args.variants:
+        os.environ["VIDEOSTYLE_MODELS"] = str(train_variant(base, name))
+        found = []
+        for painting in base.paintings:
+            row = on_photographs(base, painting, judge)
+            films = [on_film(base, painting.name, clip) for clip in clips.values()]
+            found.append(row | {key: sum(one[key] for one in films) / len(films) for key in FILMS})
+        rows[name] = {key: sum(row[key] for row in found) / len(found) for key in found[0]}
+        print(markdown({name: rows[name]}).splitlines()[-1], flush=True)
     print(markdown(rows))
     if args.json:
         about = {
             "machine": platform.processor() or platform.machine(),
             "torch": torch.__version__,
             "date": time.strftime("%Y-%m-%d"),
-            "clips": [path.stem for path in args.clips],
+            "clips": list(clips),
             "paintings": [painting.name for painting in base.paintings],
-            "start": "models" if base.start is not None else "none",
-            "judging_flow": "raft" if args.raft else "dis, medium, full size",
+            "loss network": base.perceptual,
             **{key: getattr(args, key) for key in ("steps", "crop", "batch", "frames", "width")},
-            "perceptual": base.perceptual,
         }
-        variants = {name: {**WITHOUT, **VARIANTS[name]} for name in names}
-        text = json.dumps({"about": about, "variants": variants, "rows": rows}, indent=2, default=str)
-        args.json.write_text(text + "\n")
+        variants = {name: VARIANTS[name] for name in args.variants}
+        args.json.write_text(json.dumps({"about": about, "variants": variants, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
