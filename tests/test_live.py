@@ -38,7 +38,7 @@ from videostyle.live.run import run
 from videostyle.live.screen import caption, split
 from videostyle.pipeline import paint_frames
 from videostyle.plan import EncodeOptions, LivePlan, Span, StabilizeOptions, Style
-from videostyle.types import Frame
+from videostyle.types import ALONE, Frame, Moment
 
 SIZE = (64, 48)
 PLAN = LivePlan(styles=("dots", "lines", "waves"), engine="torch", gate=False, adapt=False, window=False)
@@ -343,11 +343,14 @@ def test_the_gate_stills_the_painting_of_a_still_room(toy_gallery: Path) -> None
 class Slow:
     """Paints after a while, and not before it is let."""
 
+    recurrent = False
+    style = Style()
+
     def __init__(self, plan: LivePlan, wait: float = 0.0) -> None:
         self.codes = load_palette(plan, plan.styles, "torch", "cpu").codes
         self.wait = wait
 
-    def __call__(self, content: torch.Tensor, at: Fraction = Fraction(0), is_cut: bool = True) -> torch.Tensor:
+    def __call__(self, content: torch.Tensor, moment: Moment = ALONE) -> torch.Tensor:
         time.sleep(self.wait)
         return content
 
@@ -594,7 +597,7 @@ def test_a_full_disk_is_told(toy_gallery: Path, tmp_path: Path, monkeypatch: pyt
         (["--camera", "{film}", "--headless", "-o", "{film}"], 2, "is the input itself"),
         (["--camera", "{film}", "--headless", "-o", "{folder}/none/a.mp4"], 1, "there is no folder"),
         (["--camera", "{film}", "--headless", "-o", "{folder}/a.xyz"], 2, "xyz"),
-        (["--camera", "{film}", "--headless", "--report", "{folder}/none/r.json"], 2, "does not exist"),
+        (["--camera", "{film}", "--headless", "--report", "{folder}/none/r.json"], 1, "there is no folder"),
         (["--camera", "{film}", "--headless", "--virtual-camera", "/dev/none"], 1, "no virtual camera to send to"),
         (["--camera", "{film}"], 1, "there is no screen to open a window on; use --headless"),
     ],

@@ -23,7 +23,7 @@ from videostyle.pipeline import render
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
 from videostyle.stabilize import Stabilizer
 from videostyle.trust import MOST_GAIN, exposure_gain, trust
-from videostyle.types import Flow, Frame
+from videostyle.types import ALONE, Flow, Frame, Moment
 
 
 def strokes(number: int, film: Tensor, strength: float = 0.15) -> Tensor:
@@ -161,10 +161,12 @@ def test_black_frames_are_black_and_what_follows_is_clean() -> None:
 class Flickering:
     """A stylizer whose strokes differ at every call, and that counts its calls."""
 
+    recurrent = False
+
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, content: Tensor, time: Fraction = Fraction(0), is_cut: bool = True) -> Tensor:
+    def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor:
         self.calls += 1
         return (content + strokes(self.calls, content)).clamp(0, 1)
 
