@@ -255,20 +255,20 @@ def test_nothing_pumps_with_the_shots_statistics() -> None:
 def test_the_first_frame_of_a_shot_is_painted_by_its_own_statistics(engine: str, toy_gallery: Path) -> None:
     shot, frame = (load_stylizer(Style(DOTS, statistics=s), engine, "cpu") for s in ("shot", "frame"))  # type: ignore[arg-type]
     one, two = spotlight(8)[0], 1 - spotlight(8)[7]
-    first = shot(one, Fraction(0), True)
+    first = shot(one, Moment(Fraction(0), True))
     assert torch.allclose(first, frame(one), atol=2e-2)
-    assert not torch.allclose(shot(two, Fraction(1, 24), False), frame(two), atol=5e-2)
-    assert torch.allclose(shot(two, Fraction(2, 24), True), frame(two), atol=2e-2)
-    assert torch.allclose(shot(one, Fraction(1000), False), frame(one), atol=2e-2)  # all is forgotten by then
+    assert not torch.allclose(shot(two, Moment(Fraction(1, 24), False)), frame(two), atol=5e-2)
+    assert torch.allclose(shot(two, Moment(Fraction(2, 24), True)), frame(two), atol=2e-2)
+    assert torch.allclose(shot(one, Moment(Fraction(1000), False)), frame(one), atol=2e-2)  # all is forgotten by then
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_follows_black_is_painted_as_if_nothing_had_been(engine: str, toy_gallery: Path) -> None:
     shot, frame = (load_stylizer(Style(DOTS, statistics=s), engine, "cpu") for s in ("shot", "frame"))  # type: ignore[arg-type]
     picture = spotlight(8)[7]
-    shot(torch.zeros_like(picture), Fraction(0), True)
+    shot(torch.zeros_like(picture), Moment(Fraction(0), True))
     for number in range(1, 4):
-        assert torch.allclose(shot(picture, Fraction(number, 24), False), frame(picture), atol=2e-2)
+        assert torch.allclose(shot(picture, Moment(Fraction(number, 24), False)), frame(picture), atol=2e-2)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
