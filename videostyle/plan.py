@@ -193,6 +193,7 @@ class Style:
         _kind("brush", self.brush, Real, "a number between 0.25 and 4")
         if not 0.25 <= self.brush <= 4:
             raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
+        _kind("seed", self.seed, int, "a whole number from 0")
         if self.seed < 0:
             raise UsageError(f"seed must not be negative, got {self.seed}")
         if self.statistics not in ("frame", "shot"):

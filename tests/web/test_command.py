@@ -47,7 +47,7 @@ def understood(line: str, monkeypatch: pytest.MonkeyPatch) -> RenderPlan:
 EVERYTHING = RenderPlan(
     "/films/it's a $HOME of `films`.mkv",
     "/out/a b.mkv",
-    Style((("great-wave", 2.0), ("/my styles/mine.safetensors", 0.35)), 0.65, True, "fine", 1.5, "shot", "m=1.png",
+    Style((("great-wave", 2.0), ("/my styles/mine.safetensors", 0.35)), 0.65, True, "fine", 1.5, "shot", 7, "m=1.png",
           (Region((("scream", 1.0),), "sky=2.png"),), 0.5),
     FlowOptions("raft", Path("raft.pt"), True),
     StabilizeOptions(0.35, "causal"),
