@@ -1,12 +1,12 @@
-"""Train the gallery from start to finish: each network with six paintings, then the codes of the other ten.
+"""Train the gallery from start to finish: each network with all of its paintings, by one recipe.
 
     python scripts/train_gallery.py DATA OUT                 # on a GPU, or for days on a CPU
     python scripts/train_gallery.py DATA OUT --steps 10      # a rehearsal
 
-DATA holds `photographs/`, `paintings/` and the weights of the loss network, by the names in models/*/train.toml and
-more.toml, which are the recipes. A run that was interrupted goes on where it stopped. OUT/models is made to be used as
-models/ (VIDEOSTYLE_MODELS names such a folder). On a GPU batches are larger and drawn ahead; `--minutes` bounds the
-whole, in shares by the networks' cost.
+DATA holds `photographs/`, `paintings/` and the weights of the loss network, by the names in models/*/train.toml, which
+are the recipes. A run that was interrupted goes on where it stopped. OUT/models is made to be used as models/
+(VIDEOSTYLE_MODELS names such a folder). On a GPU batches are larger and drawn ahead; `--minutes` bounds the whole, in
+shares by the networks' cost.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from videostyle.plan import TrainConfig
 from videostyle.train import read_config, train
 
 RECIPES = Path(__file__).resolve().parents[1] / "models"
-# Shares of the time: the trunk's run and the codes', of each network.
-SHARES = {("fast", "train"): 0.3, ("fast", "more"): 0.1, ("fine", "train"): 0.45, ("fine", "more"): 0.15}
+SHARES = {"fast": 0.4, "fine": 0.6}  # of the time
 
 
 def main() -> None:
@@ -41,27 +40,23 @@ def main() -> None:
     for network in args.networks:
         # The second network begins from the first, widened.
         start = args.start or (args.out / "models" if (args.out / "models").is_dir() else None)
-        for name in ("train", "more"):
-            folder = args.out / f"{network}-{name}"
-            config = recipe(args, network, name, folder, start)
-            train(config, lambda line, title=folder.name: print(f"{title}: {line}", flush=True))
-            start = folder / "models"
-            shutil.copytree(start / network, args.out / "models" / network, dirs_exist_ok=True)
+        config = recipe(args, network, start)
+        train(config, lambda line, title=network: print(f"{title}: {line}", flush=True))
+        shutil.copytree(config.folder / "models" / network, args.out / "models" / network, dirs_exist_ok=True)
     weights.write_manifest(args.out / "models")
     print(f"{args.out / 'models'}: ready")
 
 
-def recipe(args: argparse.Namespace, network: str, name: str, folder: Path, start: Path | None) -> TrainConfig:
-    """The recipe of one run, with its paths in the data folder and what suits this machine."""
-    changes: dict[str, Any] = {"folder": folder, "start": start, "photographs": args.data / "photographs"}
+def recipe(args: argparse.Namespace, network: str, start: Path | None) -> TrainConfig:
+    """The recipe of one network, with its paths in the data folder and what suits this machine."""
+    changes: dict[str, Any] = {"folder": args.out / network, "start": start, "photographs": args.data / "photographs"}
     if torch.cuda.is_available():
         changes |= {"batch": 12, "workers": max((os.cpu_count() or 2) - 2, 1)}
     if args.steps:
         changes |= {"steps": args.steps, "validate_every": args.steps, "sheet_every": args.steps}
     if args.minutes:
-        total = sum(share for (one, _), share in SHARES.items() if one in args.networks)
-        changes |= {"minutes": args.minutes * SHARES[network, name] / total}
-    config = read_config(RECIPES / network / f"{name}.toml", **changes)
+        changes |= {"minutes": args.minutes * SHARES[network] / sum(SHARES[one] for one in args.networks)}
+    config = read_config(RECIPES / network / "train.toml", **changes)
     paintings = tuple(replace(one, image=args.data / "paintings" / one.image.name) for one in config.paintings)
     judged = config.perceptual_weights
     return replace(
