@@ -21,6 +21,7 @@ from command import failing, told
 from videostyle import weights
 from videostyle.cli import main
 from videostyle.errors import UsageError
+from videostyle.files import Growing, sink_error
 from videostyle.nets.transformer import ARCHITECTURES, Transformer
 from videostyle.plan import LearnPlan, Painting, Style, TrainConfig
 from videostyle.train import learn as learning
@@ -256,7 +257,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
         ({"--content": "{folder}/gone"}, 1, "gone"),
         ({"--content": "{folder}/broken"}, 1, "0 pictures can be read, 5 are needed"),
         ({"--content": "{folder}/text.mp4"}, 1, "text.mp4"),
-        ({"-o": "{folder}/text.jpg/mine.safetensors"}, 1, "cannot be written"),
+        ({"-o": "{folder}/text.jpg/mine.safetensors"}, 1, "cannot be made a folder"),
         ({"-o": "{folder}/mine.pt"}, 2, "should end in .safetensors"),
     ],
 )
@@ -291,17 +292,17 @@ def test_mistakes_get_one_clear_line(
 def test_a_full_disk_is_said_in_one_line(
     argv: list[str], home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Path.write_bytes
+    write = Growing.write
 
-    def full(path: Path, data: bytes) -> int:
-        if path.name.startswith("checkpoint"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return write(path, data)
+    def full(growing: Growing, data: bytes) -> None:
+        if growing.path.name.startswith("checkpoint"):
+            raise sink_error(growing.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        write(growing, data)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Growing, "write", full)
     status, text = failing(capsys, *argv)
     assert status == 1
-    assert "No space left on device" in text
+    assert "the disk is full" in text
     assert not (home / "mine.safetensors").exists()
 
 

@@ -118,7 +118,7 @@ def assert_alike(one: list[dict[str, float]], two: list[dict[str, float]]) -> No
     """The same losses to what the order of summation may change."""
     assert len(one) == len(two)
     for a, b in zip(one, two, strict=True):
-        assert a == pytest.approx(b, rel=1e-3)
+        assert a == pytest.approx(b, rel=5e-3)
 
 
 def test_batches_that_cannot_be_divided_are_refused(
@@ -134,7 +134,7 @@ def test_batches_that_cannot_be_divided_are_refused(
 def test_training_leaves_a_gallery_that_paints(
     pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tiny(pictures, judge, tmp_path, card_picture=pictures / "photographs" / "0.png"))
+    run(tiny(pictures, judge, tmp_path, card_picture=pictures / "photographs" / "0.png", validate_every=4))
     for name in ("losses.png", "sheet-000004.png", "models/fast/stripes.jpg"):
         assert cv2.imread(str(tmp_path / name)) is not None
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(tmp_path / "models"))
@@ -267,10 +267,10 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
         "total_variation",
         lambda picture: fine(picture) * (math.nan if (tmp_path / "checkpoint.pt").exists() else 1),
     )
-    with pytest.raises(TrainingError, match="not finite at step 2; the last good state is"):
-        run(tiny(pictures, judge, tmp_path, validate_every=4))
+    with pytest.raises(TrainingError, match="not finite at step 5; the last good state is"):
+        run(tiny(pictures, judge, tmp_path, validate_every=8, steps=8))
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert saved["step"] == 2
+    assert saved["step"] == 4
     assert all(value.isfinite().all() for value in saved["model"].values())
 
 

@@ -141,6 +141,14 @@ def sink_error(path: AnyPath, error: BaseException, what: str = "cannot be writt
     return SinkError(f"{path}: {' '.join(why.split())}")
 
 
+def make_folder(path: AnyPath) -> None:
+    """Make a folder, and those it is in, where they are missing; raises SinkError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise sink_error(path, error, "cannot be made a folder") from error
+
+
 def fitted_name(stem: str, suffix: str, folder: AnyPath = ".", spare: int = 0) -> str:
     """`stem` and `suffix` as the name of a file in `folder`, the stem shortened where the whole would be too long.
 

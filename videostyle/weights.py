@@ -23,7 +23,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from videostyle import tensorfile
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
-from videostyle.files import write_whole
+from videostyle.files import make_folder, write_whole
 from videostyle.plan import Blend, Key, Style, Timeline
 from videostyle.tensorfile import Card, NetworkCard, StyleCard, TensorFile
 
@@ -390,7 +390,7 @@ def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any], *, over
     data = save(
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {tensorfile.KEY: json.dumps(card)}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_whole(path, data, overwrite=overwrite)
     return hashlib.sha256(data).hexdigest()
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from videostyle.errors import SinkError
+from videostyle.files import make_folder
 from videostyle.io.images import is_pattern
 from videostyle.plan import RenderPlan, Segment
 
@@ -174,7 +175,7 @@ class Journal:
         if self.stale:
             shutil.rmtree(self.folder)
             self.stale = False
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._clean()
         # A line cut off in the middle would run into the next.
         text = self._path.read_bytes() if self._path.exists() else b""

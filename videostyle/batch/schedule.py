@@ -17,7 +17,7 @@ from videostyle.batch.journal import Journal
 from videostyle.batch.segments import Scan, split
 from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
 from videostyle.errors import SinkError, UsageError, VideostyleError
-from videostyle.files import hold
+from videostyle.files import hold, make_folder
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
 from videostyle.io.images import is_picture
@@ -88,7 +88,7 @@ class _Film:
         self.joinable = is_joinable(plan)
         if self.joinable:
             self.suffix = part_suffix(plan, self.info)
-        Path(plan.output).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(plan.output).parent)
         # What is there may be ours, finished when we were stopped before we could note it.
         ours = self.journal.begun and not self.journal.stale
         encode = replace(plan.encode, overwrite=plan.encode.overwrite or ours)

@@ -22,7 +22,7 @@ from torch import Tensor
 from videostyle import __version__, interrupt
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError, VideostyleError
-from videostyle.files import fitted_name, hold, sink_error, write_whole
+from videostyle.files import fitted_name, hold, make_folder, sink_error, write_whole
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import read_picture, write_label, write_picture
 from videostyle.offline.carried import Carried, PaintedKey
@@ -87,7 +87,7 @@ def export_keyframes(
     Raises SourceError, SinkError, UsageError where the folder holds anything.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if any(folder.iterdir()):
             raise UsageError(f"{folder}: is not empty; name a new folder, so that nothing painted is lost")
         _choose(plan, folder, every, (), on_share)

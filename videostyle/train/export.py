@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from videostyle import weights
-from videostyle.files import write_whole
+from videostyle.files import make_folder, write_whole
 from videostyle.io.images import write_picture
 from videostyle.nets.transformer import Transformer, macs_per_pixel
 from videostyle.noise import first_frame
@@ -55,7 +55,7 @@ def export_models(
     else:
         assert config.start is not None
         trunk, digest = weights.read_manifest(config.start)[0][config.network]
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         write_whole(file, trunk.read_bytes())
     for painting, code, score in zip(config.paintings, codes, scores, strict=True):
         about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from videostyle import interrupt, weights
 from videostyle.errors import SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
-from videostyle.files import check_output, fitted_name, hold, sink_error, write_whole
+from videostyle.files import check_output, fitted_name, hold, make_folder, sink_error, write_whole
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import has_bf16
@@ -95,7 +95,7 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
         raise UsageError(f"a style named {name!r} is in the gallery already; choose another name")
     if plan.output.suffix != ".safetensors":
         raise UsageError(f"{plan.output}: is not the name of a style file; it should end in .safetensors")
-    plan.output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(plan.output.parent)
     # What an interrupted run has made so far is its own.
     begun = (work / _MARKER).is_file()
     sources = [plan.painting.image, plan.content, plan.perceptual_weights]

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videostyle import interrupt, weights
 from videostyle.errors import DivergedError, TrainingError
-from videostyle.files import hold, write_whole
+from videostyle.files import hold, make_folder, write_whole
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
@@ -60,7 +60,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         raise TrainingError(f"{config.photographs}: {len(photographs)} pictures, {config.held_back} to be held back")
     held = held_back(photographs, config.held_back)
     crops = Crops([path for path in photographs if path not in held], config.crop)
-    config.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(config.folder)
 
     with ExitStack() as stack:
         stack.enter_context(interrupt.deferring())
