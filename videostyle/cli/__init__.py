@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A signal is a request, which the command looks at where it can be left; see `videostyle.interrupt`.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged pictures, which are told in a line
     with interrupt.listening(), forgiving_stderr(), shown_plainly():
         status = _run(_parser().parse_args(argv))
         try:

@@ -18,7 +18,7 @@ from PIL import Image, ImageSequence
 
 from videostyle.errors import SourceError
 from videostyle.io.info import check_readable, pictures_info
-from videostyle.io.picture_tags import PictureTags
+from videostyle.io.picture_tags import DAMAGED, PictureTags
 from videostyle.plan import Span
 from videostyle.types import Frame, StreamInfo
 
@@ -82,7 +82,10 @@ class AnimationSource:
 
     def _pages(self) -> Iterator[Frame]:
         for number in range(self._count):
-            whole, pages = cv2.imreadmulti(self._path, start=number, count=1, flags=cv2.IMREAD_UNCHANGED)
+            try:
+                whole, pages = cv2.imreadmulti(self._path, start=number, count=1, flags=cv2.IMREAD_UNCHANGED)
+            except cv2.error:
+                return
             if not whole or not pages or pages[0].dtype not in (np.uint8, np.uint16):
                 return
             page = pages[0] if pages[0].ndim == 3 else pages[0][..., None]
@@ -104,7 +107,7 @@ class AnimationSource:
                     duration = round(picture.info.get("duration", 0)) or _AT_ONCE
                     yield Frame(torch.from_numpy(array).permute(2, 0, 1), pts, _TICK, duration, number)
                     pts += duration
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except DAMAGED:
             return  # damaged from here on
 
 

@@ -28,6 +28,9 @@ from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
 from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame, StreamInfo
 
+# OpenCV says on stderr what it finds wrong in a picture, by places in its own source; the caller is told in a line.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _DEEP = (".png", ".tif", ".tiff")
 _ALPHA = (".png", ".tif", ".tiff", ".webp")

@@ -18,6 +18,11 @@ _DESCRIPTIVE = (
     ExifTags.Base.XPSubject, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo,
 )  # fmt: skip
 """Tags of the first directory that tell of the picture; the others tell how this file stores it."""
+DAMAGED = (
+    OSError, ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, EOFError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises at damaged files; which one depends on the format and on where the damage is."""
 _SEGMENT = 65533
 """Bytes that a segment of a JPEG file holds."""
 
@@ -62,7 +67,7 @@ def read_tags(path: str) -> PictureTags:
                 plays=picture.info.get("loop", 0 if picture.format == "TIFF" else 1),
                 lost=tuple(lost),
             )
-    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
+    except DAMAGED:
         return PictureTags()
 
 
@@ -78,7 +83,7 @@ def _exif(found: Image.Exif) -> bytes:
             kept[tag] = found[tag]
     try:
         return kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else b""
-    except (TypeError, ValueError, struct.error):  # values that do not fit their types, as some programs write them
+    except DAMAGED:  # values that do not fit their types, as some programs write them
         return b""
 
 
@@ -92,7 +97,7 @@ def printed_in_rgb(data: bytes) -> np.ndarray | None:
             source, screen = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             converted = ImageCms.profileToProfile(picture, source, screen, outputMode="RGB")
             return None if converted is None else np.asarray(converted)
-    except (OSError, ValueError, SyntaxError, ImageCms.PyCMSError, Image.DecompressionBombError):
+    except (*DAMAGED, ImageCms.PyCMSError):
         return None
 
 

@@ -251,7 +251,8 @@ class StreamCopier:
 
     def _primes(self, packet: Packet[Any]) -> bool:
         """True for a packet that no player lets be heard, but that decoders need before the first that is."""
-        if packet.stream_index in self._shown:
+        decoder = packet.stream.codec_context
+        if packet.stream_index in self._shown or (decoder is not None and not decoder.codec.lossy):
             return False
         return _time(packet) >= -_PRIMING * (packet.duration or 0) * time_base_of(packet)
 
@@ -313,7 +314,8 @@ class StreamCopier:
         form += f" at {encoding.rate} Hz" if encoding.rate != decoder.sample_rate else ""
         done = f"audio stream {stream.index} ({codec}) re-encoded to {encoding.encoder.removeprefix('lib')}{form}"
         self.streams.append(done)
-        self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
+        like_this = "this " if _matches(codec, self._container.audio) else ""  # at another rate it may
+        self._warnings.append(f"{done}: {self._name} cannot hold {like_this}{codec}")
         self._handlers[stream.index] = lambda packet: recoder(packet, self._window.shift)
 
         def flush() -> None:
