@@ -23,6 +23,7 @@ from media import natural, write_film
 from PIL import Image
 
 from videostyle.cli import main
+from videostyle.io.pyav import open_input
 
 PATIENCE = 300
 """Seconds after which a mutant is taken to hang; an ordinary one takes one or two, on a busy machine."""
@@ -185,7 +186,7 @@ def _unreadable(path: Path) -> list[str]:
             with Image.open(path) as picture:
                 picture.load()
         else:
-            with av.open(str(path)) as container:
+            with open_input(str(path)) as container:
                 next(container.decode(video=0))
     except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
         return [f"{path.name} cannot be read: {type(error).__name__}"]

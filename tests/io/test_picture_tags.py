@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import cv2
 import media
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from videostyle.io import open_sink, open_source, probe
 from videostyle.plan import EncodeOptions, Span
@@ -225,8 +226,13 @@ def box(kind: bytes, *parts: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
-def tiled(path: Path, picture: Image.Image, side: int, turned: int = 0) -> Path:
-    """A HEIC file as phones write it: HEVC tiles, and an item that says how they lie; turned by quarters."""
+def tiled(
+    path: Path, picture: Image.Image, side: int, turned: int = 0, beside: Sequence[tuple[bytes, bytes]] = ()
+) -> Path:
+    """A HEIC file as phones write it: HEVC tiles, and an item that says how they lie; turned by quarters.
+
+    `beside` are the kind and the bytes of further items.
+    """
     columns, rows = -(-picture.width // side), -(-picture.height // side)
     whole = Image.new("RGB", (columns * side, rows * side))
     whole.paste(picture)
@@ -254,6 +260,10 @@ def tiled(path: Path, picture: Image.Image, side: int, turned: int = 0) -> Path:
     items = range(2, 2 + count)
     entries = [box(b"infe", struct.pack(">IHH4s", 2 << 24, 1, 0, b"grid"), b"\0")]
     entries += [box(b"infe", struct.pack(">IHH4s", 2 << 24 | 1, item, 0, b"hvc1"), b"\0") for item in items]
+    for number, (kind, data) in enumerate(beside):
+        name = b"\0application/rdf+xml\0" if kind == b"mime" else b"\0"
+        entries.append(box(b"infe", struct.pack(">IHH4s", 2 << 24 | 1, 2 + count + number, 0, kind), name))
+        samples.append(data)
     sides = [box(b"ispe", struct.pack(">III", 0, *size)) for size in (picture.size, (side, side))]
     properties = box(b"ipco", header, *sides, box(b"irot", bytes([turned])))
     links = struct.pack(">HB2B", 1, 2, 2, 0x84) + b"".join(struct.pack(">HB2B", i, 2, 0x81, 3) for i in items)
@@ -261,18 +271,18 @@ def tiled(path: Path, picture: Image.Image, side: int, turned: int = 0) -> Path:
 
     def meta(start: int) -> bytes:
         places = struct.pack(">HHHHII", 1, 1, 0, 1, 0, len(grid))
-        for item, sample in zip(items, samples, strict=True):
+        for item, sample in enumerate(samples, 2):
             places += struct.pack(">HHHHII", item, 0, 0, 1, start, len(sample))
             start += len(sample)
         return box(
             b"meta", bytes(4),
             box(b"hdlr", struct.pack(">II4s", 0, 0, b"pict"), bytes(13)),
             box(b"pitm", struct.pack(">IH", 0, 1)),
-            box(b"iinf", struct.pack(">IH", 0, 1 + count), *entries),
+            box(b"iinf", struct.pack(">IH", 0, len(entries)), *entries),
             box(b"iref", bytes(4), box(b"dimg", struct.pack(f">HH{count}H", 1, count, *items))),
             box(b"iprp", properties, box(b"ipma", struct.pack(">II", 0, 1 + count), links)),
             box(b"idat", grid),
-            box(b"iloc", struct.pack(">IBBH", 1 << 24, 0x44, 0, 1 + count), places),
+            box(b"iloc", struct.pack(">IBBH", 1 << 24, 0x44, 0, 1 + len(samples)), places),
         )  # fmt: skip
 
     head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
@@ -294,6 +304,19 @@ def test_a_photograph_in_tiles_is_put_together(tmp_path: Path, turned: int) -> N
     assert pass_through(source, tmp_path / "out.png") == []
     with Image.open(tmp_path / "out.png") as painted:
         assert painted.size == upright.size
+
+
+def test_a_photograph_in_tiles_keeps_its_exif_data_and_other_data_is_named(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "A phone", 6
+    beside = [(b"Exif", struct.pack(">I", 6) + exif.tobytes()), (b"mime", b"<x:xmpmeta/>")]
+    source = tiled(tmp_path / "in.heic", photograph((100, 60)), 64, beside=beside)
+    said = pass_through(source, tmp_path / "out.jpg")
+    assert len(said) == 1
+    assert "XMP data dropped" in said[0]
+    with Image.open(tmp_path / "out.jpg") as painted:
+        assert painted.size == (100, 60)
+        assert dict(painted.getexif()) == {ExifTags.Base.Make: "A phone"}
 
 
 def test_a_photograph_of_which_a_tile_is_missing_is_refused(tmp_path: Path) -> None:

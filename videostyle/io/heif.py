@@ -20,6 +20,7 @@ from torch import Tensor
 from videostyle.errors import SourceError
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation, ToTensor
 from videostyle.io.info import open_container, pictures_info
+from videostyle.io.picture_tags import DAMAGED, PictureTags, descriptive
 from videostyle.plan import Span
 from videostyle.types import Frame, StreamInfo
 
@@ -42,6 +43,10 @@ class Grid:
     """How to lay it upright, in order."""
     profile: bytes
     """The ICC profile; b"" where there is none."""
+    exif: bytes
+    """EXIF data, as in `PictureTags`."""
+    lost: tuple[str, ...]
+    """What is there beside the photograph and cannot be used, in words."""
 
 
 def read_grid(path: str) -> Grid | None:
@@ -50,7 +55,7 @@ def read_grid(path: str) -> Grid | None:
         data = Path(path).read_bytes()
         meta = next((body for kind, body in _boxes(data) if kind == b"meta"), None)
         return None if meta is None or len(meta) > _LARGEST_INDEX else _grid(dict(_boxes(meta[4:])), data)
-    except (OSError, ValueError, KeyError, IndexError, struct.error):
+    except DAMAGED:
         return None
 
 
@@ -70,7 +75,8 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _grid(meta: dict[bytes, bytes], data: bytes) -> Grid | None:
     primary = int.from_bytes(meta[b"pitm"][4 : 8 if meta[b"pitm"][0] else 6])
-    if _kinds(meta[b"iinf"]).get(primary) != b"grid":
+    kinds = _kinds(meta[b"iinf"])
+    if kinds.get(primary) != b"grid":
         return None
     stored = _item(meta, primary, data)
     rows, columns = stored[2] + 1, stored[3] + 1
@@ -93,7 +99,13 @@ def _grid(meta: dict[bytes, bytes], data: bytes) -> Grid | None:
             profile = body[4:]
     if len(tiles) != rows * columns or not width or not height:
         return None
-    return Grid(rows, columns, width, height, tiles, tuple(turns), profile)
+    exif = b""
+    for item, kind in kinds.items():
+        if kind == b"Exif":
+            stored = _item(meta, item, data)
+            exif = descriptive(stored[4 + int.from_bytes(stored[:4]) :])
+    lost = ("XMP data",) if b"mime" in kinds.values() else ()
+    return Grid(rows, columns, width, height, tiles, tuple(turns), profile, exif, lost)
 
 
 def _kinds(iinf: bytes) -> dict[int, bytes]:
@@ -158,11 +170,11 @@ class TiledSource:
 
     def __init__(self, path: str, grid: Grid, rate: Fraction | int = 24) -> None:
         """Raises SourceError where a tile is missing or damaged."""
-        self.warnings: list[str] = []
+        self.warnings = [f"{path}: {kind} dropped: it is not carried over" for kind in grid.lost]
         self._frame = Frame(_put_together(path, grid), 0, 1 / Fraction(rate), 1)
         info = pictures_info(path, self._frame, Fraction(rate), 1, codec="heif", container="pictures")
         stream = StreamInfo(0, "video", "heif", detail=f"{info.width}x{info.height} in {len(grid.tiles)} tiles")
-        side_data = {"ICC_PROFILE": grid.profile} if grid.profile else {}
+        side_data = PictureTags(profile=grid.profile, exif=grid.exif).side_data()
         self.info = replace(info, duration=1 / Fraction(rate), streams=(stream,), side_data=side_data)
 
     def __enter__(self) -> Self:

@@ -71,6 +71,16 @@ def read_tags(path: str) -> PictureTags:
         return PictureTags()
 
 
+def descriptive(exif: bytes) -> bytes:
+    """Of EXIF data what tells of the picture, without orientation and thumbnail."""
+    found = Image.Exif()
+    try:
+        found.load(exif)
+        return _exif(found)
+    except DAMAGED:
+        return b""
+
+
 def _exif(found: Image.Exif) -> bytes:
     kept = Image.Exif()
     for tag in _DESCRIPTIVE:
