@@ -199,10 +199,9 @@ def test_raw_progressive_h264_plays_at_its_speed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "pix_fmt", "rate", "aspect"),
-    [((720, 480), "yuv411p", F(30000, 1001), F(8, 9)), ((720, 576), "yuv420p", F(25), F(16, 15))],
+    ("size", "pix_fmt", "rate", "aspect", "extension"),
+    [((720, 480), "yuv411p", F(30000, 1001), F(8, 9), "mp4"), ((720, 576), "yuv420p", F(25), F(16, 15), "mov")],
 )
-@pytest.mark.parametrize("extension", ["mp4", "mov"])
 def test_raw_dv_has_the_rate_of_a_television(
     tmp_path: Path, size: tuple[int, int], pix_fmt: str, rate: Fraction, aspect: Fraction, extension: str
 ) -> None:
