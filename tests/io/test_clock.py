@@ -151,6 +151,19 @@ def test_a_part_of_a_film_that_starts_late_is_found(tmp_path: Path) -> None:
     assert clicks(heard(tmp_path / "out.mp4")) == pytest.approx([0.3], abs=0.05)
 
 
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
+def test_a_part_before_the_sound_begins_is_painted(tmp_path: Path, extension: str) -> None:
+    plain = media.film(tmp_path / "plain.mkv", 25, tone="aac", options=QUICK)
+
+    def change(packet: av.Packet[Any]) -> None:
+        if isinstance(packet.stream, av.AudioStream):
+            later(F(1))(packet)
+
+    source = remuxed(plain, tmp_path / "in.mkv", change)
+    assert paint(source, tmp_path / f"out.{extension}", Span(F(0), F(2, 5))) == []
+    assert len(times_shown(tmp_path / f"out.{extension}")) == 10
+
+
 # Times that the file does not state
 
 

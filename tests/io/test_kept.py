@@ -350,8 +350,9 @@ def test_boxes_are_added_without_a_change_to_pictures_and_sound(tmp_path: Path) 
 # Telemetry
 
 
-def test_telemetry_is_copied_beside_chapters_or_named(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "text.mp4"), "w") as out:
+def telemetry(path: Path) -> Path:
+    """A film with chapters and a packet of a camera's telemetry."""
+    with av.open(str(path), "w") as out:
         picture = out.add_stream("libx264", rate=25)
         picture.width, picture.height = 64, 48
         text = out.add_stream("mov_text")
@@ -373,8 +374,12 @@ def test_telemetry_is_copied_beside_chapters_or_named(tmp_path: Path) -> None:
             frame.pts, frame.time_base = i, F(1, 25)
             out.mux(picture.encode(frame))
         out.mux(picture.encode(None))
-    source = tmp_path / "in.mp4"
-    source.write_bytes((tmp_path / "text.mp4").read_bytes().replace(b"tx3g", b"gpmd").replace(b"sbtl", b"meta"))
+    path.write_bytes(path.read_bytes().replace(b"tx3g", b"gpmd").replace(b"sbtl", b"meta"))
+    return path
+
+
+def test_telemetry_is_copied_beside_chapters_or_named(tmp_path: Path) -> None:
+    source = telemetry(tmp_path / "in.mp4")
     assert paint(source, tmp_path / "out.mp4") == []
     with av.open(str(tmp_path / "out.mp4")) as container:
         data = next(s for s in container.streams if str(s.type) == "data")

@@ -255,5 +255,5 @@ def test_edits_are_carried_out(tmp_path: Path, name: str, sound: str, target: st
     assert all(abs(time - due) <= F(1, 1000) for time, due in zip(shown, expected, strict=True))
     length = float(sum(length for length, _ in edits))
     assert abs(len(heard(tmp_path / f"out.{target}")) / 48000 - length) < 0.08
-    if sound == "pcm_s16le":  # of which no decoder needs anything from before
-        assert media.packets(tmp_path / f"out.{target}")[0][0] >= 0
+    if sound == "pcm_s16le":  # a packet may begin before, but none ends there
+        assert media.packets(tmp_path / f"out.{target}")[0][0] > -F(1024, 48000)

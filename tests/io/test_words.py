@@ -12,8 +12,6 @@ import media
 import pytest
 from painting import paint
 
-from videostyle.plan import Span
-
 F = Fraction
 QUICK = {"preset": "ultrafast", "crf": "30"}
 HEADER = (
@@ -90,14 +88,6 @@ def test_subtitles_without_a_decoder_are_dropped_in_one_line(tmp_path: Path, tag
     assert all("dropped" in line for line in said)
     assert not copied or target == "mov"
     assert len(media.times(tmp_path / f"out.{target}")) == 25
-
-
-@pytest.mark.parametrize("target", ["mp4", "mov", "mkv"])
-def test_a_part_before_the_first_line_is_painted(tmp_path: Path, target: str) -> None:
-    source = subtitled(tmp_path / "in.mkv", [b"", b"", b"", b"One"])
-    said = paint(source, tmp_path / f"out.{target}", Span(F(0), F(2, 5)))
-    assert [line for line in said if "dropped" in line] == []
-    assert len(media.times(tmp_path / f"out.{target}")) == 10
 
 
 def crc32_mpeg(data: bytes) -> int:

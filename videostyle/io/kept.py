@@ -162,8 +162,8 @@ def _compare_tags(source: InputContainer, written: InputContainer, one: Written,
     for key, value in source.metadata.items():
         if key.lower() not in arrived and key.lower() not in (*FILE_TAGS, "timecode"):
             missing.tags[key] = value
-    # The muxer of mp4 and mov leaves out tracks of which nothing was written, subtitles after the part that is painted
-    # for example; the others keep their numbers.
+    # The muxer of mp4 and mov leaves out tracks of which nothing was written, sound that begins after the part that is
+    # painted for example; the others keep their numbers.
     numbered = one.container in ("mp4", "mov")
     arrived_streams = {stream.id - 1 if numbered else stream.index: stream for stream in written.streams}
     for number, twin in one.twins.items():
