@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from make_pictures import FILM, MOMENTS, frame
 
 from videostyle import weights
+from videostyle.files import make_folder
+from videostyle.io.images import write_picture
 from videostyle.plan import TrainConfig
 from videostyle.train import read_config, train
 
@@ -60,8 +63,17 @@ def recipe(args: argparse.Namespace, network: str, start: Path | None) -> TrainC
     paintings = tuple(replace(one, image=args.data / "paintings" / one.image.name) for one in config.paintings)
     judged = config.perceptual_weights
     return replace(
-        config, paintings=paintings, perceptual_weights=judged and args.data / judged.name, card_picture=None
+        config, paintings=paintings, perceptual_weights=judged and args.data / judged.name, card_picture=card(args.out)
     )
+
+
+def card(folder: Path) -> Path:
+    """A frame of the sample film, which is free, for the cards."""
+    path = folder / "card.png"
+    if not path.exists():
+        make_folder(folder)
+        write_picture(path, frame(FILM, MOMENTS[1]).pixels.float() / 255)
+    return path
 
 
 if __name__ == "__main__":
