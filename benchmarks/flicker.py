@@ -6,7 +6,10 @@ A clip is a film or a folder of pictures. Warping errors (Lai et al. 2018) are b
 never across a cut, and printed times 1000. The flow that judges (DIS medium at full size, or RAFT with --raft) is not
 the flow that blends. Detail is Laplacian energy. With --paintings, a training file that says where the paintings are,
 style is the distance of the Gram matrices to the painting's; without, to the per-frame painting's. Cost is the time
-that steadying takes over the time that painting takes, one thread each, measured side by side.
+that steadying takes (motion, noise, blend) over the time that painting takes, one thread each, measured side by side.
+
+Per frame, a recurrent network has an empty prior, and noise that moves with the surfaces. In both modes it reads what
+it painted before, and the stabiliser blends what comes out.
 """
 
 from __future__ import annotations
@@ -33,13 +36,14 @@ from videostyle.engines import choose_engine
 from videostyle.flow import choose_flow, load_flow
 from videostyle.metrics.appearance import STYLE_LAYERS
 from videostyle.metrics.temporal import Judge
+from videostyle.noise import Particles
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
 from videostyle.stabilize import LookAhead, Motion, Stabilizer, Steadier
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
 from videostyle.train.data import read_picture
-from videostyle.types import Moment
+from videostyle.types import Moment, Stylizer
 
 MODES = ("causal", "lookahead")
 TARGETS = {"error kept": 0.4, "error kept, gap 10": 0.5, "times the film": 2.0, "detail kept": 0.9, "cost": 1 / 3}
@@ -80,6 +84,37 @@ def steadied(steadier: Steadier, painted: list[Tensor], motions: list[Motion | N
     return [steady for _, steady in steadier.steadied(zip(range(len(painted)), painted, motions, strict=True))]
 
 
+def moving_noise(
+    clip: list[tuple[bool, Tensor]], motions: list[Motion | None], stylizer: Stylizer, times: Times
+) -> list[Tensor]:
+    """The noise of each frame of a clip, moved along `motions`."""
+    particles, fields = Particles(), []
+    for (_, content), motion in zip(clip, motions, strict=True):
+        with times("noise"):
+            size = stylizer.working_size(content.shape[2], content.shape[3])
+            fields.append(particles(size, motion.back if motion else None))
+    return fields
+
+
+def painted(
+    stylizer: Stylizer,
+    clip: list[tuple[bool, Tensor]],
+    motions: list[Motion | None] | None,
+    noise: list[Tensor] | None,
+    times: Times,
+    what: str,
+) -> list[Tensor]:
+    """The stylized frames of a clip; without `motions` each by itself."""
+    pictures = []
+    for number, (is_cut, content) in enumerate(clip):
+        moment = Moment(
+            Fraction(number, 24), is_cut, motions[number] if motions else None, noise[number] if noise else None
+        )
+        with times(what):
+            pictures.append(stylizer(content, moment))
+    return pictures
+
+
 @torch.inference_mode()
 def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[str, Tensor]]) -> list[dict[str, Any]]:
     """Scores of one clip in every style, network and mode."""
@@ -99,17 +134,21 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
                 motions[mode].append(watcher.motion(is_cut, content))
 
     versions: dict[str, list[Tensor]] = {"film": [content for _, content in clip]}
+    noise: list[Tensor] | None = None
     for network in args.networks:
         for name in args.styles:
             stylizer = load_stylizer(Style(((name, 1.0),), network=network), args.engine, "cpu")
-            fresh = []
-            for is_cut, content in clip:
-                with times(f"{network} paint"):
-                    fresh.append(stylizer(content, Moment(Fraction(0), is_cut)))
-            versions[f"{network}/{name}/fresh"] = fresh
+            if noise is None and stylizer.recurrent:
+                noise = moving_noise(clip, motions["causal"], stylizer, times)
+
+            what = f"{network} paint"
+            versions[f"{network}/{name}/fresh"] = painted(stylizer, clip, None, noise, times, what)
             for mode in MODES:
+                pictures = versions[f"{network}/{name}/fresh"]
+                if stylizer.recurrent:
+                    pictures = painted(stylizer, clip, motions[mode], noise, times, what)
                 with times(f"{mode} blend"):
-                    versions[f"{network}/{name}/{mode}"] = steadied(makers[mode](), fresh, motions[mode])
+                    versions[f"{network}/{name}/{mode}"] = steadied(makers[mode](), pictures, motions[mode])
 
     judge = Judge(raft, gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
@@ -144,6 +183,7 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
         }
         if mode != "fresh":
             steady = times.median(f"{mode} motion") + times.median(f"{mode} blend") / len(clip)
+            steady += times.median("noise") if noise else 0
             row["cost"] = steady / times.median(f"{network} paint")
         rows.append(row)
     return rows
