@@ -18,7 +18,16 @@ import pytest
 
 from videostyle import files
 from videostyle.errors import SinkError, UsageError
-from videostyle.files import Growing, check_distinct, check_output, check_sequence, fitted_name, hold, write_whole
+from videostyle.files import (
+    Growing,
+    check_distinct,
+    check_output,
+    check_sequence,
+    fitted_name,
+    hold,
+    reserved,
+    write_whole,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -108,6 +117,8 @@ def test_what_cannot_be_written_is_told_in_one_line(
 def test_two_outputs_of_one_command_are_two_files(tmp_path: Path) -> None:
     (tmp_path / "link.json").symlink_to(tmp_path / "a.json")
     check_distinct([tmp_path / "a.json", tmp_path / "b.json", None, None])
+    with pytest.raises(UsageError, match="is not a name for a file"):
+        check_distinct([tmp_path / "a\0b.json"])
     with pytest.raises(UsageError, match="two outputs at once"):
         check_distinct([tmp_path / "a.json", tmp_path / "link.json"])
 
@@ -341,6 +352,26 @@ def test_without_locks_two_runs_have_two_files(tmp_path: Path, monkeypatch: pyte
     growing[1].commit()
     assert (tmp_path / "out.mp4").read_bytes() == b"1"
     assert names(tmp_path) == ["out.mp4"]
+
+
+def test_a_report_is_held_from_the_beginning_and_written_at_the_end(tmp_path: Path, source: Path) -> None:
+    path = tmp_path / "report.json"
+    with reserved(path, overwrite=False, sources=[source]) as write:
+        assert not path.exists()
+        with pytest.raises(SinkError, match="another run is writing it"), reserved(path, overwrite=True):
+            raise AssertionError("it was held twice")
+        write("{}")
+    assert path.read_text() == "{}"
+    with pytest.raises(UsageError, match="is the input itself"), reserved(source, overwrite=True, sources=[source]):
+        pass
+    with pytest.raises(RuntimeError), reserved(path, overwrite=True) as write:
+        raise RuntimeError
+    with reserved(None, overwrite=False) as write:
+        write("nowhere")
+    with reserved(os.devnull, overwrite=False) as write:
+        write("nowhere")
+    assert names(tmp_path) == ["report.json", "source.mp4"]
+    assert path.read_text() == "{}"
 
 
 def test_a_folder_is_held_by_one_run_until_that_ends(tmp_path: Path) -> None:

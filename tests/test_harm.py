@@ -18,6 +18,7 @@ import pytest
 from command import failing, told
 
 from videostyle.cli import main
+from videostyle.files import reserved
 from videostyle.io.names import painted_name
 
 
@@ -319,3 +320,44 @@ def test_a_sink_that_is_dropped_leaves_nothing_open(tmp_path: Path, film: Path) 
             gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f01.png", "film.mp4"]
+
+
+@pytest.mark.parametrize("argv", [[*STYLIZE, "--report"], [*EVALUATE, "--json"], [*EVALUATE, "--html"]])
+def test_who_would_write_a_report_that_another_run_writes_is_told_before_the_work(
+    film: Path, painted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    words = [word.format(film=film, painted=painted, folder=tmp_path) for word in argv]
+    with reserved(tmp_path / "r.json", overwrite=False) as write:
+        status, said = failing(capsys, *words, str(tmp_path / "r.json"))
+        assert status == 1
+        assert told(said).endswith("another run is writing it; wait until it ends or choose another name")
+        assert not (tmp_path / "new.mp4").exists()
+        write("the other's")
+    assert (tmp_path / "r.json").read_text() == "the other's"
+
+
+def test_a_name_of_two_lines_is_told_in_one(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "a\nvideostyle: all is well.mp4"
+    assert main(["stylize", str(film), "-o", str(output), "--style", "none"]) == 0
+    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    assert not [line for line in lines if line.startswith("videostyle: all")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other systems")
+@pytest.mark.parametrize("most", [5, 6, 8])
+def test_with_hardly_a_file_to_open_there_is_one_line(most: int) -> None:
+    """The interpreter itself needs three or four."""
+    code = f"""
+import resource, sys
+from videostyle.__main__ import entry
+resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))
+sys.argv = ["videostyle", "styles"]
+entry()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        assert done.stderr == "videostyle: too many files are open; raise the limit (ulimit -n 1024)\n"
+        assert done.returncode == 1
+    else:
+        assert done.stdout

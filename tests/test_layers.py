@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,15 @@ def test_imports_go_down(path: Path) -> None:
 def test_every_module_has_a_layer() -> None:
     names = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
     assert names == set().union(*LAYERS)
+
+
+def test_no_cache_is_without_a_bound() -> None:
+    """What is remembered for films and visitors to come has a size; `functools.cache` has none."""
+    unbounded = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                words = [ast.unparse(one) for one in node.decorator_list]
+                kept = [word for word in words if "cache" in word and "cached_property" not in word]
+                unbounded += [f"{path.name}: {node.name}" for word in kept if not re.search(r"maxsize=\d+\)$", word)]
+    assert not unbounded

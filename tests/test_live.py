@@ -466,6 +466,19 @@ def test_a_recording_has_real_times_from_its_own_beginning(tmp_path: Path) -> No
     ]
 
 
+def test_a_recording_that_another_run_is_writing_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.mp4")
+    first, second = (Recorder(path, "camera", SIZE, 24, EncodeOptions()) for _ in range(2))
+    frame = Frame(torch.zeros(3, *SIZE[::-1], dtype=torch.uint8), 0, TICK)
+    first(frame, True)
+    with pytest.raises(SinkError, match="another run is writing it"):
+        second(frame, True)
+    second.close()
+    first.close()
+    assert second.files == []
+    assert [len(media.times(one)) for one in first.files] == [1]
+
+
 def test_snapshots_have_names_of_their_own(tmp_path: Path) -> None:
     recorder = Recorder(str(tmp_path / "a.mp4"), "camera", SIZE, 24, EncodeOptions())
     recorder.snapshot(shade(3, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import NoReturn
@@ -12,11 +13,17 @@ from videostyle import interrupt
 def entry() -> NoReturn:
     """Run the command. What must come before everything else is done here, the rest in `videostyle.cli`."""
     open_standard_streams()
-    # A signal in the middle of an import would leave half a module.
-    with interrupt.listening():
-        from videostyle.cli import main
+    try:
+        # A signal in the middle of an import would leave half a module.
+        with interrupt.listening():
+            from videostyle.cli import main
 
-        sys.exit(main())
+            sys.exit(main())
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+    # Not even the program's own modules could be read.
+    sys.exit("videostyle: too many files are open; raise the limit (ulimit -n 1024)")
 
 
 def open_standard_streams() -> None:

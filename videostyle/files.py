@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -74,7 +74,10 @@ def check_distinct(paths: Iterable[AnyPath | None]) -> None:
     seen: set[str] = set()
     for path in paths:
         if path is not None:
-            real = os.path.realpath(path)
+            try:
+                real = os.path.realpath(path)
+            except ValueError as error:
+                raise _no_name(path, error) from error
             if real in seen:
                 raise UsageError(f"{path}: is to be two outputs at once; give each a name of its own")
             seen.add(real)
@@ -87,9 +90,13 @@ def _look(path: AnyPath, target: Path) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        raise UsageError(f"{os.fspath(path)!r}: is not a name for a file ({error})") from error
+        raise _no_name(path, error) from error
     except OSError as error:
         raise sink_error(path, error) from error
+
+
+def _no_name(path: AnyPath, error: ValueError) -> UsageError:
+    return UsageError(f"{os.fspath(path)!r}: is not a name for a file ({error})")
 
 
 def _is_part_of(target: Path, source: AnyPath) -> bool:
@@ -353,6 +360,32 @@ def write_whole(
         growing.claim()
         growing.write(content)
         growing.commit(sync=sync)
+    finally:
+        growing.discard()
+
+
+@contextmanager
+def reserved(
+    path: AnyPath | None, *, overwrite: bool, sources: Iterable[AnyPath | None] = ()
+) -> Iterator[Callable[[str | bytes], None]]:
+    """Hold a file that is written when the work is done, so that nobody learns only then that another run writes it.
+
+    What is yielded writes it, as `write_whole` does, or nothing where there is no `path`; not called, it leaves none.
+    Raises UsageError and SinkError.
+    """
+    found = None if path is None else _look(path, Path(path))
+    if path is None or (found is not None and not stat.S_ISREG(found.st_mode)):
+        yield lambda data: None if path is None else write_whole(path, data, overwrite=overwrite, sources=sources)
+        return
+    growing = Growing(path, overwrite=overwrite, sources=sources)
+
+    def write(data: str | bytes) -> None:
+        growing.write(data.encode("utf-8") if isinstance(data, str) else data)
+        growing.commit()
+
+    try:
+        growing.claim()
+        yield write
     finally:
         growing.discard()
 

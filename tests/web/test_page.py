@@ -163,7 +163,7 @@ def test_what_the_controls_do_not_offer_is_refused(page: Page, films: Path, plac
     with pytest.raises(UsageError):
         page.start(path, "", False, *controls, progress=silent)  # type: ignore[arg-type]
     with pytest.raises(UsageError):
-        page.see(np.zeros((8, 8, 3), np.uint8), None, *controls)
+        page.see(np.zeros((8, 8, 3), np.uint8), *controls)
     assert sorted(path.name for path in films.iterdir()) == ["a.mp4"]
 
 
@@ -346,6 +346,23 @@ def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
     # A still picture stays: what was painted is carried on.
     assert abs(again.astype(int) - first).mean() < 2
     assert camera(picture[::2, ::2]).shape == (64, 86, 3)
+
+
+def test_a_camera_goes_with_its_visitor_and_there_are_only_so_many(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(videostyle.web.page, "_CAMERAS", 2)
+    made: list[Camera] = []
+    monkeypatch.setattr(videostyle.web.page, "Camera", lambda plan: made.append(Camera(plan)) or made[-1])
+    picture = np.zeros((48, 64, 3), np.uint8)
+
+    def see(name: str) -> int:
+        assert "<img" in as_visitor(name, lambda: page.see(picture, *CONTROLS))  # type: ignore[arg-type]
+        return len(made)
+
+    assert [see(name) for name in "AABA"] == [1, 1, 2, 2]
+    page.leave("A")
+    assert [see(name) for name in "BA"] == [2, 3]
+    # A third one: who has not sent a picture for longest begins anew.
+    assert [see(name) for name in "CAB"] == [4, 4, 5]
 
 
 @pytest.mark.parametrize("film", ["films/a.mp4", None])

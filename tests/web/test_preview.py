@@ -69,13 +69,16 @@ def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, darkroom: 
     assert second[STEADY].path != first[STEADY].path
 
 
-def test_old_versions_make_room(plan: RenderPlan, tmp_path: Path) -> None:
+def test_old_versions_are_forgotten_and_painted_again(plan: RenderPlan, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     darkroom = Darkroom(folder, keep=3)
-    darkroom.versions(plan, quiet)
-    kept = darkroom.versions(replace(plan, stabilize=StabilizeOptions(0.5)), quiet)
-    assert {path.name for path in folder.iterdir()} == {painted.path.name for painted in kept.values()}
+    first = darkroom.versions(plan, quiet)
+    darkroom.versions(replace(plan, stabilize=StabilizeOptions(0.5)), quiet)
+    first[STEADY].path.unlink()
+    again = darkroom.versions(plan, quiet)
+    assert again[STEADY].path == first[STEADY].path
+    assert again[STEADY].path.exists()
 
 
 def test_a_picture_has_two_versions(plan: RenderPlan, darkroom: Darkroom, tmp_path: Path) -> None:
@@ -93,6 +96,10 @@ def test_stopping_leaves_nothing_half_done(plan: RenderPlan, darkroom: Darkroom)
 
     with pytest.raises(RuntimeError, match="stopped"):
         darkroom.versions(plan, stop)
+    # Those that are whole, for the next time, and nothing of the third.
+    left = sorted(path.name for path in darkroom.folder.iterdir())
+    assert len(left) == 2
+    assert not any("unfinished" in name or name.startswith(".") for name in left)
     assert darkroom.versions(plan, quiet)[STEADY].frames == 12
 
 

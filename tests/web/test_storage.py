@@ -153,6 +153,17 @@ def test_what_is_shown_stays_and_the_rest_is_bounded(tmp_path: Path, monkeypatch
     assert "large" not in files(tmp_path)
 
 
+def test_what_was_made_and_never_shown_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "FILES", 2)
+    media = Media(tmp_path)
+    (tmp_path / "styles").mkdir()
+    for name in ("stopped1", "stopped2", "stopped3", ".growing", "styles/dots.jpg", "shown"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000, 1000 + len(files(tmp_path))))
+    media.show("A", "excerpt", [tmp_path / "shown"])
+    assert files(tmp_path) == [".growing", "dots.jpg", "shown", "stopped2", "stopped3"]
+
+
 def test_a_painted_film_is_offered_by_a_name_that_cannot_be_guessed(tmp_path: Path) -> None:
     (tmp_path / "media").mkdir()
     film = tmp_path / "a film.mp4"

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ class _Film:
         return found
 
 
-@cache
+@lru_cache(maxsize=64)
 def _check_style(style: Style) -> None:
     load_codes(style)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from videostyle.cli.options import check_reports, seconds, warn
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import SourceError, UsageError
-from videostyle.files import write_whole
+from videostyle.files import reserved
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
 
@@ -114,18 +114,21 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--frames must be at least 1, got {args.frames}")
     if args.still_frames < 1:
         raise UsageError(f"--still-frames must be at least 1, got {args.still_frames}")
-    evaluation, warnings = _evaluate(args)
-    probes = _probe(args) if args.style else None
-    warn(warnings)
-    if args.html is not None:
-        from videostyle.metrics.report import write_html
+    with (
+        reserved(args.html, overwrite=args.overwrite, sources=read) as write_page,
+        reserved(table, overwrite=args.overwrite, sources=read) as write_table,
+    ):
+        evaluation, warnings = _evaluate(args)
+        probes = _probe(args) if args.style else None
+        warn(warnings)
+        if args.html is not None:
+            from videostyle.metrics.report import write_html
 
-        write_whole(args.html, write_html(evaluation, Path(args.painted).name, probes), overwrite=args.overwrite)
-    told: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
+            write_page(write_html(evaluation, Path(args.painted).name, probes))
+        told: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
+        write_table(json.dumps(told, indent=2) + "\n")
     if args.json == "-":
         print(json.dumps(told, indent=2))
-    elif table is not None:
-        write_whole(table, json.dumps(told, indent=2) + "\n", overwrite=args.overwrite)
     if args.json != "-" and not args.quiet:
         print(_table(evaluation, probes))
     return 0

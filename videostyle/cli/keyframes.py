@@ -21,6 +21,7 @@ from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.cli.progress import share_bar
 from videostyle.errors import UsageError
 from videostyle.plan import KeyframePlan, Original, RenderPlan, Style
+from videostyle.text import plain
 
 if TYPE_CHECKING:
     from videostyle.types import Frame, Source
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         with progress:
             files = export_keyframes(film, args.export, every, progress.share)
         if not args.quiet:
-            print(f"{len(files)} keyframes in {args.export}; paint over them, then: --keys", file=sys.stderr)
+            print(f"{len(files)} keyframes in {plain(args.export)}; paint over them, then: --keys", file=sys.stderr)
         print(args.export)
         return 0
     plan = KeyframePlan(
@@ -94,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
     warn(report.warnings)
     if not args.quiet:
         print(
-            f"{report.render.output}: {report.render.frames} frames from {len(report.keys)} keyframes, "
-            f"which are in {report.folder}",
+            f"{plain(report.render.output)}: {report.render.frames} frames from {len(report.keys)} keyframes, "
+            f"which are in {plain(report.folder)}",
             file=sys.stderr,
         )
     print(report.render.output)

@@ -15,7 +15,7 @@ from videostyle.cli.options import (
     seconds,
     warn,
 )
-from videostyle.files import write_whole
+from videostyle.files import reserved
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.plan import LivePlan
 from videostyle.text import plain
@@ -124,16 +124,17 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
     )
     file = None if args.report in (None, "-") else Path(args.report)
-    check_reports([file], overwrite=args.overwrite, sources=[plan.camera, *plan.styles], outputs=[plan.output])
+    sources = [plan.camera, *plan.styles]
+    check_reports([file], overwrite=args.overwrite, sources=sources, outputs=[plan.output])
 
     from videostyle.live.run import run as paint
 
-    report = paint(plan, say=_silent if args.quiet else _say)
-    warn(report.warnings)
-    told = json.dumps(report.to_json(), indent=2)
-    if file is not None:
-        write_whole(file, told + "\n", overwrite=args.overwrite)
-    elif args.report == "-":
+    with reserved(file, overwrite=args.overwrite, sources=sources) as write_report:
+        report = paint(plan, say=_silent if args.quiet else _say)
+        warn(report.warnings)
+        told = json.dumps(report.to_json(), indent=2)
+        write_report(told + "\n")
+    if args.report == "-":
         print(told)
     if not args.quiet:
         late = f", {report.latency_ms['median']:.0f} ms late" if report.latency_ms else ""

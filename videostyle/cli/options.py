@@ -256,7 +256,7 @@ def check_reports(
     """Raise UsageError or SinkError where a report may not be written, which nobody wants to learn when all is painted.
 
     It may be none of the `sources`, none of the other `outputs`, and no existing file unless told to `overwrite`. Write
-    it with `files.write_whole`.
+    it inside `files.reserved`.
     """
     sources, reports = list(sources), list(reports)
     check_distinct([*outputs, *reports])

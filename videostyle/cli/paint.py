@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from videostyle.cli.options import check_reports, read_pair, read_weighted, warn
 from videostyle.cli.progress import share_bar
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.files import check_sequence, write_whole
+from videostyle.files import check_sequence, reserved
 from videostyle.plan import GatysOptions, Original, PaintPlan
+from videostyle.text import plain
 
 if TYPE_CHECKING:
     from videostyle.offline import PaintReport, Progress
@@ -159,14 +160,15 @@ def run(args: argparse.Namespace) -> int:
         args.overwrite,
     )
     check_reports([args.curve], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
-    report = _paint(plan, args.save_every, args.quiet)
-    warn(report.warnings)
-    if args.curve is not None:
-        draw_curve(report, args.curve, overwrite=args.overwrite)
+    with reserved(args.curve, overwrite=args.overwrite, sources=plan.files) as write_curve:
+        report = _paint(plan, args.save_every, args.quiet)
+        warn(report.warnings)
+        if args.curve is not None:
+            write_curve(drawn_curve(report, args.curve))
     if not args.quiet:
         print(
-            f"{report.output}: {report.size[0]}x{report.size[1]}, {report.steps} steps in {report.seconds:.0f} s, "
-            f"loss {report.terms.total:.4f}",
+            f"{plain(report.output)}: {report.size[0]}x{report.size[1]}, "
+            f"{report.steps} steps in {report.seconds:.0f} s, loss {report.terms.total:.4f}",
             file=sys.stderr,
         )
     print(report.output)
@@ -197,8 +199,8 @@ def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
         return paint_picture(plan, step)
 
 
-def draw_curve(report: PaintReport, picture: Path, *, overwrite: bool = False) -> None:
-    """Draw the terms over the steps, logarithmic, with a line where a scale begins."""
+def drawn_curve(report: PaintReport, picture: Path) -> bytes:
+    """The terms over the steps, logarithmic, with a line where a scale begins; as the file `picture` is to be."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -219,7 +221,7 @@ def draw_curve(report: PaintReport, picture: Path, *, overwrite: bool = False) -
         figure.savefig(data, dpi=100, format=picture.suffix.removeprefix(".") or "png")
     except ValueError as error:
         raise UsageError(f"{picture}: {error}") from error
-    write_whole(picture, data.getvalue(), overwrite=overwrite)
+    return data.getvalue()
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

@@ -19,8 +19,9 @@ from videostyle.cli.options import (
     render_with_progress,
     warn,
 )
-from videostyle.files import write_whole
+from videostyle.files import reserved
 from videostyle.plan import Style
+from videostyle.text import plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
     style = read_look(args)
     plan = read_plan(args, args.input, args.output or _beside(args.input, style), style)
     check_reports([args.report], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
-    report = render_with_progress(plan, quiet=args.quiet)
-    warn(report.warnings)
-    if args.report is not None:
-        write_whole(args.report, json.dumps(report.to_json(), indent=2) + "\n", overwrite=args.overwrite)
+    with reserved(args.report, overwrite=args.overwrite, sources=plan.files) as write_report:
+        report = render_with_progress(plan, quiet=args.quiet)
+        warn(report.warnings)
+        write_report(json.dumps(report.to_json(), indent=2) + "\n")
     if not args.quiet:
         flow = f", flow {report.flow}" if report.flow != "none" else ""
         print(
-            f"{report.output}: {report.frames} frames, {report.fps:.1f} frames/s "
+            f"{plain(report.output)}: {report.frames} frames, {report.fps:.1f} frames/s "
             f"({report.engine or 'nothing painted'} on {report.device}{flow})",
             file=sys.stderr,
         )

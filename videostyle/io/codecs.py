@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -163,7 +163,7 @@ def choose_codec(container: str, options: EncodeOptions) -> tuple[str, Codec]:
     return name, codec
 
 
-@cache
+@lru_cache(maxsize=64)
 def _installed(encoder: str) -> bool:
     try:
         av.Codec(encoder, "w")
@@ -172,7 +172,7 @@ def _installed(encoder: str) -> bool:
     return True
 
 
-@cache
+@lru_cache(maxsize=64)
 def _pixel_formats(encoder: str) -> tuple[str, ...]:
     return tuple(f.name for f in av.Codec(encoder, "w").video_formats or ())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import av
@@ -100,7 +100,7 @@ class PixelFormat:
     """RGB and the yuvj formats, which are full range whatever their tag says."""
 
 
-@cache
+@lru_cache(maxsize=256)
 def pixel_format(name: str) -> PixelFormat:
     """Describe an FFmpeg pixel format by name; raises ValueError for a name FFmpeg does not know."""
     described = av.VideoFormat(name, 16, 16)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import Any, cast
 
 import av
@@ -84,7 +84,7 @@ def _rates(encoder: str, own: int) -> list[int]:
     return sorted(codec.audio_rates or [wanted], key=lambda rate: max(rate / wanted, wanted / rate))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _opens(encoder: str, layout: str, rate: int) -> bool:
     """True where the encoder takes this layout and rate."""
     try:
@@ -99,7 +99,7 @@ def _opens(encoder: str, layout: str, rate: int) -> bool:
     return True
 
 
-@cache
+@lru_cache(maxsize=256)
 def _mixes(source: str, layout: str) -> bool:
     """True where FFmpeg knows how to turn sound of one layout into another."""
     frame = av.AudioFrame("fltp", source, 1024)

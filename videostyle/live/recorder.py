@@ -98,8 +98,8 @@ class Recorder:
         if sink is None:
             self._growing = _free(self._path)
             sink = self._made(self._growing, replace(self._encode, overwrite=False))
-        self._sink = background(sink, DEPTH, patient=True)
-        self._sink.__enter__()
+        # One that another run is writing is not entered, and not to be closed.
+        self._sink = background(sink, DEPTH, patient=True).__enter__()
         self._origin = frame.pts
         self._say(f"recording {self._growing}")
 

@@ -8,7 +8,7 @@ writing and faces of a sort, and lie in front of a sky and a ground, since a pai
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -64,7 +64,7 @@ def _backdrop(random: np.random.Generator, side: int, palette: list[Array]) -> A
     return np.where(y < line, sky, ground).astype(np.float32)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _tiles() -> Array:
     """Eight fields with a 1/f spectrum, (8, 512, 512), that repeat without a seam; mean 0, deviation 1."""
     y, x = np.meshgrid(np.fft.fftfreq(512), np.fft.fftfreq(512), indexing="ij")

@@ -221,14 +221,13 @@ def _learn(page: Page, film: Any, styles: list[Any]) -> None:
 def _camera(page: Page, controls: list[Any]) -> None:
     """What the browser's camera sees."""
     gr.Markdown("Painted on this computer as the browser sends it, steadied by what came before; nothing is kept.")
-    state = gr.State(None)
     with gr.Row():
         seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
         painted = gr.HTML(_EMPTY.format("Painted"), elem_id="painted")
     seen.stream(
         plainly(page.see, page.folders),
-        [seen, state, *controls],
-        [painted, state],
+        [seen, *controls],
+        painted,
         stream_every=0.1,
         concurrency_limit=1,
         show_progress="hidden",

@@ -78,13 +78,18 @@ def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, d
 def thumbnails(network: str, media: Path) -> str:
     """A button for each style whose card has a picture: the picture, small."""
     buttons = []
+    folder = media / "styles"
+    folder.mkdir(exist_ok=True)
     for entry in gallery():
         card = entry.file.with_suffix(".jpg")
         picture = cv2.imread(str(card)) if entry.network == network and card.is_file() else None
         if picture is not None:
             name, title = html.escape(entry.name), html.escape(f"{entry.title}, {entry.painter}")
-            cv2.imwrite(str(media / f"{entry.name}.jpg"), cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA))
+            cv2.imwrite(
+                str(folder / f"{entry.name}.jpg"), cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA)
+            )
             buttons.append(
-                f'<button data-name="{name}" title="{title}"><img src="/media/{name}.jpg" alt="{title}"></button>'
+                f'<button data-name="{name}" title="{title}">'
+                f'<img src="/media/styles/{name}.jpg" alt="{title}"></button>'
             )
     return f'<div class="thumbnails">{"".join(buttons)}</div>'

@@ -60,6 +60,8 @@ MINUTES = 60
 """Of learning a painting, at most."""
 # Measurements that are remembered, and bytes of a file's name.
 _MEASURED, _NAME = 64, 200
+# Visitors whose cameras are painted; of one more, who has not sent a picture for longest begins anew.
+_CAMERAS = 16
 
 
 # Gradio looks for such a default and gives each call one of its own.
@@ -152,6 +154,8 @@ class Page:
         self.media = Media(settings.work / "media")
         self.darkroom = Darkroom(self.media.folder)
         self._measured: OrderedDict[Path, Flicker] = OrderedDict()
+        self._cameras: OrderedDict[str, Camera] = OrderedDict()
+        """By visitor, the last used last."""
         self._gone: set[str] = set()
         """Visitors who have left while something of theirs was at work."""
 
@@ -165,6 +169,7 @@ class Page:
     def leave(self, name: str) -> None:
         """A visitor has left: end what they have asked for, and remove what only they needed."""
         self.desk.leave(name)
+        self._cameras.pop(name, None)
         self._gone.add(name)
         self._settle()
 
@@ -426,16 +431,20 @@ class Page:
             gr.update(choices=[(NONE, NONE), *choices]),
         )
 
-    def see(self, picture: np.ndarray | None, camera: Camera | None, *look_of: Any) -> tuple[str, Camera | None]:
+    def see(self, picture: np.ndarray | None, *look_of: Any) -> str:
         """Paint what the camera sees now."""
         plan = self._look(look_of)
         if picture is None:
-            return "", camera
+            return ""
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.shape[0] * picture.shape[1] > LARGEST:
             raise UsageError("that is no picture of a camera")
+        camera = self._cameras.pop(visitor.get(), None)
         if camera is None or camera.plan != plan:
             camera = Camera(plan)
-        return f'<img class="live" src="{data_uri(camera(picture))}" alt="painted">', camera
+        self._cameras[visitor.get()] = camera
+        while len(self._cameras) > _CAMERAS:
+            self._cameras.popitem(last=False)
+        return f'<img class="live" src="{data_uri(camera(picture))}" alt="painted">'
 
 
 def style_choices() -> list[tuple[str, str]]:

@@ -122,7 +122,12 @@ class Darkroom:
         done = self._painted.pop(key, None)
         if done is None or not done.path.exists():
             path = self.folder / f"{key}{'.png' if picture else '.mp4'}"
-            done = _timed(replace(plan, output=str(path)), on_share)
+            try:
+                done = _timed(replace(plan, output=str(path)), on_share)
+            finally:
+                # Of an excerpt that is stopped, nobody wants the beginning.
+                for unfinished in self.folder.glob(f"{key}.unfinished*"):
+                    unfinished.unlink()
         self._painted[key] = done
         while len(self._painted) > self._keep:
             del self._painted[next(iter(self._painted))]

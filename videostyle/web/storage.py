@@ -200,10 +200,12 @@ class Media:
     """The folder that pages are shown pictures and films from; what a visitor looks at stays until they have left."""
 
     def __init__(self, folder: Path) -> None:
+        """Whatever is in `folder` counts, whoever made it; what lies in folders in it is the page's own and stays."""
         self.folder = folder
         self._shown: dict[tuple[str, str], list[Path]] = {}
         """By visitor and box."""
         self._used: dict[Path, float] = {}
+        """When a file was last shown, as files tell their age."""
         self._lock = threading.RLock()
 
     def show(self, visitor: str, box: str, paths: Iterable[Path]) -> None:
@@ -211,7 +213,7 @@ class Media:
         with self._lock:
             self._shown[visitor, box] = list(paths)
             for path in self._shown[visitor, box]:
-                self._used[path] = time.monotonic()
+                self._used[path] = time.time()
             self._trim()
 
     def leave(self, visitor: str) -> None:
@@ -233,12 +235,15 @@ class Media:
 
     def _trim(self) -> None:
         shown = {path for paths in self._shown.values() for path in paths}
-        old = sorted((path for path in self._used if path not in shown), key=lambda path: self._used[path])
-        sizes = {path: path.stat().st_size for path in old if path.exists()}
-        count, total = len(old), sum(sizes.values())
-        for path in old:
+        there = {path: path.stat() for path in self.folder.iterdir() if path.is_file()}
+        self._used = {path: at for path, at in self._used.items() if path in there}
+        # What is hidden grows; it goes by itself.
+        sizes = {
+            path: one.st_size for path, one in there.items() if path not in shown and not path.name.startswith(".")
+        }
+        count, total = len(sizes), sum(sizes.values())
+        for path in sorted(sizes, key=lambda path: self._used.get(path, there[path].st_mtime)):
             if count <= FILES and total <= BYTES:
                 break
             path.unlink(missing_ok=True)
-            del self._used[path]
-            count, total = count - 1, total - sizes.get(path, 0)
+            count, total = count - 1, total - sizes[path]
