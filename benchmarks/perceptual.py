@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from videostyle import weights
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import Perceptual, load_perceptual
+from videostyle.noise import first_frame
 from videostyle.ops import losses
 from videostyle.plan import Painting, TrainConfig
 from videostyle.train.data import held_back, list_photographs, read_picture
@@ -98,8 +99,11 @@ def paint(photographs: list[Path], side: int) -> list[list[Tensor]]:
         top, left = ((length - side) // 2 for length in picture.shape[2:])
         picture = picture[:, :, top : top + side, left : left + side]
         outputs = [picture]
+        carried = first_frame(picture, np.random.default_rng(0))
         for code in codes.values():
-            outputs += [network.net(picture, torch.lerp(network.identity, code, s)).clamp(0, 1) for s in STRENGTHS]
+            for strength in STRENGTHS:
+                weak = torch.lerp(network.identity, code, strength)
+                outputs.append(network.net(picture, weak, None, carried).clamp(0, 1))
         for amount in (0.1, 0.3):
             outputs.append((picture + amount * torch.randn(picture.shape, generator=generator)).clamp(0, 1))
         outputs.append(F.interpolate(F.avg_pool2d(picture, 8), (side, side), mode="bilinear"))

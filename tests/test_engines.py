@@ -6,12 +6,14 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import videostyle.engines
 from videostyle.engines import choose_device, choose_engine, load_engine, openvino
 from videostyle.errors import MissingDependencyError, UnknownNameError, UsageError
+from videostyle.noise import first_frame
 from videostyle.plan import Style
 from videostyle.plugins import available, load
 from videostyle.stylizers import load_stylizer
@@ -55,9 +57,10 @@ def test_engines_agree_with_float32_torch(engine: str, entry) -> None:  # type: 
     network, code = load_style(Style(((entry.name, 1),), network=entry.network))
     paint = load_engine(engine, network, "cpu")
     for content in (picture(128, 192), torch.cat([FLAT, title_card()])):
+        carried = [first_frame(content, np.random.default_rng(0))] if network.net.architecture.recurrent else []
         with torch.inference_mode():
-            expected = network.net(content, code)
-        assert_agree(paint(content, code.expand(len(content), -1))[0], expected)
+            expected = network.net(content, code, None, *carried)
+        assert_agree(paint(content, code.expand(len(content), -1), *carried)[0], expected)
 
 
 def in_bfloat16(net: torch.nn.Module) -> torch.nn.Module:

@@ -47,9 +47,13 @@ def noise_field(height: int, width: int, random: np.random.Generator) -> Array:
 
 
 def first_frame(picture: Tensor, random: np.random.Generator) -> Tensor:
-    """What a recurrent network reads beside a picture (1, 3, H, W) that nothing came before: see `Transformer`."""
+    """What a recurrent network reads beside pictures (N, 3, H, W) that nothing came before: see `Transformer`.
+
+    An empty prior, and noise that is the same for all of them: (N, CARRIED_CHANNELS, H, W).
+    """
     height, width = picture.shape[2:]
     noise = torch.from_numpy(noise_field(height, width, random)).permute(2, 0, 1)[None].to(picture.device)
+    noise = noise.expand(len(picture), -1, -1, -1)
     return torch.cat([torch.zeros_like(picture), torch.zeros_like(picture[:, :1]), noise], dim=1)
 
 

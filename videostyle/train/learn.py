@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from videostyle.files import check_output, fitted_name, hold, make_folder, sink_
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import has_bf16
+from videostyle.noise import first_frame
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.plan import LearnPlan, Span, TrainConfig
@@ -275,11 +277,13 @@ def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor])
     crops, generator = Crops(list_photographs(config.photographs), config.crop), torch.Generator().manual_seed(0)
     content = torch.cat([crops(generator) for _ in range(2)])
     numbers = torch.zeros(len(content), dtype=torch.long)
+    carried = first_frame(content, np.random.default_rng(0))
     mean = torch.stack(known).mean(0)
 
     def distance(code: Tensor) -> float:
         interrupt.check()
-        terms = objective.perceptual(network.net(content, code.expand(len(content), -1)), content, numbers)
+        painted = network.net(content, code.expand(len(content), -1), None, carried)
+        terms = objective.perceptual(painted, content, numbers)
         return (terms["style"] + terms["content"]).mean().item()
 
     return min([mean, *known, *((mean + code) / 2 for code in known)], key=distance)

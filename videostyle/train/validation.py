@@ -70,7 +70,7 @@ def sheet(painter: Painter, paths: list[Path], side: int = 240) -> Tensor:
     """Every painting on every photograph, (3, H, W): a column a photograph, the photographs themselves on top."""
     device = painter.codes.rows.device
     pictures = torch.cat([_square(read_picture(path), side) for path in paths])
-    carried = first_frame(pictures[:1], np.random.default_rng(0)).expand(len(pictures), -1, -1, -1).to(device)
+    carried = first_frame(pictures, np.random.default_rng(0)).to(device)
     rows = [pictures]
     for style in range(len(painter.codes.rows)):
         for strength in (0.5, 1.0) if style == 0 else (1.0,):
