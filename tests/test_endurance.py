@@ -28,3 +28,15 @@ def test_memory_threads_and_descriptors_stay(toy_gallery: Path, tmp_path: Path, 
     assert found["times"] == COUNTS[kind]
     assert not found["grown"], found
     assert found["at the end"]["threads"] <= found["after the first fifth"]["threads"] + 2, found
+
+
+def test_a_busy_server_loses_nothing_and_leaves_nothing(toy_gallery: Path, tmp_path: Path) -> None:
+    """Visitors, commands and a kill in the middle: see benchmarks/soak.py, which by default goes on for longer."""
+    pytest.importorskip("gradio")
+    told = tmp_path / "told.json"
+    words = [sys.executable, str(SCRIPT.with_name("soak.py")), "--minutes", "2", "--style", "dots", "--json", str(told)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    found = json.loads(told.read_text(encoding="utf-8"))
+    assert {kind: errors for kind, (_, _, errors) in found["attempts"].items() if errors} == {}
+    assert len(found["attempts"]) >= 6
+    assert done.returncode == 0

@@ -1,0 +1,527 @@
+"""An hour of a busy server in some minutes: who comes, paints, stops, leaves and damages, and what is left of it all.
+
+    python benchmarks/soak.py [--minutes 10] [--visitors 3] [--style great-wave] [--json FILE] [--table FILE]
+
+A studio is served as a user serves it, and visited over HTTP as browsers do; beside it two `live`s record, and films
+and pictures are painted by commands of their own. In the middle the server is killed and started again. Each attempt
+is right where what came of it is whole: films are decoded and their frames counted, refusals must be refusals, what
+was stopped or left must leave nothing. Memory, descriptors and disk are those of the server: early in each of its two
+lives, and at their ends. Linux only: reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import av
+import cv2
+import numpy as np
+
+import videostyle
+from videostyle import EncodeOptions
+
+FRAMES = 24
+API = "/gradio_api"
+GROWTH = 1.2
+"""Of memory from early to late; a life is short here, and benchmarks/endurance.py measures it more finely."""
+PATIENCE = 300.0
+"""Seconds that anything may take on a busy machine."""
+EDGE = "soak"
+
+
+class Wrong(Exception):  # noqa: N818 - told as a result
+    """What came of an attempt is not what should."""
+
+
+def expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise Wrong(what)
+
+
+def frames_in(path: Path) -> int:
+    """Frames that decode."""
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "videostyle", *map(str, words)]
+
+
+class Server:
+    """`videostyle studio` in a process, its temporary files in a folder of their own."""
+
+    def __init__(self, folder: Path, style: str) -> None:
+        self._words = command("studio", "--port", 0, "--no-browser", "--style", style, "--max-upload", 5)
+        self._words += ["-o", str(folder / "painted")]
+        self.output = folder / "painted"
+        self.temporary = folder / "tmp"
+        for one in (self.output, self.temporary):
+            one.mkdir()
+        self.process: subprocess.Popen[str]
+        self.where = ("", 0)
+        self.config: dict[str, Any] = {}
+        self.start()
+
+    def start(self) -> None:
+        environment = {**os.environ, "TMPDIR": str(self.temporary)}
+        self.process = subprocess.Popen(
+            self._words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        assert self.process.stdout is not None
+        address = urlsplit(self.process.stdout.readline().strip())
+        self.where = (address.hostname or "", address.port or 0)
+        self.config = json.loads(self.ask("GET", "/config")[1])
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        connection = HTTPConnection(*self.where, timeout=PATIENCE)
+        try:
+            connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def event(self, element: str, name: str) -> int:
+        """The number of what happens when an element of the page is clicked, or given something."""
+        numbers = {one["id"] for one in self.config["components"] if one["props"].get("elem_id") == element}
+        for one in self.config["dependencies"]:
+            if any(target in numbers and event == name for target, event in one["targets"]):
+                return int(one["id"])
+        raise Wrong(f"the page has no {name} of {element}")
+
+    def values(self, event: int) -> list[Any]:
+        """What the controls of an event say before anybody has touched them."""
+        (found,) = (one for one in self.config["dependencies"] if one["id"] == event)
+        known = {one["id"]: one["props"].get("value") for one in self.config["components"]}
+        return [known.get(number) for number in found["inputs"]]
+
+    def state(self) -> dict[str, float]:
+        """Memory and descriptors of the process, and its temporary files."""
+        at = Path(f"/proc/{self.process.pid}")
+        text = (at / "status").read_text(encoding="ascii")
+        return {
+            "memory, MB": round(int(text.split("RssAnon:")[1].split()[0]) / 1024),
+            "descriptors": len(os.listdir(at / "fd")),
+            "threads": len(os.listdir(at / "task")),
+            "temporary, MB": round(size_of(self.temporary) / 1e6, 2),
+        }
+
+
+def size_of(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+class Visitor:
+    """A browser's page, as far as the server sees one."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._name = secrets.token_hex(6)
+        self._there = HTTPConnection(*server.where, timeout=PATIENCE)
+        self._there.request("GET", f"{API}/heartbeat/{self._name}")
+        self._heart: HTTPResponse = self._there.getresponse()
+
+    def leave(self) -> None:
+        self._there.close()
+        self._heart.close()
+
+    def upload(self, path: Path, content: bytes | None = None, broken: bool = False) -> Any:
+        """The name under which a file came in; `broken` off in the middle, nothing."""
+        start = f'--{EDGE}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'.encode()
+        body = start + (path.read_bytes() if content is None else content) + f"\r\n--{EDGE}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={EDGE}"
+        if broken:
+            connection = HTTPConnection(*self._server.where, timeout=PATIENCE)
+            connection.putrequest("POST", f"{API}/upload")
+            connection.putheader("content-type", kind)
+            connection.putheader("content-length", str(len(body)))
+            connection.endheaders(body[: len(body) // 2])
+            connection.close()
+            return None
+        status, answer = self._server.ask("POST", f"{API}/upload", body, content_type=kind)
+        expect(status == 200, f"an upload is answered by {status}")
+        return {"path": json.loads(answer)[0], "meta": {"_type": "gradio.FileData"}}
+
+    def begin(self, event: int, data: list[Any]) -> Callable[[], list[Any]]:
+        """Do something on the page; what is returned waits for what comes of it, and raises Wrong for an error."""
+        told = {"data": data, "fn_index": event, "session_hash": self._name}
+        status, answer = self._server.ask(
+            "POST", f"{API}/queue/join", json.dumps(told).encode(), content_type="application/json"
+        )
+        expect(status == 200, f"a click is answered by {status}")
+        number = json.loads(answer)["event_id"]
+
+        def wait() -> list[Any]:
+            connection = HTTPConnection(*self._server.where, timeout=PATIENCE)
+            found: dict[str, Any] = {}
+            try:
+                connection.request("GET", f"{API}/queue/data?session_hash={self._name}")
+                # To its end: what is said next would go to a connection that is left before.
+                for line in connection.getresponse():
+                    one = json.loads(line[5:]) if line.startswith(b"data:") else {}
+                    if one.get("event_id") == number and one.get("msg") == "process_completed":
+                        found = one
+            finally:
+                connection.close()
+            expect(bool(found), "the page got no answer")
+            output = found["output"]
+            expect(bool(found["success"]), f"{output.get('title')}: {output.get('error')}")
+            return list(output["data"])
+
+        return wait
+
+    def do(self, event: int, data: list[Any]) -> list[Any]:
+        return self.begin(event, data)()
+
+    def press_stop(self) -> None:
+        told = {"data": [], "fn_index": self._server.event("stop", "click"), "session_hash": self._name}
+        status, _ = self._server.ask(
+            "POST", f"{API}/run/predict", json.dumps(told).encode(), content_type="application/json"
+        )
+        expect(status == 200, f"stop is answered by {status}")
+
+    def open(self, path: Path) -> list[Any]:
+        """Upload a film or picture; how the page's controls change."""
+        return self.do(self._server.event("upload", "upload"), [self.upload(path)])
+
+    def whole(self, name: str) -> list[Any]:
+        """What the button that paints the whole film is given."""
+        data = self._server.values(self._server.event("start", "click"))
+        data[1] = name
+        return data
+
+
+@contextmanager
+def visiting(server: Server) -> Iterator[Visitor]:
+    visitor = Visitor(server)
+    try:
+        yield visitor
+    finally:
+        visitor.leave()
+
+
+class Soak:
+    """Everything that is tried, and what came of it."""
+
+    def __init__(self, folder: Path, style: str) -> None:
+        self.folder = folder
+        self.style = style
+        self.server = Server(folder, style)
+        self.life = 0
+        """How often the server has been killed."""
+        self.attempts: Counter[str] = Counter()
+        self.right: Counter[str] = Counter()
+        self.errors: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._lock = threading.Lock()
+        self._resting = threading.Event()
+        self._resting.set()
+        self.films = [self._film(number) for number in range(3)]
+        self.picture = folder / "picture.png"
+        cv2.imwrite(str(self.picture), noise(96, 72, 9))
+
+    def _film(self, number: int) -> Path:
+        path = self.folder / f"film{number}.mp4"
+        frames = self.folder / f"film{number}-%02d.png"
+        for one in range(FRAMES):
+            cv2.imwrite(str(frames) % one, np.roll(noise(64 + 32 * number, 48, number), one, 1))
+        videostyle.stylize(str(frames), str(path), "none", encode=EncodeOptions(overwrite=True))
+        return path
+
+    def attempt(self, kind: str, act: Callable[[], object], life: int | None = None) -> None:
+        """Try something, and note what comes of it; what the killed server took with it is no error."""
+        error = ""
+        try:
+            act()
+        except (Wrong, OSError, HTTPException, ValueError, KeyError, av.FFmpegError) as failure:
+            error = f"{type(failure).__name__}: {failure}"[:120]
+        if life is not None and life != self.life:
+            return
+        with self._lock:
+            self.attempts[kind] += 1
+            self.right[kind] += not error
+            if error:
+                self.errors[kind][error] += 1
+
+    # What visitors do
+
+    def excerpt(self) -> None:
+        with visiting(self.server) as visitor:
+            opened = visitor.open(random.choice(self.films))
+            event = self.server.event("paint", "click")
+            data = self.server.values(event)
+            data[2] = opened[4]["value"]  # seconds, no longer than the film
+            box, _ = visitor.do(event, data)
+            films = re.findall(r'src="(/media/[^"]+\.mp4)"', box)
+            expect(len(films) == 3, f"{len(films)} versions are shown")
+            for film in films:
+                status, content = self.server.ask("GET", film)
+                expect(status == 200 and len(content) > 500, f"a version is answered by {status}")
+
+    def photo(self) -> None:
+        with visiting(self.server) as visitor:
+            visitor.open(self.picture)
+            event = self.server.event("paint", "click")
+            box, _ = visitor.do(event, self.server.values(event))
+            expect(len(re.findall(r'src="/media/[^"]+\.png"', box)) == 2, "not two pictures")
+
+    def whole(self) -> None:
+        name = f"{secrets.token_hex(4)}.mp4"
+        with visiting(self.server) as visitor:
+            visitor.open(random.choice(self.films))
+            (told,) = visitor.do(self.server.event("start", "click"), visitor.whole(name))
+            expect("Done:" in told, told)
+            expect(frames_in(self.server.output / name) == FRAMES, "frames are missing")
+            (where,) = re.findall(r'href="(/media/[^"]+)"', told)
+            expect(self.server.ask("GET", where)[0] == 200, "it cannot be downloaded")
+        (self.server.output / name).unlink()
+
+    def stop(self) -> None:
+        name = f"{secrets.token_hex(4)}.mp4"
+        with visiting(self.server) as visitor:
+            visitor.open(random.choice(self.films))
+            wait = visitor.begin(self.server.event("start", "click"), visitor.whole(name))
+            time.sleep(random.random())
+            visitor.press_stop()
+            with suppress(Wrong):
+                wait()
+        self._whole_or_not_there(name)
+
+    def leave(self) -> None:
+        name = f"{secrets.token_hex(4)}.mp4"
+        with visiting(self.server) as visitor:
+            visitor.open(random.choice(self.films))
+            visitor.begin(self.server.event("start", "click"), visitor.whole(name))
+        self._whole_or_not_there(name)
+
+    def _whole_or_not_there(self, name: str) -> None:
+        """Once nothing of a job grows any more, its film is whole, or named as unfinished, or not there."""
+        deadline = time.monotonic() + 40
+        while (grows := list(self.server.output.glob(f".{name}*"))) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        expect(not grows, "it still grows")
+        for path in self.server.output.glob(f"{Path(name).stem}*"):
+            count = frames_in(path)
+            expect(count == FRAMES or "unfinished" in path.name, f"{count} frames under the final name")
+            path.unlink()
+
+    def damage(self) -> None:
+        with visiting(self.server) as visitor:
+            junk = random.choice(
+                [os.urandom(200_000), b"", self.films[0].read_bytes()[:900], self.picture.read_bytes()[:99]]
+            )
+            name = random.choice(["junk.mp4", "junk.png", "a b\u202e.gif"])
+            try:
+                visitor.do(
+                    self.server.event("upload", "upload"), [visitor.upload(self.folder / quote(name), content=junk)]
+                )
+            except Wrong as refused:
+                expect("unexpected" not in str(refused), str(refused))
+            else:
+                raise Wrong("junk was taken for a film")
+            visitor.upload(self.films[2], broken=True)
+            too_large = b"x" * 6_000_000
+            try:
+                visitor.upload(self.films[0], content=too_large)
+            except (Wrong, OSError):  # the server need not wait for the end of it
+                pass
+            else:
+                raise Wrong("more than is allowed was taken")
+            told = {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "session_hash": "x"}
+            told["fn_index"] = self.server.event("upload", "upload")  # type: ignore[assignment]
+            kind = "application/json"
+            status, _ = self.server.ask("POST", f"{API}/queue/join", json.dumps(told).encode(), content_type=kind)
+            expect(status == 403, f"a path of the server's is answered by {status}")
+            expect(self.server.ask("GET", f"{API}/file=/etc/passwd")[0] == 404, "a file of the server's is served")
+            expect(self.server.ask("GET", "/config", Host="evil.example")[0] == 421, "another name is answered")
+
+    # What commands do beside
+
+    def film(self) -> None:
+        output = self.folder / "film-out.mp4"
+        subprocess.run(
+            command("stylize", random.choice(self.films), "-o", output, "--style", self.style, "-q", "--overwrite"),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        expect(frames_in(output) == FRAMES, "frames are missing")
+
+    def still(self) -> None:
+        output = self.folder / "still-out.png"
+        subprocess.run(
+            command("stylize", self.picture, "-o", output, "--style", self.style, "-q", "--overwrite"),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        expect(cv2.imread(str(output)) is not None, "no picture")
+
+    def live(self, number: int) -> None:
+        output = self.folder / f"live{number}.mp4"
+        words = ("--headless", "--loop", "--seconds", 5, "--style", self.style, "-q", "-o", output, "--overwrite")
+        subprocess.run(command("live", "--camera", self.films[0], *words), check=True, stdout=subprocess.DEVNULL)
+        expect(frames_in(output) > 0, "nothing was recorded")
+
+    # All at once
+
+    def run(self, minutes: float, visitors: int) -> dict[str, Any]:
+        """The table, as plain data."""
+        end = time.monotonic() + 60 * minutes
+        disk = size_of(self.folder)
+        done = threading.Event()
+        kinds = [self.excerpt, self.photo, self.whole, self.stop, self.leave, self.damage]
+
+        def visit(number: int) -> None:
+            turn = number
+            while not done.is_set():
+                self._resting.wait()
+                act = kinds[turn % len(kinds)]
+                self.attempt(f"visitor: {act.__name__}", act, self.life)
+                turn += 1
+
+        def beside(kind: str, *acts: Callable[[], object]) -> None:
+            turn = 0
+            while not done.is_set():
+                self.attempt(kind, acts[turn % len(acts)])
+                turn += 1
+
+        threads = [threading.Thread(target=visit, args=(number,)) for number in range(visitors)]
+        threads += [
+            threading.Thread(target=beside, args=(f"live {one}", lambda one=one: self.live(one))) for one in (1, 2)
+        ]
+        threads.append(threading.Thread(target=beside, args=("film or picture, by command", self.film, self.still)))
+        for thread in threads:
+            thread.start()
+        lives = []
+        for life in range(2):
+            until = time.monotonic() + (end - time.monotonic()) / (2 - life)
+            time.sleep(max((until - time.monotonic()) / 2, 0))
+            early = self.server.state()
+            time.sleep(max(until - time.monotonic(), 0))
+            if life == 0:
+                lives.append((early, self.server.state()))
+                self._resting.clear()
+                self.restart()
+                self._resting.set()
+        done.set()
+        for thread in threads:
+            thread.join()
+        time.sleep(15)  # who has left is noticed within ten seconds
+        lives.append((early, self.server.state()))
+        self.attempt("server: ends, leaves nothing", self.end)
+        for path in self.folder.glob("*-out.*"):
+            path.unlink()
+        for path in self.folder.glob("live*.mp4"):
+            path.unlink()
+        return {
+            "attempts": {
+                kind: [count, self.right[kind], dict(self.errors[kind])] for kind, count in self.attempts.items()
+            },
+            "lives": lives,
+            "disk, MB": [round(disk / 1e6, 2), round(size_of(self.folder) / 1e6, 2)],
+            "grown": any(late["memory, MB"] > GROWTH * early["memory, MB"] for early, late in lives),
+        }
+
+    def restart(self) -> None:
+        """Kill the server and start it again: nothing is left of the first."""
+        before = set(self.server.temporary.glob("videostyle-*"))
+        self.life += 1
+        self.server.process.kill()
+        self.server.process.wait()
+        for path in self.server.output.iterdir():  # what was growing
+            path.unlink()
+        self.attempt("server: killed, starts again, clears away", lambda: self._again(before))
+
+    def _again(self, before: set[Path]) -> None:
+        expect(len(before) == 1, f"{len(before)} folders of one server")
+        self.server.start()
+        expect(not any(path.exists() for path in before), "the killed server's folder is still there")
+
+    def end(self) -> None:
+        self.server.process.send_signal(signal.SIGINT)
+        expect(self.server.process.wait(PATIENCE) == 0, "another status than 0")
+        expect(not list(self.server.temporary.glob("videostyle-*")), "its folder is still there")
+        left = sorted(path.name for path in self.server.output.iterdir())
+        expect(not left, f"left among the painted films: {', '.join(left)}")
+
+
+def noise(width: int, height: int, seed: int) -> np.ndarray[Any, Any]:
+    """A picture with something in it."""
+    small = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people, in Markdown."""
+    lines = ["| what | attempts | right | errors |", "| --- | --- | --- | --- |"]
+    for kind, (count, right, errors) in sorted(result["attempts"].items()):
+        told = "; ".join(f"{number} x {error}" for error, number in errors.items())
+        lines.append(f"| {kind} | {count} | {right} | {told or '-'} |")
+    (early, late), (early2, late2) = result["lives"]
+    lines += ["", "| of the server | first life, middle | its end | second life, middle | its end |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    lines += [f"| {what} | {early[what]:g} | {late[what]:g} | {early2[what]:g} | {late2[what]:g} |" for what in early]
+    before, after = result["disk, MB"]
+    lines += ["", f"Disk of all together: {before:g} MB before, {after:g} MB after."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--visitors", type=int, default=3, help="at a time; default: %(default)s")
+    parser.add_argument("--style", default="great-wave")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--table", type=Path, help="the tables, in Markdown")
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    try:
+        soak = Soak(folder, args.style)
+        try:
+            found = soak.run(args.minutes, args.visitors)
+        finally:
+            soak.server.process.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    result = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"videostyle": videostyle.__version__},
+        "minutes": args.minutes,
+        **found,
+    }
+    text = table(result)
+    print(text)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if args.table:
+        args.table.write_text(text, encoding="utf-8")
+    sys.exit(any(count != right for count, right, _ in found["attempts"].values()) or found["grown"])
+
+
+if __name__ == "__main__":
+    main()
