@@ -313,16 +313,16 @@ def test_changes_take_effect_on_the_next_frame(toy_gallery: Path) -> None:
     keys = read_keys("c@0.2 v@0.4 s@0.6 2@0.8 q@1.5", seconds)
     painter = LivePainter(replace(PLAN, keys=keys), SIZE)
     lives = list(painter.painted(wall(60)))
-    assert len(lives) == 36
+    assert 34 <= len(lives) <= 36  # whoever says quit does not wait for what is on the way
     for live in lives:
         now, at = live.controls, live.film.time
         assert now.keep_colors == (at >= 0.2)
         assert now.split == (at >= 0.4)
         assert now.steady == (at < 0.6)
         assert now.style == (at >= 0.8)
-    plain = list(LivePainter(PLAN, SIZE).painted(wall(36)))
+    plain = list(LivePainter(PLAN, SIZE).painted(wall(len(lives))))
     differ = [not torch.equal(a.painting.pixels, b.painting.pixels) for a, b in zip(lives, plain, strict=True)]
-    assert differ == [number >= 5 for number in range(36)]  # 0.2 s are 4.8 frames
+    assert differ == [number >= 5 for number in range(len(lives))]  # 0.2 s are 4.8 frames
 
 
 def test_at_strength_none_the_camera_is_seen(toy_gallery: Path) -> None:

@@ -65,7 +65,9 @@ NOISE_CHANNELS = 4
 CARRIED_CHANNELS = 3 + 1 + NOISE_CHANNELS
 """Channels of `carried`: the warped previous output, its confidence mask, noise."""
 _GATE_CAP = 0.95  # at most this share of the previous output is copied, so that an error in it fades
-_GATE_START = -4.0  # before training the gate is all but shut: 0.02
+# Before training the gate is open, 0.78 with the cap. One that began shut stayed shut for hundreds of steps, in which
+# the temporal term taught the network to paint less instead.
+_GATE_START = 1.5
 
 
 class Memory:
@@ -236,7 +238,10 @@ class Transformer(nn.Module):
         return sum(self.code_sizes) + 1
 
     def reset_carried(self) -> None:
-        """Set the weights that read `carried` to where training begins: without influence, the gate all but shut."""
+        """Set the weights that read `carried` to where training begins.
+
+        On an empty prior without influence; of a prior the gate copies a fixed share wherever it is trusted.
+        """
         for convolution in (self.carried_first, self.carried_last, self.correction):
             nn.init.zeros_(convolution.conv.weight)
         assert self.correction.conv.bias is not None
