@@ -166,7 +166,7 @@ def test_sigterm_and_ctrl_c_leave_a_part_that_plays(toy_models: Path, film: Path
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-        for index in range(6000):
+        for index in range(3000):
             frame.pts = index
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

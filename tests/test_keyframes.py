@@ -186,6 +186,7 @@ def test_one_colour_changed_by_hand_stays_on_its_thing(tmp_path: Path, toy_galle
     assert inside[2] < 0.3
 
 
+@pytest.mark.slow
 def test_the_network_learns_the_keyframes(film: Path) -> None:
     out = by_hand(film, "--propagate", "learned", "--tune-steps", "60", "--engine", "torch")
     plain = sorted(film.glob("*.png"))[12]
@@ -267,6 +268,7 @@ def test_an_interrupted_run_goes_on_where_it_was(plan: KeyframePlan) -> None:
     assert report.keys == [0, pytest.approx(8 / 24, abs=1e-3), pytest.approx(16 / 24, abs=1e-3)]
 
 
+@pytest.mark.slow
 def test_another_setting_redoes_what_depends_on_it(plan: KeyframePlan) -> None:
     from dataclasses import replace
 

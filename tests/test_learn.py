@@ -133,6 +133,7 @@ def test_a_style_from_a_friend_has_the_name_of_its_file(argv: list[str], home: P
     weights.load_style(Style((("theirs", 1), ("dots", 1))))
 
 
+@pytest.mark.slow
 def test_the_whole_network_can_be_learned(argv: list[str], home: Path) -> None:
     assert main([*argv, "--whole"]) == 0
     assert weights.own_network(home / "mine.safetensors").is_file()
@@ -333,6 +334,7 @@ def test_help_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_plan_finds_learn_without_the_command(pictures: Path, judge: Path, tmp_path: Path) -> None:
     plan = LearnPlan(
         Painting("mine", pictures / "stripes.png"),

@@ -202,6 +202,7 @@ def test_a_picture_takes_on_the_painting(pictures: Path) -> None:
     assert cv2.imread(str(pictures / "curve.png")) is not None
 
 
+@pytest.mark.slow
 def test_paintings_keep_to_their_regions(pictures: Path) -> None:
     blue = f"{pictures / 'blue.png'}={pictures / 'right.png'}"
     assert main(command(pictures, str(pictures / "red.png"), "--region", blue, "--steps", "40")) == 0
@@ -211,6 +212,7 @@ def test_paintings_keep_to_their_regions(pictures: Path) -> None:
     assert right[2].mean() > 1.5 * right[0].mean()
 
 
+@pytest.mark.slow
 def test_a_part_of_a_painting_is_all_that_is_seen(pictures: Path) -> None:
     both = np.hstack([cv2.imread(str(pictures / "red.png")), cv2.imread(str(pictures / "blue.png"))])
     cv2.imwrite(str(pictures / "both.png"), both)
@@ -255,6 +257,7 @@ def test_tiles_leave_no_seam(pictures: Path) -> None:
     assert (whole - tiled).abs().mean() < 1 / 255
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_it_goes_on_in_tiles(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Small(Objective):
         def __call__(self, picture: Tensor) -> tuple[Terms, Tensor]:
@@ -292,6 +295,7 @@ def test_a_flat_picture_without_gradient_has_coordinates() -> None:
     assert space.picture(torch.ones_like(origin)).isfinite().all()
 
 
+@pytest.mark.slow
 def test_it_takes_half_the_steps_of_plain_lbfgs() -> None:
     """On what people paint: test pictures of one colour have another valley."""
     root = Path(__file__).parents[1]
@@ -313,6 +317,7 @@ def test_coarse_scales_leave_what_is_fine(pictures: Path) -> None:
     assert laplacian_energy(painted.picture) == pytest.approx(laplacian_energy(photo), rel=0.1)
 
 
+@pytest.mark.slow
 def test_coarse_to_fine_ends_at_the_size_asked_for(pictures: Path) -> None:
     photo = torch.rand(1, 3, 200, 301, generator=torch.Generator().manual_seed(0))
     seen: list[Progress] = []

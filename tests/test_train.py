@@ -79,6 +79,7 @@ def test_a_batch_in_parts_is_the_same_batch(pictures: Path, judge: Path, tmp_pat
     assert all(torch.allclose(final[key], same[key], atol=1e-4) for key in final)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(pictures: Path, judge: Path, tmp_path: Path) -> None:
     text = f"""
         photographs = "{pictures}/photographs"

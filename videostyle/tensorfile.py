@@ -102,7 +102,10 @@ def read(path: Path) -> TensorFile:
     except ValidationError as error:
         raise WeightsError(f"{path}: not a videostyle file, or its card is damaged ({complaint(error)})") from error
     limit = LARGEST_CODE if card.kind == "style" else LARGEST_WEIGHT
-    arrays = {name: _array(path, name, one, limit, card.kind == "perceptual") for name, one in sorted(stored, key=itemgetter(0))}
+    arrays = {
+        name: _array(path, name, one, limit, card.kind == "perceptual")
+        for name, one in sorted(stored, key=itemgetter(0))
+    }
     if card.kind == "style" and not _is_code(arrays):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "nothing"
         raise WeightsError(f"{path}: a style file holds one code of shape [1, n], this one {shapes}")
