@@ -81,9 +81,10 @@ class Painter(nn.Module):
             prior, mask = torch.zeros_like(content), torch.zeros_like(content[:, :1])
         else:
             flow = batch.flows[number - 1] + batch.errors[number - 1]
-            # Other noise in every frame, the same in every run.
-            speckle = batch.speckle.roll((17 * number, 29 * number), (2, 3))
-            prior = corrupted(warp(outputs[-1], flow, "bicubic").clamp(0, 1), batch.corruption, speckle)
+            prior = warp(outputs[-1], flow, "bicubic").clamp(0, 1)
+            if number == 1:
+                # An error that happens once, and has to fade. Repeated in every frame it would add up without end.
+                prior = corrupted(prior, batch.corruption, batch.speckle)
             mask = batch.valid[number - 1]
             before = batch.frames[number - 1]
             assert used is not None
