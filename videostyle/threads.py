@@ -8,6 +8,7 @@ Whoever waits for a queue looks at `interrupt` meanwhile, and raises KeyboardInt
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -263,3 +264,14 @@ def free_memory() -> int | None:
         used = int((group / "memory.current").read_text(encoding="ascii")) - int(cached.get("inactive_file", 0))
         found.append(max(limit - used, 0))
     return min(found, default=None)
+
+
+def silence_ffmpeg() -> None:
+    """Take out PyAV's log callback, which some releases of torchvision install when they are imported.
+
+    The callback waits for Python's lock. A decoder's thread that logs while Python, holding the lock, frees the decoder
+    would wait for ever, and so would the program.
+    """
+    av = sys.modules.get("av")
+    if av is not None and av.logging.get_level() is not None:
+        av.logging.set_level(None)

@@ -10,6 +10,9 @@ from torch import nn
 from torchvision.models import WeightsEnum
 
 from videostyle.errors import WeightsError
+from videostyle.threads import silence_ffmpeg
+
+silence_ffmpeg()  # importing torchvision may have turned it on
 
 
 def is_cached(weights: WeightsEnum) -> bool:

@@ -13,7 +13,16 @@ from av.sidedata.sidedata import Type as SideDataType
 
 from videostyle.io import probe
 from videostyle.io.info import open_container
-from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_output, side_data_of, time_base_of
+from videostyle.io.pyav import (
+    codec_of,
+    fraction,
+    kind_of,
+    legible,
+    open_input,
+    open_output,
+    side_data_of,
+    time_base_of,
+)
 from videostyle.types import VideoInfo
 
 
@@ -79,3 +88,14 @@ def test_a_tag_that_is_not_utf8_is_copied_byte_for_byte_and_can_be_printed(tmp_p
     assert b"Caf\xe9" in path.read_bytes()
     assert legible(latin) == "Caf\N{REPLACEMENT CHARACTER}"
     assert legible("Café") == "Café"
+
+
+def test_no_callback_of_pyavs_is_there_to_wait_for_pythons_lock(tmp_path: Path) -> None:
+    """A decoder's thread that logs while Python frees the decoder would wait for ever."""
+    av.logging.set_level(av.logging.ERROR)  # as some releases of torchvision do when imported
+    try:
+        with pytest.raises(av.error.FFmpegError):
+            open_input(str(tmp_path / "missing.mp4"))
+        assert av.logging.get_level() is None
+    finally:
+        av.logging.set_level(None)

@@ -12,6 +12,8 @@ from av.format import Flags
 from av.sidedata.sidedata import SideData, Type
 from av.stream import AttachmentStream, DataStream, Stream
 
+from videostyle.threads import silence_ffmpeg
+
 _VERSION = int(av.__version__.split(".")[0])
 _TICK = Fraction(1, av.time_base)
 """FFmpeg's own time base, which holds where a stream states none."""
@@ -115,11 +117,13 @@ def side_data_of(frame: av.VideoFrame) -> list[SideData]:
 
 def open_input(name: str, **options: Any) -> InputContainer:
     """`av.open` for reading. Bytes of a tag that are not UTF-8 become lone surrogates, see `legible`."""
+    silence_ffmpeg()
     return av.open(name, "r", **_as_bytes(options))
 
 
 def open_output(name: str | BinaryIO, **options: Any) -> OutputContainer:
     """`av.open` for writing. Tags that `open_input` read are written as the same bytes."""
+    silence_ffmpeg()
     return av.open(name, "w", **_as_bytes(options))
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from videostyle.errors import UnknownNameError, WeightsError
 from videostyle.nets.packed import unpack
+from videostyle.threads import silence_ffmpeg
 
 # Convolutions in each stage, a 2x2 max-pooling between the stages; cut after the first layer of stage 5, the deepest
 # that style transfer has found use for.
@@ -124,6 +125,7 @@ def _download(name: str) -> dict[str, Tensor]:
         raise WeightsError(f"{name} is not downloaded; give the path of its weights")
     from torchvision import models
 
+    silence_ffmpeg()
     try:
         return models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(progress=True)
     except OSError as error:

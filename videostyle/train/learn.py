@@ -31,6 +31,7 @@ from videostyle.noise import first_frame
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.plan import LearnPlan, Span, TrainConfig
+from videostyle.threads import silence_ffmpeg
 from videostyle.train.data import Crops, list_photographs
 from videostyle.train.loop import train
 from videostyle.train.objective import Objective
@@ -167,6 +168,7 @@ def _begun(work: Path) -> dict[str, Any]:
 def _has_vgg19() -> bool:
     from torchvision.models import VGG19_Weights
 
+    silence_ffmpeg()
     file = Path(VGG19_Weights.IMAGENET1K_V1.url).name
     return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
 
