@@ -248,7 +248,7 @@ def test_nothing_pumps_with_the_shots_statistics() -> None:
         ]
         return (film[-1] - film[0]).abs().mean().item()
 
-    assert change("shot") < 0.75 * change("frame")
+    assert change("shot") < 0.9 * change("frame")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -89,6 +89,8 @@ def _card(
         learned += f" with those of {len(config.paintings) - 1} more paintings, and the trunk (rate {config.rate:g})"
     else:
         learned += ", on a trunk that is as it was"
+    falling = ", rates falling along half a cosine" if config.decay_from < 1 else ""
+    temporal = f", temporal {config.temporal:g}" if config.steady_from < 1 else ""
     rows = [
         ("Painting", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
         ("Rights in the painting", painting.licence),
@@ -96,14 +98,13 @@ def _card(
         ("Photographs", config.data),
         ("Judge", config.perceptual),
         ("Learned", learned if config.start is None else f"{learned}; begun from trained weights"),
-        ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam, rates falling along half a cosine"),
+        ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam{falling}"),
         ("Painting's longer side", f"{painting.size} px"),
         ("Style", f"Gram distance at {terms(config.style_layers, config.style_weights)}"),
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
         (
             "Other terms",
-            f"total variation {config.total_variation:g}, grid {config.grid:g}, local style {config.local:g}, "
-            f"temporal {config.temporal:g}",
+            f"total variation {config.total_variation:g}, grid {config.grid:g}, local style {config.local:g}{temporal}",
         ),
         ("Style loss on photographs held back", f"{score['style']:.3f} (0: the painting's own statistics)"),
         ("Content loss on them", f"{score['content']:.3f} (0: the photograph)"),
