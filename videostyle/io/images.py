@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,8 +29,7 @@ from videostyle.plan import EncodeOptions, Span
 from videostyle.types import Frame, StreamInfo
 
 # OpenCV says on stderr what it finds wrong in a picture, by places in its own source; the caller is told in a line.
-_set_log_level: Callable[[int], object] = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # 4, 5
-_set_log_level(0)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _DEEP = (".png", ".tif", ".tiff")
