@@ -139,6 +139,7 @@ def main() -> None:
         paintings=file.paintings[: args.paintings],
         crop=args.crop,
         batch=args.batch,
+        steady_from=0.6,  # both phases, whatever the file has
     )
     judge = weights.perceptual(base.perceptual, base.perceptual_weights)
     clips = {path.stem: read_clip(path, args.frames, args.width) for path in args.clips}

@@ -11,6 +11,7 @@ import av
 import media
 import pytest
 from av.stream import Disposition
+from painting import WHOLE, paint
 
 from videostyle.io import open_sink, open_source, probe
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
@@ -19,19 +20,6 @@ from videostyle.io.timecode import moved
 from videostyle.plan import EncodeOptions, Span
 
 F = Fraction
-PLAIN = EncodeOptions()
-WHOLE = Span()
-
-
-def paint(source: Path, output: Path, span: Span = WHOLE, options: EncodeOptions = PLAIN) -> list[str]:
-    """Copy a film as painting does; returns the warnings of both ends."""
-    with (
-        open_source(str(source)) as film,
-        open_sink(str(output), film.info, options, span, copy_from=str(source)) as sink,
-    ):
-        for frame in film.frames(span):
-            sink.write(frame)
-    return film.warnings + sink.warnings
 
 
 def side_data(path: Path) -> list[dict[str, bytes]]:
