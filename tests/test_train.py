@@ -15,7 +15,13 @@ from training import OneColour, batch_of, lines, run, silent, standing, tiny, we
 
 from videostyle import weights
 from videostyle.errors import TrainingError, UnknownNameError, UsageError, WeightsError
-from videostyle.nets.transformer import NOISE_CHANNELS, Architecture, Transformer, architecture
+from videostyle.nets.transformer import (
+    GATE_START,
+    NOISE_CHANNELS,
+    Architecture,
+    Transformer,
+    architecture,
+)
 from videostyle.nets.vgg import load_perceptual
 from videostyle.ops import losses
 from videostyle.plan import Painting, Style
@@ -77,6 +83,18 @@ def test_a_batch_in_parts_is_the_same_batch(pictures: Path, judge: Path, tmp_pat
     assert whole[1]["temporal"] > 0
     assert_alike(whole, parts)
     assert all(torch.allclose(final[key], same[key], atol=1e-4) for key in final)
+
+
+@pytest.mark.usefixtures("all_corrupted")
+@pytest.mark.parametrize("gate_from", [0.0, 1.0])
+def test_the_gate_is_learned_from_where_the_run_says(
+    pictures: Path, judge: Path, tmp_path: Path, gate_from: float
+) -> None:
+    _, final = run(tiny(pictures, judge, tmp_path, steady_from=0, gate_from=gate_from, steps=2))
+    weight, bias = (final[f"net.correction.conv.{name}"] for name in ("weight", "bias"))
+    held = bool((weight[3:] == 0).all()) and bool((bias[3:] == GATE_START).all())
+    assert held == (gate_from == 1)
+    assert (weight[:3] != 0).any()
 
 
 @pytest.mark.slow

@@ -638,6 +638,10 @@ class TrainConfig:
     steady_from: float = 0.7
     """Share of the run from which frames are rolled out and the temporal term comes in. Before it single frames are
     stylized: paint first, steady last."""
+    gate_from: float = 1.0
+    """Share of the run from which the gate of a recurrent network is learned; before it the gate stays where it
+    begins, open. The style term shuts a gate that is learned before the corrections keep the detail of what is
+    copied."""
     decay_from: float = 0.7
     """Share of the run up to which the learning rates stay; then they fall along half a cosine. A run that is cut
     short before it can be finished by a short one that starts from its weights with `decay_from` 0."""
@@ -742,5 +746,5 @@ class TrainConfig:
             "flat_share",
             "card_share",
         )
-        for share in (*shares, "steady_from", "decay_from", "flat_content"):
+        for share in (*shares, "steady_from", "gate_from", "decay_from", "flat_content"):
             _unit(share, getattr(self, share))

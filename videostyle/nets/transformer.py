@@ -67,7 +67,7 @@ CARRIED_CHANNELS = 3 + 1 + NOISE_CHANNELS
 _GATE_CAP = 0.95  # at most this share of the previous output is copied, so that an error in it fades
 # Before training the gate is open, 0.78 with the cap. One that began shut stayed shut for hundreds of steps, in which
 # the temporal term taught the network to paint less instead.
-_GATE_START = 1.5
+GATE_START = 1.5
 
 
 class Memory:
@@ -246,7 +246,14 @@ class Transformer(nn.Module):
             nn.init.zeros_(convolution.conv.weight)
         assert self.correction.conv.bias is not None
         nn.init.zeros_(self.correction.conv.bias)
-        nn.init.constant_(self.correction.conv.bias[3:], _GATE_START)
+        nn.init.constant_(self.correction.conv.bias[3:], GATE_START)
+
+    def hold_gate(self) -> None:
+        """Clear the gradient of the gate, so that the next step of the optimizer leaves the gate as it is."""
+        if self.architecture.recurrent:
+            for parameter in self.correction.parameters():
+                if parameter.grad is not None:
+                    parameter.grad[3:] = 0
 
     def forward(
         self, content: Tensor, code: Tensor, memory: Memory | None = None, carried: Tensor | None = None

@@ -124,6 +124,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 found = {"loss": loss / (len(parts) * here.count), "full": full.sum()}
                 for name, value in (found | {name: (full * term).sum() for name, term in terms.items()}).items():
                     sums[name] = sums.get(name, 0) + value.detach()
+            if done < config.gate_from:
+                net.hold_gate()
             norm = torch.nn.utils.clip_grad_norm_(learned, config.clip)
             clock = norm.new_tensor((time.monotonic() - began) / 60 if here.first else 0)
             stops = norm.new_tensor(float(interrupt.asked()))
