@@ -25,13 +25,14 @@ from typing import Any
 
 import torch
 from clips import read_clip
-from strokes import LAYERS, measure
+from strokes import LAYERS, distances
 from torch import Tensor
 
 from videostyle import weights
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge
 from videostyle.moments import Moments
+from videostyle.nets.vgg import Perceptual
 from videostyle.noise import Particles
 from videostyle.ops import losses
 from videostyle.plan import FlowOptions, Painting, StabilizeOptions, Style, TrainConfig
@@ -69,7 +70,7 @@ def train_variant(base: TrainConfig, name: str) -> Path:
 
 
 @torch.inference_mode()
-def on_photographs(base: TrainConfig, painting: Painting, judge: torch.nn.Module) -> dict[str, float]:
+def on_photographs(base: TrainConfig, painting: Painting, judge: Perceptual) -> dict[str, float]:
     """Style, pieces, content on the photographs that were held back, and what a grey picture gets; means."""
     picture = read_picture(painting.image, painting.size)
     target = {layer: losses.gram(maps) for layer, maps in judge(picture, LAYERS).items()}
@@ -78,7 +79,7 @@ def on_photographs(base: TrainConfig, painting: Painting, judge: torch.nn.Module
     for number, path in enumerate(held_back(list_photographs(base.photographs), base.held_back)):
         content = read_picture(path)
         noise = Particles()((content.shape[2], content.shape[3]), None, (number,))
-        score = measure(judge, stylizer(content, Moment(noise=noise)), content, target)
+        score = distances(judge, stylizer(content, Moment(noise=noise)), content, target)
         rows.append({"style": score["sum"], "pieces": score["pieces"], "content": score["content"]})
     grey = torch.full((1, 3, 256, 256), 0.5)
     flat = stylizer(grey, Moment(noise=Particles()((256, 256), None))).std((2, 3)).mean().item()

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import torch
 from clips import read_clip
-from strokes import LAYERS, measure
-from torch import Tensor, nn
+from strokes import LAYERS, distances
+from torch import Tensor
 
 from videostyle import weights
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge
 from videostyle.moments import Moments
+from videostyle.nets.vgg import Perceptual
 from videostyle.ops import losses
 from videostyle.plan import FlowOptions, StabilizeOptions, Style
 from videostyle.stabilize import LookAhead, Stabilizer
@@ -73,7 +74,7 @@ def compare(
     clip: list[tuple[bool, Tensor]],
     style: str,
     args: argparse.Namespace,
-    loss_network: nn.Module,
+    loss_network: Perceptual,
     target: dict[str, Tensor],
     clip_name: str,
 ) -> dict[str, dict[str, float]]:
@@ -110,7 +111,7 @@ def compare(
     for name, pictures in versions.items():
         if name == "film":
             continue
-        scores = [measure(loss_network, pictures[number], clip[number][1], target) for number in looked_at]
+        scores = [distances(loss_network, pictures[number], clip[number][1], target) for number in looked_at]
         rows[name] = {
             "error": near[name].warping_error / near["film"].warping_error,
             "ten apart": far[name].warping_error / far["film"].warping_error,
