@@ -205,10 +205,13 @@ def test_raw_interlaced_h264_plays_at_its_speed(tmp_path: Path, field_order: str
     even(times_shown(tmp_path / "out.mp4"), 12)
 
 
-def test_raw_progressive_h264_plays_at_its_speed(tmp_path: Path) -> None:
-    source = media.film(tmp_path / "in.h264", 12, options={"preset": "fast", "bf": "2"})
+@pytest.mark.parametrize("rate", [F(12), F(30), F(60000, 1001), F(120)])
+def test_raw_progressive_h264_plays_at_its_speed(tmp_path: Path, rate: Fraction) -> None:
+    options = {"preset": "fast", "bf": "2", "x264-params": f"fps={rate}:force-cfr=1"}
+    source = media.film(tmp_path / "in.h264", 12, options=options, rate=rate, time_base=1 / rate)
+    assert probe(str(source)).average_rate == rate
     paint(source, tmp_path / "out.mp4")
-    even(times_shown(tmp_path / "out.mp4"), 12)
+    even(times_shown(tmp_path / "out.mp4"), 12, 1 / rate)
 
 
 @pytest.mark.parametrize(

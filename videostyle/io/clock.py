@@ -12,7 +12,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.format import Flags
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -43,15 +43,25 @@ def may_restart(container: InputContainer) -> bool:
 
 def makes_times(container: InputContainer) -> bool:
     """True where the format stores no presentation times, so that FFmpeg makes them of the packets' order."""
-    return container.format.name == "avi" or is_marked(container, Flags.no_timestamps)
+    return container.format.name == "avi" or has_no_times(container)
+
+
+def has_no_times(container: Container) -> bool:
+    """True for a stream without a container, such as raw H.264: it has neither times nor a rate that FFmpeg reads."""
+    return is_marked(container, Flags.no_timestamps)
 
 
 def rate_of(stream: VideoStream) -> Fraction | None:
     """Frames a second, None where nothing tells.
 
     FFmpeg's guess is the lowest rate at which every frame has a tick of its own, so an average above it is a clock
-    taken for a rate: 60000 in raw DV.
+    taken for a rate: 60000 in raw DV. Of a stream without a container its average is always 25; what the encoder wrote
+    into the stream tells.
     """
+    decoder = stream.codec_context
+    told = fraction(decoder.framerate) if decoder is not None and has_no_times(stream.container) else None
+    if told:
+        return told
     average, guessed = fraction(stream.average_rate), fraction(stream.guessed_rate)
     if average and guessed and average > guessed * Fraction(101, 100):
         return guessed
