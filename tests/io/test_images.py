@@ -11,6 +11,7 @@ import media
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 
 from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.io import open_sink, open_source, probe
@@ -81,6 +82,15 @@ def test_photographs_are_laid_upright(tmp_path: Path, orientation: int) -> None:
     (got,) = read(path)
     assert got.shape == reference.shape
     assert np.abs(got.astype(int) - reference).max() < 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_scanned_pictures_are_laid_upright(tmp_path: Path, orientation: int) -> None:
+    stored = picture(3)
+    Image.fromarray(stored).save(tmp_path / "a.tif", tiffinfo={0x0112: orientation})
+    upright = ImageOps.exif_transpose(Image.open(tmp_path / "a.tif"))
+    (got,) = read(tmp_path / "a.tif")
+    assert np.array_equal(got, np.asarray(upright))
 
 
 def test_grey_and_palette_pictures_become_rgb(tmp_path: Path) -> None:

@@ -129,16 +129,17 @@ def write_label(picture: np.ndarray, text: str, at: tuple[int, int], scale: floa
 
 
 def _orientation(data: bytes) -> Orientation:
-    """The EXIF orientation in the bytes of a JPEG, PNG, WebP or TIFF file."""
+    """How to turn what OpenCV makes of a file's bytes: by its EXIF data, but for a TIFF, which OpenCV has turned."""
     for mark in (b"Exif\0\0", b"eXIf", b"EXIF"):
         at = data.find(mark)
         if at >= 0:
             at += len(mark) + (4 if mark == b"EXIF" else 0)  # WebP puts the chunk's length between
             break
     else:
-        at = 0
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[at : at + 4])
-    if order is None:
+        return UPRIGHT
+    orders = {b"II*\0": "<", b"MM\0*": ">"}
+    order = orders.get(data[at : at + 4])
+    if order is None or data[:4] in orders:
         return UPRIGHT
     try:
         (first,) = struct.unpack_from(order + "I", data, at + 4)
