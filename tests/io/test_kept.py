@@ -116,6 +116,16 @@ def test_a_projection_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         assert container.streams.video[0].metadata["stereo_mode"] == "left_right"
 
 
+def test_a_stereo_layout_that_webm_has_no_word_for_is_named(tmp_path: Path) -> None:
+    options = {"preset": "ultrafast", "x264-params": "frame-packing=5"}  # one view after the other
+    source = media.film(tmp_path / "in.mp4", 5, options=options)
+    assert "STEREO3D" in side_data(source)[0]
+    warned = paint(source, tmp_path / "out.webm")
+    assert len([line for line in warned if line.startswith("stereo 3-D layout dropped")]) == 1
+    assert paint(source, tmp_path / "out.mkv", options=EncodeOptions(codec="ffv1"))[1:] == []
+    assert "STEREO3D" in side_data(tmp_path / "out.mkv")[0]
+
+
 def test_a_film_without_anything_special_warns_of_nothing(tmp_path: Path) -> None:
     source = media.film(tmp_path / "in.mp4", 5, tone="aac")
     for extension in ("mp4", "mov"):
@@ -338,8 +348,8 @@ def test_boxes_are_added_without_a_change_to_pictures_and_sound(tmp_path: Path) 
 # Telemetry
 
 
-def telemetry(path: Path) -> Path:
-    """A film with chapters and a packet of a camera's telemetry."""
+def telemetry(path: Path, stored: bytes = b"gpmd", handler: bytes = b"meta") -> Path:
+    """A film with chapters and a packet of a camera's telemetry, or of something else by the track's codes."""
     with av.open(str(path), "w") as out:
         picture = out.add_stream("libx264", rate=25)
         picture.width, picture.height = 64, 48
@@ -362,8 +372,17 @@ def telemetry(path: Path) -> Path:
             frame.pts, frame.time_base = i, F(1, 25)
             out.mux(picture.encode(frame))
         out.mux(picture.encode(None))
-    path.write_bytes(path.read_bytes().replace(b"tx3g", b"gpmd").replace(b"sbtl", b"meta"))
+    path.write_bytes(path.read_bytes().replace(b"tx3g", stored).replace(b"sbtl", handler))
     return path
+
+
+def test_a_caption_track_is_copied_where_the_muxer_takes_it(tmp_path: Path) -> None:
+    source = telemetry(tmp_path / "in.mp4", b"c608", b"clcp")
+    assert [s.codec for s in probe(str(source)).streams if s.kind == "subtitle"] == ["eia_608"]
+    assert paint(source, tmp_path / "out.mov") == []
+    assert [s.codec for s in probe(str(tmp_path / "out.mov")).streams if s.kind == "subtitle"] == ["eia_608"]
+    assert len(media.packets(tmp_path / "out.mov", "subtitle")) == 1
+    assert paint(source, tmp_path / "out.mp4") == ["subtitle stream 1 (eia_608) dropped: mp4 cannot hold it"]
 
 
 def test_telemetry_is_copied_beside_chapters_or_named(tmp_path: Path) -> None:

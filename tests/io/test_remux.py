@@ -12,24 +12,13 @@ import media
 import numpy as np
 import pytest
 from av.stream import Disposition
+from painting import paint
 
 from videostyle.errors import SourceError
 from videostyle.io import open_sink, open_source, probe
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import Span
 
 F = Fraction
-PLAIN = EncodeOptions()
-WHOLE = Span()
-
-
-def paint(source: Path, output: Path, span: Span = WHOLE, options: EncodeOptions = PLAIN) -> list[str]:
-    with (
-        open_source(str(source)) as film,
-        open_sink(str(output), film.info, options, span, copy_from=str(source)) as sink,
-    ):
-        for frame in film.frames(span):
-            sink.write(frame)
-    return sink.warnings
 
 
 def kinds(path: Path) -> list[tuple[str, str]]:

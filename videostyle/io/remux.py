@@ -181,11 +181,21 @@ class StreamCopier:
             return self._add_cover(stream, codec)
         if kind == "audio":
             return self._add_sound(stream, codec)
-        if kind == "subtitle" and stream.codec_context:
-            if codec in self._container.subtitles:
-                return self._copy(stream, codec)
-            if codec in _TEXT_SUBTITLES and self._container.text:
-                return self._recode_text(stream, codec)
+        if kind == "subtitle" and self._container.text is not None:
+            return self._add_subtitles(stream, codec)
+        self._drop(stream, codec)
+        return False
+
+    def _add_subtitles(self, stream: Stream, codec: str) -> bool:
+        """Copy the subtitles, rewrite those of text, or copy them where FFmpeg's muxer takes what no list here names."""
+        if stream.codec_context is None:
+            self._drop(stream, codec, "this FFmpeg has no decoder for it")
+            return False
+        listed = codec in self._container.subtitles
+        if codec in _TEXT_SUBTITLES and not listed:
+            return self._recode_text(stream, codec)
+        if listed or not refusal(self._output, stream, ()):
+            return self._copy(stream, codec)
         self._drop(stream, codec)
         return False
 

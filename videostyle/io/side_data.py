@@ -42,6 +42,8 @@ _OF_NO_CONSEQUENCE = frozenset({
     "MOTION_VECTORS", "VIDEO_ENC_PARAMS", "REGIONS_OF_INTEREST", "VIDEO_HINT", "DETECTION_BBOXES", "FILM_GRAIN_PARAMS",
 })  # fmt: skip
 """Kinds that tell of the old encoding, or that decoding has used up."""
+_STEREO_IN_WEBM = (1, 2)
+"""The AVStereo3DTypes, side by side and top and bottom, that FFmpeg's muxer takes."""
 
 
 def attached(picture: av.VideoFrame) -> dict[str, bytes]:
@@ -78,13 +80,13 @@ def named(kinds: Iterable[str]) -> list[str]:
     return sorted({NAMES.get(kind, kind.lower().replace("_", " ")) for kind in kinds})
 
 
-def stereo_mode(side_data: Mapping[str, bytes]) -> str:
-    """Matroska's word for a film's stereo layout; "" where it has none or is flat."""
+def stereo_mode(side_data: Mapping[str, bytes], container: str = "matroska") -> str:
+    """Matroska's word for a film's stereo layout; "" where it has none or is flat, or where WebM has no word for it."""
     raw = side_data.get("STEREO3D", b"")
     if len(raw) < 8:
         return ""
     layout, flags = struct.unpack("=2i", raw[:8])
-    return {
+    mode = {
         1: ("left_right", "right_left"),
         2: ("top_bottom", "bottom_top"),
         3: ("block_lr", "block_rl"),
@@ -92,3 +94,4 @@ def stereo_mode(side_data: Mapping[str, bytes]) -> str:
         6: ("row_interleaved_lr", "row_interleaved_rl"),
         7: ("col_interleaved_lr", "col_interleaved_rl"),
     }.get(layout, ("", ""))[flags & 1]
+    return "" if container == "webm" and layout not in _STEREO_IN_WEBM else mode

@@ -259,8 +259,9 @@ class VideoSink:
                 container_options=self._muxer_options(),
             )
             add_film()
-            if self._container.format in ("matroska", "webm") and (mode := stereo_mode(self._info.side_data)):
-                self._stream.metadata["stereo_mode"] = mode
+            if self._container.format in ("matroska", "webm"):
+                mode = stereo_mode(self._info.side_data, self._container.format)
+                self._stream.metadata.update({"stereo_mode": mode} if mode else {})
             if self._copy_from is not None:
                 self._copier = StreamCopier(
                     self._copy_from,
