@@ -1,12 +1,13 @@
 """An hour of a busy server in some minutes: who comes, paints, stops, leaves and damages, and what is left of it all.
 
-    python benchmarks/soak.py [--minutes 10] [--visitors 3] [--style great-wave] [--json FILE] [--table FILE]
+    python benchmarks/soak.py [--minutes 10] [--visitors 3] [--style great-wave] [--json FILE] [--doc docs/ENDURANCE.md]
 
 A studio is served as a user serves it, and visited over HTTP as browsers do; beside it two `live`s record, and films
 and pictures are painted by commands of their own. In the middle the server is killed and started again. Each attempt
 is right where what came of it is whole: films are decoded and their frames counted, refusals must be refusals, what
-was stopped or left must leave nothing. Memory, descriptors and disk are those of the server: early in each of its two
-lives, and at their ends. Linux only: reads /proc.
+was stopped or left must leave nothing. What the killed server was at is lost, and counted as that: it too must leave
+nothing. Memory, descriptors and disk are those of the server: early in each of its two lives, and at their ends. Linux
+only: reads /proc.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -52,6 +54,10 @@ EDGE = "soak"
 
 class Wrong(Exception):  # noqa: N818 - told as a result
     """What came of an attempt is not what should."""
+
+
+class Refused(Wrong):
+    """The page answered, and the answer is an error."""
 
 
 def expect(holds: bool, what: str) -> None:
@@ -77,7 +83,8 @@ class Server:
         self._words += ["-o", str(folder / "painted")]
         self.output = folder / "painted"
         self.temporary = folder / "tmp"
-        for one in (self.output, self.temporary):
+        self.styles = folder / "styles"
+        for one in (self.output, self.temporary, self.styles):
             one.mkdir()
         self.process: subprocess.Popen[str]
         self.where = ("", 0)
@@ -85,7 +92,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        environment = {**os.environ, "TMPDIR": str(self.temporary)}
+        environment = {**os.environ, "TMPDIR": str(self.temporary), "VIDEOSTYLE_STYLES": str(self.styles)}
         self.process = subprocess.Popen(
             self._words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
         )
@@ -104,8 +111,12 @@ class Server:
             connection.close()
 
     def event(self, element: str, name: str) -> int:
-        """The number of what happens when an element of the page is clicked, or given something."""
-        numbers = {one["id"] for one in self.config["components"] if one["props"].get("elem_id") == element}
+        """The number of what happens when an element of the page, by id or label, is clicked, or given something."""
+        numbers = {
+            one["id"]
+            for one in self.config["components"]
+            if element in (one["props"].get("elem_id"), one["props"].get("value"))
+        }
         for one in self.config["dependencies"]:
             if any(target in numbers and event == name for target, event in one["targets"]):
                 return int(one["id"])
@@ -180,6 +191,7 @@ class Visitor:
         def wait() -> list[Any]:
             connection = HTTPConnection(*self._server.where, timeout=PATIENCE)
             found: dict[str, Any] = {}
+            told: list[str] = []
             try:
                 connection.request("GET", f"{API}/queue/data?session_hash={self._name}")
                 # To its end: what is said next would go to a connection that is left before.
@@ -187,11 +199,14 @@ class Visitor:
                     one = json.loads(line[5:]) if line.startswith(b"data:") else {}
                     if one.get("event_id") == number and one.get("msg") == "process_completed":
                         found = one
+                    elif one:
+                        told.append(f"{one.get('msg')} {one.get('message') or ''}".strip())
             finally:
                 connection.close()
-            expect(bool(found), "the page got no answer")
+            expect(bool(found), f"the page got no answer; at the end {told[-3:]}")
             output = found["output"]
-            expect(bool(found["success"]), f"{output.get('title')}: {output.get('error')}")
+            if not found["success"]:
+                raise Refused(f"{output.get('title')}: {output.get('error')}")
             return list(output["data"])
 
         return wait
@@ -235,6 +250,9 @@ class Soak:
         self.server = Server(folder, style)
         self.life = 0
         """How often the server has been killed."""
+        self.lost: Counter[str] = Counter()
+        """Attempts that the killed server took with it."""
+        self._running: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
         self.right: Counter[str] = Counter()
         self.errors: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -253,20 +271,26 @@ class Soak:
         videostyle.stylize(str(frames), str(path), "none", encode=EncodeOptions(overwrite=True))
         return path
 
-    def attempt(self, kind: str, act: Callable[[], object], life: int | None = None) -> None:
-        """Try something, and note what comes of it; what the killed server took with it is no error."""
+    def attempt(self, kind: str, act: Callable[[], object], of_server: bool = False) -> None:
+        """Try something, and note what comes of it. What goes wrong for want of the killed server is lost."""
+        with self._lock:
+            life = self.life
+            self._running[kind] += of_server
         error = ""
         try:
             act()
-        except (Wrong, OSError, HTTPException, ValueError, KeyError, av.FFmpegError) as failure:
-            error = f"{type(failure).__name__}: {failure}"[:120]
-        if life is not None and life != self.life:
-            return
+        except (Wrong, OSError, HTTPException, ValueError, KeyError, av.FFmpegError, CalledProcessError) as failure:
+            error = f"{type(failure).__name__}: {failure}"[:200]
         with self._lock:
+            self._running[kind] -= of_server
             self.attempts[kind] += 1
+            if error and of_server and life != self.life:
+                self.lost[kind] += 1
+                return
             self.right[kind] += not error
             if error:
                 self.errors[kind][error] += 1
+                print(f"{kind}: {error}", file=sys.stderr, flush=True)
 
     # What visitors do
 
@@ -308,7 +332,7 @@ class Soak:
             wait = visitor.begin(self.server.event("start", "click"), visitor.whole(name))
             time.sleep(random.random())
             visitor.press_stop()
-            with suppress(Wrong):
+            with suppress(Refused):
                 wait()
         self._whole_or_not_there(name)
 
@@ -321,7 +345,7 @@ class Soak:
 
     def _whole_or_not_there(self, name: str) -> None:
         """Once nothing of a job grows any more, its film is whole, or named as unfinished, or not there."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE
         while (grows := list(self.server.output.glob(f".{name}*"))) and time.monotonic() < deadline:
             time.sleep(0.5)
         expect(not grows, "it still grows")
@@ -329,6 +353,19 @@ class Soak:
             count = frames_in(path)
             expect(count == FRAMES or "unfinished" in path.name, f"{count} frames under the final name")
             path.unlink()
+
+    def learn(self) -> None:
+        """Begin to learn a painting and leave: it goes, and so does what was learned."""
+        name = f"painting-{secrets.token_hex(4)}"
+        with visiting(self.server) as visitor:
+            upload = visitor.upload(self.picture)
+            event = self.server.event("Learn it", "click")
+            visitor.begin(event, [upload, name, 5, None, False])
+            time.sleep(10 * random.random())
+        deadline = time.monotonic() + PATIENCE
+        while (left := sorted(self.server.styles.glob(f"*{name}*"))) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        expect(not left, f"left of what was learned: {', '.join(path.name for path in left)}")
 
     def damage(self) -> None:
         with visiting(self.server) as visitor:
@@ -340,7 +377,7 @@ class Soak:
                 visitor.do(
                     self.server.event("upload", "upload"), [visitor.upload(self.folder / quote(name), content=junk)]
                 )
-            except Wrong as refused:
+            except Refused as refused:
                 expect("unexpected" not in str(refused), str(refused))
             else:
                 raise Wrong("junk was taken for a film")
@@ -393,14 +430,14 @@ class Soak:
         end = time.monotonic() + 60 * minutes
         disk = size_of(self.folder)
         done = threading.Event()
-        kinds = [self.excerpt, self.photo, self.whole, self.stop, self.leave, self.damage]
+        kinds = [self.excerpt, self.photo, self.whole, self.stop, self.leave, self.damage, self.learn]
 
         def visit(number: int) -> None:
-            turn = number
+            turn = 3 * number
             while not done.is_set():
                 self._resting.wait()
                 act = kinds[turn % len(kinds)]
-                self.attempt(f"visitor: {act.__name__}", act, self.life)
+                self.attempt(f"visitor: {act.__name__}", act, of_server=True)
                 turn += 1
 
         def beside(kind: str, *acts: Callable[[], object]) -> None:
@@ -439,7 +476,8 @@ class Soak:
             path.unlink()
         return {
             "attempts": {
-                kind: [count, self.right[kind], dict(self.errors[kind])] for kind, count in self.attempts.items()
+                kind: [count, self.right[kind], self.lost[kind], dict(self.errors[kind])]
+                for kind, count in self.attempts.items()
             },
             "lives": lives,
             "disk, MB": [round(disk / 1e6, 2), round(size_of(self.folder) / 1e6, 2)],
@@ -447,26 +485,37 @@ class Soak:
         }
 
     def restart(self) -> None:
-        """Kill the server and start it again: nothing is left of the first."""
+        """Kill the server while somebody is there, and start it again: nothing is left of the first."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._running["visitor: whole"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(random.random())
         before = set(self.server.temporary.glob("videostyle-*"))
-        self.life += 1
-        self.server.process.kill()
+        with self._lock:
+            self.life += 1
+            self.server.process.kill()
         self.server.process.wait()
-        for path in self.server.output.iterdir():  # what was growing
-            path.unlink()
         self.attempt("server: killed, starts again, clears away", lambda: self._again(before))
 
     def _again(self, before: set[Path]) -> None:
         expect(len(before) == 1, f"{len(before)} folders of one server")
+        for path in self.server.output.glob("[!.]*"):
+            count = frames_in(path)
+            expect(count == FRAMES or "unfinished" in path.name, f"{count} frames under a final name")
         self.server.start()
         expect(not any(path.exists() for path in before), "the killed server's folder is still there")
+        for folder in (self.server.output, self.server.styles):
+            left = sorted(path.name for path in folder.glob(".*"))
+            expect(not left, f"left by the killed server: {', '.join(left)}")
+        for path in self.server.output.iterdir():  # whole, and nobody's who is there to take it away
+            path.unlink()
 
     def end(self) -> None:
         self.server.process.send_signal(signal.SIGINT)
         expect(self.server.process.wait(PATIENCE) == 0, "another status than 0")
         expect(not list(self.server.temporary.glob("videostyle-*")), "its folder is still there")
-        left = sorted(path.name for path in self.server.output.iterdir())
-        expect(not left, f"left among the painted films: {', '.join(left)}")
+        left = sorted(path.name for folder in (self.server.output, self.server.styles) for path in folder.iterdir())
+        expect(not left, f"left among the painted films and styles: {', '.join(left)}")
 
 
 def noise(width: int, height: int, seed: int) -> np.ndarray[Any, Any]:
@@ -477,10 +526,13 @@ def noise(width: int, height: int, seed: int) -> np.ndarray[Any, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """The result for people, in Markdown."""
-    lines = ["| what | attempts | right | errors |", "| --- | --- | --- | --- |"]
-    for kind, (count, right, errors) in sorted(result["attempts"].items()):
+    lines = [f"{result['minutes']:g} minutes, {result['visitors']} visitors at a time, {result['network']}:", ""]
+    lines += ["| what | attempts | right | lost at the restart | errors |", "| --- | --- | --- | --- | --- |"]
+    for kind, (count, right, lost, errors) in sorted(result["attempts"].items()):
         told = "; ".join(f"{number} x {error}" for error, number in errors.items())
-        lines.append(f"| {kind} | {count} | {right} | {told or '-'} |")
+        lines.append(f"| {kind} | {count} | {right} | {lost} | {told or '-'} |")
+    sums = [sum(row[column] for row in result["attempts"].values()) for column in range(3)]
+    lines.append(f"| together | {sums[0]} | {sums[1]} | {sums[2]} | {sums[0] - sums[1] - sums[2]} |")
     (early, late), (early2, late2) = result["lives"]
     lines += ["", "| of the server | first life, middle | its end | second life, middle | its end |"]
     lines.append("| --- | --- | --- | --- | --- |")
@@ -490,13 +542,22 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def into(document: Path, text: str) -> None:
+    """Put the tables in place of those between the document's two marks."""
+    before, begin, rest = document.read_text(encoding="utf-8").partition("<!-- soak -->\n")
+    _, end, after = rest.partition("<!-- end of soak -->")
+    if not begin or not end:
+        raise SystemExit(f"{document}: has no marks between which the tables could go")
+    document.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--visitors", type=int, default=3, help="at a time; default: %(default)s")
     parser.add_argument("--style", default="great-wave")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--table", type=Path, help="the tables, in Markdown")
+    parser.add_argument("--doc", type=Path, help="put the tables between the marks of this document")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     try:
@@ -512,15 +573,18 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {"videostyle": videostyle.__version__},
         "minutes": args.minutes,
+        "visitors": args.visitors,
+        "network": "another network" if "VIDEOSTYLE_MODELS" in os.environ else "the shipped network",
         **found,
     }
     text = table(result)
     print(text)
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if args.table:
-        args.table.write_text(text, encoding="utf-8")
-    sys.exit(any(count != right for count, right, _ in found["attempts"].values()) or found["grown"])
+    if args.doc:
+        into(args.doc, text)
+    wrong = any(count != right + lost for count, right, lost, _ in found["attempts"].values())
+    sys.exit(wrong or found["grown"])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from videostyle.files import (
     check_sequence,
     fitted_name,
     hold,
+    remove_dead,
     reserved,
     write_whole,
 )
@@ -408,3 +409,47 @@ def test_nobody_else_writes_files() -> None:
                 if name in ("os.replace", "os.rename") or name.endswith((".write_text", ".write_bytes")) or opens:
                     found.add(path.relative_to(package).as_posix())
     assert found == {"files.py", "train/journal.py", "batch/journal.py", "batch/tasks.py", "io/boxes.py"}
+
+
+# What dead runs have left
+
+
+def left_by_a_killed_run(path: Path) -> Path:
+    """The growing file that a run leaves when it is killed at its work on `path`."""
+    growing = Growing(path)
+    growing.claim()
+    growing.write(b"half")
+    assert growing._descriptor is not None
+    os.close(growing._descriptor)  # as the system does
+    return growing.partial
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "x" * 251 + ".mp4", "a[1]-%03d.png"])
+def test_what_a_dead_run_left_is_removed_and_nothing_else(tmp_path: Path, name: str) -> None:
+    dead = [left_by_a_killed_run(tmp_path / name)]
+    if "%" in name:
+        dead.append(left_by_a_killed_run(tmp_path / (name % 7)))
+    for other in ("film.mp4", ".other.mp4.partial", ".film.mp4.part", "film.mp4.partial", ".film.mp4.notes.partial"):
+        (tmp_path / other).write_bytes(b"precious")
+    (tmp_path / "there").mkdir()
+    living = Growing(tmp_path / "there" / name)
+    living.claim()
+    before = names(tmp_path)
+    remove_dead(tmp_path / "there" / name)
+    remove_dead(tmp_path / name)
+    assert living.partial.exists()
+    assert names(tmp_path) == sorted(set(before) - {path.name for path in dead})
+    living.discard()
+    remove_dead(tmp_path / "gone" / name)
+
+
+def test_a_dead_runs_folder_is_removed_and_no_other(tmp_path: Path) -> None:
+    for name in (".dead.learning", ".living.learning", ".mine", "visible"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious").touch()
+    for name in (".dead.learning", "visible"):
+        (tmp_path / name / "lock").touch()
+    with hold(tmp_path / ".living.learning", "this test"):
+        for path in list(tmp_path.iterdir()):
+            remove_dead(path)
+    assert names(tmp_path) == [".living.learning", ".mine", "visible"]

@@ -141,3 +141,19 @@ def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
         preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
     )
     assert running.communicate(timeout=60) == ("False\n", "")
+
+
+def test_one_visitors_work_stops_and_no_other() -> None:
+    ended = threading.Event()
+    told: list[bool] = []
+    with interrupt.also_if(ended.is_set):
+        interrupt.check()
+        ended.set()
+        assert interrupt.asked()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+        thread = threading.Thread(target=lambda: told.append(interrupt.asked()))
+        thread.start()
+        thread.join()
+    assert told == [False]
+    interrupt.check()

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 
 PLACEHOLDER = re.compile(r"%(0\d+)?d")
 """The number in the name of a sequence, as in shots/%05d.png."""
-_PARTIAL, _UNFINISHED = ".partial", ".unfinished"
+_PARTIAL, _UNFINISHED, _HELD = ".partial", ".unfinished", "lock"
 # Of names in a folder, in bytes, where the system does not say.
 _LONGEST_NAME = 255
 # For what is written beside a growing file and named after it.
@@ -390,8 +391,41 @@ def reserved(
         growing.discard()
 
 
+def remove_dead(path: AnyPath) -> None:
+    """Remove what a run that lives no more has left of its work on `path`: a growing file, or a folder that it held.
+
+    What a living run holds stays, and so does whatever is not ours to remove.
+    """
+    final = Path(os.path.realpath(path))
+    if final.is_dir():
+        if final.name.startswith(".") and (final / _HELD).is_file():
+            with suppress(SinkError, OSError), hold(final, "another run"):
+                shutil.rmtree(final)
+        return
+    names = re.escape(final.name)
+    if PLACEHOLDER.search(final.name):
+        names += "|" + sequence_pattern(final.name).pattern
+    # Where two runs are kept apart by their names, each has eight digits more.
+    shape = re.compile(rf"\.(?:{names})(?:\.[0-9a-f]{{8}})?{re.escape(_PARTIAL)}")
+    shortened = fitted_name(f".{final.name}", _PARTIAL, final.parent, _SPARE)
+    with suppress(OSError):
+        for growing in final.parent.iterdir():
+            if growing.name == shortened or shape.fullmatch(growing.name):
+                _remove_unlocked(growing)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            if _lock(descriptor) and _is_at(descriptor, path):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
-def hold(folder: Path, what: str, name: str = "lock") -> Iterator[None]:
+def hold(folder: Path, what: str, name: str = _HELD) -> Iterator[None]:
     """Make `folder` and keep other runs out of it; `what` they are told is at work there. Raises SinkError.
 
     The lock ends with its owner, however that ends, and is a file of this `name` in the folder.

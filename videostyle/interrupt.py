@@ -13,8 +13,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
 POLL = 0.1
@@ -34,15 +35,28 @@ _settled = False
 _listening = False
 
 
+_also: ContextVar[Callable[[], bool]] = ContextVar("_also", default=lambda: False)
+
+
 def asked() -> bool:
-    """True once the user, or the system, has asked to stop."""
-    return _asked
+    """True once the user, or the system, has asked to stop, or whoever the work at hand is done for."""
+    return _asked or _also.get()()
 
 
 def check() -> None:
     """Raise KeyboardInterrupt if a stop was asked for."""
-    if _asked:
+    if asked():
         raise KeyboardInterrupt
+
+
+@contextmanager
+def also_if(ended: Callable[[], bool]) -> Iterator[None]:
+    """Let what is done in the block, in this thread, stop once `ended` says so too: one visitor's work of several."""
+    token = _also.set(ended)
+    try:
+        yield
+    finally:
+        _also.reset(token)
 
 
 def request() -> None:

@@ -26,11 +26,13 @@ pytest.importorskip("gradio")
 
 import videostyle.web.page
 import videostyle.web.storage
+from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
 from videostyle.web.desk import Desk, Stopped, visitor
 from videostyle.web.page import LONGEST, NONE, OWN_SIZE, Page, Settings, look, plainly
+from videostyle.weights import styles_folder
 
 CONTROLS = ("dots", NONE, 0.5, 1.0, False, 1.0, "fast", 1.0, OWN_SIZE)
 
@@ -290,6 +292,29 @@ def test_a_painting_is_learned_and_can_be_chosen(
     assert "mine" in dict(others["choices"]).values()
     with pytest.raises(UsageError, match="choose a picture"):
         page.learn(None, "mine", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
+
+
+def test_who_stops_learning_may_go_on_until_they_leave(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    import videostyle.train.learn as learning
+
+    def learn(plan: LearnPlan, log: Callable[[str], None]) -> Path:
+        """Learns until it is stopped, which it is in the middle of a step."""
+        (learning.work_folder(plan.output)).mkdir(parents=True, exist_ok=True)
+        (learning.work_folder(plan.output) / "lock").touch()
+        page.desk.stop()
+        interrupt.check()
+        raise AssertionError("it was not stopped")
+
+    monkeypatch.setattr(learning, "learn", learn)
+    cv2.imwrite(str(page.uploads.folder / "p.png"), np.zeros((64, 64, 3), np.uint8))
+    picture = as_visitor("A", lambda: page.uploads.use(page.uploads.add(page.uploads.folder / "p.png"), "A"))
+    for _ in range(2):
+        with pytest.raises(Stopped, match="with the same picture and name it goes on"):
+            as_visitor("A", lambda: page.learn(str(picture), "mine", 2.0, None, False, progress=silent))  # type: ignore[arg-type]
+        (left,) = styles_folder().iterdir()
+        assert left.name == ".mine.learning"
+    page.leave("A")
+    assert not list(styles_folder().iterdir())
 
 
 def test_errors_are_one_line_on_the_page() -> None:

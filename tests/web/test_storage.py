@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import videostyle.web.storage as storage
 from videostyle.errors import UsageError
-from videostyle.web.storage import Media, Uploads, workplace
+from videostyle.train.learn import work_folder
+from videostyle.web.storage import Making, Media, Uploads, workplace
 
 
 def test_what_was_put_in_the_workplace_is_gone_afterwards() -> None:
@@ -29,29 +31,93 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    code = (
-        "import os, signal\n"
-        "from videostyle.web.storage import workplace\n"
-        "with workplace() as work:\n"
-        "    (work / 'media' / 'film.mp4').write_bytes(bytes(1000))\n"
-        "    print(work, flush=True)\n"
-        "    input()\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    code = """
+        import os, signal, sys
+        from contextlib import ExitStack
+        from pathlib import Path
+        from videostyle.files import Growing, hold
+        from videostyle.web.storage import Making, workplace
+
+        folder = Path(sys.argv[1])
+        with ExitStack() as stack:
+            work = stack.enter_context(workplace())
+            making = Making(work)
+            stack.enter_context(making.film(folder / "film.mp4"))
+            Growing(folder / "film.mp4").claim()
+            for name in ("begun", "the user's"):
+                stack.enter_context(making.style(folder / f"{name}.safetensors", "A"))
+                stack.enter_context(hold(folder / f".{name}.learning", "it"))
+                (folder / f"{name}-samples.jpg").touch()
+            (work / "media" / "film.mp4").write_bytes(bytes(1000))
+            print(work, flush=True)
+            input()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    outside = tmp_path / "outside"
+    (outside / ".the user's.learning").mkdir(parents=True)
+    users = ["the user's-samples.jpg", ".the user's.learning"]
+    program = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(outside)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    program = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
     theirs = Path(program.stdout.readline().strip())
+    made = sorted(path.name for path in outside.iterdir())
+    assert made == sorted([".film.mp4.partial", ".begun.learning", "begun-samples.jpg", *users])
     somebodys = tmp_path / "videostyle-notes"
     somebodys.mkdir()
     with workplace() as work:
         assert work.parent == theirs.parent == tmp_path
         assert (theirs / "media" / "film.mp4").exists()
-    program.communicate("\n", timeout=30)
+    assert sorted(path.name for path in outside.iterdir()) == made
+    program.communicate("\n", timeout=60)
     assert program.returncode == -9
     assert (theirs / "media" / "film.mp4").exists()
     with workplace():
         assert not theirs.exists()
-    assert list(tmp_path.iterdir()) == [somebodys]
+    assert sorted(tmp_path.iterdir()) == [outside, somebodys]
+    assert sorted(path.name for path in outside.iterdir()) == sorted(users)
+
+
+def begun(making: Making, output: Path, visitor: str) -> Path:
+    """The folder of a painting that a visitor has learned for a while."""
+    with making.style(output, visitor):
+        work_folder(output).mkdir(exist_ok=True)
+        for name in ("lock", "checkpoint.pt"):
+            (work_folder(output) / name).write_bytes(bytes(100))
+    return work_folder(output)
+
+
+def test_what_is_half_learned_goes_with_its_visitor(tmp_path: Path) -> None:
+    making = Making(tmp_path)
+    first, second = (begun(making, tmp_path / f"{name}.safetensors", name) for name in "AB")
+    users = tmp_path / ".mine.learning"
+    users.mkdir()
+    assert begun(making, tmp_path / "mine.safetensors", "A") == users
+    begun(making, tmp_path / "A.safetensors", "A")  # it goes on
+    making.leave("A")
+    assert (first.exists(), second.exists(), users.exists()) == (False, True, True)
+    making.close()
+    assert not second.exists()
+    assert users.exists()
+
+
+def test_what_is_half_learned_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    making = Making(tmp_path)
+
+    def left(count: int) -> list[int]:
+        folders = [begun(making, tmp_path / f"{number}.safetensors", "A") for number in range(count)]
+        return [number for number, folder in enumerate(folders) if folder.exists()]
+
+    assert left(storage.BEGUN + 2) == list(range(2, storage.BEGUN + 2))
+    making.close()
+    monkeypatch.setattr(storage, "BEGUN_BYTES", 500)
+    assert left(4) == [2, 3]
+    monkeypatch.setattr(storage, "BEGUN_AGE", -1.0)
+    making.sweep()
+    assert not list(tmp_path.glob("*.learning"))
 
 
 def arrived(uploads: Uploads, name: str, content: bytes = b"1234", folder: str = "0") -> str:

@@ -88,7 +88,7 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
         token = server.new_token(args.host)
         listener = server.bind(args.host, args.port)
         page = Page(Settings(base, work, **settings), Desk())
-        visitors = Visitors(page.leave, on_tick=page.uploads.sweep)
+        visitors = Visitors(page.leave, on_tick=page.sweep)
         try:
             app = server.application(build(page), work, token, page.uploads, visitors)
             url = server.address(listener, args.host, token)
@@ -103,5 +103,5 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
         finally:
             listener.close()
             visitors.close()
-            page.desk.close()
+            page.close()
     return 0

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from videostyle import interrupt, weights
 from videostyle.errors import SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
-from videostyle.files import check_output, fitted_name, hold, make_folder, sink_error, write_whole
+from videostyle.files import check_output, fitted_name, hold, make_folder, remove_dead, sink_error, write_whole
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import has_bf16
@@ -58,12 +58,25 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
     networks, _ = weights.read_manifest(weights.models_folder())
     if plan.network not in networks:
         raise UnknownNameError.among("network", plan.network, networks)
-    output = plan.output
-    work = output.with_name(fitted_name(f".{output.stem}", ".learning", output.parent))
+    work = work_folder(plan.output)
     _check_name(plan, work)
     painting = _on_white(plan.painting.image)
     with interrupt.deferring(), hold(work, "another run of learn"):
         return _learn(plan, work, painting, began, log)
+
+
+def work_folder(output: Path) -> Path:
+    """Where a run keeps what it has learned so far of the style file `output`; gone when that is there."""
+    return output.with_name(fitted_name(f".{output.stem}", ".learning", output.parent))
+
+
+def forget(output: Path) -> None:
+    """Remove what a run that ended or was killed has left of its way to the style file `output`."""
+    work = work_folder(output)
+    if work.is_dir():
+        remove_dead(work)
+        if not work.exists() and not output.exists():
+            _samples(output).unlink(missing_ok=True)
 
 
 def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log) -> Path:
@@ -103,7 +116,7 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
     begun = (work / _MARKER).is_file()
     sources = [plan.painting.image, plan.content, plan.perceptual_weights]
     check_output(plan.output, overwrite=plan.overwrite, sources=sources)
-    for beside in (weights.own_network(plan.output), _samples(plan)):
+    for beside in (weights.own_network(plan.output), _samples(plan.output)):
         check_output(beside, overwrite=plan.overwrite or begun, sources=sources)
 
 
@@ -142,13 +155,13 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         save_every=20,
         sheet_every=20,
         validate_every=100,
-        sheet=_samples(plan),
+        sheet=_samples(plan.output),
     )
 
 
-def _samples(plan: LearnPlan) -> Path:
+def _samples(output: Path) -> Path:
     """The sheet of samples beside the style file."""
-    return plan.output.with_name(fitted_name(plan.output.stem, "-samples.jpg", plan.output.parent))
+    return output.with_name(fitted_name(output.stem, "-samples.jpg", output.parent))
 
 
 def _half(work: Path) -> bool:

@@ -92,6 +92,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         step, best, minutes, since_steadying = _resume(config, painter, mean, optimizer, log)
         several = DistributedDataParallel(painter) if here.count > 1 else None
         journal = Journal(config.folder, step) if here.first else None
+        if journal is not None:
+            stack.callback(journal.close)
         load = stack.enter_context(Loader(config, crops, films))
         failed = 0
 
@@ -187,7 +189,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 journal.flush()
                 draw_losses(config.folder / "log.jsonl", config.folder / "losses.png")
         if journal is not None:
-            journal.close()
+            journal.flush()
             _export(config, painter, objective, held, here)
             for kind, skipped in (("pictures", crops.unreadable), ("films", films.unreadable if films else set())):
                 if skipped:

@@ -40,6 +40,10 @@ class Job:
         """Ask it to end: its next `check` raises."""
         self._stop.set()
 
+    def is_ended(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stop.is_set()
+
     def check(self) -> None:
         """Raise Stopped once the job is to end."""
         if self._stop.is_set():

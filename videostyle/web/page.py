@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 import numpy as np
 
+from videostyle import interrupt
 from videostyle.errors import UsageError, VideostyleError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
@@ -46,7 +47,7 @@ from videostyle.web.preview import (
     slices,
 )
 from videostyle.web.shelf import LARGEST, check_upload, key_of, listed, nameless, within
-from videostyle.web.storage import Media, Uploads
+from videostyle.web.storage import Making, Media, Uploads
 from videostyle.weights import gallery, models_folder, own_styles, read_manifest, styles_folder
 
 P = ParamSpec("P")
@@ -153,6 +154,7 @@ class Page:
         self.uploads = Uploads(settings.work / "gradio", settings.largest)
         self.media = Media(settings.work / "media")
         self.darkroom = Darkroom(self.media.folder)
+        self._making = Making(settings.work)
         self._measured: OrderedDict[Path, Flicker] = OrderedDict()
         self._cameras: OrderedDict[str, Camera] = OrderedDict()
         """By visitor, the last used last."""
@@ -178,12 +180,23 @@ class Page:
             self._gone.discard(name)
             self.media.leave(name)
             self.uploads.leave(name)
+            self._making.leave(name)
+
+    def sweep(self) -> None:
+        """Remove what is too old; called again and again."""
+        self.uploads.sweep()
+        self._making.sweep()
+
+    def close(self) -> None:
+        """End everything, and remove what nobody will go on with."""
+        self.desk.close()
+        self._making.close()
 
     @contextmanager
     def _work(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
         """Wait for the work before, saying so; then do what the visitor has asked for."""
         try:
-            with self.desk.work(_waiting(progress), stays=stays) as job:
+            with self.desk.work(_waiting(progress), stays=stays) as job, interrupt.also_if(job.is_ended):
                 yield job
         finally:
             self._settle()
@@ -356,7 +369,7 @@ class Page:
         plan = self.whole(film, name, look_of)
         done, total = 0, 0
 
-        with self._work(progress, bool(stays)) as job:
+        with self._work(progress, bool(stays)) as job, self._making.film(Path(plan.output).absolute()):
 
             def begin(video: Source, plan: RenderPlan) -> None:
                 nonlocal total
@@ -371,7 +384,7 @@ class Page:
 
             try:
                 report = render(plan, on_start=begin, on_frame=step)
-            except Stopped as stopped:
+            except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped(*_kept(stopped, job)) from stopped
         how = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
         lines = [f"**Done:** {prose(Path(report.output).name)}{how}"]
@@ -410,7 +423,7 @@ class Page:
             minutes=minutes,
         )
         began = time.monotonic()
-        with self._work(progress) as job:
+        with self._work(progress) as job, self._making.style(plan.output, visitor.get()):
 
             def log(line: str) -> None:
                 job.check()
@@ -419,7 +432,7 @@ class Page:
 
             try:
                 style = learn(plan, log)
-            except Stopped as stopped:
+            except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped("with the same picture and name it goes on from here") from stopped
         sheet = self.media.offer(style.with_name(f"{style.stem}-samples.jpg"), visitor.get(), "sheet")
         shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
@@ -466,7 +479,7 @@ def _waiting(progress: gr.Progress) -> OnWait:
     return told
 
 
-def _kept(stopped: Stopped, job: Job) -> list[str]:
+def _kept(stopped: BaseException, job: Job) -> list[str]:
     """What is said of what was painted so far; what nobody waits for any more is removed."""
     notes: list[str] = getattr(stopped, "__notes__", [])
     if not job.is_left:

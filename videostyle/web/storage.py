@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,23 +19,27 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from videostyle.errors import UsageError
+from videostyle.files import remove_dead
+from videostyle.train.learn import forget, work_folder
 
 _PREFIX = "videostyle-"
-_LOCK = "lock"
+_LOCK, _FILMS, _STYLES = "lock", "films elsewhere", "styles elsewhere"
 UNUSED = 120.0
 """Seconds after which an upload that no page has taken up is removed; pages do it at once."""
 EACH = 4
 """Uploads that a visitor keeps; the oldest goes first."""
 FILES, BYTES = 96, 2_000_000_000
 """Files in the media folder that nobody is shown any more, and their bytes, kept for whoever comes back to them."""
+BEGUN, BEGUN_BYTES, BEGUN_AGE = 8, 1_000_000_000, 86_400.0
+"""Paintings whose learning visitors have stopped, their bytes, and the seconds that one is kept to be gone on with."""
 
 
 @contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for everything that is uploaded and painted on the way; gone afterwards.
 
-    What a server that was killed has left is removed when the next one starts: a lock, which ends with its owner, tells
-    a living server's folder from a dead one's.
+    What a server that was killed has left, here and where it noted it, is removed when the next one starts: a lock,
+    which ends with its owner, tells a living server's folder from a dead one's.
     """
     _clear_away()
     folder, lock = _locked_folder()
@@ -69,9 +75,106 @@ def _clear_away() -> None:
                 continue
             lock = FileLock(folder / _LOCK, timeout=0)
             with lock:
+                _clear_elsewhere(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
             continue  # it lives, or is another user's
+
+
+def _clear_elsewhere(folder: Path) -> None:
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        return  # what another user has written down there is no order
+    for note in (folder / _FILMS).glob("*"):
+        remove_dead(os.fsdecode(note.read_bytes()))
+    for note in (folder / _STYLES).glob("*"):
+        forget(Path(os.fsdecode(note.read_bytes())))
+
+
+class _Notes:
+    """Which files a server is making outside its own folder, written down in it for the start after a kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def add(self, path: Path) -> None:
+        """`path` is in the making."""
+        self._name(path).write_bytes(os.fsencode(path))
+
+    def forget(self, path: Path) -> None:
+        """It is no more."""
+        self._name(path).unlink(missing_ok=True)
+
+    def _name(self, path: Path) -> Path:
+        return self._folder / hashlib.sha256(os.fsencode(path)).hexdigest()
+
+
+class Making:
+    """What visitors have in the making outside the server's own folder: films, and paintings that are learned.
+
+    A painting's folder stays for as long as its visitor is there, who may go on with it.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._films, self._styles = _Notes(work / _FILMS), _Notes(work / _STYLES)
+        self._begun: OrderedDict[Path, tuple[str, float]] = OrderedDict()
+        """Whose each style in the making is and when it was left, the last left last."""
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def film(self, output: Path) -> Iterator[None]:
+        """Paint `output` in the block."""
+        self._films.add(output)
+        try:
+            yield
+        finally:
+            self._films.forget(output)
+
+    @contextmanager
+    def style(self, output: Path, visitor: str) -> Iterator[None]:
+        """Learn `output` in the block. What is left is the visitor's, unless it was there before by another's doing."""
+        with self._lock:
+            is_ours = output in self._begun or not work_folder(output).exists()
+            self._begun.pop(output, None)
+        if not is_ours:
+            yield
+            return
+        self._styles.add(output)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._begun[output] = visitor, time.monotonic()
+                self._sweep()
+
+    def leave(self, visitor: str) -> None:
+        """Remove what only this visitor could go on with."""
+        with self._lock:
+            self._remove([output for output, (owner, _) in self._begun.items() if owner == visitor])
+
+    def sweep(self) -> None:
+        """Remove what is too old."""
+        with self._lock:
+            self._sweep()
+
+    def close(self) -> None:
+        """Remove everything."""
+        with self._lock:
+            self._remove(list(self._begun))
+
+    def _sweep(self) -> None:
+        now, total = time.monotonic(), 0
+        for number, (output, (_, since)) in enumerate(reversed(list(self._begun.items()))):
+            folder = work_folder(output)
+            total += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            if not folder.exists() or number >= BEGUN or total > BEGUN_BYTES or now - since > BEGUN_AGE:
+                self._remove([output])
+
+    def _remove(self, outputs: Iterable[Path]) -> None:
+        for output in outputs:
+            del self._begun[output]
+            forget(output)
+            self._styles.forget(output)
 
 
 @dataclass(slots=True, eq=False)
