@@ -322,6 +322,44 @@ def test_a_sink_that_is_dropped_leaves_nothing_open(tmp_path: Path, film: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f01.png", "film.mp4"]
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.gif", "out.png", "out-%02d.png"])
+def test_of_two_at_once_the_second_is_told_before_it_paints(
+    toy_gallery: Path,
+    film: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    from videostyle.io import open_sink, open_source
+    from videostyle.plan import Span
+
+    def paints(*_: object) -> None:
+        raise AssertionError("it paints")
+
+    output = str(tmp_path / name)
+    with open_source(str(film)) as source:
+        frames = list(source.frames(Span()))[: 1 if name == "out.png" else None]
+        with open_sink(output, source.info, span=Span(end=Fraction(len(frames), 25))) as sink:
+            sink.write(frames[0])
+            with monkeypatch.context() as patch:
+                patch.setattr("videostyle.pipeline.load_stylizer", paints)
+                for more in ([], ["--overwrite"]):
+                    argv = ["stylize", str(film), "-o", output, "--style", "dots", "--end", "0.03", "-q", *more]
+                    status, said = failing(capsys, *argv)
+                    assert status == (2 if "%" in name and not more else 1)
+                    assert "another run is writing it" in said or "exists already" in said
+            for frame in frames[1:]:
+                sink.write(frame)
+    made = [path for path in sorted(tmp_path.iterdir()) if path != film and path.is_file()]
+    if "%" in name:
+        assert [path.name for path in made] == [f"out-{number:02}.png" for number in range(1, len(frames) + 1)]
+    else:
+        assert [path.name for path in made] == [name]
+        with open_source(str(made[0])) as source:
+            assert len(list(source.frames(Span()))) == len(frames)
+
+
 @pytest.mark.parametrize("argv", [[*STYLIZE, "--report"], [*EVALUATE, "--json"], [*EVALUATE, "--html"]])
 def test_who_would_write_a_report_that_another_run_writes_is_told_before_the_work(
     film: Path, painted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str]

@@ -175,6 +175,24 @@ def test_an_interrupted_run_goes_on(
     assert not list(home.glob("*.learning"))
 
 
+def test_two_do_not_learn_one_name_at_once(
+    argv: list[str], home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[tuple[int, str]] = []
+    finish = learning._finish
+
+    def meanwhile(plan: LearnPlan, work: Path) -> Path:
+        statuses.append(failing(capsys, *argv))
+        return finish(plan, work)
+
+    monkeypatch.setattr(learning, "_finish", meanwhile)
+    assert main(argv) == 0
+    ((status, text),) = statuses
+    assert status == 1
+    assert told(text).endswith("another run of learn is at work there; wait until it ends")
+    assert sorted(path.name for path in home.iterdir()) == ["mine-samples.jpg", "mine.safetensors"]
+
+
 def test_another_painting_does_not_go_on_with_the_last(
     argv: list[str], home: Path, pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

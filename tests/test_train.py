@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from training import OneColour, batch_of, lines, run, silent, standing, tiny, weights_of
 
 from videostyle import weights
-from videostyle.errors import TrainingError, UnknownNameError, UsageError, WeightsError
+from videostyle.errors import SinkError, TrainingError, UnknownNameError, UsageError, WeightsError
 from videostyle.nets.transformer import (
     GATE_START,
     NOISE_CHANNELS,
@@ -46,6 +47,28 @@ def all_corrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "_LENGTHS", ())  # as long as the configuration allows
 
 
+def opened() -> list[Path]:
+    """The files that this process has open, where the system tells."""
+    folder = Path("/proc/self/fd")
+    found = folder.iterdir() if folder.is_dir() else ()
+    return [Path(os.path.realpath(one)) for one in found]
+
+
+def test_two_trainings_do_not_share_a_folder(pictures: Path, judge: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, judge, tmp_path / "run")
+    before: list[str] = []
+
+    def meanwhile(line: str) -> None:
+        if not before:
+            before.append(line)
+            with pytest.raises(SinkError, match="another training is at work there; wait until it ends"):
+                train(config, silent)
+
+    train(config, meanwhile)
+    assert before
+    assert [row["step"] for row in lines(config.folder / "log.jsonl")] == [0, 1, 2, 3]
+
+
 @pytest.mark.usefixtures("all_corrupted")
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, judge: Path, tmp_path: Path) -> None:
     whole = tiny(pictures, judge, tmp_path / "whole")
@@ -62,8 +85,11 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, j
         steps = iter([None, None, None, kill])  # killed in step 3, after the checkpoint at 2
         step = torch.optim.Adam.step
         patch.setattr(torch.optim.Adam, "step", lambda self: (next(steps) or step)(self))
-        with pytest.raises(KilledError):
+        with pytest.raises(KilledError) as stopped:
             train(broken, silent)
+        # Whoever keeps the error keeps none of its files open.
+        assert not [path for path in opened() if path.is_relative_to(broken.folder)]
+        del stopped
     assert len(lines(broken.folder / "log.jsonl")) == 3
     again, resumed = run(broken)
     assert again == rows
