@@ -347,8 +347,8 @@ def test_of_two_at_once_the_second_is_told_before_it_paints(
                 for more in ([], ["--overwrite"]):
                     argv = ["stylize", str(film), "-o", output, "--style", "dots", "--end", "0.03", "-q", *more]
                     status, said = failing(capsys, *argv)
-                    assert status == (2 if "%" in name and not more else 1)
-                    assert "another run is writing it" in said or "exists already" in said
+                    assert status == 1
+                    assert "another run is writing it" in said
             for frame in frames[1:]:
                 sink.write(frame)
     made = [path for path in sorted(tmp_path.iterdir()) if path != film and path.is_file()]

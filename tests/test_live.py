@@ -31,7 +31,7 @@ from videostyle.errors import SinkError, SourceError, UnknownNameError, UsageErr
 from videostyle.io.camera import TICK, CameraSource
 from videostyle.live.controls import BLENDS, Controls, Desk, press, read_keys
 from videostyle.live.gate import MOVING, NoiseGate
-from videostyle.live.ladder import LATER, SETTLING, SOON, Ladder
+from videostyle.live.ladder import LATER, REMEMBERED, SETTLING, SOON, Ladder
 from videostyle.live.painter import GLIDE, LivePainter, Palette, load_palette, style_names
 from videostyle.live.recorder import Recorder
 from videostyle.live.run import run
@@ -163,6 +163,15 @@ def test_it_climbs_again_late_and_rung_by_rung() -> None:
     assert sizes[-2] == (416, 234)
     assert sizes[-1] == (512, 288)
     assert climb(ladder, 0.2 / 24, LATER + SETTLING)[-1] == (640, 360)
+
+
+def test_what_a_ladder_remembers_does_not_grow_with_the_days() -> None:
+    """Climbs in vain for longer and longer: what they wait for is counted, and not kept."""
+    ladder = Ladder((640, 360), 24)
+    for _ in range(20 * REMEMBERED):
+        ladder.judge(1.2 / 24 if ladder.rung == 0 else 0.4 / 24)
+    assert ladder._patience > 2 * REMEMBERED
+    assert len(ladder._costs) <= REMEMBERED
 
 
 def test_a_climb_in_vain_is_tried_less_and_less_often() -> None:

@@ -249,6 +249,16 @@ def test_hues_stay_where_luminance_is_painted(pictures: Path) -> None:
     assert (chroma(kept) - chroma(photo)).abs().mean() < 0.3 * (chroma(plain) - chroma(photo)).abs().mean()
 
 
+def test_of_many_frames_whose_colours_are_matched_few_gram_matrices_are_kept(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostyle.offline.stills._GRAMS", 3)
+    painter = gatys(pictures, keep_colors="match", steps=1, smallest=64)
+    for seed in range(6):
+        painter(noise(64, 64, seed))
+    assert len(painter._grams) == 3
+
+
 def test_tiles_leave_no_seam(pictures: Path) -> None:
     photo = F.interpolate(read(pictures / "photo.png")[None], (96, 176), mode="bicubic").clamp(0, 1)
     whole = gatys(pictures, steps=5, smallest=176)(photo).picture

@@ -199,7 +199,16 @@ def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, judg
     saved = torch.load(path, weights_only=True)
     damaged: list[Any] = [b"", b"no checkpoint", whole[:-100], whole[: len(whole) // 2], [], {"step": 2}]
     damaged += [{**saved, "step": -1}, {**saved, "step": None}, {**saved, "best": math.nan}, {**saved, "model": None}]
-    damaged += [{**saved, "model": {key: value * math.nan for key, value in saved["model"].items()}}]
+    damaged += [
+        {**saved, name: {key: value * math.nan for key, value in saved[name].items()}} for name in ("model", "mean")
+    ]
+    damaged += [{**saved, "step": 10**30}, {**saved, "steadied": None}, {**saved, "steadied": -5}]
+    remembered = saved["optimizer"]["state"]
+    endless = {key: {name: value / 0 for name, value in one.items()} for key, one in remembered.items()}
+    damaged += [{**saved, "optimizer": {**saved["optimizer"], "state": endless}}]
+    # One bit of one weight, which torch reads as another number.
+    at = whole.find(next(iter(saved["model"].values())).numpy().tobytes())
+    damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]]
     for state in damaged:
         if isinstance(state, bytes):
             path.write_bytes(state)
@@ -210,6 +219,10 @@ def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, judg
             run(config)
         assert "\n" not in str(caught.value)
         assert path.read_bytes() == before
+    shapeless = {key: {**one, "exp_avg": torch.zeros(3, 5, 7)} for key, one in remembered.items()}
+    torch.save({**saved, "optimizer": {**saved["optimizer"], "state": shapeless}}, path)
+    with pytest.raises(TrainingError, match="made with another network or number of paintings"):
+        run(config)
 
 
 def test_lines_that_were_damaged_are_left_out_when_training_goes_on(tmp_path: Path) -> None:

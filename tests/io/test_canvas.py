@@ -9,8 +9,10 @@ import av
 import media
 import numpy as np
 import pytest
+from torch import Tensor
 
 from videostyle.io import open_source, probe
+from videostyle.io.canvas import Canvas
 from videostyle.plan import Span
 
 F = Fraction
@@ -49,6 +51,30 @@ def test_pictures_of_another_size_are_fitted_with_bars_and_named(tmp_path: Path)
     assert frames[7][:, :, :30].max() < 30  # a bar
     assert frames[7][:, :, 34:50].min() > 220
     assert [line for line in film.warnings if "64x64 in mid-film" in line]
+
+
+def test_a_film_whose_size_changes_all_the_time_keeps_few_converters(tmp_path: Path) -> None:
+    sizes = [(64, 64), *((64 + 16 * number, 64) for number in range(1, 13)), (80, 64)]
+    parts = [raw(tmp_path / f"{number}.h264", size, 2) for number, size in enumerate(sizes)]
+    (tmp_path / "in.h264").write_bytes(b"".join(parts))
+    made: list[tuple[int, int]] = []
+    kept: list[int] = []
+    with open_source(str(tmp_path / "in.h264")) as film, pytest.MonkeyPatch.context() as patch:
+        fit = Canvas._fit
+
+        def watched(canvas: Canvas, picture: av.VideoFrame, stretch: Fraction) -> Tensor:
+            pixels = fit(canvas, picture, stretch)
+            made.append((picture.width, picture.height))
+            kept.append(len(canvas._fitted))
+            return pixels
+
+        patch.setattr(Canvas, "_fit", watched)
+        assert len(list(film.frames(WHOLE))) == 28
+    assert made == [size for size in sizes[1:] for _ in range(2)]
+    assert max(kept) <= 5
+    (line,) = (line for line in film.warnings if "in mid-film" in line)
+    assert line.count("x64") == 8
+    assert "others in mid-film" in line
 
 
 def test_a_span_that_begins_in_another_size_has_the_film_s_own(tmp_path: Path) -> None:

@@ -516,6 +516,18 @@ def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: p
     assert not Path(path).exists()
 
 
+def test_of_who_has_left_before_the_end_nothing_is_kept_to_be_shown(
+    page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(videostyle.web.storage, "FILES", 0)
+    path = as_visitor("A", uploaded, page)
+    leave = lambda at, **_: page.leave("A") if at[0] == 4 else None  # noqa: E731 - with the last frame
+    as_visitor("A", lambda: page.start(path, "mine.mp4", True, *CONTROLS, progress=leave))  # type: ignore[arg-type]
+    assert len(decode(tmp_path / "mine.mp4")) == 4
+    assert not list(page.media.folder.glob("*.mp4"))
+
+
 def test_what_is_shown_stays_however_much_is_painted_after(
     page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

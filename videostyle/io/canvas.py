@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from fractions import Fraction
 
 import av
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from videostyle.io.colors import UPRIGHT, Orientation, ToTensor
 from videostyle.types import VideoInfo
+
+# Kinds of pictures beside the first that converters are kept for; and that are told by name.
+_KEPT, _NAMED = 4, 8
 
 
 class Canvas:
@@ -29,9 +33,9 @@ class Canvas:
         self._dtype = torch.uint8 if info.bit_depth <= 8 else torch.uint16
         self._first_aspect: Fraction | None = None
         self._usual = ToTensor(*self._stored, orientation, info.crop)
-        self._fitted: dict[tuple[int, int, Fraction], tuple[ToTensor, int, int]] = {}
+        self._fitted: OrderedDict[tuple[int, int, Fraction], tuple[ToTensor, int, int]] = OrderedDict()
         self.changes: list[str] = []
-        """What other kinds of pictures there were, in words."""
+        """What other kinds of pictures there were, in words; of many, the first few."""
 
     def __call__(self, picture: av.VideoFrame, aspect: Fraction | None = None) -> Tensor:
         """The picture's pixels; `aspect` is what the decoder says of its pixels' shape, None where it does not."""
@@ -52,7 +56,11 @@ class Canvas:
             inner = max(round(wide * scale), 1), max(round(picture.height * scale), 1)
             self._fitted[kind] = ToTensor(*inner, UPRIGHT), *inner
             shape = f"{picture.width}x{picture.height}" + (f" with pixels {stretch} as wide" if stretch != 1 else "")
-            self.changes.append(shape)
+            if shape not in self.changes and len(self.changes) <= _NAMED:
+                self.changes.append(shape if len(self.changes) < _NAMED else "others")
+            if len(self._fitted) > _KEPT:
+                self._fitted.popitem(last=False)
+        self._fitted.move_to_end(kind)
         convert, inner_width, inner_height = self._fitted[kind]
         pixels = convert(picture)
         canvas = torch.zeros((height, width, len(pixels)), dtype=pixels.dtype).permute(2, 0, 1)

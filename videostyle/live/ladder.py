@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from statistics import mean
 
@@ -10,6 +11,8 @@ RUNGS = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)
 FEWEST_LINES = 120
 # Frames that are looked at before a step down, and before a step up; where they are slow, fewer that took so long.
 SOON, LATER = 12, 72
+# Frames whose costs are remembered, however many are waited for.
+REMEMBERED = 8 * LATER
 FEWEST, LONG = 3, 0.5
 # Frames after a step that are not looked at: the network is compiled anew, and the queues hold frames of the old size.
 SETTLING = 4
@@ -32,7 +35,8 @@ class Ladder:
         fitting = (rung for rung, (w, h) in enumerate(self.sizes) if easy is None or w * h <= easy)
         self.rung = next(fitting, len(self.sizes) - 1)
         self._period = 1 / fps
-        self._costs: list[float] = []
+        self._costs: deque[float] = deque(maxlen=REMEMBERED)
+        self._count = 0
         self._settling = SETTLING
         self._patience = LATER
         self._climbed = False
@@ -48,17 +52,18 @@ class Ladder:
             self._settling -= 1
             return False
         self._costs.append(cost)
+        self._count += 1
         rung = self.rung
-        recent = self._costs[-SOON:]
+        recent = list(self._costs)[-SOON:]
         enough = len(recent) == SOON or (len(recent) >= FEWEST and sum(recent) >= LONG)
         if enough and typical(recent) > TOO_MUCH * self._period:
             rung = self._below(typical(recent))
-        elif len(self._costs) >= self._patience:
+        elif self._count >= self._patience:
             if rung and self._expected(rung - 1, typical(self._costs)) <= LITTLE * self._period:
                 rung -= 1
             elif self._climbed:  # the rung it climbed to holds
                 self._climbed, self._patience = False, LATER
-            self._costs.clear()
+            self._begin()
         return self._step(rung)
 
     def _step(self, rung: int) -> bool:
@@ -68,9 +73,13 @@ class Ladder:
             self._patience *= 2
         self._climbed = rung < self.rung
         self.rung = rung
-        self._costs.clear()
+        self._begin()
         self._settling = SETTLING
         return True
+
+    def _begin(self) -> None:
+        self._costs.clear()
+        self._count = 0
 
     def _below(self, cost: float) -> int:
         """The highest rung on which a frame should cost little enough, or else the lowest."""

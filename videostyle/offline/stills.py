@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ from videostyle.plan import EncodeOptions, GatysOptions, Original, PaintPlan, Sp
 
 # Smaller tiles are nearly all overlap, in pixels a side.
 _SMALLEST_TILE = 64
+# Sizes of paintings whose Gram matrices are kept, some megabytes each.
+_GRAMS = 16
 # Steps without which a scale is not called done, and over which it must have improved.
 _PATIENCE = 20
 # Memory that the features of a picture and their gradients take, by pixel and byte of a number: measured, with all of
@@ -93,7 +96,7 @@ class Gatys:
         self._half = has_bf16(device) if options.half is None else options.half
         kind = torch.bfloat16 if self._half else torch.float32
         self._judge = judge.to(device, kind).to(memory_format=torch.channels_last)
-        self._grams: dict[tuple[int, int, bytes], dict[str, Tensor]] = {}
+        self._grams: OrderedDict[tuple[int, int, bytes], dict[str, Tensor]] = OrderedDict()
         self._tile = options.tile
 
     def __call__(
@@ -229,6 +232,10 @@ class Gatys:
             mask = None if part is None else resize(part, (size[0], size[1])).to(self.device)
             layers = [layer for layer, _ in self.options.style_layers]
             self._grams[key] = painting_grams(self._judge, picture, layers, mask, tile)
+            # Matched to the colours of each frame, those of the frames before are of no more use.
+            while len(self._grams) > max(_GRAMS, len(self.originals)):
+                self._grams.popitem(last=False)
+        self._grams.move_to_end(key)
         return self._grams[key]
 
 

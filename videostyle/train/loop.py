@@ -9,6 +9,7 @@ import copy
 import io
 import math
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from functools import partial
@@ -41,6 +42,7 @@ from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]
 
+_LONGEST = 10**9  # steps of a run that a checkpoint can be of
 _FAILURES = 3  # steps in a row whose loss is not finite that are left out
 SHOWN = ("loss", "style", "local", "content", "temporal")
 """Terms that the log shows."""
@@ -236,7 +238,12 @@ def _resume(
     try:
         painter.load_state_dict(saved["model"])
         mean.load_state_dict(saved["mean"])
-        optimizer.load_state_dict(saved["optimizer"])
+        # What it remembers of the gradients; how it learns is this configuration's.
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": groups})
+        for parameter, remembered in optimizer.state.items():
+            if any(value.dim() and value.shape != parameter.shape for value in remembered.values()):
+                raise ValueError("what is remembered of the gradients is not of their shape")
         step, best, minutes, steadied = saved["step"], saved["best"], saved["minutes"], saved["steadied"]
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(
@@ -249,16 +256,30 @@ def _resume(
 def _load(path: Path, device: str) -> dict[str, Any]:
     """What `_save` wrote; raises TrainingError where it is damaged."""
     try:
+        with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums
+            whole = parts.testzip() is None
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        values = [value for value in saved["model"].values() if value.is_floating_point()]
-        whole = all(bool(torch.isfinite(value).all()) for value in values)
-        step, best, minutes = saved["step"], float(saved.get("best", 0)), float(saved.get("minutes", 0))
-        whole = whole and type(step) is int and step >= 0 and not math.isnan(best) and 0 <= minutes < math.inf
+        whole = (
+            whole and bool(saved["model"]) and _is_finite([saved.get(key) for key in ("model", "mean", "optimizer")])
+        )
+        best, minutes = float(saved.get("best", 0)), float(saved.get("minutes", 0))
+        counts = saved["step"], saved.get("steadied", 0)
+        whole = whole and all(type(count) is int and 0 <= count <= _LONGEST for count in counts)
+        whole = whole and not math.isnan(best) and 0 <= minutes < math.inf
     except Exception as error:  # torch.load raises whatever the unpickler met
         raise TrainingError(f"{path}: damaged ({type(error).__name__}); remove it to begin again") from error
     if not whole:
         raise TrainingError(f"{path}: damaged (its numbers are none to go on from); remove it to begin again")
     return saved
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether all numbers of all tensors in it are."""
+    if isinstance(value, Tensor):
+        return not value.is_floating_point() or bool(torch.isfinite(value).all())
+    if isinstance(value, dict):
+        value = list(value.values())
+    return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -386,11 +386,12 @@ class Page:
                 report = render(plan, on_start=begin, on_frame=step)
             except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped(*_kept(stopped, job)) from stopped
+            # Before the visitor's leaving is looked at: of one who has left, nothing is kept to be shown.
+            where = self.media.offer(Path(report.output), visitor.get(), "film") if self._is_upload(film) else ""
         how = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
         lines = [f"**Done:** {prose(Path(report.output).name)}{how}"]
         lines += [prose(nameless(warning, self.folders)) for warning in report.warnings]
-        if self._is_upload(film):
-            where = self.media.offer(Path(report.output), visitor.get(), "film")
+        if where:
             lines.append(f'<a href="/media/{where}" download>Download it</a>')
         return "  \n".join(lines)
 
@@ -434,7 +435,7 @@ class Page:
                 style = learn(plan, log)
             except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped("with the same picture and name it goes on from here") from stopped
-        sheet = self.media.offer(style.with_name(f"{style.stem}-samples.jpg"), visitor.get(), "sheet")
+            sheet = self.media.offer(style.with_name(f"{style.stem}-samples.jpg"), visitor.get(), "sheet")
         shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
         choices = style_choices()
         return (
