@@ -47,6 +47,8 @@ FRAMES = 24
 API = "/gradio_api"
 GROWTH = 1.2
 """Of memory from early to late; a life is short here, and benchmarks/endurance.py measures it more finely."""
+NOTICED = 20.0
+"""Seconds after which a visitor who has left is known to have."""
 PATIENCE = 300.0
 """Seconds that anything may take on a busy machine."""
 EDGE = "soak"
@@ -341,6 +343,7 @@ class Soak:
         with visiting(self.server) as visitor:
             visitor.open(random.choice(self.films))
             visitor.begin(self.server.event("start", "click"), visitor.whole(name))
+        time.sleep(NOTICED)  # until then it may be painted, or wait to be
         self._whole_or_not_there(name)
 
     def _whole_or_not_there(self, name: str) -> None:
@@ -461,13 +464,11 @@ class Soak:
             time.sleep(max(until - time.monotonic(), 0))
             if life == 0:
                 lives.append((early, self.server.state()))
-                self._resting.clear()
                 self.restart()
-                self._resting.set()
         done.set()
         for thread in threads:
             thread.join()
-        time.sleep(15)  # who has left is noticed within ten seconds
+        time.sleep(NOTICED)
         lives.append((early, self.server.state()))
         self.attempt("server: ends, leaves nothing", self.end)
         for path in self.folder.glob("*-out.*"):
@@ -489,6 +490,7 @@ class Soak:
         deadline = time.monotonic() + PATIENCE
         while not self._running["visitor: whole"] and time.monotonic() < deadline:
             time.sleep(0.01)
+        self._resting.clear()
         time.sleep(random.random())
         before = set(self.server.temporary.glob("videostyle-*"))
         with self._lock:
@@ -496,6 +498,7 @@ class Soak:
             self.server.process.kill()
         self.server.process.wait()
         self.attempt("server: killed, starts again, clears away", lambda: self._again(before))
+        self._resting.set()
 
     def _again(self, before: set[Path]) -> None:
         expect(len(before) == 1, f"{len(before)} folders of one server")
