@@ -127,7 +127,7 @@ def pages(folder: Path, engine: str) -> Callable[[int], object]:
 
     def act(number: int) -> None:
         style = Style(((STYLES[number % len(STYLES)], 1.0),))
-        plan = RenderPlan(made[number % len(made)], "", style, span=Span(), engine=engine)
+        plan = RenderPlan(made[number % len(made)], "", style=style, span=Span(), engine=engine)
         with tempfile.TemporaryDirectory(dir=folder) as own:
             Darkroom(Path(own)).versions(plan, lambda share, what: None)
 
@@ -140,7 +140,7 @@ def cameras(folder: Path, engine: str) -> Callable[[int], object]:
 
     def act(number: int) -> None:
         style = Style(((STYLES[number % len(STYLES)], 1.0),))
-        camera = Camera(RenderPlan("", "", style, size="96", engine=engine))
+        camera = Camera(RenderPlan("", "", style=style, size="96", engine=engine))
         for _ in range(3):
             camera(noise(160 + 32 * (number % 5), 120))
 

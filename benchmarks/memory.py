@@ -18,7 +18,7 @@ import av
 import numpy as np
 
 import videostyle
-from videostyle.plan import EncodeOptions, RenderPlan, Style
+from videostyle.plan import EncodeOptions, RenderPlan
 
 RATE = 24
 
@@ -67,7 +67,7 @@ def main() -> None:
         film = Path(folder) / "film.mp4"
         make_film(film, args.minutes, width, height)
         output = str(Path(folder) / "painted.mp4")
-        plan = RenderPlan(str(film), output, Style(((args.style, 1.0),)), encode=EncodeOptions(overwrite=True))
+        plan = RenderPlan(str(film), output, style=args.style, encode=EncodeOptions(overwrite=True))
         report = videostyle.render(plan, on_frame=watch)
     result = {
         "minutes": args.minutes,

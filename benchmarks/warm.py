@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     style = Style(((args.style, 1.0),))
-    plan = RenderPlan("clip", "clip", style, size=args.size, stabilize=StabilizeOptions(mode=args.mode))
+    plan = RenderPlan("clip", "clip", style=style, size=args.size, stabilize=StabilizeOptions(mode=args.mode))
     told: dict[str, dict[str, list[float]]] = {}
     for clip in args.clips:
         with open_source(str(clip)) as source:

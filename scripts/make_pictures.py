@@ -76,7 +76,7 @@ def slices() -> np.ndarray:
     versions = {"the film": film}
     for name, steady in STEADYING.items():
         painted, sink = MemorySource(film), MemorySink()
-        videostyle.render(RenderPlan("", "", style, stabilize=steady), source=painted, sink=sink)
+        videostyle.render(RenderPlan("", "", style=style, stabilize=steady), source=painted, sink=sink)
         versions[name] = sink.frames
     for name, frames in versions.items():
         rows = np.stack([one.pixels[:, SLICE, :].permute(1, 0).numpy() for one in frames])
@@ -158,7 +158,7 @@ def batch() -> np.ndarray:
         styles = "mosaic", "starry-night"
         outputs = [Path(name) / f"{style}.mp4" for style in styles]
         looks = zip(styles, outputs, strict=True)
-        plans = tuple(RenderPlan(str(FILM), str(output), Style(((style, 1.0),))) for style, output in looks)
+        plans = tuple(RenderPlan(str(FILM), str(output), style=style) for style, output in looks)
         run(BatchPlan(plans, Path(name), segment=1))
         rows += [side_by_side([frame_at(output, moment) for moment in AROUND_THE_CUT]) for output in outputs]
     sheet = np.concatenate(rows)

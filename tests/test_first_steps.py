@@ -16,7 +16,17 @@ import torch
 from command import failing, told
 
 import videostyle
-from videostyle import EncodeOptions, Frame, RenderPlan, Span, StabilizeOptions, Style, UsageError, paint_frames
+from videostyle import (
+    EncodeOptions,
+    Frame,
+    Painter,
+    RenderPlan,
+    Span,
+    StabilizeOptions,
+    Style,
+    UsageError,
+    paint_frames,
+)
 from videostyle.cli import main
 from videostyle.io import codecs
 from videostyle.io.codecs import choose_codec
@@ -132,37 +142,41 @@ def frame(index: int) -> Frame:
     return Frame(torch.from_numpy(array(index)).permute(2, 0, 1), index, Fraction(1, 24))
 
 
+def small(index: int) -> Frame:
+    return Frame(frame(index).pixels[:, :24, :32], index, Fraction(1, 24))
+
+
 DOTS = (("dots", 1.0),)
 
 
 @pytest.mark.parametrize(
     ("wrong", "suggestion"),
     [
-        (lambda: Style("great-wave"), "Style((('great-wave', 1.0),))"),  # type: ignore[arg-type]
-        (lambda: Style(("great-wave", 1.0)), 'names with weights, (("great-wave", 2.0)'),  # type: ignore[arg-type]
-        (lambda: Style(DOTS, strength="0.5"), "write a number between 0 and 1"),  # type: ignore[arg-type]
-        (lambda: Style(DOTS, brush="2"), "write a number between 0.25 and 4"),  # type: ignore[arg-type]
-        (lambda: RenderPlan("a", "b", "dots"), "Style((('dots', 1.0),))"),  # type: ignore[arg-type]
-        (lambda: RenderPlan("a", "b", size=240), '"360" for the short side'),  # type: ignore[arg-type]
-        (lambda: RenderPlan("a", "b", size=(426, 240)), '"640x360"'),  # type: ignore[arg-type]
-        (lambda: RenderPlan("a", "b", stabilize=0.5), "StabilizeOptions(0.5)"),  # type: ignore[arg-type]
-        (lambda: RenderPlan("a", "b", flow="none"), 'FlowOptions("none")'),  # type: ignore[arg-type]
-        (lambda: StabilizeOptions("1"), "write a number between 0 and 1"),  # type: ignore[arg-type]
-        (lambda: Span("1:20"), 'read_seconds("1:20")'),  # type: ignore[arg-type]
-        (lambda: videostyle.stylize("a", "b", start=1), "span=Span("),
-        (lambda: videostyle.stylize("a", "b", end=1), "span=Span(end="),
-        (lambda: videostyle.stylize("a", "b", codec="hevc"), 'encode=EncodeOptions(codec="hevc")'),
-        (lambda: videostyle.stylize("a", "b", crf=20), "encode=EncodeOptions(crf=20)"),
-        (lambda: videostyle.stylize("a", "b", overwrite=True), "encode=EncodeOptions(overwrite=True)"),
+        (lambda: Style(("great-wave", 1.0)), 'write "great-wave", or {"great-wave": 2, "scream": 1} for a blend'),
+        (lambda: Style(DOTS, strength="0.5"), "write a number between 0 and 1"),
+        (lambda: Style(DOTS, brush="2"), "write a number between 0.25 and 4"),
+        (lambda: Style(DOTS, statistics="film"), "there are frame, shot"),
+        (lambda: Style(DOTS, keep_colors="yes"), "must be True or False"),
+        (lambda: RenderPlan("a", "b", size=(426, 240, 3)), "size cannot be (426, 240, 3)"),
+        (lambda: RenderPlan("a", "b", engine="opnvino"), "did you mean openvino?"),
+        (lambda: RenderPlan("a", "b", flow="diss"), "did you mean dis?"),
+        (lambda: RenderPlan(1, "b"), "write the path of a file"),
+        (lambda: StabilizeOptions("1"), "write a number between 0 and 1"),
+        (lambda: StabilizeOptions(True), "write a number between 0 and 1"),
+        (lambda: Span("1:2x"), "write seconds, m:ss or h:mm:ss"),
         (lambda: videostyle.stylize("a", "b", brushes=2), "did you mean brush?"),
-        (lambda: videostyle.stylize("a", "b", ["dots"]), "names with weights"),  # type: ignore[arg-type]
-        (lambda: paint_frames([], "dots"), "Style((('dots', 1.0),))"),  # type: ignore[arg-type]
-        (lambda: paint_frames([], Style(DOTS), overwrite=True), "EncodeOptions"),
-        (lambda: list(paint_frames([array(0)], Style(DOTS))), "torch.from_numpy(array)"),  # type: ignore[list-item]
-        (
-            lambda: list(paint_frames([Frame(array(0), 0, Fraction(1, 24))], Style(DOTS))),
-            "torch.from_numpy(array)",
-        ),
+        (lambda: videostyle.stylize("a", "b", keep_colours=True), "did you mean keep_colors?"),
+        (lambda: videostyle.stylize("a", "b", ["dots"]), "for a blend"),
+        (lambda: videostyle.stylize("a", "b", "dots", stabilize_mode="casual"), "did you mean causal?"),
+        (lambda: paint_frames([], Style(DOTS), overwrite=True), "paint_frames has no setting 'overwrite'"),
+        (lambda: Painter("dots", codec="hevc"), "Painter has no setting 'codec'"),
+        (lambda: list(paint_frames([array(0)], Style(DOTS))), "Painter(style).video(frames, fps=24)"),
+        (lambda: list(paint_frames([Frame(array(0), 0, Fraction(1, 24))], Style(DOTS))), "Painter(style).video("),
+        (lambda: list(paint_frames([frame(0), small(1)], "dots", engine="torch")), "the size of the first, 64x48"),
+        (lambda: Painter("dots", engine="torch")(array(0)[..., 0]), "give (H, W, 3) RGB"),
+        (lambda: Painter("dots", engine="torch")(array(0).astype(int)), "give uint8, uint16, or floats in 0..1"),
+        (lambda: Painter("dots", engine="torch")(array(9).astype(float)), "divide by 255"),
+        (lambda: Painter("dots", engine="torch")("photo.jpg"), "give a NumPy array (H, W, 3), a PIL image or a tensor"),
     ],
 )
 def test_in_python_a_wrong_value_is_told_with_the_right_one(
@@ -172,9 +186,10 @@ def test_in_python_a_wrong_value_is_told_with_the_right_one(
         wrong()
 
 
-def test_what_is_suggested_works(toy_gallery: Path, film: str, tmp_path: Path) -> None:
-    painted = list(paint_frames([frame(0), frame(1)], Style(DOTS), engine="torch"))
-    assert [one.pts for one in painted] == [0, 1]
-    output = str(tmp_path / "o.mp4")
-    videostyle.stylize(film, output, "dots", engine="torch", size="24", encode=EncodeOptions(codec="hevc", crf=20))
-    assert videostyle.probe(output).height == 24
+def test_what_people_write_works(toy_gallery: Path, film: str, tmp_path: Path) -> None:
+    output = tmp_path / "o.mp4"
+    videostyle.stylize(
+        Path(film), output, {"dots": 2, "lines": 1}, engine="torch", size=24, codec="hevc", crf=20, stabilize=0.5,
+        start="0:00", strength=0.8, flow="dis",
+    )  # fmt: skip
+    assert videostyle.probe(str(output)).height == 24

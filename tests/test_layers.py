@@ -12,13 +12,14 @@ PACKAGE = Path(__file__).parents[1] / "videostyle"
 
 # A module imports from lower layers, or from its own folder.
 LAYERS = [
-    {"errors", "types", "plan", "plugins", "privacy", "threads", "interrupt", "files", "text"},
-    {"ops", "nets", "tensorfile"},
+    {"errors", "types", "plan", "settings", "plugins", "privacy", "threads", "interrupt", "files", "text"},
+    {"ops", "nets", "tensorfile", "arrays"},
     {"weights", "torchvision_weights", "engines", "io"},
     {"flow", "stylizers", "cuts", "trust", "masks", "noise"},
     {"stabilize"},
     {"moments"},
     {"pipeline"},
+    {"painter"},
     {"batch", "live", "metrics", "offline", "train"},
     {"web"},
     {"cli"},

@@ -36,7 +36,7 @@ from videostyle.live.painter import GLIDE, LivePainter, Palette, load_palette, s
 from videostyle.live.recorder import Recorder
 from videostyle.live.run import run
 from videostyle.live.screen import caption, split
-from videostyle.pipeline import paint_frames
+from videostyle.painter import paint_frames
 from videostyle.plan import EncodeOptions, LivePlan, Span, StabilizeOptions, Style
 from videostyle.types import ALONE, Frame, Moment
 

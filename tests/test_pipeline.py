@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import videostyle
 from videostyle.errors import SourceError, UnknownNameError, UsageError
 from videostyle.io.memory import MemorySink, MemorySource
-from videostyle.pipeline import fit, paint_frames, render
+from videostyle.painter import paint_frames
+from videostyle.pipeline import fit, render
 from videostyle.plan import Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
 from videostyle.stabilize import WINDOW
 from videostyle.types import Frame

@@ -25,7 +25,7 @@ page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
 page.close()
 """
 RAY = """
-from videostyle.batch.engines.ray import Ray
+from videostyle.batch.executors.ray import Ray
 from videostyle.plan import BatchPlan
 with Ray(BatchPlan((), ".", workers=1)):
     from ray._common.usage.usage_lib import usage_stats_enabled
@@ -105,7 +105,7 @@ def test_painting_reports_to_nobody(toy_gallery: Path, listener: Listener, home:
 
 def test_workers_report_to_nobody(toy_gallery: Path, listener: Listener, home: Path, tmp_path: Path) -> None:
     media.film(tmp_path / "film.mp4", 6)
-    words = ["batch", "film.mp4", "-o", "out", "--style", "dots", "--workers", "2", "--paint-engine", "openvino"]
+    words = ["batch", "film.mp4", "-o", "out", "--style", "dots", "--workers", "2", "--engine", "openvino"]
     done = started(listener, home, "-m", "videostyle", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert listener.asked == []

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from videostyle.metrics.evaluation import Evaluation, evaluate
     from videostyle.metrics.options import EvaluateOptions
     from videostyle.offline import paint_keyframes, paint_picture
-    from videostyle.pipeline import RenderReport, paint_frames, render, stylize
+    from videostyle.painter import Painter, paint_frames, stylize, stylize_image
+    from videostyle.pipeline import RenderReport, render
     from videostyle.plan import (
         EncodeOptions,
         FlowOptions,
@@ -69,9 +70,11 @@ _HOMES = {
     "paint_keyframes": "offline",
     "paint_picture": "offline",
     "RenderReport": "pipeline",
-    "paint_frames": "pipeline",
+    "Painter": "painter",
+    "paint_frames": "painter",
     "render": "pipeline",
-    "stylize": "pipeline",
+    "stylize": "painter",
+    "stylize_image": "painter",
     "EncodeOptions": "plan",
     "FlowOptions": "plan",
     "GatysOptions": "plan",
@@ -106,6 +109,7 @@ __all__ = [
     "MissingDependencyError",
     "Original",
     "PaintPlan",
+    "Painter",
     "Region",
     "RenderPlan",
     "RenderReport",
@@ -133,6 +137,7 @@ __all__ = [
     "read_seconds",
     "render",
     "stylize",
+    "stylize_image",
 ]
 
 

@@ -2,6 +2,7 @@
 
 VideostyleError
 ├── UsageError (ValueError)               a request that cannot be carried out as asked; exit status 2
+│   ├── SettingError                      a value that a setting cannot have
 │   └── UnknownNameError (LookupError)    no style, codec, flow or engine of that name
 ├── SourceError (OSError)                 the input cannot be read
 ├── SinkError (OSError)                   the output cannot be written
@@ -36,6 +37,18 @@ class UsageError(VideostyleError, ValueError):
     """A request that cannot be carried out as asked."""
 
     status = 2
+
+
+class SettingError(UsageError):
+    """A value that a setting cannot have; the message begins with the setting's name."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting} {problem}")
+        self.setting = setting
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[SettingError], tuple[str, str]]:
+        return type(self), (self.setting, self.problem)
 
 
 class UnknownNameError(UsageError, LookupError):

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,7 +31,7 @@ from videostyle.io import open_sink, open_source
 from videostyle.masks import Mask, compose
 from videostyle.moments import Moments
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
-from videostyle.plan import Blend, FlowOptions, RenderPlan, StabilizeOptions, Style, Timeline, check_names
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.threads import background, free_memory, latest, prefetch
@@ -76,6 +76,8 @@ class RenderReport:
     streams: list[str]
     """What became of the other streams of the source: copied or re-encoded; those dropped are among the warnings."""
     warnings: list[str]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Every setting by name, with what "auto" became; `RenderPlan.of` makes the same plan of it."""
 
     @property
     def fps(self) -> float:
@@ -88,7 +90,7 @@ class RenderReport:
 
 
 @dataclass(slots=True)
-class _Clock:
+class Clock:
     """Seconds worked by stage; each stage is one thread's, so no two write to the same entry."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -144,13 +146,13 @@ class _Due:
     """Which of its layers are the film itself: where nothing is painted there is nothing to steady either."""
 
 
-class _Painter:
+class FramePainter:
     """The parts that turn frames into painted frames, made once for a render."""
 
     def __init__(
         self,
         plan: RenderPlan,
-        clock: _Clock,
+        clock: Clock,
         video: Source | None = None,
         size: tuple[int, int] | None = None,
         stylizer: Stylizer | None = None,
@@ -188,6 +190,41 @@ class _Painter:
         )
         self.cuts: list[float] = []
         self.repeated = 0
+
+    def report(self, count: int, size: tuple[int, int], seconds: float) -> RenderReport:
+        """What was decided and done for `count` frames of `size` (width, height), which took so many seconds."""
+        plan = self.plan
+        return RenderReport(
+            source=plan.source,
+            output=plan.output,
+            frames=count,
+            repeated=self.repeated,
+            seconds=round(seconds, 3),
+            size=size,
+            style=asdict(plan.style),
+            engine=self.engine,
+            device=self.device,
+            flow=self.flow,
+            stabilizer=self.mode,
+            encoder={},
+            cuts=self.cuts,
+            stages={stage: round(worked, 3) for stage, worked in self.clock.seconds.items()},
+            streams=[],
+            warnings=[line for mask in self.masks for line in mask.warnings],
+            settings=self.resolved.to_json(),
+        )
+
+    @property
+    def resolved(self) -> RenderPlan:
+        """The plan with every "auto" replaced by what was chosen."""
+        plan = self.plan
+        return replace(
+            plan,
+            engine=self.engine or plan.engine,
+            device=self.device,
+            flow=replace(plan.flow, method=self.flow),
+            stabilize=replace(plan.stabilize, mode=plan.stabilize.mode if self.mode == "none" else self.mode),
+        )
 
     @property
     def masks(self) -> list[Mask]:
@@ -341,9 +378,9 @@ def render(
         out = sink or open_sink(
             plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file, sources=plan.files
         )
-        clock = _Clock()
+        clock = Clock()
         own = (video.info.width, video.info.height)
-        painter = _Painter(plan, clock, video, None if size == own else size, stylizer, cuts_known)
+        painter = FramePainter(plan, clock, video, None if size == own else size, stylizer, cuts_known)
         if on_start is not None:
             on_start(video, plan)
         try:
@@ -353,23 +390,12 @@ def render(
             if partial:
                 error.add_note(f"what was painted so far is in {partial}")
             raise
-        return RenderReport(
-            source=plan.source,
-            output=plan.output,
-            frames=count,
-            repeated=painter.repeated,
-            seconds=round(time.perf_counter() - started, 3),
-            size=size,
-            style=asdict(plan.style),
-            engine=painter.engine,
-            device=painter.device,
-            flow=painter.flow,
-            stabilizer=painter.mode,
+        report = painter.report(count, size, time.perf_counter() - started)
+        return replace(
+            report,
             encoder=dict(getattr(out, "settings", {})),
-            cuts=painter.cuts,
-            stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
             streams=list(getattr(out, "streams", [])),
-            warnings=[*video.warnings, *out.warnings, *(line for mask in painter.masks for line in mask.warnings)],
+            warnings=[*video.warnings, *out.warnings, *report.warnings],
         )
 
 
@@ -384,7 +410,7 @@ def _check_memory(size: tuple[int, int], brush: float) -> None:
         )
 
 
-def _run(painter: _Painter, video: Source, out: Sink, on_frame: Callable[[Frame], None] | None) -> int:
+def _run(painter: FramePainter, video: Source, out: Sink, on_frame: Callable[[Frame], None] | None) -> int:
     """The main loop; returns how many frames were written."""
     plan, clock, count = painter.plan, painter.clock, 0
     frames = clock.around("decode", video.frames(plan.span))
@@ -409,7 +435,7 @@ def _run(painter: _Painter, video: Source, out: Sink, on_frame: Callable[[Frame]
 class _Timed:
     """A sink whose work is counted."""
 
-    def __init__(self, sink: Sink, clock: _Clock) -> None:
+    def __init__(self, sink: Sink, clock: Clock) -> None:
         self.sink = sink
         self.clock = clock
         self.warnings = sink.warnings
@@ -424,58 +450,6 @@ class _Timed:
 
     def __exit__(self, *why: Any) -> None:
         self.sink.__exit__(*why)
-
-
-def stylize(
-    source: str,
-    output: str,
-    style: str | dict[str, float] | Timeline[Blend] = "great-wave",
-    *,
-    strength: float | Timeline[float] = 1.0,
-    keep_colors: bool = False,
-    on_frame: Callable[[Frame], None] | None = None,
-    **settings: Any,
-) -> RenderReport:
-    """Paint a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
-
-    `style` is a name, names with weights to blend, `{"great-wave": 2, "scream": 1}`, or a timeline of blends.
-    `settings` are the other fields of `videostyle.Style` and `videostyle.RenderPlan`: `brush=2`, `mask="sky.png"`,
-    `stabilize=StabilizeOptions(0.5)`, `size="640x360"`, `engine="torch"`...
-    """
-    if isinstance(style, str):
-        style = {style: 1.0}
-    blend = tuple(style.items()) if isinstance(style, dict) else style
-    check_names("stylize", settings, [one.name for one in (*fields(Style), *fields(RenderPlan))])
-    look = {one.name: settings.pop(one.name) for one in fields(Style) if one.name in settings}
-    chosen = Style(blend, strength, keep_colors, **look)
-    return render(RenderPlan(source=source, output=output, style=chosen, **settings), on_frame=on_frame)
-
-
-def paint_frames(frames: Iterable[Frame], style: Style, **settings: Any) -> Iterator[Frame]:
-    """Paint frames from anywhere, one by one, steadied like a film: for embedding in other programs.
-
-    `frames` are in order and have the same size; `settings` are fields of RenderPlan (flow, stabilize, engine,
-    device, queue_depth). The style's times are the frames' own, and pictures of a mask sequence count 24 a second.
-    Closing the iterator early ends its threads.
-    """
-    check_names("paint_frames", settings, ["flow", "stabilize", "engine", "device", "queue_depth"])
-    return _painted_frames(frames, RenderPlan(source="", output="", style=style, **settings))
-
-
-def _painted_frames(frames: Iterable[Frame], plan: RenderPlan) -> Iterator[Frame]:
-    painter = _Painter(plan, _Clock())
-    with ExitStack() as stack:
-        yield from painter.painted(map(_checked, frames), stack)
-
-
-def _checked(frame: Frame) -> Frame:
-    """`frame`; UsageError, saying how one is made, where it is something else."""
-    if not isinstance(frame, Frame) or not isinstance(frame.pixels, Tensor):
-        raise UsageError(
-            f"frames cannot be {type(frame if not isinstance(frame, Frame) else frame.pixels).__name__}; for (H, W, 3) "
-            "RGB in NumPy write Frame(torch.from_numpy(array).permute(2, 0, 1), number, Fraction(1, 24))"
-        )
-    return frame
 
 
 def fit(size: str | None, width: int, height: int) -> tuple[int, int]:

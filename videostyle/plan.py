@@ -6,18 +6,20 @@ nothing but the standard library, so `videostyle --help` is instant and a plan c
 
 from __future__ import annotations
 
-import difflib
+import math
+import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from numbers import Real
 from pathlib import Path
-from types import NoneType
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from videostyle.errors import UsageError
+from videostyle.errors import SettingError, UsageError
+from videostyle.plugins import available
+from videostyle.settings import assemble, check, check_number, disassemble, like, setting
 
 T = TypeVar("T")
 
@@ -25,47 +27,23 @@ Blend = tuple[tuple[str, float], ...]
 """Names (or paths of style files) and weights; the weights are divided by their sum."""
 
 
-def check_names(kind: str, given: Iterable[str], allowed: Iterable[str]) -> None:
-    """Raise UsageError for a setting of `kind` that is none of the `allowed`, saying what was probably meant."""
-    names = sorted(allowed)
-    for name in given:
-        if name in names:
-            continue
-        if name in _ELSEWHERE:
-            raise UsageError(f"{kind} has no setting {name!r}; write {_ELSEWHERE[name]}")
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"{kind} has no setting {name!r}; {hint}there are {', '.join(names)}")
-
-
-# Settings of the command line, as the Python functions take them.
-_ELSEWHERE = {
-    "start": 'span=Span(read_seconds("1:20"))',
-    "end": 'span=Span(end=read_seconds("1:35"))',
-    "codec": 'encode=EncodeOptions(codec="hevc")',
-    "crf": "encode=EncodeOptions(crf=20)",
-    "preset": 'encode=EncodeOptions(preset="slow")',
-    "pix_fmt": 'encode=EncodeOptions(pix_fmt="yuv420p10le")',
-    "overwrite": "encode=EncodeOptions(overwrite=True)",
-    "stabilize_mode": 'stabilize=StabilizeOptions(mode="causal")',
-    "flow_weights": 'flow=FlowOptions("raft", Path("raft.pt"))',
-    "mask_feather": "feather=4",
-    "region": 'regions=(Region((("scream", 1.0),), "sky.png"),)',
-    "keep_colours": "keep_colors=True",
-    "stabilise": "stabilize=StabilizeOptions(0.5)",
-}
-
-
-def _kind(name: str, value: object, kind: type | tuple[type, ...], write: str) -> None:
-    """Raise UsageError, saying what to write, unless `value` is of `kind`."""
-    if not isinstance(value, kind):
-        raise UsageError(f"{name} cannot be {value!r}; write {write}")
-
-
 def _unit(name: str, value: float) -> None:
-    _kind(name, value, Real, "a number between 0 and 1")
-    if not 0 <= value <= 1:
-        raise UsageError(f"{name} must be between 0 and 1, got {value}")
+    check_number(name, value, 0, 1)
+
+
+def _replaced(plan: object, **values: object) -> None:
+    """Set fields of a frozen dataclass that is being made."""
+    for name, value in values.items():
+        object.__setattr__(plan, name, value)
+
+
+def as_seconds(value: Fraction | Real | str) -> Fraction:
+    """Exact seconds from a number, or from text as `read_seconds` takes it; raises UsageError."""
+    if isinstance(value, str):
+        return read_seconds(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f'{value!r} is not a time: write seconds, or text such as "1:20"')
+    return value if isinstance(value, Fraction) else read_seconds(str(value))
 
 
 def read_seconds(text: str) -> Fraction:
@@ -78,18 +56,26 @@ def read_seconds(text: str) -> Fraction:
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a film to work on, in seconds from its first frame; `end` None is the end of the film."""
+    """The part of a film to work on, in seconds from its first frame; text such as "1:20" is read.
 
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
+    `end` None is the end of the film.
+    """
+
+    start: Fraction = setting(
+        Fraction(0), "where the part to paint begins, in seconds or h:mm:ss.s", "the film", metavar="T"
+    )
+    end: Fraction | None = setting(None, "where it ends, in seconds or h:mm:ss.s", "the film", metavar="T")
 
     def __post_init__(self) -> None:
-        for name, value in (("start", self.start), ("end", self.end)):
-            _kind(name, value, (Real, NoneType), 'seconds, Fraction(80) or read_seconds("1:20")')
+        try:
+            _replaced(self, start=as_seconds(self.start))
+            _replaced(self, end=None if self.end is None else as_seconds(self.end))
+        except UsageError as error:
+            raise UsageError(f"start and end: {error}") from None
         if self.start < 0:
-            raise UsageError(f"start must not be negative, got {float(self.start):g} s")
+            raise SettingError("start", f"must not be negative, got {float(self.start):g} s")
         if self.end is not None and self.end <= self.start:
-            raise UsageError(f"end must be after start, got {float(self.start):g} s to {float(self.end):g} s")
+            raise SettingError("end", f"must be after start, got {float(self.start):g} s to {float(self.end):g} s")
 
 
 @dataclass(frozen=True)
@@ -101,6 +87,7 @@ class Key(Generic[T]):
     hold: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
+        _replaced(self, start=as_seconds(self.start), hold=as_seconds(self.hold))
         if self.start < 0 or self.hold < 0:
             raise UsageError(f"a time ends before it starts, or starts before the film: {self}")
 
@@ -153,53 +140,100 @@ class Timeline(Generic[T]):
 
 @dataclass(frozen=True)
 class Region:
-    """Another painting where a mask is white."""
+    """Another style where a mask is white."""
 
     blend: Blend
+    """As `Style.blend`, without times."""
     mask: str
     """A picture, film or sequence, as `Style.mask`."""
 
     def __post_init__(self) -> None:
-        _check_blend(self.blend)
+        _replaced(self, blend=as_blend(self.blend), mask=os.fspath(self.mask))
 
 
 @dataclass(frozen=True)
 class Style:
-    """A painting, a blend of paintings, or none; how it changes along the film, and where it goes."""
+    """One style, a blend of several, or none; how it changes along the film, and where it goes.
 
-    blend: Blend | Timeline[Blend] = (("none", 1.0),)
-    strength: float | Timeline[float] = 1.0
-    keep_colors: bool = False
-    network: str = "fast"
-    """The size of the network that paints."""
-    brush: float = 1.0
-    """Size of the marks: 1 makes them as large, beside the picture, as in the gallery, 2 twice as large."""
-    statistics: Literal["frame", "shot"] = "frame"
-    """What the network normalises by: each frame's own statistics, or a mean over its shot, so that nothing pumps."""
-    seed: int = 0
-    """Of the noise that strokes hang on; another seed gives another take."""
-    mask: str | None = None
-    """Where to paint: a picture, film or sequence, white for the painting and black for the film."""
-    regions: tuple[Region, ...] = ()
-    """Other paintings, each laid over those before it."""
-    feather: float = 2.0
-    """How far masks are softened: the Gaussian's deviation, in pixels of the painted picture."""
+    Styles are written as a name, `Style("udnie")`; as names and weights, `Style({"great-wave": 2, "scream": 1})`; or as
+    a `Timeline` of these.
+    """
+
+    blend: Blend | Timeline[Blend] = setting(
+        (("none", 1.0),),
+        "a name from `videostyle styles`, a style file, or none; several are blended by their weights. With times "
+        "of the film (whatever --start says) the style glides from one to the next: scream@0:05 is reached at 0:05, "
+        "scream@0:05-0:09 stays until 0:09; where the next begins just then it jumps",
+        "the painting",
+        name="style",
+        metavar="NAME[:WEIGHT][@T[-T]]",
+        many=True,
+    )
+    strength: float | Timeline[float] = setting(
+        1.0,
+        "how strongly to stylize, from the film itself (0) to the full style (1); takes times as --style does",
+        "the painting",
+        low=0,
+        high=1,
+        metavar="0..1[@T[-T]]",
+        many=True,
+    )
+    keep_colors: bool = setting(False, "keep the film's hues and take the style's brightness only", "the painting")
+    network: str = setting("fast", "the style network that paints, by name", "the painting", metavar="NAME")
+    brush: float = setting(
+        1.0,
+        "size of the brush marks beside the picture: 1 as in the gallery, 2 twice as large and faster",
+        "the painting",
+        low=0.25,
+        high=4,
+    )
+    mask: str | None = setting(
+        None,
+        "a picture, film or sequence: paint where it is white, and leave the film where it is black",
+        "the painting",
+        metavar="FILE",
+    )
+    regions: tuple[Region, ...] = setting(
+        (),
+        "paint in another style where FILE is white, over those before it; each costs a pass of the network",
+        "the painting",
+        name="region",
+        metavar="NAME=FILE",
+        many=True,
+    )
+    feather: float = setting(
+        2.0,
+        "soften the edges of masks by a Gaussian of this deviation, in pixels of the painted picture",
+        "the painting",
+        name="mask_feather",
+        low=0,
+        high=1000,
+        metavar="PX",
+    )
+    statistics: Literal["frame", "shot"] = setting(
+        "frame",
+        "what the network normalises by: each frame's own statistics, or their running mean over the shot, so that "
+        "brightness does not pump",
+        "flicker",
+        choices=lambda: ("frame", "shot"),
+    )
+    seed: int = setting(
+        0,
+        "seed of the noise that strokes hang on: another number gives another take",
+        "flicker",
+        low=0,
+        metavar="N",
+    )
 
     def __post_init__(self) -> None:
-        for strength in self.strengths.keys:
-            _unit("strength", strength.value)
-        for blend in self.blends.keys:
-            _check_blend(blend.value)
-        _kind("brush", self.brush, Real, "a number between 0.25 and 4")
-        if not 0.25 <= self.brush <= 4:
-            raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
-        _kind("seed", self.seed, int, "a whole number from 0")
-        if self.seed < 0:
-            raise UsageError(f"seed must not be negative, got {self.seed}")
-        if self.statistics not in ("frame", "shot"):
-            raise UsageError(f"statistics must be frame or shot, got {self.statistics!r}")
-        if not 0 <= self.feather <= 1000:
-            raise UsageError(f"mask-feather must be between 0 and 1000 pixels, got {self.feather:g}")
+        _replaced(
+            self,
+            blend=_along(self.blend, as_blend),
+            strength=_along(self.strength, _as_strength),
+            mask=None if self.mask is None else os.fspath(self.mask),
+            regions=tuple(one if isinstance(one, Region) else Region(**one) for one in self.regions),
+        )
+        check(self)
 
     @property
     def blends(self) -> Timeline[Blend]:
@@ -232,84 +266,215 @@ class Style:
         return self.blends.jumps(earlier, later) or self.strengths.jumps(earlier, later)
 
 
-def _check_blend(blend: Blend) -> None:
-    if isinstance(blend, str):
-        raise UsageError(f"a style is names with weights: Style((({blend!r}, 1.0),))")
-    pairs = isinstance(blend, (tuple, list)) and all(isinstance(one, (tuple, list)) and len(one) == 2 for one in blend)
-    if not pairs or not all(isinstance(name, str) and isinstance(weight, Real) for name, weight in blend):
-        raise UsageError(f'a style is names with weights, (("great-wave", 2.0), ("scream", 1.0)); got {blend!r}')
-    if not blend:
-        raise UsageError("name at least one style")
-    if not all(weight >= 0 for _, weight in blend) or not sum(weight for _, weight in blend) > 0:
-        raise UsageError("style weights must not be negative, and one must be above 0")
+AnyStyle = str | os.PathLike[str] | Mapping[str, float] | Blend | Timeline[Blend] | Style
+"""How a style may be written where one is asked for."""
+
+
+def as_blend(value: object) -> Blend:
+    """Names and weights from a name or path, a mapping of names to weights, or pairs of them; raises SettingError."""
+    if isinstance(value, str | os.PathLike):
+        value = ((os.fspath(value), 1.0),)
+    pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, tuple | list) or not all(isinstance(one, tuple | list) and len(one) == 2 for one in pairs):
+        pairs = ((None, None),)
+    if not pairs:
+        raise SettingError("style", "names nothing; name at least one style")
+    for name, weight in pairs:
+        if not isinstance(name, str | os.PathLike) or not isinstance(weight, Real) or isinstance(weight, bool):
+            raise SettingError(
+                "style", f'cannot be {value!r}; write "great-wave", or {{"great-wave": 2, "scream": 1}} for a blend'
+            )
+    if not all(0 <= weight < math.inf for _, weight in pairs) or not sum(weight for _, weight in pairs) > 0:
+        raise SettingError("style", f"weights must not be negative, and one must be above 0; got {value!r}")
+    return tuple((os.fspath(name), float(weight)) for name, weight in pairs)
+
+
+def _as_strength(value: Any) -> float:
+    check_number("strength", value, 0, 1)
+    return float(value)
+
+
+def _along(value: Any, read: Callable[[Any], T]) -> T | Timeline[T]:
+    """`value` read by `read`; of a timeline, which may be as JSON has it, the value of each key."""
+    if isinstance(value, Mapping) and isinstance(value.get("keys"), list):
+        value = Timeline(tuple(Key(read(one.pop("value")), **one) for one in map(dict, value["keys"])))
+    if isinstance(value, Timeline):
+        return Timeline(tuple(replace(key, value=read(key.value)) for key in value.keys))
+    return read(value)
+
+
+def _installed(package: str, *more: str) -> Callable[[], tuple[str, ...]]:
+    """What a registry of modules has, and `more` before it."""
+    return lambda: (*more, *available(package))
 
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """How motion between frames is estimated."""
+    """How optical flow between frames is estimated."""
 
-    method: str = "auto"
-    """auto, dis, raft, raft-large or none. auto is RAFT on a GPU with weights at hand, DIS otherwise."""
-    weights: Path | None = None
-    """A RAFT state dict; None takes torchvision's own, downloading it when `allow_download`."""
-    allow_download: bool = False
-    longest_side: int = 512
-    """RAFT works on pictures scaled down to at most this many pixels; its cost grows with the square of the area."""
+    method: str = setting(
+        "auto",
+        "estimator of optical flow; auto is RAFT on a GPU with weights at hand, DIS otherwise; none estimates nothing, "
+        "and then nothing is steadied",
+        "flicker",
+        name="flow",
+        choices=_installed("videostyle.flow", "auto"),
+    )
+    weights: Path | None = setting(
+        None,
+        "a file with RAFT's weights; without it torchvision's own are taken",
+        "flicker",
+        name="flow_weights",
+        metavar="FILE",
+    )
+    allow_download: bool = setting(
+        False, "let torchvision download RAFT's weights if they are missing", "flicker", name="download"
+    )
+    longest_side: int = setting(
+        512,
+        "RAFT works on pictures scaled down to at most this many pixels; its cost grows with the square of the area",
+        "flicker",
+        name="flow_size",
+        low=64,
+        metavar="PX",
+    )
+
+    def __post_init__(self) -> None:
+        _replaced(self, weights=None if self.weights is None else Path(self.weights))
+        check(self)
 
 
 @dataclass(frozen=True)
 class StabilizeOptions:
-    """How much of what was painted is carried along the motion, and from where."""
+    """How much of the previous output is carried along the motion, and from where."""
 
-    amount: float = 1.0
-    """0 paints every frame afresh; 1 holds on to what was painted wherever it can be trusted."""
-    mode: str = "auto"
-    """causal: from the frames before, each frame out as it comes in. lookahead: from those after as well, steadier,
-    some frames late. auto: lookahead for films, causal for what is live."""
+    amount: float = setting(
+        1.0,
+        "how much of what was painted is carried along the motion: 0 paints every frame afresh, 1 flickers least",
+        "flicker",
+        name="stabilize",
+        low=0,
+        high=1,
+    )
+    mode: Literal["auto", "causal", "lookahead"] = setting(
+        "auto",
+        "causal: from the frames before, each frame out as it comes in. lookahead: also from those after, steadier, "
+        "slower, some frames late. auto: lookahead for films, causal for what is live",
+        "flicker",
+        name="stabilize_mode",
+        choices=lambda: ("auto", "causal", "lookahead"),
+    )
 
     def __post_init__(self) -> None:
-        _unit("stabilize", self.amount)
-        if self.mode not in ("auto", "causal", "lookahead"):
-            raise UsageError(f"stabilize: no mode named {self.mode!r}; there are auto, causal and lookahead")
+        check(self)
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
     """How the output is written."""
 
-    codec: str = "auto"
-    """A name from `videostyle.io.codecs`; auto goes by the output's name."""
-    crf: int | None = None
-    preset: str | None = None
-    pix_fmt: str | None = None
-    overwrite: bool = False
+    codec: str = setting(
+        "auto",
+        "h264, hevc, av1, vp9, prores, ffv1, gif...; auto goes by the output's name",
+        "the output",
+        metavar="NAME",
+    )
+    crf: int | None = setting(
+        None, "constant rate factor: lower is better and larger", "the output", low=0, metavar="N"
+    )
+    preset: str | None = setting(None, "the encoder's preset: how slowly it works", "the output", metavar="P")
+    pix_fmt: str | None = setting(
+        None, "the encoder's pixel format, yuv420p10le for example", "the output", metavar="F"
+    )
+    overwrite: bool = setting(False, "replace the files to be written if they exist", "the output")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
-@dataclass(frozen=True)
-class RenderPlan:
-    """One film (or picture) to paint."""
+@dataclass(frozen=True, kw_only=True)
+class RenderSettings:
+    """How to paint, apart from what and where to.
 
-    source: str
-    output: str
+    The parts may be written briefly: `style="udnie"`, `stabilize=0.5`, `flow="none"`.
+    """
+
     style: Style = field(default_factory=Style)
     flow: FlowOptions = field(default_factory=FlowOptions)
     stabilize: StabilizeOptions = field(default_factory=StabilizeOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
-    span: Span = field(default_factory=Span)
-    size: str | None = None
-    """"640x360" (fit inside, aspect kept), "360" (the short side), or None for the source's own size."""
-    engine: str = "auto"
-    device: str = "auto"
-    queue_depth: int = 4
+    size: str | None = setting(
+        None,
+        "paint at this size: 640x360 to fit inside, aspect kept, or 360 for the short side; default: the film's own",
+        "the film",
+        metavar="WxH|SHORT",
+    )
+    engine: str = setting(
+        "auto",
+        "runtime of the style network; auto is OpenVINO on a CPU if it is installed, torch otherwise",
+        "the machine",
+        choices=_installed("videostyle.engines", "auto"),
+    )
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N", "the machine", metavar="auto|cpu|cuda[:N]")
+    queue_depth: int = setting(
+        4,
+        "frames that may wait between two stages: more even speed out, and take memory",
+        "the machine",
+        low=1,
+        high=1024,
+        metavar="N",
+    )
 
     def __post_init__(self) -> None:
-        style = self.style if isinstance(self.style, str) else "great-wave"
-        _kind("style", self.style, Style, f"Style((({style!r}, 1.0),))")
-        _kind("flow", self.flow, FlowOptions, 'FlowOptions("none")')
-        _kind("stabilize", self.stabilize, StabilizeOptions, "StabilizeOptions(0.5)")
-        _kind("encode", self.encode, EncodeOptions, 'EncodeOptions(codec="hevc")')
-        _kind("span", self.span, Span, "Span(Fraction(80), Fraction(95))")
-        _kind("size", self.size, (str, NoneType), '"640x360", or "360" for the short side')
+        if isinstance(self.size, int) and not isinstance(self.size, bool):
+            _replaced(self, size=str(self.size))
+        if isinstance(self.size, tuple | list) and len(self.size) == 2:
+            _replaced(self, size=f"{self.size[0]}x{self.size[1]}")
+        for name, kind, brief in (
+            ("style", Style, (str, os.PathLike, Mapping, tuple, list, Timeline)),
+            ("flow", FlowOptions, (str,)),
+            ("stabilize", StabilizeOptions, (Real,)),
+            ("encode", EncodeOptions, ()),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, brief) and not isinstance(value, bool):
+                _replaced(self, **{name: kind(value)})  # type: ignore[arg-type]
+            elif not isinstance(value, kind):
+                raise SettingError(name, f"cannot be {value!r}; write a {kind.__name__}")
+        check(self)
+
+
+@dataclass(frozen=True)
+class RenderPlan(RenderSettings):
+    """One film (or picture) to paint."""
+
+    source: str
+    output: str
+    span: Span = field(default_factory=Span, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("source", "output"):
+            value = getattr(self, name)
+            if not isinstance(value, str | os.PathLike):
+                raise SettingError(name, f"cannot be {value!r}; write the path of a file")
+            _replaced(self, **{name: os.fspath(value)})
+        if isinstance(self.span, tuple | list):
+            _replaced(self, span=Span(*self.span))
+        if not isinstance(self.span, Span):
+            raise SettingError("span", f"cannot be {self.span!r}; write a Span")
+        super().__post_init__()
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting by the name it has in job lists, as JSON has it; `RenderPlan.of` makes the same plan of it."""
+        return {"source": self.source, "output": self.output, **disassemble(self)}
+
+    @classmethod
+    def of(cls, source: str | os.PathLike[str], output: str | os.PathLike[str], /, **settings: Any) -> RenderPlan:
+        """A plan from settings by the names they have on the command line and in job lists; raises UsageError.
+
+        `RenderPlan.of("in.mp4", "out.mp4", style="udnie", strength=0.8, start="1:20", codec="hevc")`.
+        """
+        return assemble(cls, source=source, output=output, **settings)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -467,12 +632,12 @@ class LivePlan:
     """A number or device, a network stream's URL, or a film that is played at its own speed."""
     styles: tuple[str, ...] = ("great-wave",)
     """The first is painted to begin with. All are one key away, and after them the rest of the gallery."""
-    strength: float = 1.0
-    keep_colors: bool = False
-    network: str = "fast"
-    brush: float = 1.0
-    stabilize: float = 1.0
-    """As `StabilizeOptions.amount`; always causal."""
+    strength: float = like(Style, "strength", many=False, metavar=None)
+    keep_colors: bool = like(Style, "keep_colors")
+    network: str = like(Style, "network")
+    brush: float = like(Style, "brush")
+    stabilize: float = like(StabilizeOptions, "amount")
+    """Always causal."""
     gate: bool = True
     """Average the camera's noise away where nothing moves."""
     fps: float = 24.0
@@ -494,18 +659,16 @@ class LivePlan:
     output: str | None = None
     """A file to record to from the first frame on."""
     encode: EncodeOptions = field(default_factory=EncodeOptions)
-    engine: str = "auto"
-    device: str = "auto"
+    engine: str = like(RenderSettings, "engine")
+    device: str = like(RenderSettings, "device")
 
     def __post_init__(self) -> None:
+        if isinstance(self.styles, str | os.PathLike):
+            _replaced(self, styles=(os.fspath(self.styles),))
         if not self.styles:
             raise UsageError("name at least one style")
-        for name in ("strength", "stabilize"):
-            _unit(name, getattr(self, name))
-        if not 1 <= self.fps <= 240:
-            raise UsageError(f"fps must be between 1 and 240, got {self.fps:g}")
-        if not 0.25 <= self.brush <= 4:
-            raise UsageError(f"brush must be between 0.25 and 4, got {self.brush:g}")
+        check(self)
+        check_number("fps", self.fps, 1, 240)
         if self.seconds is not None and self.seconds <= 0:
             raise UsageError(f"seconds must be above 0, got {float(self.seconds):g}")
 
@@ -537,7 +700,8 @@ class BatchPlan:
     folder: Path
     workers: int | None = None
     """How many paint at a time; None asks the machine."""
-    engine: str = "local"
+    executor: str = "local"
+    """What carries the work out, by name: local (processes) or ray."""
     address: str | None = None
     """Of the Ray cluster; None is the one this machine belongs to, or a new one."""
     retries: int = 1

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import sys
 from types import ModuleType
 from typing import Any
 
 from videostyle.errors import UnknownNameError
 
 
-def available(package: ModuleType) -> list[str]:
-    """Names of the parts in a package: its modules that do not start with an underscore, without importing them."""
-    names = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.name.startswith("_"))
+def available(package: ModuleType | str) -> list[str]:
+    """Names of the parts in a package, or in the package of that name, without importing anything.
+
+    They are its modules that do not start with an underscore.
+    """
+    if isinstance(package, str):
+        package = sys.modules.get(package) or package
+    if isinstance(package, str):
+        found = importlib.util.find_spec(package)
+        folders = list(found.submodule_search_locations or ()) if found is not None else []
+    else:
+        folders = list(package.__path__)
+    names = (module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_"))
     return sorted(name.replace("_", "-") for name in names)
 
 

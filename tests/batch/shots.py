@@ -35,7 +35,7 @@ def shots(path: Path, lengths: Sequence[int] = (9, 7, 12), **more: Any) -> Path:
 
 
 def plan(source: Path, output: Path, style: Style = DOTS, **more: Any) -> RenderPlan:
-    return RenderPlan(str(source), str(output), style, **{"engine": "torch", "encode": LOSSLESS, **more})
+    return RenderPlan(str(source), str(output), style=style, **{"engine": "torch", "encode": LOSSLESS, **more})
 
 
 class Inline:
@@ -61,7 +61,7 @@ class Inline:
         self.frames += frames
 
     def __call__(self, plan: BatchPlan) -> Self:
-        """In place of `load_engine`."""
+        """In place of `load_executor`."""
         return self
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ import pytest
 from command import failing, told
 from shots import shots
 
-from videostyle.batch.engines import load_engine
+from videostyle.batch.executors import load_executor
 from videostyle.batch.tasks import ScanTask
 from videostyle.cli import main
 from videostyle.plan import BatchPlan, RenderPlan
@@ -33,7 +33,7 @@ def films(toy_gallery: Path, tmp_path: Path) -> Path:
 def test_a_folder_in_two_styles(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     argv = ["batch", str(films), "-o", str(out), "--style", "dots", "--style", "waves", "--segment", "8"]
-    argv += ["--workers", "2", "--paint-engine", "torch"]
+    argv += ["--workers", "2", "--engine", "torch"]
     assert main([*argv, "--status"]) == 1
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[:4] for row in rows[1:3]] == [["a.mp4", "dots", "0/28", "0"], ["a.mp4", "waves", "0/28", "0"]]
@@ -90,18 +90,18 @@ def test_mistakes_are_told_in_one_line(
 
 def test_a_worker_that_dies_takes_only_its_task_with_it(films: Path, tmp_path: Path) -> None:
     plan = RenderPlan(str(films / "a.mp4"), str(tmp_path / "out.mp4"))
-    with load_engine(BatchPlan((plan,), tmp_path, workers=1)) as engine:
-        engine.submit("first", ScanTask(plan))
-        (worker,) = engine._pool._processes.values()  # type: ignore[attr-defined]
+    with load_executor(BatchPlan((plan,), tmp_path, workers=1)) as executor:
+        executor.submit("first", ScanTask(plan))
+        (worker,) = executor._pool._processes.values()  # type: ignore[attr-defined]
         worker.kill()
         told = {}
         while not told:
-            told = dict(engine.finished(1))
+            told = dict(executor.finished(1))
         assert "its worker died" in told["first"]["error"]
-        engine.submit("again", ScanTask(plan))
+        executor.submit("again", ScanTask(plan))
         told = {}
         while not told:
-            told = dict(engine.finished(1))
+            told = dict(executor.finished(1))
         assert told["again"]["frames"] == 28
 
 

@@ -131,7 +131,7 @@ def test_the_other_films_go_on(film: RenderPlan, monkeypatch: pytest.MonkeyPatch
     journal.write_bytes(journal.read_bytes() + b"null\n")
     other = plan(Path(film.source), Path(film.output).with_name("other.mkv"))
     before = {path: path.stat().st_mtime_ns for path in journal.parent.iterdir()}
-    monkeypatch.setattr(schedule, "load_engine", Inline())
+    monkeypatch.setattr(schedule, "load_executor", Inline())
     said: list[str] = []
     results = run(BatchPlan((film, other), Path(film.output).parent), log=said.append)
     assert [result.state for result in results] == ["failed", "painted"]

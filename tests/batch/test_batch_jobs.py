@@ -112,7 +112,7 @@ GOOD = '[[jobs]]\nsource = "a.mp4"\nstyle = "dots"\n'
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (GOOD + "strenght = 0.5\n", 4, "jobs.1.strenght: no such setting; known: style, styles, strength"),
+        (GOOD + "strenght = 0.5\n", 4, "jobs.1.strenght: no such setting; known: style, strength, keep_colors"),
         (GOOD + "strength = 'much'\n", 4, "jobs.1.strength: Input should be a valid number"),
         (GOOD + "strength = 2.0\n", 4, "strength must be between 0 and 1, got 2.0"),
         (GOOD + "brush = 9.0\n", 4, "brush must be between 0.25 and 4"),

@@ -46,7 +46,7 @@ def test_without_ray_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     film = shots(tmp_path / "film.mp4")
-    argv = ["batch", str(film), "-o", str(tmp_path / "out"), "--style", "dots", "--engine", "ray", "-q"]
+    argv = ["batch", str(film), "-o", str(tmp_path / "out"), "--style", "dots", "--executor", "ray", "-q"]
     assert main(argv) == 1
     assert "pip install ray" in capsys.readouterr().err
 
@@ -85,7 +85,7 @@ def test_a_lost_node_loses_nothing(toy_gallery: Path, tmp_path: Path, monkeypatc
 
         thread = threading.Thread(target=lose_one, daemon=True)
         thread.start()
-        batch = BatchPlan((film,), tmp_path / "out", workers=2, engine="ray", segment=1)
+        batch = BatchPlan((film,), tmp_path / "out", workers=2, executor="ray", segment=1)
         (result,) = run(batch)
         thread.join(10)
     finally:

@@ -37,7 +37,7 @@ class Bench(NamedTuple):
 
     def run(self, *films: RenderPlan, before: Callable[[Task], None] = lambda task: None, **more: Any) -> list[Result]:
         self.engines.append(Inline(before))
-        self.monkeypatch.setattr(schedule, "load_engine", self.engines[-1])
+        self.monkeypatch.setattr(schedule, "load_executor", self.engines[-1])
         return run(BatchPlan(films, self.folder, **{"segment": 1, **more}), log=self.lines.append)
 
     @property
@@ -329,7 +329,7 @@ def test_two_films_cannot_have_one_name(bench: Bench) -> None:
 
 def test_progress_counts_every_frame(bench: Bench) -> None:
     seen: list[tuple[int, int]] = []
-    bench.monkeypatch.setattr(schedule, "load_engine", Inline())
+    bench.monkeypatch.setattr(schedule, "load_executor", Inline())
     films = bench.film("dots.mkv"), bench.film("waves.mkv", WAVES)
     run(BatchPlan(films, bench.folder, segment=1), on_progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (56, 56)

@@ -47,20 +47,21 @@ def understood(line: str, monkeypatch: pytest.MonkeyPatch) -> RenderPlan:
 EVERYTHING = RenderPlan(
     "/films/it's a $HOME of `films`.mkv",
     "/out/a b.mkv",
-    Style((("great-wave", 2.0), ("/my styles/mine.safetensors", 0.35)), 0.65, True, "fine", 1.5, "shot", 7, "m=1.png",
-          (Region((("scream", 1.0),), "sky=2.png"),), 0.5),
-    FlowOptions("raft", Path("raft.pt"), True),
-    StabilizeOptions(0.35, "causal"),
-    EncodeOptions("hevc", 21, "slow", "yuv420p10le", True),
-    Span(Fraction(7, 3), Fraction(25, 2)),
-    "640x360",
-    "torch",
-    "cpu",
+    style=Style((("great-wave", 2.0), ("/my styles/mine.safetensors", 0.35)), 0.65, True, "fine", 1.5, "m=1.png",
+                (Region((("scream", 1.0),), "sky=2.png"),), 0.5, "shot", 7),
+    flow=FlowOptions("raft", Path("raft.pt"), True, 256),
+    stabilize=StabilizeOptions(0.35, "causal"),
+    encode=EncodeOptions("hevc", 21, "slow", "yuv420p10le", True),
+    span=Span(Fraction(7, 3), Fraction(25, 2)),
+    size="640x360",
+    engine="torch",
+    device="cpu",
+    queue_depth=7,
 )  # fmt: skip
 
 
 def test_the_plainest_plan_is_the_plainest_command() -> None:
-    plan = RenderPlan("a.mp4", "b.mp4", Style((("udnie", 1.0),)))
+    plan = RenderPlan("a.mp4", "b.mp4", style="udnie")
     assert command(plan) == "videostyle stylize a.mp4 -o b.mp4 --style udnie"
 
 
@@ -71,7 +72,7 @@ def test_every_setting_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_style_along_the_film_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     blends = Timeline((Key((("a", 1.0),)), Key((("b", 1.0), ("c", 3.0)), Fraction(7, 2), Fraction(2))))
     style = Style(blends, Timeline((Key(0.0), Key(0.25, Fraction(4)))))
-    plan = RenderPlan("a.mp4", "b.mp4", style)
+    plan = RenderPlan("a.mp4", "b.mp4", style=style)
     assert understood(command(plan), monkeypatch) == plan
 
 
@@ -99,5 +100,5 @@ def test_whatever_the_page_asks_for_comes_back(
     size: str | None,
 ) -> None:
     style = Style((("dots", round(1 - share, 2)), ("waves", share)), strength, keep, "fine", brush)
-    plan = RenderPlan(source, "/o.mp4", style, stabilize=StabilizeOptions(amount), size=size)
+    plan = RenderPlan(source, "/o.mp4", style=style, stabilize=StabilizeOptions(amount), size=size)
     assert understood(command(plan), monkeypatch) == plan

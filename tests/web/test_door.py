@@ -235,7 +235,7 @@ def studio(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("media", "gradio"):
         (work / name).mkdir(parents=True)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(work / "gradio"))
-    page = Page(Settings(RenderPlan("", "", Style((("dots", 1.0),))), work.resolve(), largest=1_000_000), Desk())
+    page = Page(Settings(RenderPlan("", "", style=Style((("dots", 1.0),))), work.resolve(), largest=1_000_000), Desk())
     app = application(build(page), work, None, page.uploads, Visitors(page.leave))
     return app, page
 

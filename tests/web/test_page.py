@@ -55,7 +55,7 @@ def page(toy_gallery: Path, tmp_path: Path, films: Path) -> Page:
     work = tmp_path / "work"
     (work / "media").mkdir(parents=True)
     (work / "gradio").mkdir()
-    base = RenderPlan("", "", Style((("dots", 1.0),)), engine="torch")
+    base = RenderPlan("", "", style=Style((("dots", 1.0),)), engine="torch")
     return Page(Settings(base, work.resolve(), (films,), largest=10_000_000), Desk())
 
 
@@ -67,7 +67,7 @@ def uploaded(page: Page, name: str = "b c.mp4", count: int = 4) -> str:
 
 
 def test_controls_make_the_plan() -> None:
-    base = RenderPlan("", "", Style(mask="m.png", regions=(Region((("lines", 1.0),), "r.png"),)), engine="torch")
+    base = RenderPlan("", "", style=Style(mask="m.png", regions=(Region((("lines", 1.0),), "r.png"),)), engine="torch")
     plan = look(base, "dots", "waves", 0.30000000000000004, 0.5, True, 2.0, "fine", 0.25, "360")
     assert plan.style.blend == (("dots", 0.7), ("waves", 0.3))
     assert (plan.style.strength, plan.style.keep_colors, plan.style.brush, plan.style.network) == (
@@ -360,7 +360,7 @@ def test_names_of_files_are_no_markup(page: Page, films: Path) -> None:
 
 
 def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
-    plan = RenderPlan("", "", Style((("dots", 1.0),)), engine="torch", size="64")
+    plan = RenderPlan("", "", style=Style((("dots", 1.0),)), engine="torch", size="64")
     camera = Camera(plan)
     picture = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
     picture.setflags(write=False)  # as Gradio gives it
@@ -409,7 +409,7 @@ def test_a_style_that_changes_has_no_control(page: Page) -> None:
         (Style((("dots", 1.0), ("waves", 1.0), ("lines", 1.0))), "two paintings at most"),
     ):
         with pytest.raises(UsageError, match=match):
-            build(Page(Settings(RenderPlan("", "", style), page.settings.work), Desk()))
+            build(Page(Settings(RenderPlan("", "", style=style), page.settings.work), Desk()))
 
 
 def as_visitor(name: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -6,66 +6,74 @@ import glob
 import os
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from videostyle.errors import SourceError, UsageError
+from videostyle.errors import SettingError, SourceError, UsageError
 from videostyle.files import fitted_name
 from videostyle.io.names import FILMS, KEPT
-from videostyle.plan import Blend, RenderPlan, Span, Style, read_seconds
+from videostyle.plan import Region, RenderPlan, Style, as_seconds
+from videostyle.settings import Setting, assemble, settings_of
 
 NAME = "{stem}-{style}{suffix}"
 """Of a painted film; {stem} and {suffix} are the source's."""
 _FIELDS = ("stem", "style", "suffix", "network")
 
 
-def _as_seconds(value: Any) -> Fraction:
-    # bool is a number to Python, and no time to anyone
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("should be seconds, or text such as '1:20'")
-    return read_seconds(str(value))
+def _as_time(value: Any) -> Fraction:
+    try:
+        return as_seconds(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
-_Seconds = Annotated[Fraction, BeforeValidator(_as_seconds)]
+_KINDS: dict[type, Any] = {Fraction: Annotated[Fraction, BeforeValidator(_as_time)], Path: str}
 _Painting = str | dict[str, float]
 """A name, or names and weights."""
+_ELSEWHERE = ("overwrite",)
+"""Settings of a render that a job list cannot say: whether files are replaced is for who starts the batch."""
 
 
-class Settings(BaseModel):
-    """What a table of a job list may say; what it leaves open is as on the command line, or as it always is."""
+class _Region(BaseModel):
+    """A table of `region`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    style: _Painting | None = None
-    styles: list[_Painting] | None = Field(default=None, min_length=1)
-    strength: float | None = None
-    keep_colors: bool | None = None
-    network: str | None = None
-    brush: float | None = None
-    statistics: Literal["frame", "shot"] | None = None
-    seed: int | None = None
-    mask: str | None = None
-    mask_feather: float | None = None
-    stabilize: float | None = None
-    stabilize_mode: Literal["auto", "causal", "lookahead"] | None = None
-    start: _Seconds | None = None
-    end: _Seconds | None = None
-    size: str | None = None
-    codec: str | None = None
-    crf: int | None = None
-    preset: str | None = None
-    pix_fmt: str | None = None
-    paint_engine: Literal["auto", "torch", "openvino"] | None = None
-    device: str | None = None
-    name: str | None = None
+    style: _Painting
+    mask: str
 
 
-class Job(Settings):
+def _field(name: str, each: Setting) -> Any:
+    """What pydantic is told of a setting; what a table leaves out is None."""
+    if name == "style":
+        kind: Any = _Painting
+    elif name == "strength":
+        kind = float
+    elif name == "region":
+        kind = list[_Region]
+    elif each.choices is not None:
+        kind = Literal[each.choices()]
+    else:
+        kind = _KINDS.get(each.kind, each.kind)
+    return (kind | None, None)
+
+
+Settings = create_model(
+    "Settings",
+    __config__=ConfigDict(extra="forbid", strict=True),
+    __doc__="What a table of a job list may say; what it leaves open is as on the command line, or as by default.",
+    **{name: _field(name, each) for name, each in settings_of(RenderPlan).items() if name not in _ELSEWHERE},
+    styles=(list[_Painting] | None, Field(default=None, min_length=1)),
+    name=(str | None, None),
+)
+
+
+class Job(Settings):  # type: ignore[misc, valid-type]
     """One [[jobs]] table."""
 
     source: str
@@ -76,7 +84,7 @@ class JobList(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    defaults: Settings = Settings()
+    defaults: Settings = Settings()  # type: ignore[valid-type]
     jobs: list[Job] = Field(min_length=1)
 
 
@@ -151,52 +159,43 @@ def read_jobs(
         if job.style is not None or job.styles is not None:  # a job's own replace the defaults', either way written
             given = {key: value for key, value in given.items() if key in job.model_fields_set or "style" not in key}
         try:
-            looks = _looks(given, styles, base.style, path.parent)
-            settings = _settings(given, base)
+            settings = _settings(given, base, path.parent)
+            looks = _looks(given, styles, settings.style, base.style)
             source = str(path.parent / Path(job.source).expanduser())
             found += plans([source], looks, folder, settings, given.get("name", name))
         except (UsageError, SourceError) as error:
-            # What a plan refuses begins with the setting's name.
-            key = str(error).partition(" ")[0].replace("-", "_")
+            key = error.setting if isinstance(error, SettingError) else str(error).partition(" ")[0]
             at = _line(text, ("jobs", number, key)) or _line(text, ("defaults", key)) or _line(text, ("jobs", number))
-            raise type(error)(f"{path}:{at}: {error}") from error
+            kind = UsageError if isinstance(error, UsageError) else SourceError
+            raise kind(f"{path}:{at}: {error}") from error
     return found
 
 
-def _looks(given: dict[str, Any], styles: Sequence[Style], base: Style, here: Path) -> list[Style]:
-    changed: dict[str, Any] = {
-        key: given[key] for key in ("strength", "keep_colors", "network", "brush", "statistics", "seed") if key in given
-    }
-    if "mask" in given:
-        changed["mask"] = str(here / Path(given["mask"]).expanduser())
-    if "mask_feather" in given:
-        changed["feather"] = given["mask_feather"]
-    if "style" in given and "styles" in given:
+def _looks(given: dict[str, Any], styles: Sequence[Style], said: Style, base: Style) -> list[Style]:
+    """The styles of a job: those it names, or else those of the command line with what the job `said` of them."""
+    if given.get("style") is not None and given.get("styles") is not None:
         raise UsageError("style and styles: give one of them")
-    wanted = given.get("styles") or ([given["style"]] if "style" in given else [])
-    if wanted:
-        return [replace(base, blend=_blend(painting), **changed) for painting in wanted]
+    if "style" in given:
+        return [said]
+    if "styles" in given:
+        return [replace(said, blend=painting) for painting in given["styles"]]
     if not styles:
         raise UsageError("source has no style: write styles = [...], in the job or in [defaults]")
+    changed = {one.name: getattr(said, one.name) for one in fields(Style) if one.name != "blend"}
+    changed = {name: value for name, value in changed.items() if value != getattr(base, name)}
     return [replace(style, **changed) for style in styles]
 
 
-def _blend(painting: _Painting) -> Blend:
-    return ((painting, 1.0),) if isinstance(painting, str) else tuple(painting.items())
-
-
-def _settings(given: dict[str, Any], base: RenderPlan) -> RenderPlan:
-    encode = {key: given[key] for key in ("codec", "crf", "preset", "pix_fmt") if key in given}
-    steady = {"amount": given.get("stabilize"), "mode": given.get("stabilize_mode")}
-    return replace(
-        base,
-        encode=replace(base.encode, **encode),
-        stabilize=replace(base.stabilize, **{key: value for key, value in steady.items() if value is not None}),
-        span=Span(given.get("start", base.span.start), given.get("end", base.span.end)),
-        size=given.get("size", base.size),
-        engine=given.get("paint_engine", base.engine),
-        device=given.get("device", base.device),
-    )
+def _settings(given: dict[str, Any], base: RenderPlan, here: Path) -> RenderPlan:
+    """`base` with what a job says; paths are relative to the folder `here`."""
+    declared = settings_of(RenderPlan)
+    said = {name: value for name, value in given.items() if name in declared}
+    for name in ("mask", "flow_weights"):
+        if name in said:
+            said[name] = str(here / Path(said[name]).expanduser())
+    if "region" in said:
+        said["region"] = tuple(Region(one.style, str(here / Path(one.mask).expanduser())) for one in said["region"])
+    return assemble(RenderPlan, base, **said)
 
 
 def _told(path: Path, text: str, error: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle import interrupt
-from videostyle.batch.engines import load_engine
+from videostyle.batch.executors import load_executor
 from videostyle.batch.journal import Journal
 from videostyle.batch.segments import Scan, split
 from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
@@ -245,12 +245,12 @@ def _carry_out(
 ) -> None:
     begun: dict[tuple[int, int], Task] = {}
     full = ""
-    with load_engine(plan) as engine:
+    with load_executor(plan) as executor:
         settled = 0
         while True:
             interrupt.check()
             for key, task in _tasks(films, begun) if not full else ():
-                if len(begun) == engine.workers:
+                if len(begun) == executor.workers:
                     break
                 full = _full(plan.folder, films, {**begun, key: task})
                 if full:
@@ -258,10 +258,10 @@ def _carry_out(
                     break
                 films[key[0]].busy.add(key[1])
                 begun[key] = task
-                engine.submit(key, task)
+                executor.submit(key, task)
             if not begun:
                 break
-            for key, told in engine.finished(POLL):
+            for key, told in executor.finished(POLL):
                 film, number, task = films[key[0]], key[1], begun.pop(key)
                 film.busy.discard(number)
                 settled += told.get("painted", 0)
@@ -269,11 +269,11 @@ def _carry_out(
                     full = full or (told["error"] if told["full"] else "")
                     _retry(film, number, told, 0 if told["hopeless"] else plan.retries, log)
                 elif isinstance(task, ScanTask):
-                    _split(plan, films, film, Scan.of(told), engine.workers)
+                    _split(plan, films, film, Scan.of(told), executor.workers)
                 else:
                     film.take(number, task, told)
             done = sum(film.journal.frames for film in films)
-            painting = max(engine.frames - settled, 0)
+            painting = max(executor.frames - settled, 0)
             total = sum(film.expected or 0 for film in films if not film.error)
             on_progress(min(done + painting, total), total)
     if full:

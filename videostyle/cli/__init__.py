@@ -13,7 +13,7 @@ import videostyle.cli
 from videostyle import __version__, interrupt
 from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.cli.terminal import shown_plainly
-from videostyle.errors import VideostyleError
+from videostyle.errors import SettingError, VideostyleError
 from videostyle.text import plain
 
 # As shells report SIGPIPE.
@@ -84,7 +84,7 @@ def _run(args: argparse.Namespace) -> int:
     except VideostyleError as error:
         if args.debug:
             raise
-        _say(f"videostyle: {error}", error)
+        _say(f"videostyle: {_as_option(error, args)}", error)
         return error.status
     except KeyboardInterrupt as error:
         if args.debug:
@@ -101,6 +101,13 @@ def _run(args: argparse.Namespace) -> int:
         unexpected = f"unexpected {name}: {error}; please report it with the output of --debug"
         _say(f"videostyle: {why or unexpected}", error)
         return 1
+
+
+def _as_option(error: VideostyleError, args: argparse.Namespace) -> str:
+    """The message, which names the option where it is about a setting that the command has an option for."""
+    if isinstance(error, SettingError) and hasattr(args, error.setting):
+        return f"--{error.setting.replace('_', '-')} {error.problem}"
+    return str(error)
 
 
 def _say(line: str, error: BaseException) -> None:

@@ -7,19 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from videostyle.cli.options import (
-    add_encoding,
-    add_flicker,
-    add_look,
-    add_machine,
-    add_span,
-    read_look,
-    read_plan,
-    warn,
-)
+from videostyle.cli.options import add_settings, read_along, read_blend, read_plan, setting_names, warn
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.plan import BatchPlan, Style
+from videostyle.plugins import available
 from videostyle.text import plain
 
 
@@ -33,14 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="made if it is not there")
     parser.add_argument("--name", metavar="TEMPLATE", help="of each output; default: {stem}-{style}{suffix}")
-    add_look(parser, required=False)
-    add_span(parser)
-    add_flicker(parser)
     work = parser.add_argument_group("the work")
     work.add_argument(
         "--workers", metavar="N", type=int, help="how many paint at a time; default: one a GPU, or one for two cores"
     )
-    work.add_argument("--engine", dest="spread", choices=["local", "ray"], default=BatchPlan.engine, help="who works")
+    work.add_argument(
+        "--executor",
+        choices=available("videostyle.batch.executors"),
+        default=BatchPlan.executor,
+        help="what carries the work out: processes on this machine, or a Ray cluster; default: %(default)s",
+    )
     work.add_argument(
         "--address", metavar="HOST:PORT", help="of the Ray cluster; default: this machine's, or a new one"
     )
@@ -60,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="never split within a shot, however long: as one run would paint it, to the last bit",
     )
     work.add_argument("--status", action="store_true", help="say what is done, and do nothing")
-    add_machine(parser, "--paint-engine")
-    add_encoding(parser)
+    add_settings(parser, setting_names())
     parser.add_argument("--json", action="store_true", help="a line of JSON for each film in place of the table")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no table; warnings still")
 
@@ -101,12 +94,13 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> BatchPlan:
     from videostyle.batch.jobs import NAME, plans, read_jobs
 
-    styles = _styles(args)
+    base = read_plan(args, names=setting_names(without=["style"]))
     lists = [path for path in args.input if path.lower().endswith(".toml")]
     films = [path for path in args.input if path not in lists]
+    # Each --style is a film of its own here, not part of a blend.
+    styles = [_styled(base.style, text) for text in args.style or ()]
     if films and not styles:
         raise UsageError("give --style, once for each painting; `videostyle styles` lists them")
-    base = read_plan(args, "", "", _look(args, "none"))
     name = args.name or NAME
     wanted = [plan for path in lists for plan in read_jobs(Path(path), styles, args.output, base, name)]
     wanted += plans(films, styles, args.output, base, name)
@@ -114,7 +108,7 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
         films=tuple(wanted),
         folder=args.output,
         workers=args.workers,
-        engine=args.spread,
+        executor=args.executor,
         address=args.address,
         retries=args.retries,
         segment=args.segment,
@@ -122,11 +116,7 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     )
 
 
-def _styles(args: argparse.Namespace) -> list[Style]:
-    """A style for each --style: here they are films of their own, not parts of a blend."""
-    return [_look(args, text) for text in args.style or ()]
-
-
-def _look(args: argparse.Namespace, style: str) -> Style:
-    look = read_look(argparse.Namespace(**{**vars(args), "style": [style]}))
-    return replace(look, regions=()) if style == "none" else look
+def _styled(base: Style, text: str) -> Style:
+    return replace(
+        base, blend=read_along("--style", [text], read_blend), regions=() if text == "none" else base.regions
+    )

@@ -204,7 +204,7 @@ def _flow(args: argparse.Namespace, longest_side: int) -> tuple[FlowEstimator, s
 
 def _probe(args: argparse.Namespace) -> Probes:
     from videostyle.metrics.probes import probe
-    from videostyle.pipeline import paint_frames
+    from videostyle.painter import paint_frames
 
     style = Style(((args.style, 1.0),), network=args.network, statistics=args.statistics)
     steady = StabilizeOptions(args.stabilize)

@@ -7,24 +7,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from videostyle.cli.options import (
-    add_encoding,
-    add_flicker,
-    add_machine,
-    add_span,
-    expected_frames,
-    read_plan,
-    read_weighted,
-    warn,
-)
+from videostyle.cli.options import add_settings, expected_frames, read_plan, read_weighted, setting_names, warn
 from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.cli.progress import share_bar
 from videostyle.errors import UsageError
-from videostyle.plan import KeyframePlan, Original, RenderPlan, Style
+from videostyle.plan import KeyframePlan, Original, RenderPlan
 from videostyle.text import plain
 
 if TYPE_CHECKING:
     from videostyle.types import Frame, Source
+
+
+# What is optimised has settings of its own in place of a style's.
+_SETTINGS = setting_names("the film", "flicker", "the machine", "the output", without=["seed"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tune-steps", metavar="N", type=int, default=KeyframePlan.tune_steps, help="default: %(default)s"
     )
     add_gatys(parser)
-    add_span(parser)
-    add_flicker(parser, seed=False)
-    add_machine(parser)
-    add_encoding(parser)
+    add_settings(parser, _SETTINGS)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 
@@ -72,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     every = None if args.every == "auto" else int(args.every)
     if args.export is None and args.output is None:
         raise UsageError("name the painted film with -o, or a folder for the keyframes with --export")
-    film = read_plan(args, args.film, args.output or "", Style())
+    film = read_plan(args, args.film, args.output or "", _SETTINGS)
     progress = _Progress(args.quiet)
     if args.export is not None:
         with progress:

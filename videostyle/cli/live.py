@@ -7,18 +7,23 @@ import json
 import sys
 from pathlib import Path
 
-from videostyle.cli.options import (
-    add_encoding,
-    add_machine,
-    check_reports,
-    read_encoding,
-    seconds,
-    warn,
-)
+from videostyle.cli.options import add_settings, check_reports, given_settings, seconds, setting_names, warn
 from videostyle.files import reserved
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.plan import LivePlan
+from videostyle.settings import assemble
 from videostyle.text import plain
+
+_SETTINGS = [
+    "strength",
+    "keep_colors",
+    "network",
+    "brush",
+    "stabilize",
+    "engine",
+    "device",
+    *setting_names("the output"),
+]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,19 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a name from `videostyle styles`, or a style file; those given are keys 1, 2, ..., the gallery follows; "
         f"default: {LivePlan.styles[0]}",
     )
-    look.add_argument(
-        "--strength",
-        metavar="0..1",
-        type=float,
-        default=LivePlan.strength,
-        help="from the film (0) to the painting (1); default: %(default)s",
-    )
-    look.add_argument("--keep-colors", action="store_true", help="keep the camera's hues, take the painting's brush")
-    look.add_argument("--brush", metavar="0.25..4", type=float, default=LivePlan.brush, help="size of the marks")
-    look.add_argument("--network", metavar="NAME", default=LivePlan.network, help="default: %(default)s")
-    look.add_argument(
-        "--stabilize", metavar="0..1", type=float, default=LivePlan.stabilize, help="default: %(default)s"
-    )
+    add_settings(parser, _SETTINGS, of=LivePlan)
     look.add_argument(
         "--no-gate", action="store_true", help="do not average the camera's noise away where all is still"
     )
@@ -95,20 +88,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rate, latency, dropped frames; on stdout or in a file",
     )
     where.add_argument("-q", "--quiet", action="store_true", help="say nothing but warnings")
-    add_machine(parser)
-    add_encoding(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Paint until it ends; 130 where that was Ctrl-C."""
-    plan = LivePlan(
+    plan = assemble(
+        LivePlan,
         camera=args.camera,
         styles=tuple(args.style or LivePlan.styles),
-        strength=args.strength,
-        keep_colors=args.keep_colors,
-        network=args.network,
-        brush=args.brush,
-        stabilize=args.stabilize,
         gate=not args.no_gate,
         fps=args.fps,
         size=args.size,
@@ -119,9 +106,7 @@ def run(args: argparse.Namespace) -> int:
         window=not args.headless,
         virtual_camera=args.virtual_camera,
         output=args.output,
-        encode=read_encoding(args),
-        engine=args.engine,
-        device=args.device,
+        **given_settings(args, _SETTINGS),
     )
     file = None if args.report in (None, "-") else Path(args.report)
     sources = [plan.camera, *plan.styles]

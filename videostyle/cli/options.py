@@ -1,4 +1,4 @@
-"""Options that several commands share, and the values they read; the defaults are those of the plan."""
+"""Options that several commands share, made from the settings of the plan, and the values they read."""
 
 from __future__ import annotations
 
@@ -9,24 +9,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
-from videostyle.plan import (
-    Blend,
-    EncodeOptions,
-    FlowOptions,
-    Key,
-    Region,
-    RenderPlan,
-    Span,
-    StabilizeOptions,
-    Style,
-    Timeline,
-    read_seconds,
-)
+from videostyle.plan import Blend, Key, Region, RenderPlan, Span, Timeline, read_seconds
+from videostyle.settings import Group, Setting, settings_of
 from videostyle.text import plain
 
 if TYPE_CHECKING:
@@ -36,185 +25,94 @@ from videostyle.types import Frame, Source
 T = TypeVar("T")
 
 
-def add_look(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Declare what is painted and how: read it with `read_look`."""
-    look = parser.add_argument_group("the painting")
-    look.add_argument(
-        "--style",
-        metavar="NAME[:WEIGHT][@T[-T]]",
-        action="append",
-        required=required,
-        help="a name from `videostyle styles`, a style file, or none; several are blended by their weights. With times "
-        "of the film (whatever --start says) it glides from one to the next: scream@0:05 is reached at 0:05, "
-        "scream@0:05-0:09 stays until 0:09; where the next begins just then it jumps",
-    )
-    look.add_argument(
-        "--strength",
-        metavar="0..1[@T[-T]]",
-        action="append",
-        help=f"from the film (0) to the painting (1), with times as --style; default: {Style.strength}",
-    )
-    look.add_argument("--keep-colors", action="store_true", help="keep the film's hues, take the painting's brush only")
-    look.add_argument(
-        "--brush",
-        metavar="0.25..4",
-        type=float,
-        default=Style.brush,
-        help="size of the marks; larger is coarser and faster; default: %(default)s",
-    )
-    look.add_argument(
-        "--mask",
-        metavar="FILE",
-        help="paint where this picture, film or sequence is white, and leave the film where it is black",
-    )
-    look.add_argument(
-        "--region",
-        metavar="NAME=FILE",
-        action="append",
-        default=[],
-        help="another painting where FILE is white, over those before it; each costs a pass of the network",
-    )
-    look.add_argument(
-        "--mask-feather",
-        metavar="PX",
-        type=float,
-        default=Style.feather,
-        help="soften the edges of masks; default: %(default)s",
-    )
-    look.add_argument("--network", metavar="NAME", default=Style.network, help="size of network; default: %(default)s")
+def setting_names(*groups: Group, without: Iterable[str] = ()) -> list[str]:
+    """The names of a render's settings in these groups; with no group those of all."""
+    found = settings_of(RenderPlan).items()
+    return [name for name, each in found if (not groups or each.group in groups) and name not in set(without)]
 
 
-def read_look(args: argparse.Namespace) -> Style:
-    """The style that the options of `add_look` ask for; raises UsageError."""
-    return Style(
-        blend=read_along("--style", args.style, read_blend),
-        strength=read_along("--strength", args.strength, read_strength) if args.strength else Style.strength,
-        keep_colors=args.keep_colors,
-        network=args.network,
-        brush=args.brush,
-        statistics=args.statistics,
-        seed=args.seed,
-        mask=args.mask,
-        regions=tuple(read_region(text) for text in args.region),
-        feather=args.mask_feather,
-    )
+def add_settings(
+    parser: argparse.ArgumentParser, names: Iterable[str], of: type = RenderPlan, required: Iterable[str] = ()
+) -> None:
+    """Declare an option for each of these settings of the plan `of`, under the heading of its group.
 
-
-def add_span(parser: argparse.ArgumentParser) -> None:
-    """Declare the part of the film and the size: read the part with `read_span`."""
-    part = parser.add_argument_group("the film")
-    part.add_argument(
-        "--size", metavar="WxH|SHORT", help="paint at this size: 640x360 to fit inside, or the short side"
-    )
-    part.add_argument("--start", metavar="T", type=seconds, default=Fraction(0), help="seconds or h:mm:ss.s")
-    part.add_argument("--end", metavar="T", type=seconds, help="seconds or h:mm:ss.s")
-
-
-def read_span(args: argparse.Namespace) -> Span:
-    """The part that the options of `add_span` ask for; raises UsageError."""
-    return Span(args.start, args.end)
-
-
-def add_flicker(parser: argparse.ArgumentParser, *, seed: bool = True) -> None:
-    """Declare how the painting is steadied: read it with `read_flow` and `read_stabilize`.
-
-    Without `seed` where the command has a seed of its own.
+    `given_settings` and `read_plan` read them.
     """
-    steady = parser.add_argument_group("flicker")
-    steady.add_argument("--flow", choices=["auto", "dis", "raft", "raft-large", "none"], default=FlowOptions.method)
-    steady.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
-    steady.add_argument(
-        "--download", action="store_true", help="let torchvision download RAFT weights if they are missing"
-    )
-    steady.add_argument(
-        "--statistics",
-        choices=["frame", "shot"],
-        default=Style.statistics,
-        help="normalise by each frame's own statistics, or by the shot's, so that nothing pumps; default: %(default)s",
-    )
-    if seed:
-        steady.add_argument(
-            "--seed",
-            metavar="N",
-            type=int,
-            default=Style.seed,
-            help="another number gives another take: strokes hang on noise that it chooses; default: %(default)s",
-        )
-    steady.add_argument(
-        "--stabilize", metavar="0..1", type=float, help=f"default: {StabilizeOptions.amount}, unless --flow is none"
-    )
-    steady.add_argument(
-        "--stabilize-mode",
-        choices=["auto", "causal", "lookahead"],
-        default=StabilizeOptions.mode,
-        help="from the frames before, or also from those after: steadier, and slower; auto: lookahead for films",
-    )
+    declared, names = settings_of(of), list(names)
+    for heading in get_args(Group):
+        wanted = [name for name in names if declared[name].group == heading]
+        if not wanted:
+            continue
+        there = [group for group in parser._action_groups if group.title == heading]
+        group = there[0] if there else parser.add_argument_group(heading)
+        for name in wanted:
+            told = _declared(declared[name]) | ({"required": True} if name in set(required) else {})
+            group.add_argument(flag(name), dest=name, **told)
 
 
-def read_flow(args: argparse.Namespace) -> FlowOptions:
-    """The motion estimator that the options of `add_flicker` ask for."""
-    return FlowOptions(args.flow, args.flow_weights, args.download)
+def flag(name: str) -> str:
+    """The option of a setting."""
+    return f"--{name.replace('_', '-')}"
 
 
-def read_stabilize(args: argparse.Namespace) -> StabilizeOptions:
-    """The stabiliser that the options of `add_flicker` ask for."""
-    amount = StabilizeOptions.amount if args.stabilize is None else args.stabilize
-    return StabilizeOptions(amount, args.stabilize_mode)
+def _declared(each: Setting) -> dict[str, Any]:
+    """What argparse is told of an option. Each is None where it is not given, so that one can tell."""
+    if each.kind is bool:
+        return {"action": "store_true", "help": each.help}
+    told: dict[str, Any] = {"default": None, "metavar": each.metavar, "help": _help(each)}
+    if each.many:
+        told["action"] = "append"
+    else:
+        told["type"] = _READERS.get(each.kind, each.kind)
+    if each.choices is not None:
+        told["choices"] = each.choices()
+    elif each.metavar is None and each.low is not None and each.high is not None:
+        told["metavar"] = f"{each.low:g}..{each.high:g}"
+    return told
+
+
+def _help(each: Setting) -> str:
+    text = each.help.replace("%", "%%")
+    if "default:" in text or each.default in (None, ()) or not isinstance(each.default, str | int | float):
+        return text
+    return f"{text}; default: {f'{each.default:g}' if isinstance(each.default, float) else each.default}"
+
+
+def given_settings(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Those of a render's settings that were given on the command line, by name, as `settings.assemble` takes them."""
+    given: dict[str, Any] = {}
+    for name in names:
+        value = getattr(args, name)
+        if value is None or value is False:
+            continue
+        if name in _ALONG and isinstance(value, list):
+            value = read_along(flag(name), value, _ALONG[name])
+        elif name == "region":
+            value = tuple(read_region(text) for text in value)
+        given[name] = value
+    return given
 
 
 def contradictions(args: argparse.Namespace) -> Iterator[str]:
-    """What the options of `add_flicker` ask for in vain."""
+    """The options for flicker that have no effect beside the others."""
     if args.flow == "none" and args.stabilize:
         yield f"--flow none estimates no motion, so --stabilize {args.stabilize:g} steadies nothing"
-    if args.stabilize_mode != "auto" and (args.flow == "none" or args.stabilize == 0):
+    if args.stabilize_mode not in (None, "auto") and (args.flow == "none" or args.stabilize == 0):
         why = "--flow none" if args.flow == "none" else "--stabilize 0"
         yield f"{why} steadies nothing, so --stabilize-mode {args.stabilize_mode} has no effect"
-    if args.flow not in ("auto", "raft", "raft-large") and args.flow_weights is not None:
+    if args.flow not in (None, "auto", "raft", "raft-large") and args.flow_weights is not None:
         yield f"--flow {args.flow} has no weights, so --flow-weights {args.flow_weights} is not read"
 
 
-def add_machine(parser: argparse.ArgumentParser, engine: str = "--engine") -> None:
-    """Declare where and with what to compute; `engine` is the name of the option for what runs the network."""
-    machine = parser.add_argument_group("the machine")
-    machine.add_argument(engine, dest="engine", choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
-    machine.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=RenderPlan.device)
+def read_plan(
+    args: argparse.Namespace, source: str = "", output: str = "", names: Iterable[str] | None = None
+) -> RenderPlan:
+    """The plan that the options of `add_settings` ask for, all of them by default.
 
-
-def add_encoding(parser: argparse.ArgumentParser) -> None:
-    """Declare how the output is written: read it with `read_encoding`."""
-    out = parser.add_argument_group("the output")
-    out.add_argument(
-        "--codec", metavar="NAME", default=EncodeOptions.codec, help="h264, hevc, av1, vp9, prores, ffv1, gif..."
-    )
-    out.add_argument("--crf", metavar="N", type=int, help="quality: lower is better and larger")
-    out.add_argument("--preset", metavar="P", help="the encoder's speed setting")
-    out.add_argument("--pix-fmt", metavar="F", help="the encoder's pixel format, yuv420p10le for example")
-    out.add_argument("--overwrite", action="store_true", help="replace the files to be written if they exist")
-
-
-def read_encoding(args: argparse.Namespace) -> EncodeOptions:
-    """The encoding that the options of `add_encoding` ask for."""
-    return EncodeOptions(args.codec, args.crf, args.preset, args.pix_fmt, args.overwrite)
-
-
-def read_plan(args: argparse.Namespace, source: str, output: str, style: Style) -> RenderPlan:
-    """The plan that the options of `add_span`, `add_flicker`, `add_machine` and `add_encoding` ask for.
-
-    Options that contradict each other are named in a line each.
+    Options that have no effect beside the others are named in a line each.
     """
     warn(contradictions(args))
-    return RenderPlan(
-        source=source,
-        output=output,
-        style=style,
-        flow=read_flow(args),
-        stabilize=read_stabilize(args),
-        encode=read_encoding(args),
-        span=read_span(args),
-        size=args.size,
-        engine=args.engine,
-        device=args.device,
-    )
+    return RenderPlan.of(source, output, **given_settings(args, setting_names() if names is None else names))
 
 
 def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
@@ -334,3 +232,7 @@ def seconds(text: str) -> Fraction:
         return read_seconds(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+_READERS: dict[type, Callable[[str], Any]] = {Fraction: seconds}
+_ALONG: dict[str, Callable[[list[str]], Any]] = {"style": read_blend, "strength": read_strength}

@@ -8,17 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videostyle.cli.options import (
-    add_encoding,
-    add_flicker,
-    add_look,
-    add_machine,
-    read_look,
-    read_plan,
-    seconds,
-)
+from videostyle.cli.options import add_settings, read_plan, seconds, setting_names
 from videostyle.errors import UsageError
 from videostyle.plan import RenderPlan
+
+# The part of the film is chosen on the page.
+_SETTINGS = setting_names(without=["start", "end"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", metavar="N", type=seconds, default=Fraction(4), help="how long it is; default: %(default)s"
     )
-    parser.add_argument(
-        "--size", metavar="WxH|SHORT", help="paint at this size: 640x360 to fit inside, or the short side"
-    )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="for painted films; default: beside FILM")
-    add_look(parser)
-    add_flicker(parser)
-    add_machine(parser)
-    add_encoding(parser)
+    add_settings(parser, _SETTINGS, required=["style"])
     add_server(parser)
-    # The part of the film is chosen on the page.
-    parser.set_defaults(start=Fraction(0), end=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.output}: there is no such folder for the painted films; make it first")
     return serve_page(
         args,
-        read_plan(args, "", "", read_look(args)),
+        read_plan(args, names=_SETTINGS),
         film=str(Path(args.film).resolve()),
         named=args.film,
         at=None if args.at is None else float(args.at),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from videostyle.cli.options import add_machine
+from videostyle.cli.options import add_settings, given_settings
 from videostyle.cli.preview import add_server, serve_page
 from videostyle.errors import UsageError
-from videostyle.plan import RenderPlan, Style
+from videostyle.plan import RenderPlan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("uploads")
     limits.add_argument("--max-upload", metavar="MB", type=int, default=2000, help="largest; default: %(default)s")
     limits.add_argument("--max-minutes", metavar="M", type=float, default=60, help="longest; default: %(default)s")
-    add_machine(parser)
+    add_settings(parser, ["engine", "device"])
     add_server(parser)
 
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{folder}: there is no such folder; check the name")
     if args.max_upload < 1 or not args.max_minutes > 0:
         raise UsageError("--max-upload must be at least 1 and --max-minutes above 0")
-    base = RenderPlan("", "", Style(((args.style, 1.0),)), engine=args.engine, device=args.device)
+    base = RenderPlan.of("", "", style=args.style, **given_settings(args, ["engine", "device"]))
     return serve_page(
         args,
         base,

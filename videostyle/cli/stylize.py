@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from videostyle.cli.options import (
-    add_encoding,
-    add_flicker,
-    add_look,
-    add_machine,
-    add_span,
+    add_settings,
     check_reports,
-    read_look,
     read_plan,
     render_with_progress,
+    setting_names,
     warn,
 )
 from videostyle.files import reserved
@@ -28,19 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
     parser.add_argument("input", metavar="INPUT", help="film, GIF, picture, or image sequence such as shots/%%05d.png")
     parser.add_argument("-o", "--output", metavar="OUTPUT", help="default: INPUT's name with the style's, as .mp4")
-    add_look(parser)
-    add_span(parser)
-    add_flicker(parser)
-    add_machine(parser)
-    add_encoding(parser)
+    add_settings(parser, setting_names(), required=["style"])
     parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was decided and how long it took")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 
 def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
-    style = read_look(args)
-    plan = read_plan(args, args.input, args.output or _beside(args.input, style), style)
+    plan = read_plan(args, args.input, args.output or "")
+    if not plan.output:
+        plan = replace(plan, output=_beside(args.input, plan.style))
     check_reports([args.report], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
     with reserved(args.report, overwrite=args.overwrite, sources=plan.files) as write_report:
         report = render_with_progress(plan, quiet=args.quiet)

@@ -5,59 +5,43 @@ from __future__ import annotations
 import shlex
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
-from videostyle.plan import Blend, EncodeOptions, FlowOptions, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.plan import Blend, RenderPlan, Timeline
+from videostyle.settings import settings_of
 
 
 def command(plan: RenderPlan) -> str:
     """`videostyle stylize ...` for a POSIX shell; what is as by default is left out.
 
-    The command line cannot say `queue_depth`, how large RAFT's pictures are, a region in several styles, nor keys of a
-    timeline at thirds of a second.
+    The command line cannot say a region in several styles, nor keys of a timeline at thirds of a second.
     """
     return shlex.join(["videostyle", "stylize", *arguments(plan)])
 
 
 def arguments(plan: RenderPlan) -> list[str]:
     """What follows `videostyle stylize`."""
-    style, flow, steady, encode, span = plan.style, plan.flow, plan.stabilize, plan.encode, plan.span
     words = [plan.source, "-o", plan.output]
-    for key in style.blends.keys:
-        words += _pairs("--style", _weighted(key.value), _moment(style.blend, key.start, key.hold))
-    if style.strength != Style.strength:
-        for line in style.strengths.keys:
-            words += _pairs("--strength", [repr(line.value)], _moment(style.strength, line.start, line.hold))
-    options: list[tuple[str, object, object]] = [
-        ("--brush", style.brush, Style.brush),
-        ("--network", style.network, Style.network),
-        ("--mask", style.mask, Style.mask),
-        *(("--region", f"{region.blend[0][0]}={region.mask}", None) for region in style.regions),
-        ("--mask-feather", style.feather, Style.feather),
-        ("--size", plan.size, RenderPlan.size),
-        ("--start", _seconds(span.start), _seconds(Span.start)),
-        ("--end", None if span.end is None else _seconds(span.end), Span.end),
-        ("--flow", flow.method, FlowOptions.method),
-        ("--flow-weights", flow.weights, FlowOptions.weights),
-        ("--statistics", style.statistics, Style.statistics),
-        ("--seed", style.seed, Style.seed),
-        ("--stabilize", steady.amount, StabilizeOptions.amount),
-        ("--stabilize-mode", steady.mode, StabilizeOptions.mode),
-        ("--engine", plan.engine, RenderPlan.engine),
-        ("--device", plan.device, RenderPlan.device),
-        ("--codec", encode.codec, EncodeOptions.codec),
-        ("--crf", encode.crf, EncodeOptions.crf),
-        ("--preset", encode.preset, EncodeOptions.preset),
-        ("--pix-fmt", encode.pix_fmt, EncodeOptions.pix_fmt),
-    ]
-    for name, value, default in options:
-        if value != default:
-            words += [name, str(value)]
-    flags = {
-        "--keep-colors": style.keep_colors,
-        "--download": flow.allow_download,
-        "--overwrite": encode.overwrite,
-    }
-    return words + [name for name, is_set in flags.items() if is_set]
+    for name, each in settings_of(RenderPlan).items():
+        value: Any = plan
+        for part in each.path:
+            value = getattr(value, part)
+        option = f"--{name.replace('_', '-')}"
+        if name == "style":
+            for key in Timeline.of(value).keys:
+                words += _pairs(option, _weighted(key.value), _moment(value, key.start, key.hold))
+        elif value == each.default:
+            continue
+        elif name == "strength":
+            for line in Timeline.of(value).keys:
+                words += _pairs(option, [repr(line.value)], _moment(value, line.start, line.hold))
+        elif name == "region":
+            words += _pairs(option, [f"{region.blend[0][0]}={region.mask}" for region in value], "")
+        elif isinstance(value, bool):
+            words.append(option)
+        else:
+            words += [option, _seconds(value) if isinstance(value, Fraction) else str(value)]
+    return words
 
 
 def _pairs(name: str, values: list[str], moment: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where tasks are carried out: one module an engine, each with `build(plan) -> Engine`."""
+"""Where tasks are carried out: one module an executor, each with `build(plan) -> Executor`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Carries out tasks on several workers. A context manager; leaving it ends what is still being done."""
 
     workers: int
@@ -34,10 +34,10 @@ class Engine(Protocol):
     def __exit__(self, *why: Any) -> None: ...
 
 
-def load_engine(plan: BatchPlan) -> Engine:
-    """The engine that the plan names; raises UnknownNameError, or MissingDependencyError saying what to install."""
-    engine: Engine = load(sys.modules[__name__], plan.engine)(plan)
-    return engine
+def load_executor(plan: BatchPlan) -> Executor:
+    """The executor that the plan names; raises UnknownNameError, or MissingDependencyError saying what to install."""
+    executor: Executor = load(sys.modules[__name__], plan.executor)(plan)
+    return executor
 
 
 def lost(why: BaseException) -> dict[str, Any]:

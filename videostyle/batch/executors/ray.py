@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from videostyle.batch.engines import lost
+from videostyle.batch.executors import lost
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.plan import BatchPlan
 from videostyle.privacy import report_nothing
@@ -47,11 +47,11 @@ class Ray:
         self._tasks: dict[Any, Any] = {}
 
     def submit(self, key: Any, task: Task) -> None:
-        """See `Engine`."""
+        """See `Executor`."""
         self._tasks[self._work.remote(task)] = key
 
     def finished(self, timeout: float) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """See `Engine`; frames are counted when their task is done."""
+        """See `Executor`; frames are counted when their task is done."""
         for reference in self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)[0]:
             key = self._tasks.pop(reference)
             try:

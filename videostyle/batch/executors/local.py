@@ -16,7 +16,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, Self
 
 from videostyle import interrupt
-from videostyle.batch.engines import lost
+from videostyle.batch.executors import lost
 from videostyle.plan import BatchPlan
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Local:
 
     @property
     def frames(self) -> int:
-        """See `Engine`."""
+        """See `Executor`."""
         return int(self._frames.value)
 
     def submit(self, key: Any, task: Task) -> None:
-        """See `Engine`."""
+        """See `Executor`."""
         try:
             future = self._pool.submit(_work, task)
         except BrokenProcessPool:
@@ -59,7 +59,7 @@ class Local:
         self._tasks[future] = key
 
     def finished(self, timeout: float) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """See `Engine`."""
+        """See `Executor`."""
         for future in wait(self._tasks, timeout, FIRST_COMPLETED).done:
             key = self._tasks.pop(future)
             try:

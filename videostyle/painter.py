@@ -1,0 +1,192 @@
+"""Painting from Python: films by their paths, pictures and frames in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import torch
+from torch import Tensor
+
+from videostyle.arrays import Back, read_picture, read_pictures
+from videostyle.engines import choose_device, choose_engine
+from videostyle.errors import SourceError, UsageError
+from videostyle.files import AnyPath
+from videostyle.pipeline import Clock, FramePainter, RenderReport, fit, render
+from videostyle.plan import AnyStyle, FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.settings import check_names, settings_of
+from videostyle.stylizers import load_stylizer
+from videostyle.types import Frame, Stylizer
+
+_FILE_SETTINGS = ("start", "end")
+FRAME_SETTINGS = [
+    name for name, each in settings_of(RenderPlan).items() if each.group != "the output" and name not in _FILE_SETTINGS
+]
+"""The settings that mean something for frames which come from no file and go into none."""
+
+
+def stylize(
+    source: AnyPath,
+    output: AnyPath,
+    style: AnyStyle = "great-wave",
+    *,
+    on_frame: Callable[[Frame], None] | None = None,
+    **settings: Any,
+) -> RenderReport:
+    """Paint a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
+
+    `style` is a name, names with weights to blend, `{"great-wave": 2, "scream": 1}`, a timeline of these or a whole
+    `Style`. `settings` are those of the command line, by the same names: `strength=0.8`, `stabilize=0.5`,
+    `start="1:20"`, `codec="hevc"`, `size="640x360"`, `mask="sky.png"`... Raises UsageError, SourceError, SinkError,
+    WeightsError; nothing is then left under the output's name.
+    """
+    return render(RenderPlan.of(source, output, style=style, **settings), on_frame=on_frame)
+
+
+def stylize_image(picture: Any, style: AnyStyle = "great-wave", **settings: Any) -> Any:
+    """Paint one picture, or a batch, in memory; see `Painter`, which is quicker for more than one."""
+    return Painter(style, **settings)(picture)
+
+
+class Painter:
+    """Paints pictures and frames in memory; the style network is loaded once.
+
+        painter = videostyle.Painter("great-wave", strength=0.8)
+        painted = painter(picture)
+        for frame in painter.video(frames, fps=24): ...
+
+    Pictures are NumPy arrays (H, W, 3), PIL images or tensors (3, H, W), single or as a batch, see `videostyle.arrays`;
+    what comes out is of the kind that went in. `settings` are those of `stylize` but for files and parts of films. Not
+    for several threads at a time.
+    """
+
+    def __init__(self, style: AnyStyle = "great-wave", **settings: Any) -> None:
+        """Raises UsageError, WeightsError, MissingDependencyError."""
+        check_names("Painter", settings, FRAME_SETTINGS)
+        self.plan = RenderPlan.of("", "", style=style, **settings)
+        device = choose_device(self.plan.device)
+        engine = "" if self.plan.style.is_none else choose_engine(self.plan.engine, device)
+        self._stylizer = load_stylizer(self.plan.style, engine, device)
+
+    def __call__(self, pictures: Any) -> Any:
+        """Each picture painted by itself, whatever was painted before."""
+        given, back = read_pictures(pictures)
+        still = replace(self.plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
+        return back([_pixels(Frame(pixels, 0, Fraction(1, 24)), still, self._stylizer) for pixels in given])
+
+    def video(self, frames: Iterable[Any], fps: float | Fraction = 24) -> Iterator[Any]:
+        """The frames of one film, painted and steadied, one by one as they come.
+
+        Raises UsageError for frames that are no pictures or differ in size.
+        """
+        rate = Fraction(fps).limit_denominator(100_000) if isinstance(fps, float) else Fraction(fps)
+        if rate <= 0:
+            raise UsageError(f"fps must be above 0, got {fps}")
+        backs: list[Back] = []
+
+        def read() -> Iterator[Frame]:
+            for number, one in enumerate(frames):
+                pixels, back = read_picture(one)
+                backs.append(back)
+                yield Frame(pixels, number, 1 / rate, index=number)
+
+        for frame in PaintedFrames(read(), self.plan, self._stylizer):
+            yield backs.pop(0)(frame.pixels)
+
+
+def paint_frames(frames: Iterable[Frame], style: AnyStyle = "great-wave", **settings: Any) -> PaintedFrames:
+    """Paint frames from anywhere, one by one, steadied like a film: for embedding in other programs.
+
+    `frames` are in order and have the same size; `settings` are as for `Painter`. The style's times are the frames'
+    own, and pictures of a mask sequence count 24 a second. Closing the iterator early ends its threads. Arrays, PIL
+    images and tensors are for `Painter.video`.
+    """
+    check_names("paint_frames", settings, FRAME_SETTINGS)
+    return PaintedFrames(frames, RenderPlan.of("", "", style=style, **settings))
+
+
+class PaintedFrames(Iterator[Frame]):
+    """Painted frames as they come, and a report of them."""
+
+    def __init__(self, frames: Iterable[Frame], plan: RenderPlan, stylizer: Stylizer | None = None) -> None:
+        """`stylizer` paints instead of the one that the plan's style asks for."""
+        self._painter: FramePainter | None = None
+        self._size: tuple[int, int] = (0, 0)
+        self._count = 0
+        self._began = time.perf_counter()
+        self._frames = self._painted(iter(frames), plan, stylizer)
+
+    def __next__(self) -> Frame:
+        frame = next(self._frames)
+        self._count += 1
+        return frame
+
+    def close(self) -> None:
+        """End the threads that paint; no more frames come."""
+        self._frames.close()
+
+    @property
+    def report(self) -> RenderReport:
+        """What was decided and done so far; raises UsageError before the first frame."""
+        if self._painter is None:
+            raise UsageError("there is a report once a frame was painted")
+        return self._painter.report(self._count, self._size, time.perf_counter() - self._began)
+
+    def _painted(
+        self, frames: Iterator[Frame], plan: RenderPlan, stylizer: Stylizer | None
+    ) -> Generator[Frame, None, None]:
+        first = next(frames, None)
+        if first is None:
+            return
+        own = _checked(first, None)
+        self._size = fit(plan.size, *own)
+        self._painter = FramePainter(plan, Clock(), size=None if self._size == own else self._size, stylizer=stylizer)
+        before = torch.get_num_threads(), cv2.getNumThreads()
+        try:
+            with ExitStack() as stack:
+                for frame in self._painter.painted(_all_checked(first, frames, own), stack):
+                    # The caller's own computations keep all of their threads.
+                    ours = torch.get_num_threads(), cv2.getNumThreads()
+                    _set_threads(before)
+                    yield frame
+                    _set_threads(ours)
+        finally:
+            _set_threads(before)
+
+
+def _set_threads(counts: tuple[int, int]) -> None:
+    torch.set_num_threads(counts[0])
+    cv2.setNumThreads(counts[1])
+
+
+def _all_checked(first: Frame, others: Iterator[Frame], size: tuple[int, int]) -> Iterator[Frame]:
+    yield first
+    for frame in others:
+        _checked(frame, size)
+        yield frame
+
+
+def _checked(frame: Frame, size: tuple[int, int] | None) -> tuple[int, int]:
+    """The frame's width and height; UsageError for what is no frame, or differs from the first one's `size`."""
+    if not isinstance(frame, Frame) or not isinstance(frame.pixels, Tensor):
+        kind = type(frame if not isinstance(frame, Frame) else frame.pixels).__name__
+        raise UsageError(
+            f"frames cannot be {kind}; for arrays, images and tensors: Painter(style).video(frames, fps=24)"
+        )
+    own = frame.pixels.shape[2], frame.pixels.shape[1]
+    if size is not None and own != size:
+        raise UsageError(f"all frames have the size of the first, {size[0]}x{size[1]}; got {own[0]}x{own[1]}")
+    return own
+
+
+def _pixels(frame: Frame, plan: RenderPlan, stylizer: Stylizer) -> Tensor:
+    """The pixels of one frame, stylized."""
+    painted = list(PaintedFrames([frame], plan, stylizer))
+    if not painted:
+        raise SourceError("nothing was painted")
+    return painted[0].pixels
