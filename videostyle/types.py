@@ -178,6 +178,18 @@ class Source(Protocol):
     ) -> None: ...
 
 
+class NothingOpen:
+    """A base of sources that hold no file open: a context manager that has nothing to do."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
 class Sink(Protocol):
     """Frames to somewhere. A context manager: commits when left normally, keeps nothing under the final name else."""
 

@@ -148,6 +148,16 @@ def shown(path: Path) -> tuple[list[float], int | None]:
 DURATIONS = [100, 50, 200, 100, 300]
 
 
+def test_the_picture_in_place_of_an_animation_is_not_painted(tmp_path: Path) -> None:
+    pictures = [photograph(seed=seed) for seed in range(3)]
+    pictures[0].save(tmp_path / "in.png", save_all=True, append_images=pictures[1:], duration=100, default_image=True)
+    with open_source(str(tmp_path / "in.png")) as source:
+        painted = [frame.pixels.permute(1, 2, 0).numpy() for frame in source.frames(Span())]
+    assert [np.array_equal(got, np.asarray(one)) for got, one in zip(painted, pictures[1:], strict=True)] == [True] * 2
+    assert source.info.frame_count == 2
+    assert source.warnings == []
+
+
 @pytest.mark.parametrize("target", ["gif", "apng", "png", "webp"])
 @pytest.mark.parametrize("kind", ["gif", "png", "webp"])
 def test_an_animation_keeps_its_pictures_delays_and_loops(tmp_path: Path, kind: str, target: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -18,16 +18,16 @@ from PIL import Image, ImageSequence
 
 from videostyle.errors import SourceError
 from videostyle.io.info import check_readable, pictures_info
-from videostyle.io.picture_tags import DAMAGED, PictureTags
+from videostyle.io.picture_tags import DAMAGED, PictureTags, stand_ins
 from videostyle.plan import Span
-from videostyle.types import Frame, StreamInfo
+from videostyle.types import Frame, NothingOpen, StreamInfo
 
 EXTENSIONS = (".png", ".webp", ".tif", ".tiff")
 _TICK = Fraction(1, 1000)
 _AT_ONCE = 100  # milliseconds that browsers show a picture whose delay is 0
 
 
-class AnimationSource:
+class AnimationSource(NothingOpen):
     """An animated WebP or PNG with its delays, or the pages of a TIFF, so many a second, as a film.
 
     Animations are read with 8 bits. Of a TIFF with pages of several sizes the first alone is read.
@@ -55,14 +55,6 @@ class AnimationSource:
         stream = StreamInfo(0, "video", kind, detail=f"{info.width}x{info.height} {info.pix_fmt}")
         plays = None if self._paged else tags.plays
         self.info = replace(info, streams=(stream,), side_data=tags.side_data(), plays=plays)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
         """The pictures shown from `span.start` to before `span.end`."""
@@ -102,7 +94,8 @@ class AnimationSource:
         try:
             with Image.open(self._path) as file:
                 mode = "RGBA" if file.has_transparency_data else "RGB"
-                for number, picture in enumerate(ImageSequence.Iterator(file)):
+                shown = itertools.islice(ImageSequence.Iterator(file), stand_ins(file), None)
+                for number, picture in enumerate(shown):
                     array = np.array(picture.convert(mode))
                     duration = round(picture.info.get("duration", 0)) or _AT_ONCE
                     yield Frame(torch.from_numpy(array).permute(2, 0, 1), pts, _TICK, duration, number)

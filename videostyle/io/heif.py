@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 import torch
@@ -22,7 +20,7 @@ from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation, ToTens
 from videostyle.io.info import open_container, pictures_info
 from videostyle.io.picture_tags import DAMAGED, PictureTags, descriptive
 from videostyle.plan import Span
-from videostyle.types import Frame, StreamInfo
+from videostyle.types import Frame, NothingOpen, StreamInfo
 
 EXTENSIONS = (".heic", ".heif", ".hif", ".avif")
 _LARGEST_INDEX = 1 << 24  # bytes of a meta box that are still read
@@ -163,7 +161,7 @@ def _properties(iprp: bytes, item: int) -> Iterator[tuple[bytes, bytes]]:
                     yield known[index - 1]
 
 
-class TiledSource:
+class TiledSource(NothingOpen):
     """A photograph in tiles, as a film of one picture."""
 
     is_live = False
@@ -176,14 +174,6 @@ class TiledSource:
         stream = StreamInfo(0, "video", "heif", detail=f"{info.width}x{info.height} in {len(grid.tiles)} tiles")
         side_data = PictureTags(profile=grid.profile, exif=grid.exif).side_data()
         self.info = replace(info, duration=1 / Fraction(rate), streams=(stream,), side_data=side_data)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
         """The one picture, unless `span` begins after it."""

@@ -26,7 +26,7 @@ from videostyle.io.picture_tags import printed_in_rgb, read_tags, with_tags
 from videostyle.io.side_data import named
 from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
 from videostyle.plan import EncodeOptions, Span
-from videostyle.types import Frame, StreamInfo
+from videostyle.types import Frame, NothingOpen, StreamInfo
 
 # OpenCV says on stderr what it finds wrong in a picture, by places in its own source; the caller is told in a line.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -177,7 +177,7 @@ def _natural(path: str) -> list[Any]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", Path(path).name)]
 
 
-class ImageSource:
+class ImageSource(NothingOpen):
     """One picture, a folder of pictures, or a numbered sequence such as shots/%05d.png, as a film."""
 
     is_live = False
@@ -203,14 +203,6 @@ class ImageSource:
             missing = numbers[1] - numbers[0] + 1 - len(self._paths)
             if missing > 0:
                 self.warnings.append(f"{self.info.path}: {missing} numbers are missing and passed over")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
         """The pictures from `span.start` to before `span.end`; raises SourceError where one is unlike the first."""

@@ -15,10 +15,10 @@ from torch import Tensor
 from videostyle.errors import UsageError
 from videostyle.io.info import pictures_info
 from videostyle.plan import Span
-from videostyle.types import Frame
+from videostyle.types import Frame, NothingOpen
 
 
-class MemorySource:
+class MemorySource(NothingOpen):
     """Frames from a list or an endless iterator; pictures are taken one at a time."""
 
     is_live = False
@@ -45,14 +45,6 @@ class MemorySource:
             return picture
         pixels = picture if isinstance(picture, Tensor) else torch.from_numpy(picture).permute(2, 0, 1)
         return Frame(pixels, index, 1 / self._rate, 1, index)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
         """The frames from `span.start` to before `span.end`, in seconds from the first."""

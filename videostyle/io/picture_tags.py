@@ -63,12 +63,17 @@ def read_tags(path: str) -> PictureTags:
                 profile=profile if space == "RGB" else b"",
                 exif=_exif(picture.getexif()),
                 # An MPO file is one photograph, with depth or a gain map beside it.
-                pictures=1 if picture.format == "MPO" else getattr(picture, "n_frames", 1),
+                pictures=1 if picture.format == "MPO" else getattr(picture, "n_frames", 1) - stand_ins(picture),
                 plays=picture.info.get("loop", 0 if picture.format == "TIFF" else 1),
                 lost=tuple(lost),
             )
     except DAMAGED:
         return PictureTags()
+
+
+def stand_ins(picture: Image.Image) -> int:
+    """How many pictures at a PNG's beginning are none of its animation: shown where animations are not known."""
+    return int(bool(picture.info.get("default_image")))
 
 
 def descriptive(exif: bytes) -> bytes:

@@ -187,7 +187,7 @@ class StreamCopier:
         return False
 
     def _add_subtitles(self, stream: Stream, codec: str) -> bool:
-        """Copy the subtitles, rewrite those of text, or copy them where FFmpeg's muxer takes what no list here names."""
+        """Copy or rewrite the subtitles; what no list here names is copied where FFmpeg's muxer takes it."""
         if stream.codec_context is None:
             self._drop(stream, codec, "this FFmpeg has no decoder for it")
             return False
