@@ -377,8 +377,10 @@ def test_who_would_write_a_report_that_another_run_writes_is_told_before_the_wor
 def test_a_name_of_two_lines_is_told_in_one(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "a\nvideostyle: all is well.mp4"
     assert main(["stylize", str(film), "-o", str(output), "--style", "none"]) == 0
-    lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+    said = capsys.readouterr()
+    lines = (said.out + said.err).replace("\r", "\n").splitlines()
     assert not [line for line in lines if line.startswith("videostyle: all")]
+    assert said.out == f"{tmp_path}/a videostyle: all is well.mp4\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of other systems")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from videostyle.cli.options import add_settings, expected_frames, read_plan, read_weighted, setting_names, warn
 from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.cli.progress import share_bar
+from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
 from videostyle.plan import KeyframePlan, Original, RenderPlan
 from videostyle.text import plain
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             files = export_keyframes(film, args.export, every, progress.share)
         if not args.quiet:
             print(f"{len(files)} keyframes in {plain(args.export)}; paint over them, then: --keys", file=sys.stderr)
-        print(args.export)
+        print_path(args.export)
         return 0
     plan = KeyframePlan(
         film,
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             f"which are in {plain(report.folder)}",
             file=sys.stderr,
         )
-    print(report.render.output)
+    print_path(report.render.output)
     return 0
 
 

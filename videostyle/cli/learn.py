@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from videostyle.cli.terminal import print_path
 from videostyle.plan import LearnPlan, Painting
 from videostyle.text import plain
 
@@ -64,6 +65,6 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     output = learn(plan, log=lambda line: print(plain(line), file=sys.stderr, flush=True))
-    print(f"now: videostyle stylize FILM --style {args.output or name}", file=sys.stderr)
-    print(output)
+    print(f"now: videostyle stylize FILM --style {plain(args.output or name)}", file=sys.stderr)
+    print_path(output)
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from videostyle.cli.options import check_reports, read_pair, read_weighted, warn
 from videostyle.cli.progress import share_bar
+from videostyle.cli.terminal import print_path
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.files import check_sequence, reserved
 from videostyle.plan import GatysOptions, Original, PaintPlan
@@ -171,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
             f"{report.steps} steps in {report.seconds:.0f} s, loss {report.terms.total:.4f}",
             file=sys.stderr,
         )
-    print(report.output)
+    print_path(report.output)
     return 0
 
 

@@ -16,6 +16,7 @@ from videostyle.cli.options import (
     setting_names,
     warn,
 )
+from videostyle.cli.terminal import print_path
 from videostyle.files import reserved
 from videostyle.plan import Style
 from videostyle.text import plain
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             f"({report.engine or 'nothing painted'} on {report.device}{flow})",
             file=sys.stderr,
         )
-    print(report.output)
+    print_path(report.output)
     return 0
 
 

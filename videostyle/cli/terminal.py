@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from videostyle.text import cleaned
+from videostyle.text import cleaned, plain
+
+_LONGEST_PATH = 10_000
 
 
 @contextmanager
@@ -22,6 +24,11 @@ def shown_plainly() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def print_path(path: object) -> None:
+    """Print a result that is the path of a file, in one line: a name from elsewhere may have line ends in it."""
+    print(plain(path, _LONGEST_PATH))
 
 
 class _Plain:

@@ -6,6 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from videostyle.cli.terminal import print_path
+from videostyle.text import plain
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -33,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps,
         ranges={**RANGES, **read_ranges(args.config)},
         within=args.within,
-        log=lambda line: print(line, file=sys.stderr, flush=True),
+        log=lambda line: print(plain(line), file=sys.stderr, flush=True),
     )
     print(found.table, end="")
-    print(found.best)
+    print_path(found.best)
     return 0
