@@ -6,8 +6,8 @@ A studio is served as a user serves it, and visited over HTTP as browsers do; be
 and pictures are painted by commands of their own. In the middle the server is killed and started again. Each attempt
 is right where what came of it is whole: films are decoded and their frames counted, refusals must be refusals, what
 was stopped or left must leave nothing. What the killed server was at is lost, and counted as that: it too must leave
-nothing. Memory, descriptors and disk are those of the server: early in each of its two lives, and at their ends. Linux
-only: reads /proc.
+nothing. Memory, descriptors and disk are those of the server: the most of them in the first half of each of its two
+lives, and in the second. Linux only: reads /proc.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from videostyle import EncodeOptions
 FRAMES = 24
 API = "/gradio_api"
 GROWTH = 1.2
-"""Of memory from early to late; a life is short here, and benchmarks/endurance.py measures it more finely."""
+"""Of memory from half to half; a life is short here, and benchmarks/endurance.py measures it more finely."""
 NOTICED = 20.0
 """Seconds after which a visitor who has left is known to have."""
 PATIENCE = 300.0
@@ -130,8 +130,16 @@ class Server:
         known = {one["id"]: one["props"].get("value") for one in self.config["components"]}
         return [known.get(number) for number in found["inputs"]]
 
-    def state(self) -> dict[str, float]:
-        """Memory and descriptors of the process, and its temporary files."""
+    def most(self, until: float) -> dict[str, float]:
+        """The most memory, descriptors, threads and temporary files until then, looked at twice a second."""
+        most = self._state()
+        while time.monotonic() < until:
+            time.sleep(0.5)
+            now = self._state()
+            most = {what: max(value, now[what]) for what, value in most.items()}
+        return most
+
+    def _state(self) -> dict[str, float]:
         at = Path(f"/proc/{self.process.pid}")
         text = (at / "status").read_text(encoding="ascii")
         return {
@@ -458,18 +466,15 @@ class Soak:
             thread.start()
         lives = []
         for life in range(2):
-            until = time.monotonic() + (end - time.monotonic()) / (2 - life)
-            time.sleep(max((until - time.monotonic()) / 2, 0))
-            early = self.server.state()
-            time.sleep(max(until - time.monotonic(), 0))
+            began = time.monotonic()
+            length = (end - began) / (2 - life)
+            lives.append([self.server.most(began + length / 2), self.server.most(began + length)])
             if life == 0:
-                lives.append((early, self.server.state()))
                 self.restart()
         done.set()
         for thread in threads:
             thread.join()
         time.sleep(NOTICED)
-        lives.append((early, self.server.state()))
         self.attempt("server: ends, leaves nothing", self.end)
         for path in self.folder.glob("*-out.*"):
             path.unlink()
@@ -537,7 +542,10 @@ def table(result: dict[str, Any]) -> str:
     sums = [sum(row[column] for row in result["attempts"].values()) for column in range(3)]
     lines.append(f"| together | {sums[0]} | {sums[1]} | {sums[2]} | {sums[0] - sums[1] - sums[2]} |")
     (early, late), (early2, late2) = result["lives"]
-    lines += ["", "| of the server | first life, middle | its end | second life, middle | its end |"]
+    lines += [
+        "",
+        "| most of the server's | first life, first half | second half | second life, first half | second half |",
+    ]
     lines.append("| --- | --- | --- | --- | --- |")
     lines += [f"| {what} | {early[what]:g} | {late[what]:g} | {early2[what]:g} | {late2[what]:g} |" for what in early]
     before, after = result["disk, MB"]
