@@ -18,7 +18,10 @@ from videostyle.nets.transformer import Architecture, Transformer
 
 
 def pytest_configure() -> None:
-    """Take signals as a terminal would send them: in the background of a shell, or under nohup, they are ignored."""
+    """No settings of a user's own; and signals as a terminal sends them: in the background of a shell, or under nohup,
+    they are ignored.
+    """
+    os.environ["VIDEOSTYLE_CONFIG"] = os.devnull
     for name, handler in (
         ("SIGINT", signal.default_int_handler),
         ("SIGTERM", signal.SIG_DFL),

@@ -163,7 +163,7 @@ DOTS = (("dots", 1.0),)
         (lambda: RenderPlan(1, "b"), "write the path of a file"),
         (lambda: StabilizeOptions("1"), "write a number between 0 and 1"),
         (lambda: StabilizeOptions(True), "write a number between 0 and 1"),
-        (lambda: Span("1:2x"), "write seconds, m:ss or h:mm:ss"),
+        (lambda: Span("1:2x"), "write seconds, m:ss, h:mm:ss or 1m20s"),
         (lambda: videostyle.stylize("a", "b", brushes=2), "did you mean brush?"),
         (lambda: videostyle.stylize("a", "b", keep_colours=True), "did you mean keep_colors?"),
         (lambda: videostyle.stylize("a", "b", ["dots"]), "for a blend"),

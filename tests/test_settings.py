@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media import film
 
 import videostyle.engines
 import videostyle.flow
@@ -130,6 +132,30 @@ def test_a_module_that_is_dropped_in_is_offered(
     assert "dropped-in" in capsys.readouterr().out
     name = option.removeprefix("--")
     assert RenderPlan.of("a", "b", **{name: "dropped-in"}) != RenderPlan("a", "b")
+
+
+def test_the_users_own_defaults_hold_where_the_command_line_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from videostyle.cli import main
+
+    source = str(film(tmp_path / "film.mp4", 3, (64, 48)))
+    config = tmp_path / "config.toml"
+    monkeypatch.setenv("VIDEOSTYLE_CONFIG", str(config))
+    config.write_text('[defaults]\nstyle = "udnie"\ncrf = 30\nsize = "24"\n')
+    assert main(["stylize", source, "--crf", "20", "--device", "cpu", "--dry-run"]) == 0
+    told = re.sub(" +", " ", capsys.readouterr().out)
+    assert f"writes {tmp_path}/film-udnie.mp4, 32x24" in told
+    assert "crf 20\n" in told
+    for text, message in (
+        ("[defaults]\nbrush = 9.0\n", ":2: brush must be between 0.25 and 4"),
+        ("[defaults]\nstyles = ['a']\n", ":2: styles is for job lists"),
+        ("[default]\n", ":1: default: no such setting; known: defaults"),
+        ("crf = \n", "not a TOML file"),
+    ):
+        config.write_text(text)
+        assert main(["stylize", source, "--style", "none", "--dry-run"]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_an_error_about_a_setting_passes_between_processes() -> None:

@@ -161,30 +161,27 @@ class FramePainter:
         """`video` is where frames come from, if known; `size` the (width, height) to paint at, None for their own;
         `stylizer` paints instead of the one that the plan's style asks for.
         """
-        self.plan = plan
+        self.live = video is not None and video.is_live
+        # The caller may wait for frames one by one where they come from no file.
+        self.plan = plan = resolve(plan, live=video is None or self.live)
         self.size = size
         self.clock = clock
-        self.live = video is not None and video.is_live
         self.cuts_known = cuts_known
         self.origin = (video and video.info.start) or Fraction(0)
         rate = (video and video.info.average_rate) or 24
         style = plan.style
         self.mask = Mask(open_source(style.mask, rate), style.feather) if style.mask is not None else None
         self.regions = [Mask(open_source(region.mask, rate), style.feather) for region in style.regions]
-        self.device = choose_device(plan.device)
+        self.device = plan.device
         self.paints = not style.is_none
-        self.engine = choose_engine(plan.engine, self.device) if self.paints else ""
+        self.engine = plan.engine if self.paints else ""
         self.stylizer = stylizer or load_stylizer(style, self.engine, self.device)
         # With nothing painted there is nothing to steady: the pass-through leaves every pixel as it is.
         steady = self.paints and plan.stabilize.amount > 0
         options = plan.flow if steady or self.stylizer.recurrent else FlowOptions(method="none")
-        self.flow = choose_flow(options, self.device)
-        # Frames that come from who knows where may be waited for one by one.
-        film = video is not None and not self.live
-        mode = plan.stabilize.mode if plan.stabilize.mode != "auto" else "lookahead" if film else "causal"
-        self.mode = mode if steady else "none"
-        stabilize = replace(plan.stabilize, mode=mode) if steady else StabilizeOptions(0)
-        self.stabilizer = load_stabilizer(stabilize, options, self.device)
+        self.flow = options.method
+        self.mode: str = plan.stabilize.mode if steady else "none"
+        self.stabilizer = load_stabilizer(plan.stabilize if steady else StabilizeOptions(0), options, self.device)
         self.moments = Moments(
             self.stylizer, self.stabilizer, options, self.device, steady=steady, seed=plan.style.seed
         )
@@ -211,19 +208,7 @@ class FramePainter:
             stages={stage: round(worked, 3) for stage, worked in self.clock.seconds.items()},
             streams=[],
             warnings=[line for mask in self.masks for line in mask.warnings],
-            settings=self.resolved.to_json(),
-        )
-
-    @property
-    def resolved(self) -> RenderPlan:
-        """The plan with every "auto" replaced by what was chosen."""
-        plan = self.plan
-        return replace(
-            plan,
-            engine=self.engine or plan.engine,
-            device=self.device,
-            flow=replace(plan.flow, method=self.flow),
-            stabilize=replace(plan.stabilize, mode=plan.stabilize.mode if self.mode == "none" else self.mode),
+            settings=self.plan.to_json(),
         )
 
     @property
@@ -331,6 +316,23 @@ class FramePainter:
         return frame.pts * frame.time_base - self.origin
 
 
+def resolve(plan: RenderPlan, *, live: bool) -> RenderPlan:
+    """The plan with every "auto" but the codec's replaced by what is chosen here; `live` frames cannot be waited for.
+
+    The codec is chosen by who writes, from the picture's alpha and depth. Raises UsageError for a device that there is
+    none of.
+    """
+    device = choose_device(plan.device)
+    mode = plan.stabilize.mode if plan.stabilize.mode != "auto" else "causal" if live else "lookahead"
+    return replace(
+        plan,
+        device=device,
+        engine=choose_engine(plan.engine, device),
+        flow=replace(plan.flow, method=choose_flow(plan.flow, device)),
+        stabilize=replace(plan.stabilize, mode=mode),
+    )
+
+
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Let torch and OpenCV compute in the thread that asks.
@@ -428,8 +430,16 @@ def _run(painter: FramePainter, video: Source, out: Sink, on_frame: Callable[[Fr
             if on_frame is not None:
                 on_frame(frame)
         if count == 0:
-            raise SourceError(f"{plan.source}: no frame in the part asked for")
+            raise SourceError(nothing_in(plan, video))
     return count
+
+
+def nothing_in(plan: RenderPlan, video: Source) -> str:
+    """A line about a part of a film in which there is no frame."""
+    begins, lasts = float(plan.span.start), video.info.duration
+    if lasts is not None and begins >= lasts:
+        return f"{plan.source}: lasts {float(lasts):.3g} s, so nothing is left from {begins:g} s on"
+    return f"{plan.source}: no frame in the part asked for"
 
 
 class _Timed:

@@ -47,11 +47,37 @@ def as_seconds(value: Fraction | Real | str) -> Fraction:
 
 
 def read_seconds(text: str) -> Fraction:
-    """Exact seconds from "12.5", "1:02", "1:02:03.5" or "1/24"; raises UsageError."""
-    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*|/[1-9]\d*)?)", text)
+    """Exact seconds from "12.5", "1:02", "1:02:03.5", "1h2m3s", "80s" or "1/24"; raises UsageError.
+
+    A decimal comma is taken as a point.
+    """
+    text = text.strip().replace(",", ".")
+    number = r"(\d+(?:\.\d*|/[1-9]\d*)?)"
+    found = re.fullmatch(rf"(?:(?:(\d+):)?(\d+):)?{number}", text)
+    found = found or re.fullmatch(rf"(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:{number}s)?", text)
     if found is None:
-        raise UsageError(f"{text!r} is not a time: write seconds, m:ss or h:mm:ss")
-    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + Fraction(found[3])
+        raise UsageError(f"{text!r} is not a time: write seconds, m:ss, h:mm:ss or 1m20s")
+    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + Fraction(found[3] or 0)
+
+
+def read_timecode(text: str, rate: Fraction) -> Fraction | None:
+    """Seconds from the first frame for "h:mm:ss:ff", frames counted at `rate` a second; None for other text.
+
+    With a semicolon, "h:mm:ss;ff", it is SMPTE's drop-frame count at 30 or 60: each minute but every tenth leaves out
+    its first 2 or 4 numbers. Raises UsageError for a number of a frame that a second does not have.
+    """
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d)([:;])(\d+)", text.strip())
+    if found is None:
+        return None
+    whole = round(rate)
+    hours, minutes, seconds, frames = (int(found[group]) for group in (1, 2, 3, 5))
+    if frames >= whole or minutes > 59 or seconds > 59:
+        raise UsageError(f"{text!r} is not a time at {float(rate):g} frames a second")
+    minutes += 60 * hours
+    count = (60 * minutes + seconds) * whole + frames
+    if found[4] == ";":
+        count -= whole // 15 * (minutes - minutes // 10)
+    return count / rate
 
 
 @dataclass(frozen=True)
@@ -62,9 +88,14 @@ class Span:
     """
 
     start: Fraction = setting(
-        Fraction(0), "where the part to paint begins, in seconds or h:mm:ss.s", "the film", metavar="T"
+        Fraction(0),
+        "where the part to paint begins: 80, 1:20, 1m20s, or 0:01:20:12 with the number of the frame",
+        "the film",
+        metavar="T",
     )
-    end: Fraction | None = setting(None, "where it ends, in seconds or h:mm:ss.s", "the film", metavar="T")
+    end: Fraction | None = setting(
+        None, "where the part to paint ends, written as for --start", "the film", metavar="T"
+    )
 
     def __post_init__(self) -> None:
         try:

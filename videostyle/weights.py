@@ -12,13 +12,13 @@ import json
 import mimetypes
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import platformdirs
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from videostyle import tensorfile
@@ -91,13 +91,7 @@ def styles_folder() -> Path:
     """Where the user's own styles are: $VIDEOSTYLE_STYLES, or where the system keeps a user's data."""
     if named := os.environ.get("VIDEOSTYLE_STYLES"):
         return Path(named)
-    if sys.platform == "win32":
-        data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return data / "videostyle" / "styles"
+    return platformdirs.user_data_path("videostyle", appauthor=False) / "styles"
 
 
 def own_styles(on_damaged: Callable[[str], None] | None = None) -> list[GalleryEntry]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
@@ -19,6 +19,8 @@ from videostyle.files import fitted_name
 from videostyle.io.names import FILMS, KEPT
 from videostyle.plan import Region, RenderPlan, Style, as_seconds
 from videostyle.settings import Setting, assemble, settings_of
+
+M = TypeVar("M", bound=BaseModel)
 
 NAME = "{stem}-{style}{suffix}"
 """Of a painted film; {stem} and {suffix} are the source's."""
@@ -77,6 +79,14 @@ class Job(Settings):  # type: ignore[misc, valid-type]
     """One [[jobs]] table."""
 
     source: str
+
+
+class Defaults(BaseModel):
+    """A user's own file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    defaults: Settings = Settings()  # type: ignore[valid-type]
 
 
 class JobList(BaseModel):
@@ -139,20 +149,7 @@ def read_jobs(
 
     Paths in it are relative to it. Raises UsageError naming the line and the key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is no text in UTF-8 ({error.reason})") from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not a TOML file ({error})") from error
-    try:
-        listed = JobList.model_validate(table)
-    except ValidationError as error:
-        raise UsageError("; ".join(_told(path, text, one) for one in error.errors()[:3])) from error
+    text, listed = _read(path, JobList)
     found: list[RenderPlan] = []
     for number, job in enumerate(listed.jobs):
         given = {key: value for key, value in [*listed.defaults, *job] if value is not None}
@@ -169,6 +166,39 @@ def read_jobs(
             kind = UsageError if isinstance(error, UsageError) else SourceError
             raise kind(f"{path}:{at}: {error}") from error
     return found
+
+
+def read_defaults(path: Path) -> RenderPlan:
+    """A plan with the settings of the table [defaults] of a user's file; raises SourceError or UsageError.
+
+    Paths in it are relative to it.
+    """
+    text, found = _read(path, Defaults)
+    given = {key: value for key, value in vars(found.defaults).items() if value is not None}
+    for key in ("styles", "name"):
+        if key in given:
+            raise UsageError(f"{path}:{_line(text, ('defaults', key)) or 1}: {key} is for job lists")
+    try:
+        return _settings(given, RenderPlan("", ""), path.parent)
+    except SettingError as error:
+        at = _line(text, ("defaults", error.setting)) or 1
+        raise UsageError(f"{path}:{at}: {error}") from error
+
+
+def _read(path: Path, model: type[M]) -> tuple[str, M]:
+    """The text of a TOML file, and what it says by `model`; raises SourceError, or UsageError naming the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+    try:
+        return text, model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from error
+    except ValidationError as error:
+        raise UsageError("; ".join(_told(path, text, one, model.model_fields) for one in error.errors()[:3])) from error
 
 
 def _looks(given: dict[str, Any], styles: Sequence[Style], said: Style, base: Style) -> list[Style]:
@@ -198,7 +228,7 @@ def _settings(given: dict[str, Any], base: RenderPlan, here: Path) -> RenderPlan
     return assemble(RenderPlan, base, **said)
 
 
-def _told(path: Path, text: str, error: Any) -> str:
+def _told(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:
     """One of pydantic's complaints, in a line that says where to look."""
     where = list(error["loc"])
     # A union is told once for each of its members, which is not in the file.
@@ -208,7 +238,7 @@ def _told(path: Path, text: str, error: Any) -> str:
     at = next((line for end in range(len(known), 0, -1) if (line := _line(text, known[:end]))), 1)
     if error["type"] == "extra_forbidden":
         fields = Job.model_fields if known[:1] == ["jobs"] else Settings.model_fields
-        what = f"no such setting; known: {', '.join(fields if len(known) > 1 else JobList.model_fields)}"
+        what = f"no such setting; known: {', '.join(fields if len(known) > 1 else tables)}"
     return f"{path}:{at}: {key}: {what or error['msg'].removeprefix('Value error, ')}"
 
 

@@ -13,49 +13,103 @@ import videostyle.cli
 from videostyle import __version__, interrupt
 from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.cli.terminal import shown_plainly
-from videostyle.errors import SettingError, VideostyleError
+from videostyle.cli.words import respelled, unknown_command, unknown_option
+from videostyle.errors import SettingError, UsageError, VideostyleError
 from videostyle.text import plain
 
 # As shells report SIGPIPE.
 _BROKEN_PIPE = 141
 
-_COMMANDS = {
-    "stylize": "paint a film, GIF, picture or image sequence",
-    "paint": "paint a picture by optimisation: slow, and the best there is",
-    "keyframes": "paint keyframes by optimisation or by hand, and carry them through the film",
-    "live": "paint what a camera sees, as it comes",
-    "preview": "see a few seconds side by side in the browser",
-    "studio": "the same with your own films, photos, paintings and camera",
-    "styles": "list the gallery of paintings",
-    "batch": "paint many films, on many workers, and go on after any stop",
-    "probe": "show what videostyle sees in a file",
-    "learn": "learn a painting of your own as a new style",
-    "train": "train a network on paintings",
-    "tune": "search the weights to train with",
-    "evaluate": "judge a painted film: how steady, and at what cost",
+_GROUPS = {
+    "to paint": {
+        "stylize": "paint a film, GIF, picture or image sequence",
+        "batch": "paint many films, on many workers, and go on after any stop",
+        "live": "paint what a camera sees, as it comes",
+    },
+    "to look": {
+        "styles": "list the gallery of paintings",
+        "preview": "see a few seconds side by side in the browser",
+        "studio": "the same with your own films, photos, paintings and camera",
+        "probe": "show what videostyle sees in a file",
+        "evaluate": "judge a painted film: how steady, and at what cost",
+    },
+    "with paintings of your own": {
+        "learn": "learn a painting as a new style",
+        "paint": "paint a picture by optimisation: slow, and the best there is",
+        "keyframes": "paint keyframes by optimisation or by hand, and carry them through the film",
+    },
+    "for research": {
+        "train": "train a style network on paintings",
+        "tune": "search the weights to train with",
+    },
+    "for the shell": {
+        "completion": "print a script that completes commands and options",
+    },
 }
+_COMMANDS = {name: summary for group in _GROUPS.values() for name, summary in group.items()}
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage in front of them."""
+    """Errors in one line, without the usage in front of them, with what was probably meant."""
 
     def error(self, message: str) -> NoReturn:
+        prefix, _, rest = message.partition(": ")
+        if prefix == "unrecognized arguments":
+            option = next((word for word in rest.split() if word.startswith("-")), None)
+            message = unknown_option(option, self.options) if option else f"too many inputs: {rest}"
         self.exit(2, f"{plain(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
+
+    @property
+    def options(self) -> list[str]:
+        """Every option of this parser and of its commands."""
+        found: list[str] = []
+        for action in self._actions:
+            found += action.option_strings
+            if isinstance(action, argparse._SubParsersAction):
+                found += [option for command in action.choices.values() for option in command.options]
+        return found
 
 
 def _parser() -> argparse.ArgumentParser:
     from importlib import import_module
 
-    parser = _Parser(prog="videostyle", description="Turns a movie into a painting that does not flicker.")
+    width = max(map(len, _COMMANDS))
+    listed = [
+        f"{group}:\n" + "".join(f"  {name:{width}}  {summary}\n" for name, summary in commands.items())
+        for group, commands in _GROUPS.items()
+    ]
+    parser = _Parser(
+        prog="videostyle",
+        usage="videostyle COMMAND ...",
+        description="Turns a movie into a painting that does not flicker.\n\n" + "\n".join(listed),
+        epilog="videostyle COMMAND --help says more of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"videostyle {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, summary in _COMMANDS.items():
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+    for name in _COMMANDS:
         module = import_module(f"{videostyle.cli.__name__}.{name}")
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        command = commands.add_parser(
+            name,
+            help=_COMMANDS[name],
+            description=module.__doc__,
+            epilog=getattr(module, "EXAMPLES", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.add_argument("--debug", action="store_true", help="show where in the code a failure happened")
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def _understood(argv: Sequence[str]) -> list[str]:
+    """The words as the parser has them; raises UsageError for a command that there is none of."""
+    words = respelled(argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
+        raise UsageError(unknown_command(words[0], _COMMANDS))
+    return words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +119,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged pictures, which are told in a line
     with interrupt.listening(), forgiving_stderr(), shown_plainly():
-        status = _run(_parser().parse_args(argv))
+        try:
+            words = _understood(sys.argv[1:] if argv is None else argv)
+        except UsageError as error:
+            _say(f"videostyle: {error}", error)
+            return error.status
+        status = _run(_parser().parse_args(words))
         try:
             sys.stdout.flush()
         except OSError as error:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
-from videostyle.plan import Blend, Key, Region, RenderPlan, Span, Timeline, read_seconds
-from videostyle.settings import Group, Setting, settings_of
+from videostyle.plan import Blend, Key, Region, RenderPlan, Span, Timeline, read_seconds, read_timecode
+from videostyle.settings import Group, Setting, assemble, settings_of
 from videostyle.text import plain
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def setting_names(*groups: Group, without: Iterable[str] = ()) -> list[str]:
     return [name for name, each in found if (not groups or each.group in groups) and name not in set(without)]
 
 
-def add_settings(
-    parser: argparse.ArgumentParser, names: Iterable[str], of: type = RenderPlan, required: Iterable[str] = ()
-) -> None:
+def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], of: type = RenderPlan) -> None:
     """Declare an option for each of these settings of the plan `of`, under the heading of its group.
 
     `given_settings` and `read_plan` read them.
@@ -46,8 +44,8 @@ def add_settings(
         there = [group for group in parser._action_groups if group.title == heading]
         group = there[0] if there else parser.add_argument_group(heading)
         for name in wanted:
-            told = _declared(declared[name]) | ({"required": True} if name in set(required) else {})
-            group.add_argument(flag(name), dest=name, **told)
+            told = _declared(declared[name])
+            group.add_argument(*(["-y"] if name == "overwrite" else []), flag(name), dest=name, **told)
 
 
 def flag(name: str) -> str:
@@ -112,7 +110,40 @@ def read_plan(
     Options that have no effect beside the others are named in a line each.
     """
     warn(contradictions(args))
-    return RenderPlan.of(source, output, **given_settings(args, setting_names() if names is None else names))
+    given = given_settings(args, setting_names() if names is None else names)
+    for name, value in given.items():
+        if isinstance(value, Timecode):
+            given[name] = _in_seconds(flag(name), value, source)
+    return assemble(RenderPlan, defaults(), source=source, output=output, **given)
+
+
+def defaults() -> RenderPlan:
+    """What a render's settings are where the command line says nothing: the user's own defaults, if there are any.
+
+    They are in the table [defaults] of $VIDEOSTYLE_CONFIG, or of config.toml where the system keeps a user's settings.
+    """
+    named = os.environ.get("VIDEOSTYLE_CONFIG")
+    if not named:
+        import platformdirs
+
+        path = platformdirs.user_config_path("videostyle", appauthor=False) / "config.toml"
+        if not path.exists():
+            return RenderPlan("", "")
+    from videostyle.batch.jobs import read_defaults
+
+    return read_defaults(Path(named) if named else path)
+
+
+def _in_seconds(option: str, timecode: Timecode, source: str) -> Fraction:
+    from videostyle.io import probe
+
+    rate = probe(source).average_rate if source else None
+    if rate is None:
+        raise UsageError(f"{option} {timecode}: counts frames, and no rate of frames is known; write seconds")
+    try:
+        return read_timecode(timecode, rate) or Fraction(0)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
@@ -226,13 +257,22 @@ def read_weighted(text: str) -> tuple[str, float]:
         raise UsageError(f"{text}: the weight after the colon is not a number") from None
 
 
+class Timecode(str):
+    """A time that counts frames, "0:01:20:12", and needs the film's rate to be read."""
+
+
+def time_of_film(text: str) -> Fraction | Timecode:
+    """As `seconds`, or a `Timecode`."""
+    return Timecode(text) if read_timecode(text, Fraction(1000)) is not None else seconds(text)
+
+
 def seconds(text: str) -> Fraction:
-    """Exact seconds from "12.5", "1:02", "1:02:03.5" or "1/24"."""
+    """Exact seconds from "12.5", "1:02", "1:02:03.5", "1m20s" or "1/24"."""
     try:
         return read_seconds(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-_READERS: dict[type, Callable[[str], Any]] = {Fraction: seconds}
+_READERS: dict[type, Callable[[str], Any]] = {Fraction: time_of_film}
 _ALONG: dict[str, Callable[[list[str]], Any]] = {"style": read_blend, "strength": read_strength}

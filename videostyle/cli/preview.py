@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", metavar="N", type=seconds, default=Fraction(4), help="how long it is; default: %(default)s"
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="for painted films; default: beside FILM")
-    add_settings(parser, _SETTINGS, required=["style"])
+    add_settings(parser, _SETTINGS)
     add_server(parser)
 
 
@@ -33,13 +33,16 @@ def run(args: argparse.Namespace) -> int:
     from videostyle.io.info import check_readable
 
     check_readable(args.film)
+    base = read_plan(args, names=_SETTINGS)
+    if args.style is None and base.style.is_none:
+        raise UsageError("give --style; `videostyle styles` lists them")
     if not Fraction(1, 2) <= args.seconds <= 15:
         raise UsageError(f"--seconds must be between 0.5 and 15, got {float(args.seconds):g}")
     if args.output is not None and not args.output.is_dir():
         raise UsageError(f"{args.output}: there is no such folder for the painted films; make it first")
     return serve_page(
         args,
-        read_plan(args, names=_SETTINGS),
+        base,
         film=str(Path(args.film).resolve()),
         named=args.film,
         at=None if args.at is None else float(args.at),

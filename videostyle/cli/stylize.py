@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,34 +18,57 @@ from videostyle.cli.options import (
     warn,
 )
 from videostyle.cli.terminal import print_path
-from videostyle.files import reserved
-from videostyle.plan import Style
+from videostyle.errors import UsageError
+from videostyle.files import PLACEHOLDER, make_folder, reserved
+from videostyle.plan import RenderPlan, Style
 from videostyle.text import plain
+
+EXAMPLES = """examples:
+  videostyle stylize film.mp4 --style great-wave
+  videostyle stylize film.mp4 -o short.mp4 --style udnie --strength 0.7 --start 1:20 --end 1:35 --size 360
+  videostyle stylize film.mp4 -o blend.mov --style great-wave:2 --style scream --codec prores
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
     parser.add_argument("input", metavar="INPUT", help="film, GIF, picture, or image sequence such as shots/%%05d.png")
-    parser.add_argument("-o", "--output", metavar="OUTPUT", help="default: INPUT's name with the style's, as .mp4")
-    add_settings(parser, setting_names(), required=["style"])
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUTPUT",
+        help="the file to write, or a folder to write it in, which is made; default: INPUT's name with the style's, "
+        "beside INPUT",
+    )
+    add_settings(parser, setting_names())
     parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was decided and how long it took")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written and how, and write nothing")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 
 def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
     plan = read_plan(args, args.input, args.output or "")
-    if not plan.output:
-        plan = replace(plan, output=_beside(args.input, plan.style))
+    if args.style is None and plan.style.is_none:
+        raise UsageError("give --style; `videostyle styles` lists them")
+    into = args.output if args.output and (args.output.endswith(os.sep) or os.path.isdir(args.output)) else None
+    if into is not None or not args.output:
+        plan = replace(plan, output=_beside(args.input, plan.style, into))
     check_reports([args.report], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
+    if args.dry_run:
+        print(_told(plan))
+        return 0
+    if into is not None:
+        make_folder(into)
     with reserved(args.report, overwrite=args.overwrite, sources=plan.files) as write_report:
         report = render_with_progress(plan, quiet=args.quiet)
         warn(report.warnings)
         write_report(json.dumps(report.to_json(), indent=2) + "\n")
     if not args.quiet:
         flow = f", flow {report.flow}" if report.flow != "none" else ""
+        count = "1 picture" if report.frames == 1 else f"{report.frames} frames, {report.fps:.1f} frames/s"
         print(
-            f"{plain(report.output)}: {report.frames} frames, {report.fps:.1f} frames/s "
+            f"{plain(report.output)}: {count} in {report.seconds:.1f} s "
             f"({report.engine or 'nothing painted'} on {report.device}{flow})",
             file=sys.stderr,
         )
@@ -52,7 +76,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _beside(source: str, style: Style) -> str:
+def _beside(source: str, style: Style, folder: str | None) -> str:
     from videostyle.io.names import painted_name
 
-    return str(Path(source).with_name(painted_name(source, style.label)))
+    path = Path(source).with_name(painted_name(source, style.label))
+    return str(path if folder is None else Path(folder) / path.name)
+
+
+def _told(plan: RenderPlan) -> str:
+    """What a render would do, in lines; raises what it would raise before its first frame."""
+    from videostyle.files import check_output
+    from videostyle.io import open_source
+    from videostyle.pipeline import fit, resolve
+
+    with open_source(plan.source) as video:
+        info, plan = video.info, resolve(plan, live=False)
+        # A folder that is still to be made has nothing in it.
+        if Path(plan.output).parent.exists() and not PLACEHOLDER.search(plan.output):
+            check_output(plan.output, overwrite=plan.encode.overwrite, sources=plan.files)
+        frames = info.frames_in(plan.span)
+        wide, tall = fit(plan.size, info.width, info.height)
+    default = RenderPlan("", "").to_json()
+    chosen = {name: value for name, value in plan.to_json().items() if value != default.get(name)}
+    lines = [
+        f"reads      {plain(plan.source)}, {info.width}x{info.height}",
+        f"writes     {plain(plan.output)}, {wide}x{tall}" + (f", about {frames} frames" if frames else ""),
+        *(f"{name:10} {plain(str(value))}" for name, value in chosen.items() if name not in ("source", "output")),
+    ]
+    return "\n".join(lines)
