@@ -124,10 +124,11 @@ def test_a_mask_of_another_shape_is_named(
     assert bool(text) == warned
 
 
+@pytest.mark.parametrize("style", ["dots", "none"])
 def test_a_size_that_no_memory_holds_is_refused(
-    toy_gallery: Path, film: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    toy_gallery: Path, film: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], style: str
 ) -> None:
-    words = ["stylize", film, "-o", str(tmp_path / "o.mp4"), "--style", "dots", "--size", "200000", "-q"]
+    words = ["stylize", film, "-o", str(tmp_path / "o.mp4"), "--style", style, "--size", "200000", "-q"]
     status, text = failing(capsys, *words)
     assert status == 2
     assert re.search(r"266666x200000 needs some \d+ GB of memory, and \d+\.\d are free; choose a smaller size", text)

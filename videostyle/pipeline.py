@@ -373,8 +373,8 @@ def render(
     with interrupt.deferring(), source or open_source(plan.source) as video:
         # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
         size = fit(plan.size, video.info.width, video.info.height)
-        if not plan.style.is_none and choose_device(plan.device) == "cpu":
-            _check_memory(size, plan.style.brush)
+        on_cpu = not plan.style.is_none and choose_device(plan.device) == "cpu"
+        _check_memory(size, FILM_BYTES + (NETWORK_BYTES / plan.style.brush**2 if on_cpu else 0))
         # Sound is copied from the file; frames from elsewhere have none.
         file = plan.source if source is None else None
         out = sink or open_sink(
@@ -401,10 +401,10 @@ def render(
         )
 
 
-def _check_memory(size: tuple[int, int], brush: float) -> None:
+def _check_memory(size: tuple[int, int], bytes_a_pixel: float) -> None:
     """Raise UsageError where painting at `size` takes more memory than there is: the system would end the process."""
     free = free_memory()
-    need = size[0] * size[1] * (FILM_BYTES + NETWORK_BYTES / brush**2)
+    need = size[0] * size[1] * bytes_a_pixel
     if free is not None and need > free:
         raise UsageError(
             f"{size[0]}x{size[1]} needs some {need / 2**30:.0f} GB of memory, and {free / 2**30:.1f} are free; "
