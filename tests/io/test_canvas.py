@@ -103,6 +103,52 @@ def test_pixels_of_another_shape_are_not_stretched(tmp_path: Path) -> None:
     assert [line for line in film.warnings if "with pixels 2 as wide" in line]
 
 
+def turned(path: Path, degrees: int) -> bytes:
+    """H.264 without a container, whose first picture alone says how the film is to be turned."""
+    natural = [media.natural((128, 64), "yuv420p", number) for number in range(5)]
+    plain = media.write_film(path, natural)
+    if degrees:
+        told = f"h264_metadata=display_orientation=insert:rotate={degrees}"
+        with av.open(str(plain)) as source:
+            stream = source.streams.video[0]
+            change = av.bitstream.BitStreamFilterContext(told, stream)
+            return b"".join(bytes(one) for packet in source.demux(stream) for one in change.filter(packet))
+    return plain.read_bytes()
+
+
+@pytest.mark.parametrize("degrees", [90, 180])
+def test_pictures_that_are_turned_in_mid_film_are_laid_upright(tmp_path: Path, degrees: int) -> None:
+    (tmp_path / "in.h264").write_bytes(turned(tmp_path / "a.h264", 0) + turned(tmp_path / "b.h264", degrees))
+    with open_source(str(tmp_path / "in.h264")) as film:
+        frames = [frame.pixels.numpy() for frame in film.frames(WHOLE)]
+    assert [frame.shape for frame in frames] == [(3, 64, 128)] * 10
+    for before, after in zip(frames[:5], frames[5:], strict=True):
+        if degrees == 180:
+            assert np.array_equal(after, before[:, ::-1, ::-1])
+        else:
+            assert after[:, :, :48].max() == after[:, :, 80:].max() == 0  # bars
+            small = np.rot90(before.reshape(3, 32, 2, 64, 2).mean((2, 4)), axes=(1, 2))
+            right, wrong = (np.abs(after[:, :, 48:80] - one).mean() for one in (small, small[:, ::-1, ::-1]))
+            assert right < wrong / 3
+
+
+def test_a_part_of_a_film_that_is_turned_at_its_beginning_is_upright(tmp_path: Path) -> None:
+    (tmp_path / "in.h264").write_bytes(turned(tmp_path / "a.h264", 90))
+    with av.open(str(tmp_path / "in.h264")) as source, av.open(str(tmp_path / "in.mkv"), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux() if packet.size):
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, F(1, 25), number, number
+            out.mux(packet)
+    parts = []
+    for span in (WHOLE, Span(F(2, 25))):
+        with open_source(str(tmp_path / "in.mkv")) as film:
+            parts.append([frame.pixels.numpy() for frame in film.frames(span)])
+    assert [frame.shape for frame in parts[0]] == [(3, 128, 64)] * 5
+    assert len(parts[1]) == 3
+    for whole, part in zip(parts[0][2:], parts[1], strict=True):
+        assert np.array_equal(whole, part)
+
+
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("pix_fmt", ["yuv444p", "yuv444p10le", "yuv420p"])
 def test_ycgco_comes_out_in_its_colours(tmp_path: Path, pix_fmt: str, full: bool) -> None:

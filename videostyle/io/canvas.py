@@ -9,7 +9,7 @@ import av
 import torch
 from torch import Tensor
 
-from videostyle.io.colors import UPRIGHT, Orientation, ToTensor
+from videostyle.io.colors import Orientation, ToTensor, orientation_of
 from videostyle.types import VideoInfo
 
 # Kinds of pictures beside the first that converters are kept for; and that are told by name.
@@ -19,21 +19,23 @@ _KEPT, _NAMED = 4, 8
 class Canvas:
     """Turns a film's pictures into tensors like its first one.
 
-    A picture of another size or pixel aspect is fitted inside, its shape kept, with black bars.
+    A picture of another size or pixel aspect is fitted inside, its shape kept, with black bars. One that says how it is
+    to be turned is laid upright so, and so are those after it.
     """
 
     def __init__(self, info: VideoInfo, orientation: Orientation) -> None:
+        """`orientation` is that of the film's first picture."""
         left, right, top, bottom = info.crop
         shown = (info.height, info.width) if orientation.transpose else (info.width, info.height)
         self._stored = shown[0] + left + right, shown[1] + top + bottom
-        self._shown = shown
+        self._size = info.width, info.height
         self._crop = info.crop
-        self._orientation = orientation
+        self._orientation = self._turned = orientation
         self._channels = 4 if info.has_alpha else 3
         self._dtype = torch.uint8 if info.bit_depth <= 8 else torch.uint16
         self._first_aspect: Fraction | None = None
-        self._usual = ToTensor(*self._stored, orientation, info.crop)
-        self._fitted: OrderedDict[tuple[int, int, Fraction], tuple[ToTensor, int, int]] = OrderedDict()
+        self._whole = {orientation: ToTensor(*self._stored, orientation, info.crop)}
+        self._fitted: OrderedDict[tuple[int, int, Fraction, Orientation], tuple[ToTensor, int, int]] = OrderedDict()
         self.changes: list[str] = []
         """What other kinds of pictures there were, in words; of many, the first few."""
 
@@ -41,20 +43,28 @@ class Canvas:
         """The picture's pixels; `aspect` is what the decoder says of its pixels' shape, None where it does not."""
         if self._first_aspect is None:
             self._first_aspect = aspect
-        stretch = aspect / self._first_aspect if aspect and self._first_aspect else Fraction(1)
-        if (picture.width, picture.height) == self._stored and stretch == 1:
-            return self._alike(self._usual(picture))
-        return self._alike(self._orientation.of(self._fit(picture, stretch)))
+        self._turned = turned = orientation_of(picture, self._turned)
+        first = self._first_aspect or Fraction(1)
+        mine = aspect or first
+        stretch = (1 / mine if turned.transpose else mine) * (first if self._orientation.transpose else 1 / first)
+        alike = turned.transpose == self._orientation.transpose and stretch == 1
+        if alike and (picture.width, picture.height) == self._stored:
+            if turned not in self._whole:
+                self._whole[turned] = ToTensor(*self._stored, turned, self._crop)
+            return self._alike(self._whole[turned](picture))
+        return self._alike(self._fit(picture, stretch))
 
     def _fit(self, picture: av.VideoFrame, stretch: Fraction) -> Tensor:
-        """The whole picture inside the canvas, not yet upright; `stretch` is how much wider its pixels are shown."""
-        kind = (picture.width, picture.height, stretch)
-        width, height = self._shown
+        """The whole picture upright inside the canvas; `stretch` is how much wider its pixels are shown."""
+        turned = self._turned
+        kind = (picture.width, picture.height, stretch, turned)
+        width, height = self._size
         if kind not in self._fitted:
-            wide = picture.width * stretch
-            scale = min(width / wide, Fraction(height, picture.height))
-            inner = max(round(wide * scale), 1), max(round(picture.height * scale), 1)
-            self._fitted[kind] = ToTensor(*inner, UPRIGHT), *inner
+            upright = (picture.height, picture.width) if turned.transpose else (picture.width, picture.height)
+            wide = upright[0] * stretch
+            scale = min(width / wide, Fraction(height, upright[1]))
+            inner = max(round(wide * scale), 1), max(round(upright[1] * scale), 1)
+            self._fitted[kind] = ToTensor(*(inner[::-1] if turned.transpose else inner), turned), *inner
             shape = f"{picture.width}x{picture.height}" + (f" with pixels {stretch} as wide" if stretch != 1 else "")
             if shape not in self.changes and len(self.changes) <= _NAMED:
                 self.changes.append(shape if len(self.changes) < _NAMED else "others")

@@ -163,11 +163,14 @@ EXIF_ORIENTATIONS = {
 }
 
 
-def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """The orientation in a frame's display matrix, to the nearest right angle, mirror images included."""
+def orientation_of(frame: av.VideoFrame, otherwise: Orientation = UPRIGHT) -> Orientation:
+    """The orientation in a frame's display matrix, to the nearest right angle, mirror images included.
+
+    `otherwise` where it has none.
+    """
     matrix = next((data for data in side_data_of(frame) if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
-        return UPRIGHT
+        return otherwise
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(flip_x=a < 0, flip_y=d < 0)

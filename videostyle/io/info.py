@@ -22,7 +22,7 @@ from videostyle.errors import SourceError
 from videostyle.io import matroska
 from videostyle.io.boxes import clean_aperture
 from videostyle.io.clock import Clock, makes_times, rate_of
-from videostyle.io.colors import color_of, orientation_of, pixel_format
+from videostyle.io.colors import Orientation, color_of, orientation_of, pixel_format
 from videostyle.io.picture_tags import read_tags
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
 from videostyle.io.side_data import attached, named
@@ -147,11 +147,11 @@ def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.V
     raise SourceError(f"{path}: none of its frames can be decoded; the file is damaged or cut off")
 
 
-def probe_video(path: str) -> tuple[VideoInfo, int]:
+def probe_video(path: str) -> tuple[VideoInfo, int, Orientation]:
     """Describe a film, decoding one frame: rotation, alpha and interlacing are known only then.
 
     The number is of ticks by which its frames leave the decoder late, where the order of packets is all that tells
-    their times. Raises SourceError.
+    their times; the orientation is the first frame's. Raises SourceError.
     """
     with open_container(path) as container:
         stream, frame = first_frame(container, path)
@@ -193,7 +193,7 @@ def probe_video(path: str) -> tuple[VideoInfo, int]:
             side_data=attached(frame),
             plays=read_tags(path).plays if container.format.name in ("gif", "apng") else None,
         )
-        return info, late
+        return info, late, orientation
 
 
 def _crop(path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ from videostyle import interrupt
 from videostyle.errors import SourceError
 from videostyle.io.canvas import Canvas
 from videostyle.io.clock import Clock, makes_times, may_restart
-from videostyle.io.colors import APPROXIMATE, orientation_of
+from videostyle.io.colors import APPROXIMATE
 from videostyle.io.info import decoder_of, film_stream, open_container, probe_video
 from videostyle.io.pyav import fraction, time_base_of
 from videostyle.io.side_data import side_data
@@ -42,7 +42,7 @@ class VideoSource:
 
     def __init__(self, path: str) -> None:
         """Raises SourceError where the file cannot be read or holds no film."""
-        self.info, self._late = probe_video(path)
+        self.info, self._late, self._orientation = probe_video(path)
         self.warnings: list[str] = []
         if self.info.color.space in APPROXIMATE:
             self.warnings.append(f"{path}: hues are not exact: its matrix, {self.info.color.space}, is read as another")
@@ -92,7 +92,7 @@ class VideoSource:
             if picture.is_corrupt:
                 self._note_corrupt(time - origin)
             if canvas is None:
-                canvas = Canvas(info, orientation_of(picture))
+                canvas = Canvas(info, self._orientation)
             pixels = canvas(picture, cast(Fraction | None, picture.opaque))
             shown, length = picture.pts, picture.duration or None
             yield Frame(pixels, shown, info.time_base, length, count, side_data=side_data(picture))
