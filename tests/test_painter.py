@@ -127,3 +127,8 @@ def test_the_rate_of_a_video_is_a_number_above_nothing(painter: Painter) -> None
     with pytest.raises(videostyle.UsageError, match="fps must be above 0"):
         next(painter.video(ARRAYS, fps=0))
     assert len(list(painter.video(ARRAYS, fps=Fraction(30000, 1001)))) == 4
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(videostyle, name) is not None for name in videostyle.__all__)
+    assert (Path(videostyle.__file__).parent / "py.typed").exists()

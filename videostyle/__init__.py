@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from videostyle.batch.schedule import run as paint_batch
     from videostyle.errors import (
         MissingDependencyError,
+        SettingError,
         SinkError,
         SourceError,
         TrainingError,
@@ -25,34 +27,42 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from videostyle.io import open_sink, open_source, probe
+    from videostyle.io.memory import MemorySink, MemorySource
     from videostyle.live.painter import LivePainter
     from videostyle.metrics.evaluation import Evaluation, evaluate
     from videostyle.metrics.options import EvaluateOptions
     from videostyle.offline import paint_keyframes, paint_picture
-    from videostyle.painter import Painter, paint_frames, stylize, stylize_image
+    from videostyle.painter import PaintedFrames, Painter, paint_frames, stylize, stylize_image
     from videostyle.pipeline import RenderReport, render
     from videostyle.plan import (
+        BatchPlan,
         EncodeOptions,
         FlowOptions,
         GatysOptions,
         Key,
         KeyframePlan,
+        LearnPlan,
         LivePlan,
         Original,
+        Painting,
         PaintPlan,
         Region,
         RenderPlan,
+        RenderSettings,
         Span,
         StabilizeOptions,
         Style,
         Timeline,
         read_seconds,
     )
-    from videostyle.types import Frame, VideoInfo
+    from videostyle.train.learn import learn
+    from videostyle.types import Flow, Frame, Moment, Motion, Sink, Source, Stylizer, VideoInfo
     from videostyle.weights import gallery
 
 _HOMES = {
+    "paint_batch": "batch.schedule:run",
     "MissingDependencyError": "errors",
+    "SettingError": "errors",
     "SinkError": "errors",
     "SourceError": "errors",
     "TrainingError": "errors",
@@ -63,6 +73,8 @@ _HOMES = {
     "open_sink": "io",
     "open_source": "io",
     "probe": "io",
+    "MemorySink": "io.memory",
+    "MemorySource": "io.memory",
     "LivePainter": "live.painter",
     "Evaluation": "metrics.evaluation",
     "evaluate": "metrics.evaluation",
@@ -70,54 +82,80 @@ _HOMES = {
     "paint_keyframes": "offline",
     "paint_picture": "offline",
     "RenderReport": "pipeline",
+    "PaintedFrames": "painter",
     "Painter": "painter",
     "paint_frames": "painter",
     "render": "pipeline",
     "stylize": "painter",
     "stylize_image": "painter",
+    "BatchPlan": "plan",
     "EncodeOptions": "plan",
     "FlowOptions": "plan",
     "GatysOptions": "plan",
     "Key": "plan",
     "KeyframePlan": "plan",
+    "LearnPlan": "plan",
     "LivePlan": "plan",
     "Original": "plan",
+    "Painting": "plan",
     "PaintPlan": "plan",
     "Region": "plan",
     "RenderPlan": "plan",
+    "RenderSettings": "plan",
     "Span": "plan",
     "StabilizeOptions": "plan",
     "Style": "plan",
     "Timeline": "plan",
     "read_seconds": "plan",
+    "learn": "train.learn",
+    "Flow": "types",
     "Frame": "types",
+    "Moment": "types",
+    "Motion": "types",
+    "Sink": "types",
+    "Source": "types",
+    "Stylizer": "types",
     "VideoInfo": "types",
     "gallery": "weights",
 }
 
 __all__ = [
+    "BatchPlan",
     "EncodeOptions",
     "EvaluateOptions",
     "Evaluation",
+    "Flow",
     "FlowOptions",
     "Frame",
     "GatysOptions",
     "Key",
     "KeyframePlan",
+    "LearnPlan",
     "LivePainter",
     "LivePlan",
+    "MemorySink",
+    "MemorySource",
     "MissingDependencyError",
+    "Moment",
+    "Motion",
     "Original",
     "PaintPlan",
+    "PaintedFrames",
     "Painter",
+    "Painting",
     "Region",
     "RenderPlan",
     "RenderReport",
+    "RenderSettings",
+    "SettingError",
+    "Sink",
     "SinkError",
+    "Source",
     "SourceError",
     "Span",
     "StabilizeOptions",
     "Style",
+    "Stylizer",
     "Timeline",
     "TrainingError",
     "UnknownNameError",
@@ -128,8 +166,10 @@ __all__ = [
     "__version__",
     "evaluate",
     "gallery",
+    "learn",
     "open_sink",
     "open_source",
+    "paint_batch",
     "paint_frames",
     "paint_keyframes",
     "paint_picture",
@@ -144,7 +184,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'videostyle' has no attribute {name!r}")
-    return getattr(import_module(f"videostyle.{_HOMES[name]}"), name)
+    home, _, other = _HOMES[name].partition(":")
+    return getattr(import_module(f"videostyle.{home}"), other or name)
 
 
 def __dir__() -> list[str]:
