@@ -528,13 +528,17 @@ def test_pictures_of_one_color_have_gradients_that_are_numbers(
 
 def test_the_rate_rises_then_falls(pictures: Path, judge: Path, tmp_path: Path) -> None:
     config = tiny(pictures, judge, tmp_path, steps=100, warmup=10)
-    shares = [loop.schedule(config, step, loop.progress(config, step, 0)) for step in range(100)]
+    shares = [loop.schedule(config, step, loop.progress(config, step, 0), 0) for step in range(100)]
     assert shares[0] < shares[5] < shares[9]
     assert shares[9:70] == [1.0] * 61
     assert shares[69:] == sorted(shares[69:], reverse=True)
     assert shares[-1] < 0.02 * max(shares)
+    # What reads the previous output is new to Adam when steadying begins.
+    anew = [loop.schedule(config, 49 + since, 0.5, since) for since in range(1, 12)]
+    assert anew == sorted(anew)
+    assert (anew[0], anew[-1]) == (0.1, 1.0)
     falling = replace(config, decay_from=0.0)
-    assert loop.schedule(falling, 50, 0.5) == pytest.approx(0.505)
+    assert loop.schedule(falling, 50, 0.5, 0) == pytest.approx(0.505)
 
 
 def test_progress_is_by_steps_or_by_the_clock_whichever_is_further(pictures: Path, judge: Path, tmp_path: Path) -> None:

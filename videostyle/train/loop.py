@@ -104,12 +104,12 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         recent: list[dict[str, Any]] = []  # the steps since the last line of the log
         done = progress(config, step, minutes)
         while done < 1:
-            share = schedule(config, step, done)
+            steadying = done >= config.steady_from
+            since_steadying = since_steadying + 1 if steadying else 0
+            share = schedule(config, step, done, since_steadying)
             for group, rate in zip(optimizer.param_groups, (config.code_rate, config.rate), strict=True):
                 group["lr"] = share * rate
             optimizer.zero_grad(set_to_none=True)
-            steadying = done >= config.steady_from
-            since_steadying = since_steadying + 1 if steadying else 0
             ramp = min(1, since_steadying / max(config.temporal_ramp, 1))
             lengths = partial(roll_out_length, config, steadying=steadying)
             view = choose_view(config, step)
@@ -211,9 +211,14 @@ def progress(config: TrainConfig, step: int, minutes: float) -> float:
     return min(max(step / config.steps, by_clock), 1.0)
 
 
-def schedule(config: TrainConfig, step: int, done: float) -> float:
-    """Share of the learning rate: linear warm-up, a plateau, then half a cosine down to a hundredth."""
-    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+def schedule(config: TrainConfig, step: int, done: float, since_steadying: int) -> float:
+    """Share of the learning rate: linear warm-up, a plateau, then half a cosine down to a hundredth.
+
+    It rises anew where steadying begins: the weights that read the previous output have had no gradient until then, and
+    Adam, which has learned no scale for them, would take steps several times too long.
+    """
+    warm = min(step + 1, since_steadying) if since_steadying else step + 1
+    rise = min(1.0, warm / max(config.warmup, 1))
     late = max(done - config.decay_from, 0) / max(1 - config.decay_from, 1e-9)
     fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(late, 1)))
     return rise * fall
