@@ -130,10 +130,10 @@ class Server:
         known = {one["id"]: one["props"].get("value") for one in self.config["components"]}
         return [known.get(number) for number in found["inputs"]]
 
-    def most(self, until: float) -> dict[str, float]:
-        """The most memory, descriptors, threads and temporary files until then, looked at twice a second."""
+    def most(self, going_on: Callable[[], bool]) -> dict[str, float]:
+        """The most memory, descriptors, threads and temporary files meanwhile, looked at twice a second."""
         most = self._state()
-        while time.monotonic() < until:
+        while going_on():
             time.sleep(0.5)
             now = self._state()
             most = {what: max(value, now[what]) for what, value in most.items()}
@@ -263,6 +263,8 @@ class Soak:
         self.lost: Counter[str] = Counter()
         """Attempts that the killed server took with it."""
         self._running: Counter[str] = Counter()
+        self._tried: set[str] = set()
+        """What visitors have done in this life of the server."""
         self.attempts: Counter[str] = Counter()
         self.right: Counter[str] = Counter()
         self.errors: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -294,6 +296,8 @@ class Soak:
         with self._lock:
             self._running[kind] -= of_server
             self.attempts[kind] += 1
+            if of_server and life == self.life:
+                self._tried.add(kind)
             if error and of_server and life != self.life:
                 self.lost[kind] += 1
                 return
@@ -464,11 +468,21 @@ class Soak:
         threads.append(threading.Thread(target=beside, args=("film or picture, by command", self.film, self.still)))
         for thread in threads:
             thread.start()
-        lives = []
+        lives, grown = [], False
         for life in range(2):
             began = time.monotonic()
             length = (end - began) / (2 - life)
-            lives.append([self.server.most(began + length / 2), self.server.most(began + length)])
+            middle, last = began + length / 2, began + length
+
+            def early(middle: float = middle, last: float = last) -> bool:
+                """The first half, and longer where not every part has been used: first uses are no growth."""
+                now = time.monotonic()
+                return now < middle or (now < last and len(self._tried) < len(kinds))
+
+            first = self.server.most(early)
+            second = self.server.most(lambda last=last: time.monotonic() < last)
+            lives.append([first, second])
+            grown |= second["memory, MB"] > GROWTH * first["memory, MB"]
             if life == 0:
                 self.restart()
         done.set()
@@ -487,7 +501,7 @@ class Soak:
             },
             "lives": lives,
             "disk, MB": [round(disk / 1e6, 2), round(size_of(self.folder) / 1e6, 2)],
-            "grown": any(late["memory, MB"] > GROWTH * early["memory, MB"] for early, late in lives),
+            "grown": grown,
         }
 
     def restart(self) -> None:
@@ -500,6 +514,7 @@ class Soak:
         before = set(self.server.temporary.glob("videostyle-*"))
         with self._lock:
             self.life += 1
+            self._tried.clear()
             self.server.process.kill()
         self.server.process.wait()
         self.attempt("server: killed, starts again, clears away", lambda: self._again(before))
@@ -544,7 +559,7 @@ def table(result: dict[str, Any]) -> str:
     (early, late), (early2, late2) = result["lives"]
     lines += [
         "",
-        "| most of the server's | first life, first half | second half | second life, first half | second half |",
+        "| of the server | first life, early | late | second life, early | late |",
     ]
     lines.append("| --- | --- | --- | --- | --- |")
     lines += [f"| {what} | {early[what]:g} | {late[what]:g} | {early2[what]:g} | {late2[what]:g} |" for what in early]
