@@ -887,7 +887,7 @@ class TrainConfig:
     total_variation: float = 0.02
     grid: float = 4.0
     """Against the faint grid that every up-sampling network tends to draw."""
-    temporal: float = 8.0
+    temporal: float = 14.0
     """The output is to be the previous output, warped, where the motion can be followed."""
     temporal_ramp: int = 300
     """Steps over which it comes in, from the step at which steadying begins."""
