@@ -16,6 +16,7 @@ from typing import Any
 import media
 import pytest
 
+from videostyle import interrupt
 from videostyle.cli import main
 
 FRAMES = 6
@@ -27,7 +28,11 @@ def film(tmp_path: Path) -> Path:
 
 
 class Injector:
-    """Sends this process a signal when as many functions have been called or left, in any thread, as it is told."""
+    """Sends this process a signal when as many functions have been called or left, in any thread, as it is told.
+
+    They are counted from when the command listens to signals. Before, nothing is begun, and they end it as they end any
+    program.
+    """
 
     def __init__(self, at: int | None, number: int) -> None:
         self.seen = 0
@@ -35,8 +40,9 @@ class Injector:
         self._number = number
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
-        self.seen += 1
+        self.seen += interrupt.is_listening()
         if self.seen == self._at:
+            self._at = None
             signal.pthread_kill(threading.main_thread().ident or 0, self._number)
 
     @contextmanager

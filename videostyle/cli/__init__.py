@@ -117,8 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A signal is a request, which the command looks at where it can be left; see `videostyle.interrupt`.
     """
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged pictures, which are told in a line
     with interrupt.listening(), forgiving_stderr(), shown_plainly():
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged pictures, which are told in a line
         try:
             words = _understood(sys.argv[1:] if argv is None else argv)
         except UsageError as error:
