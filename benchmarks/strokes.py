@@ -133,8 +133,8 @@ def optimise(frame: Tensor, painting: Painting, args: argparse.Namespace) -> Ten
     if path is not None and path.exists():
         return to_float(read_file(str(path)))
     longer = max(frame.shape[2:])
-    gatys = Gatys([Original(painting.image)], GatysOptions(steps=args.optimised, brush=painting.size / longer))
     with torch.inference_mode(mode=False), torch.enable_grad():
+        gatys = Gatys([Original(painting.image)], GatysOptions(steps=args.optimised, brush=painting.size / longer))
         picture = gatys(frame.clone()).picture.detach()
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
