@@ -205,7 +205,7 @@ def test_strength_zero_gives_the_film_back(toy_gallery: Path) -> None:
 def test_auto_takes_openvino_on_a_cpu_and_torch_elsewhere() -> None:
     assert choose_engine("auto", "cpu") == "openvino"
     assert choose_engine("auto", "cuda") == "torch"
-    with pytest.raises(UsageError, match="runs on the CPU"):
+    with pytest.raises(UsageError, match="the openvino engine runs on cpu, not on cuda:0; engines for it: torch"):
         choose_engine("openvino", "cuda:0")
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from videostyle import interrupt
 from videostyle.cuts import mark_cuts
-from videostyle.engines import choose_device, choose_engine
+from videostyle.engines import choose_device, choose_engine, has_own_threads
 from videostyle.errors import SourceError, UsageError
 from videostyle.flow import choose_flow
 from videostyle.io import open_sink, open_source
@@ -222,7 +222,7 @@ class FramePainter:
         if not self.paints and self.size is None:
             yield from frames
             return
-        if self.engine != "torch":
+        if not self.engine or has_own_threads(self.engine):
             stack.enter_context(one_thread_each())
         for mask in self.masks:
             stack.enter_context(mask.source)

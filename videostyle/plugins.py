@@ -29,11 +29,16 @@ def available(package: ModuleType | str) -> list[str]:
 
 
 def load(package: ModuleType, name: str) -> Any:
-    """The `build` function of one part.
+    """The `build` function of one part; see `part`."""
+    return part(package, name).build
+
+
+def part(package: ModuleType, name: str) -> Any:
+    """The module of one part, for what it declares beside `build`.
 
     Raises UnknownNameError naming the allowed ones. The part's heavy imports happen here and not before.
     """
     if name not in available(package):
         kind = package.__name__.rpartition(".")[2].removesuffix("s")
         raise UnknownNameError.among(kind, name, available(package))
-    return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}").build
+    return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}")

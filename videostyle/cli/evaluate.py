@@ -17,6 +17,7 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.files import reserved
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plugins import available
 
 if TYPE_CHECKING:
     from videostyle.metrics.evaluation import Evaluation
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how it is judged")
     how.add_argument(
         "--flow",
-        choices=["dis", "raft", "raft-large"],
+        choices=[name for name in available("videostyle.flow") if name != "none"],
         default="dis",
         help="what finds the film's motion; give another than steadied the painting. dis is finer here than there; "
         "default: %(default)s",
@@ -94,7 +95,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     painter.add_argument("--network", metavar="NAME", default=Style.network, help="default: %(default)s")
     painter.add_argument("--statistics", choices=["frame", "shot"], default=Style.statistics)
     painter.add_argument("--stabilize", metavar="0..1", type=float, default=StabilizeOptions.amount)
-    painter.add_argument("--engine", choices=["auto", "torch", "openvino"], default=RenderPlan.engine)
+    painter.add_argument(
+        "--engine",
+        choices=["auto", *available("videostyle.engines")],
+        default=RenderPlan.engine,
+        help="what paints them",
+    )
 
     out = parser.add_argument_group("the output")
     out.add_argument(

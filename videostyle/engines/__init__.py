@@ -6,11 +6,14 @@ same shape and range and is on the device where they are. `inputs` are examples,
 inputs, their dimensions and their channels stay, N, H and W may change from call to call. Engines that compute in half
 precision agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten thousand, on pictures of one
 colour too. An engine may be called from several threads at a time.
+
+A module may declare DEVICES, a tuple of "cpu" and "cuda" (both, unless declared); RANK, a number (0): of the installed
+engines that run on a device, auto is the one with the highest; and OWN_THREADS, True where the engine keeps all cores
+busy with threads of its own, beside which torch and OpenCV had better compute in one (False).
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,7 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.plugins import load
+from videostyle.plugins import available, part
 from videostyle.privacy import report_nothing
 
 if TYPE_CHECKING:
@@ -54,12 +57,46 @@ def choose_device(device: str) -> str:
 
 
 def choose_engine(engine: str, device: str) -> str:
-    """The engine that `auto` means on `device`: OpenVINO on a CPU if it is installed, torch otherwise."""
+    """The engine that `auto` means on `device`, or the one that is named.
+
+    Raises UnknownNameError, UsageError where it does not run on the device, or MissingDependencyError.
+    """
+    kind = device.partition(":")[0]
     if engine == "auto":
-        return "openvino" if device == "cpu" and importlib.util.find_spec("openvino") else "torch"
-    if engine == "openvino" and device != "cpu":
-        raise UsageError(f"the openvino engine runs on the CPU, not on {device}; use --engine torch")
+        ranked = {name: _rank(name, kind) for name in available(sys.modules[__name__])}
+        return max(ranked, key=lambda name: ranked[name])
+    if kind not in devices_of(engine):
+        others = [name for name in available(sys.modules[__name__]) if _rank(name, kind) > -1]
+        raise UsageError(
+            f"the {engine} engine runs on {' and '.join(devices_of(engine))}, not on {device}; "
+            f"engines for it: {', '.join(others)}"
+        )
     return engine
+
+
+def devices_of(engine: str) -> tuple[str, ...]:
+    """The kinds of devices that an engine runs on; raises UnknownNameError or MissingDependencyError."""
+    return getattr(_module(engine), "DEVICES", ("cpu", "cuda"))
+
+
+def has_own_threads(engine: str) -> bool:
+    """True for an engine that keeps all cores busy by itself."""
+    return getattr(_module(engine), "OWN_THREADS", False)
+
+
+def _rank(engine: str, kind: str) -> float:
+    """How much an engine is to be preferred on a kind of device; -1 where it does not run or is not installed."""
+    try:
+        return getattr(_module(engine), "RANK", 0) if kind in devices_of(engine) else -1
+    except MissingDependencyError:
+        return -1
+
+
+def _module(engine: str) -> Any:
+    try:
+        return part(sys.modules[__name__], engine)
+    except ImportError as error:
+        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
 
 
 def load_engine(engine: str, network: Network, device: str, remembering: bool = False) -> Engine:
@@ -70,18 +107,15 @@ def load_engine(engine: str, network: Network, device: str, remembering: bool = 
     given `carried` (N, CARRIED_CHANNELS, H, W) last. The engines used last are kept, so the same one may be returned to
     several callers.
     """
-    try:
-        build = load(sys.modules[__name__], engine)
-        key = build, network.sha256, device, remembering
-        # Whoever asks for what another is building waits for it.
-        with _lock:
-            found = _kept.pop(key, None) or _build(build, network, device, remembering)
-            _kept[key] = found
-            if len(_kept) > KEPT:
-                _kept.popitem(last=False)
-            return found
-    except ImportError as error:
-        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
+    build = _module(engine).build
+    key = build, network.sha256, device, remembering
+    # Whoever asks for what another is building waits for it.
+    with _lock:
+        found = _kept.pop(key, None) or _build(build, network, device, remembering)
+        _kept[key] = found
+        if len(_kept) > KEPT:
+            _kept.popitem(last=False)
+        return found
 
 
 def _build(build: Callable[..., Engine], network: Network, device: str, remembering: bool) -> Engine:

@@ -18,6 +18,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from videostyle.engines import Engine
 
+DEVICES = ("cpu",)
+RANK = 1
+OWN_THREADS = True
+
 Shapes = tuple[tuple[int, ...], ...]
 
 # Compiled networks that are kept: so many, and together for so many pixels. Each holds its intermediate results, some

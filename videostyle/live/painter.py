@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from videostyle.cuts import mark_cuts
-from videostyle.engines import choose_device, choose_engine
+from videostyle.engines import choose_device, choose_engine, has_own_threads
 from videostyle.flow import choose_flow, load_flow
 from videostyle.live.controls import Controls, Desk
 from videostyle.live.gate import NoiseGate
@@ -168,7 +168,7 @@ class LivePainter:
         """
         room = _Room(self.room)
         with ExitStack() as stack:
-            if self.engine != "torch":
+            if has_own_threads(self.engine):
                 stack.enter_context(one_thread_each())
             self._warm()
             watched = stack.enter_context(prefetch(self._watched(room.admitted(frames)), 1))
