@@ -214,7 +214,7 @@ Written by `benchmarks/strokes.py`; do not edit. Frames {args.frames} of {clips}
 one by one. Relative Gram distances to the style image by {args.loss_network} and layer; "pieces" is the mean over 4x4
 pieces of the frame at relu3_1; content is the relative feature distance to the frame at relu4_2. A constant grey of
 640x360 gets the deviation of the last columns, in 0..1, when squares of 4x4 pixels are averaged. The largest share of
-its variance that repeats every 4 pixels, over styles, networks and engines ({", ".join(args.engines)}), is {raster:.3f}.
+its variance that repeats every 4 pixels, over styles, networks, engines ({", ".join(args.engines)}), is {raster:.3f}.
 
 Medians over the styles:
 
