@@ -351,7 +351,8 @@ def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share
         fresh = free if anchors and float(free.mean()) > FRESH else None
         picture = gatys(content, start if anchors else None, anchors, told, fresh).picture.cpu()
         write_picture(file, picture[0])
-        painted.append(picture)
+        # As it is in the file, so that a run that goes on from there paints the same.
+        painted.append(to_float(read_picture(str(file))))
     return gatys.warnings
 
 
