@@ -6,7 +6,9 @@ Every module that imports one of them calls `report_nothing` before.
   for each message (openvino_telemetry). Without that package it does none of this.
 * Gradio sends which components a page has, and looks for a newer version of itself.
 * The Hugging Face client, which Gradio brings, names its user to its host.
-* Ray collects how a cluster is used and sends it once an hour.
+* Ray collects how a cluster is used and sends it once an hour. That is turned off; what is left is that a cluster, when
+  it starts, asks the addresses at which clouds describe a machine to itself, which lead no further than the machine's
+  own host, whether it is in one of them, and tells nobody. It does so without a proxy.
 
 Of the others (torch, torchvision, OpenCV, PyAV, Optuna, TensorBoard, matplotlib, PySceneDetect, LPIPS) none sends
 anything unless it is asked to download weights.
@@ -25,8 +27,16 @@ _OFF = {
 }
 
 
+# Where a machine in a cloud is described to itself: no proxy has to do with that.
+_OWN_HOST = ("169.254.169.254", "metadata.google.internal")
+
+
 def report_nothing() -> None:
     """Turn it off for this process and those it starts; to be called before the packages are imported."""
     os.environ.update(_OFF)
+    for name in ("no_proxy", "NO_PROXY"):
+        direct = [host for host in os.environ.get(name, "").split(",") if host]
+        if direct != ["*"]:
+            os.environ[name] = ",".join(dict.fromkeys([*direct, *_OWN_HOST]))
     # An import of what is None here fails, and the converter goes on without.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
