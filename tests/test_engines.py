@@ -84,9 +84,14 @@ def in_bfloat16(net: torch.nn.Module) -> torch.nn.Module:
 def test_flat_pictures_are_painted_flat_in_bfloat16(name: str) -> None:
     network, code = load_style(Style(((name, 1),)))
     half = in_bfloat16(network.net.folded())
+    noise = first_frame(FLAT, np.random.default_rng(0)).expand(len(FLAT), -1, -1, -1)
     with torch.inference_mode():
+        # As frames are painted: a recurrent network with noise.
+        carried = [None, noise] if network.net.architecture.recurrent else []
+        assert_agree(half(FLAT, code, *carried), network.net(FLAT, code, *carried))
+        # Without, every normalisation divides by next to nothing: the colour may be off, but not from place to place.
         painted = half(FLAT, code)
-        assert_agree(painted, network.net(FLAT, code))
+        assert (painted - network.net(FLAT, code)).abs().mean() < 0.02
     assert (painted.amax((2, 3)) - painted.amin((2, 3))).max() < 0.01
 
 
