@@ -535,7 +535,12 @@ class Soak:
 
     def end(self) -> None:
         self.server.process.send_signal(signal.SIGINT)
-        expect(self.server.process.wait(PATIENCE) == 0, "another status than 0")
+        try:
+            status: int | None = self.server.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            status = None
+            self.server.process.kill()
+        expect(status == 0, f"status {status}" if status is not None else f"it does not end within {PATIENCE} s")
         expect(not list(self.server.temporary.glob("videostyle-*")), "its folder is still there")
         left = sorted(path.name for folder in (self.server.output, self.server.styles) for path in folder.iterdir())
         expect(not left, f"left among the painted films and styles: {', '.join(left)}")
@@ -579,6 +584,8 @@ def into(document: Path, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    # A server that is started where interrupts are ignored, in the background of a shell, would ignore ours, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--visitors", type=int, default=3, help="at a time; default: %(default)s")
     parser.add_argument("--style", default="great-wave")
