@@ -36,7 +36,7 @@ def plan(toy_gallery: Path, tmp_path: Path) -> RenderPlan:
     """Twelve frames from the middle of thirty, of odd size, to be painted."""
     source = film(tmp_path / "film.mp4", 30, (97, 65), "yuv444p")
     span = Span(Fraction("0.4"), Fraction("0.88"))
-    return RenderPlan(str(source), "", Style((("dots", 1.0),)), span=span, engine="torch")
+    return RenderPlan(str(source), "", style="dots", span=span, engine="torch")
 
 
 @pytest.fixture
