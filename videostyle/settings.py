@@ -97,6 +97,11 @@ def _kind_of(hint: Any) -> type:
     return str if all(isinstance(kind, str) for kind in kinds) else object
 
 
+def flag(name: str) -> str:
+    """The option of a setting on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
 def check(plan: Any) -> None:
     """Raise SettingError for the first setting of a dataclass that is out of its range, none of its choices or no value
     of its kind at all.

@@ -15,6 +15,7 @@ from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.cli.terminal import shown_plainly
 from videostyle.cli.words import respelled, unknown_command, unknown_option
 from videostyle.errors import SettingError, UsageError, VideostyleError
+from videostyle.settings import flag
 from videostyle.text import plain
 
 # As shells report SIGPIPE.
@@ -165,7 +166,7 @@ def _run(args: argparse.Namespace) -> int:
 def _as_option(error: VideostyleError, args: argparse.Namespace) -> str:
     """The message, which names the option where it is about a setting that the command has an option for."""
     if isinstance(error, SettingError) and hasattr(args, error.setting):
-        return f"--{error.setting.replace('_', '-')} {error.problem}"
+        return f"{flag(error.setting)} {error.problem}"
     return str(error)
 
 

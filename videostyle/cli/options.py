@@ -15,7 +15,7 @@ from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
 from videostyle.plan import Blend, Key, Region, RenderPlan, Span, Timeline, read_seconds, read_timecode
-from videostyle.settings import Group, Setting, assemble, settings_of
+from videostyle.settings import Group, Setting, assemble, flag, settings_of
 from videostyle.text import plain
 
 if TYPE_CHECKING:
@@ -46,11 +46,6 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], of: type
         for name in wanted:
             told = _declared(declared[name])
             group.add_argument(*(["-y"] if name == "overwrite" else []), flag(name), dest=name, **told)
-
-
-def flag(name: str) -> str:
-    """The option of a setting."""
-    return f"--{name.replace('_', '-')}"
 
 
 def _declared(each: Setting) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from videostyle.plan import Blend, RenderPlan, Timeline
-from videostyle.settings import settings_of
+from videostyle.settings import flag, settings_of
 
 
 def command(plan: RenderPlan) -> str:
@@ -26,7 +26,7 @@ def arguments(plan: RenderPlan) -> list[str]:
         value: Any = plan
         for part in each.path:
             value = getattr(value, part)
-        option = f"--{name.replace('_', '-')}"
+        option = flag(name)
         if name == "style":
             for key in Timeline.of(value).keys:
                 words += _pairs(option, _weighted(key.value), _moment(value, key.start, key.hold))
