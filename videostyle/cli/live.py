@@ -28,7 +28,6 @@ _SETTINGS = [
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "keys in the window:\n" + "\n".join(f"  {keys:12} {what}" for keys, what in KEYS)
     parser.add_argument(
         "--camera",
