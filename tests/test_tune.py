@@ -41,7 +41,7 @@ def test_a_search_of_three_trials_finds_weights_to_train_with(config: TrainConfi
     assert len(trials) == 3
     # The file's own weights are tried first.
     assert trials[0].params == {
-        **{"content_weights.0": 0.1, "content_weights.1": 0.3, "temporal": 8.0},
+        **{"content_weights.0": 0.1, "content_weights.1": 0.3, "temporal": 14.0},
         **{"local": 0.5, "total_variation": 0.02, "grid": 4.0},
     }
     assert all(len(trial.values) == 3 for trial in trials)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models.optical_flow import raft_small
 
 import videostyle.flow
-from videostyle.errors import UnknownNameError, WeightsError
+from videostyle.errors import SettingError, WeightsError
 from videostyle.flow import choose_flow, load_flow
 from videostyle.ops.warp import warp
 from videostyle.plan import FlowOptions
@@ -214,7 +214,7 @@ def test_auto_is_dis_on_a_cpu_and_raft_on_a_gpu_that_has_weights() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="no flow named 'raftt'; did you mean raft"):
+    with pytest.raises(SettingError, match="flow cannot be 'raftt'; did you mean raft"):
         load_flow(FlowOptions("raftt"), "cpu")
 
 
