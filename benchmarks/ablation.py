@@ -32,11 +32,11 @@ from videostyle import weights
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge
 from videostyle.moments import Moments
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.noise import Particles
 from videostyle.ops import losses
-from videostyle.plan import FlowOptions, Painting, StabilizeOptions, Style, TrainConfig
-from videostyle.stabilize import Stabilizer
+from videostyle.plan import FlowOptions, StabilizeOptions, Style, TrainConfig, TrainingStyle
+from videostyle.stabilize import CausalStabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config, train
 from videostyle.train.data import held_back, list_photographs, read_picture
@@ -70,7 +70,7 @@ def train_variant(base: TrainConfig, name: str) -> Path:
 
 
 @torch.inference_mode()
-def on_photographs(base: TrainConfig, painting: Painting, judge: Perceptual) -> dict[str, float]:
+def on_photographs(base: TrainConfig, painting: TrainingStyle, judge: LossNetwork) -> dict[str, float]:
     """Style, pieces, content on the photographs that were held back, and what a grey picture gets; means."""
     picture = read_picture(painting.image, painting.size)
     target = {layer: losses.gram(maps) for layer, maps in judge(picture, LAYERS).items()}
@@ -91,7 +91,7 @@ def on_film(base: TrainConfig, name: str, clip: list[tuple[bool, Tensor]]) -> di
     """Warping errors over the film's own, and Laplacian energy, of one clip in the style `name`."""
     flow = FlowOptions()
     stylizer = load_stylizer(Style(((name, 1.0),), network=base.network), "torch", "cpu")
-    watch = Stabilizer(load_flow(flow, "cpu"), StabilizeOptions(1.0, "causal"))
+    watch = CausalStabilizer(load_flow(flow, "cpu"), StabilizeOptions(1.0, "causal"))
     look = Moments(stylizer, watch, flow, "cpu", steady=True, seed=0)
     judge = Judge(gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
@@ -137,18 +137,18 @@ def main() -> None:
     base = replace(
         shortened(file, args.work, args.steps),
         start=args.start or file.start,
-        paintings=file.paintings[: args.paintings],
+        styles=file.styles[: args.paintings],
         crop=args.crop,
         batch=args.batch,
         steady_from=0.6,  # both phases, whatever the file has
     )
-    judge = weights.perceptual(base.perceptual, base.perceptual_weights)
+    judge = weights.load_loss_network(base.loss_network, base.loss_network_weights)
     clips = {path.stem: read_clip(path, args.frames, args.width) for path in args.clips}
     rows: dict[str, dict[str, float]] = {}
     for name in args.variants:
         os.environ["VIDEOSTYLE_MODELS"] = str(train_variant(base, name))
         found = []
-        for painting in base.paintings:
+        for painting in base.styles:
             row = on_photographs(base, painting, judge)
             films = [on_film(base, painting.name, clip) for clip in clips.values()]
             found.append(row | {key: sum(one[key] for one in films) / len(films) for key in FILMS})
@@ -161,8 +161,8 @@ def main() -> None:
             "torch": torch.__version__,
             "date": time.strftime("%Y-%m-%d"),
             "clips": list(clips),
-            "paintings": [painting.name for painting in base.paintings],
-            "loss network": base.perceptual,
+            "paintings": [painting.name for painting in base.styles],
+            "loss network": base.loss_network,
             **{key: getattr(args, key) for key in ("steps", "crop", "batch", "frames", "width")},
         }
         variants = {name: VARIANTS[name] for name in args.variants}

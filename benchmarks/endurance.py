@@ -121,7 +121,7 @@ def films(folder: Path, engine: str) -> Callable[[int], object]:
 
 def pages(folder: Path, engine: str) -> Callable[[int], object]:
     """Visitors of the page, each with a darkroom of their own."""
-    from videostyle.web.preview import Darkroom
+    from videostyle.web.preview import PreviewCache
 
     made = [film_of(folder, 128 + 32 * i, 96) for i in range(3)]
 
@@ -129,7 +129,7 @@ def pages(folder: Path, engine: str) -> Callable[[int], object]:
         style = Style(((STYLES[number % len(STYLES)], 1.0),))
         plan = RenderPlan(made[number % len(made)], "", style=style, span=Span(), engine=engine)
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            Darkroom(Path(own)).versions(plan, lambda share, what: None)
+            PreviewCache(Path(own)).versions(plan, lambda share, what: None)
 
     return act
 

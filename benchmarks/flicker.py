@@ -39,7 +39,7 @@ from videostyle.metrics.temporal import Judge
 from videostyle.noise import Particles
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
-from videostyle.stabilize import LookAhead, Motion, Stabilizer, Steadier
+from videostyle.stabilize import CausalStabilizer, LookaheadStabilizer, Motion, Stabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
 from videostyle.train.data import read_picture
@@ -69,7 +69,7 @@ class Likeness:
     """Distance of a painting's Gram matrices to a target's, the mean over layers."""
 
     def __init__(self) -> None:
-        self._judge = weights.perceptual("vgg19-small")
+        self._judge = weights.load_loss_network("vgg19-small")
 
     @torch.inference_mode()
     def grams(self, picture: Tensor) -> dict[str, Tensor]:
@@ -80,8 +80,8 @@ class Likeness:
         return statistics.mean(gram_distance(found[layer], target[layer]).item() for layer in STYLE_LAYERS)
 
 
-def steadied(steadier: Steadier, painted: list[Tensor], motions: list[Motion | None]) -> list[Tensor]:
-    return [steady for _, steady in steadier.steadied(zip(range(len(painted)), painted, motions, strict=True))]
+def stabilize(steadier: Stabilizer, painted: list[Tensor], motions: list[Motion | None]) -> list[Tensor]:
+    return [steady for _, steady in steadier.stabilize(zip(range(len(painted)), painted, motions, strict=True))]
 
 
 def moving_noise(
@@ -92,7 +92,7 @@ def moving_noise(
     for (_, content), motion in zip(clip, motions, strict=True):
         with times("noise"):
             size = stylizer.working_size(content.shape[2], content.shape[3])
-            fields.append(particles(size, motion.back if motion else None))
+            fields.append(particles(size, motion.backward if motion else None))
     return fields
 
 
@@ -122,9 +122,9 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
     raft = load_flow(FlowOptions("raft", args.raft, longest_side=args.width), "cpu") if args.raft else None
     clip, times, likeness = read_clip(path, args.frames, args.width), Times(), Likeness()
 
-    makers: dict[str, Callable[[], Stabilizer | LookAhead]] = {
-        "causal": lambda: Stabilizer(load_flow(flow, "cpu"), options),
-        "lookahead": lambda: LookAhead(load_flow(flow, "cpu"), options),
+    makers: dict[str, Callable[[], CausalStabilizer | LookaheadStabilizer]] = {
+        "causal": lambda: CausalStabilizer(load_flow(flow, "cpu"), options),
+        "lookahead": lambda: LookaheadStabilizer(load_flow(flow, "cpu"), options),
     }
     motions: dict[str, list[Motion | None]] = {}
     for mode in MODES:
@@ -148,7 +148,7 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
                 if stylizer.recurrent:
                     pictures = painted(stylizer, clip, motions[mode], noise, times, what)
                 with times(f"{mode} blend"):
-                    versions[f"{network}/{name}/{mode}"] = steadied(makers[mode](), pictures, motions[mode])
+                    versions[f"{network}/{name}/{mode}"] = stabilize(makers[mode](), pictures, motions[mode])
 
     judge = Judge(raft, gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
@@ -250,7 +250,7 @@ def main() -> None:
     likeness = Likeness()
     targets = {
         painting.name: likeness.grams(read_picture(painting.image, painting.size))
-        for painting in (read_config(args.paintings).paintings if args.paintings else ())
+        for painting in (read_config(args.paintings).styles if args.paintings else ())
         if painting.name in args.styles
     }
     rows = []

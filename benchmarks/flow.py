@@ -199,12 +199,12 @@ def score(estimate: FlowEstimator, film: Film) -> tuple[float, float, float, flo
         spent.append(1000 * (time.process_time() - begun))
         if number <= WARM_UP:
             continue
-        difference = (current - warp(previous, flow.backward)).abs().mean(1)
+        difference = (current - warp(previous, flow.vectors)).abs().mean(1)
         differences.append(1000 * difference.clamp(max=0.2).mean().item())
         believed.append(flow.confidence.mean().item())
         if film.exact is not None:
             exact, seen = film.exact[number - 1]
-            ends.append((flow.backward - exact).square().sum(1, keepdim=True).sqrt()[seen].mean().item())
+            ends.append((flow.vectors - exact).square().sum(1, keepdim=True).sqrt()[seen].mean().item())
     return (
         float(np.mean(ends)) if ends else math.nan,
         float(np.mean(differences)),

@@ -4,7 +4,7 @@
 
 Keyframes are painted once for each clip, and carried in each of the three ways. Judged, on the same frames:
 
-- style distance to the painting (perceptual network that ships; over the painting's energy, all five layers) of the
+- style distance to the painting (loss network that ships; over the painting's energy, all five layers) of the
   frames between keyframes, over that of the keyframes;
 - warping error between neighbouring frames (Lai et al. 2018; DIS, medium preset, judges, which carried nothing), over
   that of the stabilised feed-forward painting by the gallery's style of the same painting, on the same mask;
@@ -32,21 +32,21 @@ from torch import Tensor
 from videostyle import weights
 from videostyle.io import open_source
 from videostyle.io.images import read_picture
-from videostyle.metrics.temporal import JudgeFlow, valid_motion, warping_error
-from videostyle.offline import paint_keyframes
-from videostyle.offline.objective import painting_grams
+from videostyle.metrics.temporal import EvaluationFlow, valid_motion, warping_error
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.ops.pixels import resize, to_float
+from videostyle.optimize import paint_keyframes
+from videostyle.optimize.objective import painting_grams
 from videostyle.pipeline import fit, render
 from videostyle.plan import (
     EncodeOptions,
     GatysOptions,
     KeyframePlan,
-    Original,
     RenderPlan,
     Span,
     StabilizeOptions,
     Style,
+    StyleImage,
 )
 from videostyle.threads import cores
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="Markdown")
     args = parser.parse_args()
 
-    judge = weights.perceptual("vgg19-small")
+    judge = weights.load_loss_network("vgg19-small")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for clip in args.clips:
@@ -95,7 +95,7 @@ def main() -> None:
             with open_source(clip) as film:
                 width, height = fit(args.size, film.info.width, film.info.height)
             source = list(frames(clip, span, (height, width)))
-            judge_flow = JudgeFlow()
+            judge_flow = EvaluationFlow()
             moves = [valid_motion(*pair, judge_flow) for pair in pairwise(source)]
             forward = str(folder / f"{name}-forward.mkv")
             render(replace(plan, output=forward, style=Style(((args.style, 1.0),))))
@@ -115,7 +115,7 @@ def main() -> None:
                 report = paint_keyframes(
                     KeyframePlan(
                         steadied,
-                        (Original(args.painting),),
+                        (StyleImage(args.painting),),
                         GatysOptions(steps=args.steps),
                         every=args.every,
                         propagate=way,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 import videostyle
 from videostyle import weights
-from videostyle.plan import LearnPlan, Painting, TrainConfig
+from videostyle.plan import LearnPlan, TrainConfig, TrainingStyle
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.learn import learn
 from videostyle.train.objective import Objective
@@ -41,7 +41,7 @@ def judged(
     codes = Codes(1, network.net.code_size)
     codes.load_state_dict({"identity": network.identity[:, :-1], "rows": code[:, :-1]})
     painter = Painter(network.net, codes)
-    objective = Objective(config, weights.perceptual(config.perceptual, config.perceptual_weights), "cpu")
+    objective = Objective(config, weights.load_loss_network(config.loss_network, config.loss_network_weights), "cpu")
     steadiness = {"temporal": validate(config, painter, objective, held)["temporal"]}
     if steadiness_only:
         return steadiness
@@ -69,9 +69,9 @@ def main() -> None:
     parser.add_argument("--network", default=LearnPlan.network)
     parser.add_argument("--minutes", type=float, default=LearnPlan.minutes)
     parser.add_argument("--steps", type=int, help="so many steps instead of minutes")
-    parser.add_argument("--size", type=int, default=Painting.size)
-    parser.add_argument("--perceptual", help="the judge to learn by (default: that of the command)")
-    parser.add_argument("--perceptual-weights", type=Path)
+    parser.add_argument("--size", type=int, default=TrainingStyle.size)
+    parser.add_argument("--loss-network", help="the judge to learn by (default: that of the command)")
+    parser.add_argument("--loss-network-weights", type=Path)
     parser.add_argument("--judge", default="vgg19", help="the judge of the results (default: %(default)s)")
     parser.add_argument("--judge-weights", type=Path)
     parser.add_argument("--reference", type=Path, metavar="MODELS", help="the same paintings, trained in full")
@@ -93,7 +93,7 @@ def main() -> None:
                 (others / f"{number}{path.suffix}").symlink_to(path.absolute())
         installed = weights.load_network(args.network)
         for name, file in (text.split("=", 1) for text in args.paintings):
-            painting = Painting(name, Path(file), size=args.size)
+            painting = TrainingStyle(name, Path(file), size=args.size)
             plan = LearnPlan(
                 painting,
                 folder / f"{name}.safetensors",
@@ -101,8 +101,8 @@ def main() -> None:
                 network=args.network,
                 minutes=args.minutes,
                 steps=args.steps,
-                perceptual=args.perceptual,
-                perceptual_weights=args.perceptual_weights,
+                loss_network=args.loss_network,
+                loss_network_weights=args.loss_network_weights,
             )
             started = time.perf_counter()
             if not plan.output.exists():
@@ -114,8 +114,8 @@ def main() -> None:
                 (painting,),
                 folder,
                 network=args.network,
-                perceptual=args.judge,
-                perceptual_weights=args.judge_weights,
+                loss_network=args.judge,
+                loss_network_weights=args.judge_weights,
                 crop=192,
                 bf16=False,
             )
@@ -124,7 +124,7 @@ def main() -> None:
                 "minutes allowed": args.minutes,
                 "seconds in this run": round(seconds, 1),
                 "steps": card["recipe"]["steps"],
-                "judge": card["recipe"]["perceptual"],
+                "judge": card["recipe"]["loss_network"],
                 "learned": judged(installed, code, config, held),
             }
             if args.reference:

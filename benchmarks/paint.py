@@ -3,7 +3,7 @@
     python benchmarks/paint.py PHOTO:PAINTING [PHOTO:PAINTING ...] --size 768 --json benchmarks/results/paint.json
 
 Against the loop everybody writes: torch's L-BFGS, one closure that runs the network, Gram matrices by `bmm`,
-`backward()`. In one run, on the same backbone and objective, with the same threads; the loop in float32, as it is
+`backward()`. In one run, on the same loss_network and objective, with the same threads; the loop in float32, as it is
 written, and where that is faster with features in bfloat16, too, as ours are there:
 
 - at equal steps and size, our time over the loop's;
@@ -29,15 +29,15 @@ from torch import Tensor
 
 from videostyle import weights
 from videostyle.io.images import read_picture
-from videostyle.nets.vgg import Perceptual, has_bf16
-from videostyle.offline.stills import Gatys
+from videostyle.nets.vgg import LossNetwork, has_bf16
 from videostyle.ops.pixels import resize, to_float
-from videostyle.plan import GatysOptions, Original
+from videostyle.optimize.stills import Gatys
+from videostyle.plan import GatysOptions, StyleImage
 from videostyle.threads import cores
 
 
 def plain_loop(
-    judge: Perceptual, content: Tensor, style: Tensor, options: GatysOptions, start: Tensor
+    judge: LossNetwork, content: Tensor, style: Tensor, options: GatysOptions, start: Tensor
 ) -> Iterator[tuple[float, float]]:
     """Seconds since the start and the objective, after each step of the loop everybody writes."""
     style_layers, content_layers = dict(options.style_layers), dict(options.content_layers)
@@ -81,7 +81,7 @@ def ours(
     painting: Path, content: Tensor, options: GatysOptions, start: Tensor
 ) -> tuple[Tensor, list[tuple[float, float, int]], float]:
     """The picture; seconds, objective and the longer side at each step; and all the seconds."""
-    gatys = Gatys([Original(painting)], options)
+    gatys = Gatys([StyleImage(painting)], options)
     began = time.perf_counter()
     rows: list[tuple[float, float, int]] = []
     painted = gatys(
@@ -125,7 +125,7 @@ def main() -> None:
         paid = {name: ours(Path(painting), content, way, start) for name, way in ways.items()}
         for kind in kinds:
             features = str(kind).removeprefix("torch.")
-            judge = weights.perceptual("vgg19-small").to(kind).to(memory_format=torch.channels_last)
+            judge = weights.load_loss_network("vgg19-small").to(kind).to(memory_format=torch.channels_last)
             # In turns, so that what else the machine does meets both.
             loop_seconds, our_seconds = [], []
             for _ in range(2):

@@ -2,9 +2,9 @@
 
     python benchmarks/quality.py gallery.toml --json benchmarks/results/quality.json --table docs/QUALITY.md
 
-`gallery.toml` is the recipe the styles were trained by: its paintings, perceptual network, weights and the photographs
+`gallery.toml` is the recipe the styles were trained by: its paintings, loss network, weights and the photographs
 held back. What is compared is what training minimises at full strength, less its terms for grid and motion: style,
-content and total variation, on square pictures, by the perceptual network in the recipe's precision. Gatys, Ecker and
+content and total variation, on square pictures, by the loss network in the recipe's precision. Gatys, Ecker and
 Bethge 2016 minimise it by L-BFGS on the pixels; a *step* is one evaluation of objective and gradient, as in Gatys' and
 Johnson's code. From the photograph; Johnson's table starts from noise (--start noise), which takes more steps.
 
@@ -30,11 +30,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videostyle import weights
-from videostyle.nets.vgg import Perceptual
-from videostyle.offline.descent import descend
-from videostyle.offline.objective import Terms
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
-from videostyle.plan import GatysOptions, Painting, TrainConfig
+from videostyle.optimize.objective import Terms
+from videostyle.optimize.optimizers import descend
+from videostyle.plan import GatysOptions, TrainConfig, TrainingStyle
 from videostyle.train import read_config
 from videostyle.train.data import held_back, list_photographs, read_picture
 from videostyle.train.objective import painting_grams, perceptual_terms
@@ -46,7 +46,7 @@ STEPS = (50, 100, 200, 500)
 class Objective:
     """Judges pictures of one photograph in the style of one painting."""
 
-    def __init__(self, config: TrainConfig, judge: Perceptual, painting: Painting, photograph: Tensor) -> None:
+    def __init__(self, config: TrainConfig, judge: LossNetwork, painting: TrainingStyle, photograph: Tensor) -> None:
         self.config = config
         self.judge = judge
         self.grams = painting_grams(judge, painting, config.style_layers, "cpu")
@@ -115,10 +115,10 @@ class Curves:
         self.start = start
         self.steps = steps
         self.known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        names = ("perceptual", "bf16", "style_layers", "style_weights", "content_layers", "content_weights")
+        names = ("loss_network", "bf16", "style_layers", "style_weights", "content_layers", "content_weights")
         self.settings = [getattr(config, name) for name in (*names, "total_variation")] + [side]
 
-    def __call__(self, painting: Painting, photograph: Path, compute: Callable[[int], list[Terms]]) -> list[Terms]:
+    def __call__(self, painting: TrainingStyle, photograph: Path, compute: Callable[[int], list[Terms]]) -> list[Terms]:
         """The curve of `painting` on `photograph`: known, or computed for so many steps and written down."""
         settings = json.dumps([painting.image.name, painting.size, *self.settings])
         key = f"{painting.name} {photograph.name} {self.start} {hashlib.sha256(settings.encode()).hexdigest()[:12]}"
@@ -170,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path, help="the recipe of the gallery, a TOML file")
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="instead of the recipe's")
-    parser.add_argument("--perceptual-weights", type=Path, metavar="FILE", help="instead of the recipe's")
+    parser.add_argument("--loss-network-weights", type=Path, metavar="FILE", help="instead of the recipe's")
     parser.add_argument("--on", nargs="+", metavar="NAME", help="of the photographs held back; default: all")
     parser.add_argument("--models", type=Path, metavar="DIR", help="networks to compare; default: the shipped ones")
     parser.add_argument("--side", type=int, default=224, help="of the square pictures (default: %(default)s)")
@@ -181,24 +181,24 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="Markdown")
     args = parser.parse_args()
 
-    given = {name: getattr(args, name) for name in ("photographs", "perceptual_weights") if getattr(args, name)}
+    given = {name: getattr(args, name) for name in ("photographs", "loss_network_weights") if getattr(args, name)}
     config = read_config(args.config, **given)
     held = held_back(list_photographs(config.photographs), config.held_back)
     if args.on:
         held = [path for name in args.on for path in held if path.name == name]
         if len(held) < len(args.on):
             parser.error("--on takes names of photographs that are held back")
-    judge = weights.perceptual(config.perceptual, config.perceptual_weights)
+    judge = weights.load_loss_network(config.loss_network, config.loss_network_weights)
     judge = judge.to(torch.bfloat16 if config.bf16 else torch.float32).to(memory_format=torch.channels_last)
     photographs = [square(path, args.side) for path in held]
 
     curves = Curves(args.cache, config, args.start, args.side, args.steps)
-    found: dict[str, list[list[Terms]]] = {painting.name: [] for painting in config.paintings}
+    found: dict[str, list[list[Terms]]] = {painting.name: [] for painting in config.styles}
     # A photograph for every painting first, then the next: what there is after an interruption is even.
     for path, photograph in zip(held, photographs, strict=True):
-        for painting in config.paintings:
+        for painting in config.styles:
 
-            def compute(steps: int, painting: Painting = painting, photograph: Tensor = photograph) -> list[Terms]:
+            def compute(steps: int, painting: TrainingStyle = painting, photograph: Tensor = photograph) -> list[Terms]:
                 noise = torch.rand(photograph.shape, generator=torch.Generator().manual_seed(0))
                 start = noise if args.start == "noise" else photograph
                 return curve_of(Objective(config, judge, painting, photograph), start, steps)
@@ -210,7 +210,7 @@ def main() -> None:
     networks, entries = weights.read_manifest(args.models or weights.models_folder())
     loaded = {name: weights.read_network(name, *where).net for name, where in networks.items()}
     rows: list[dict[str, Any]] = []
-    for painting in config.paintings:
+    for painting in config.styles:
         curve = [mean(terms) for terms in zip(*found[painting.name], strict=True)]
         judged = [(picture, Objective(config, judge, painting, picture)) for picture in photographs]
         row: dict[str, Any] = {
@@ -238,7 +238,7 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
-        "perceptual": config.perceptual,
+        "loss_network": config.loss_network,
         "features": "bfloat16" if config.bf16 else "float32",
         "side": args.side,
         "photographs": [path.name for path in held],
@@ -260,7 +260,7 @@ Optimising the pixels of one picture (Gatys, Ecker and Bethge 2016) is the yards
 to choose every pixel. The table of Johnson, Alahi and Fei-Fei 2016: after how many steps of L-BFGS from the {start}
 is the objective as low as the network's, which needs none? The objective is what training minimises at full strength,
 less its terms for grid and motion, which only the networks have to obey: style + content + total variation, by
-{perceptual} in {features}. A step is one evaluation of objective and gradient. Means over {count} of the photographs
+{loss_network} in {features}. A step is one evaluation of objective and gradient. Means over {count} of the photographs
 held back from training, {side} pixels square.
 
 Each cell is the objective, lower is better; in brackets its style and content. "Equals step" is interpolated.

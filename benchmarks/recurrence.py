@@ -25,10 +25,10 @@ from videostyle import weights
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge
 from videostyle.moments import Moments
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
 from videostyle.plan import FlowOptions, StabilizeOptions, Style
-from videostyle.stabilize import LookAhead, Stabilizer
+from videostyle.stabilize import CausalStabilizer, LookaheadStabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
 from videostyle.train.data import read_picture
@@ -50,9 +50,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    loss_network = weights.perceptual(args.loss_network, args.loss_weights)
+    loss_network = weights.load_loss_network(args.loss_network, args.loss_weights)
     found: dict[str, list[dict[str, float]]] = {}
-    paintings = [p for p in read_config(args.paintings).paintings if not args.styles or p.name in args.styles]
+    paintings = [p for p in read_config(args.paintings).styles if not args.styles or p.name in args.styles]
     for path in args.clips:
         clip = read_clip(path, args.frames, args.width)
         for painting in paintings:
@@ -74,14 +74,14 @@ def compare(
     clip: list[tuple[bool, Tensor]],
     style: str,
     args: argparse.Namespace,
-    loss_network: Perceptual,
+    loss_network: LossNetwork,
     target: dict[str, Tensor],
     clip_name: str,
 ) -> dict[str, dict[str, float]]:
     """Scores of one clip in one style, by version."""
     flow, options = FlowOptions(), StabilizeOptions()
     stylizer = load_stylizer(Style(((style, 1.0),), network=args.network), args.engine, "cpu")
-    watch = LookAhead(load_flow(flow, "cpu"), options)
+    watch = LookaheadStabilizer(load_flow(flow, "cpu"), options)
     look = Moments(stylizer, watch, flow, "cpu", steady=True, seed=0)
     moments = [look(content, Fraction(number, 24), is_cut) for number, (is_cut, content) in enumerate(clip)]
 
@@ -93,13 +93,19 @@ def compare(
 
     fresh, recurrent = rendered(False), rendered(True)
     versions = {"film": [content for _, content in clip], "per frame": fresh, "recurrent": recurrent}
-    versions["per frame + causal"] = list(blended(Stabilizer(load_flow(flow, "cpu"), options), fresh, moments))
-    versions["per frame + look-ahead"] = list(blended(LookAhead(load_flow(flow, "cpu"), options), fresh, moments))
-    half = Stabilizer(load_flow(flow, "cpu"), StabilizeOptions(0.6))
+    versions["per frame + causal"] = list(blended(CausalStabilizer(load_flow(flow, "cpu"), options), fresh, moments))
+    versions["per frame + look-ahead"] = list(
+        blended(LookaheadStabilizer(load_flow(flow, "cpu"), options), fresh, moments)
+    )
+    half = CausalStabilizer(load_flow(flow, "cpu"), StabilizeOptions(0.6))
     versions["recurrent + causal 0.6"] = list(blended(half, recurrent, moments))
-    versions["recurrent + causal"] = list(blended(Stabilizer(load_flow(flow, "cpu"), options), recurrent, moments))
-    versions["recurrent + look-ahead"] = list(blended(LookAhead(load_flow(flow, "cpu"), options), recurrent, moments))
-    back = LookAhead(load_flow(flow, "cpu"), options)
+    versions["recurrent + causal"] = list(
+        blended(CausalStabilizer(load_flow(flow, "cpu"), options), recurrent, moments)
+    )
+    versions["recurrent + look-ahead"] = list(
+        blended(LookaheadStabilizer(load_flow(flow, "cpu"), options), recurrent, moments)
+    )
+    back = LookaheadStabilizer(load_flow(flow, "cpu"), options)
     back._share = 0.0
     versions["recurrent + way back"] = list(blended(back, recurrent, moments))
     judge = Judge(gaps=(1, 10))
@@ -130,10 +136,14 @@ def compare(
     return rows
 
 
-def blended(steadier: Stabilizer | LookAhead, pictures: list[Tensor], moments: list[Moment]) -> Iterator[Tensor]:
+def blended(
+    steadier: CausalStabilizer | LookaheadStabilizer, pictures: list[Tensor], moments: list[Moment]
+) -> Iterator[Tensor]:
     """The pictures after the stabilizer."""
     motions = [moment.motion for moment in moments]
-    for _, picture in steadier.steadied(zip(range(len(pictures)), [p.clone() for p in pictures], motions, strict=True)):
+    for _, picture in steadier.stabilize(
+        zip(range(len(pictures)), [p.clone() for p in pictures], motions, strict=True)
+    ):
         yield picture
 
 

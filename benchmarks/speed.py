@@ -32,7 +32,7 @@ import torch
 
 import videostyle
 from videostyle.engines import openvino
-from videostyle.nets.transformer import ARCHITECTURES, Architecture, Transformer, macs_per_pixel
+from videostyle.nets.style_network import ARCHITECTURES, Architecture, StyleNetwork, macs_per_pixel
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions, Style
 from videostyle.stabilize import WINDOW
 from videostyle.weights import load_style
@@ -48,7 +48,7 @@ JOHNSON = Architecture(unshuffle=1, widths=(32, 64, 128), blocks=5, kernel=9, he
 def naive(film: Path, output: Path, frames: int) -> float:
     """Frames a second of the naive loop."""
     torch.manual_seed(0)
-    net = Transformer(JOHNSON).eval()  # random weights cost the same
+    net = StyleNetwork(JOHNSON).eval()  # random weights cost the same
     code = torch.zeros(1, net.code_size)
     code[:, -1] = 1
     capture = cv2.VideoCapture(str(film))

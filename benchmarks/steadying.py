@@ -25,24 +25,24 @@ import torch
 from clips import read_clip
 from torch import Tensor
 
+from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
-from videostyle.metrics.temporal import Judge, JudgeFlow, valid_motion
+from videostyle.metrics.temporal import EvaluationFlow, Judge, valid_motion
 from videostyle.ops.filters import box, shrink
 from videostyle.ops.warp import Resampling, warp
 from videostyle.plan import FlowOptions, Style
 from videostyle.stabilize import (
     BACK,
+    COLOR_FRESH,
     DETAIL_BACK,
-    FOLLOW,
-    LEAK,
+    MIN_FRESH,
     SHRINK,
-    carry,
+    blend_previous,
+    compensated_energy,
     detail_energy,
-    lasting,
     restore_detail,
 )
 from videostyle.stylizers import load_stylizer
-from videostyle.trust import trust
 from videostyle.types import Flow
 
 SQUARE = 8
@@ -52,16 +52,16 @@ SQUARE = 8
 class Way:
     """One way to steady a painting; the defaults are the causal stabiliser's without its last idea."""
 
-    share: float = 1 - LEAK
+    share: float = 1 - MIN_FRESH
     resampling: Resampling = "bicubic"
-    follow: float = FOLLOW
+    follow: float = COLOR_FRESH
     detail: float = 1.0
     """Share of the fresh painting's detail that is restored; 0 restores none."""
     lasting: bool = False
     """Ask for more of it where things move."""
     fed_back: bool = True
     """The restored picture is what the next is blended with."""
-    trusted: Callable[[Flow, Tensor, Tensor], Tensor] = trust
+    trusted: Callable[[Flow, Tensor, Tensor], Tensor] = motion_confidence
     anchor: int = 0
     """Let the motion agree with one estimated directly over so many frames; 0: step by step only."""
     back: Way | None = None
@@ -79,19 +79,19 @@ WAYS = {
     "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
     "detail restored": Way(0.85, "bicubic", 0),
     "detail restored, not fed back": Way(0.85, "bicubic", 0, fed_back=False),
-    "as much carried over as ships": Way(follow=0),
+    "as much carried over as ships": Way(color_fresh=0),
     "colour and light follow faster": Way(),
     "more detail asked for where things move: causal": CAUSAL,
     "still more carried over, 0.97": replace(CAUSAL, share=0.97),
     "trust everywhere": replace(CAUSAL, trusted=everywhere),
     "moved by Lanczos's filter": replace(CAUSAL, resampling="lanczos"),
-    "colour follows at 0.5": replace(CAUSAL, follow=0.5),
+    "colour follows at 0.5": replace(CAUSAL, color_fresh=0.5),
     "anchored ten frames back": replace(CAUSAL, anchor=10),
     "forth and back: look-ahead": LOOK_AHEAD,
     "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(BACK, "lanczos", 0, 0)),
     "look-ahead, less restored": replace(LOOK_AHEAD, detail=0.78, lasting=False),
     "look-ahead, anchored": replace(LOOK_AHEAD, anchor=10),
-    "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(BACK, follow=0, detail=DETAIL_BACK)),
+    "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(BACK, color_fresh=0, detail=DETAIL_BACK)),
 }
 
 
@@ -115,22 +115,22 @@ class Film:
 
     def motion(self, way: Way, reverse: bool) -> list[Flow]:
         """From each frame but the first to the one before; with `reverse`, of the film played backwards."""
-        flows = [Flow(flow.backward, way.trusted(flow, now, before)) for flow, now, before in self._pairs[reverse]]
+        flows = [Flow(flow.vectors, way.trusted(flow, now, before)) for flow, now, before in self._pairs[reverse]]
         return anchored(self.frames[::-1] if reverse else self.frames, flows, way.anchor) if way.anchor else flows
 
 
 def anchored(frames: list[Tensor], flows: list[Flow], every: int) -> list[Flow]:
     """Flows nudged, by 0.3 of the difference, towards those estimated directly to an anchor, where these fit better."""
-    search = JudgeFlow()
-    corrected, anchor, path = [], frames[0], torch.zeros_like(flows[0].backward)
+    search = EvaluationFlow()
+    corrected, anchor, path = [], frames[0], torch.zeros_like(flows[0].vectors)
     for number, (flow, frame) in enumerate(zip(flows, frames[1:], strict=True)):
-        stepped = flow.backward + warp(path, flow.backward)
-        direct = search(frame, anchor).backward
+        stepped = flow.vectors + warp(path, flow.vectors)
+        direct = search(frame, anchor).vectors
         fits = [box((frame - warp(anchor, way)).abs().mean(1, keepdim=True), 4) for way in (direct, stepped)]
         nudge = 0.3 * (direct - stepped) * box((fits[0] < fits[1]).float(), 4)
         length = nudge.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
         nudge = box(nudge * (1 / length).clamp(max=1), 4)
-        corrected.append(Flow(flow.backward + nudge, flow.confidence))
+        corrected.append(Flow(flow.vectors + nudge, flow.confidence))
         path = stepped + nudge
         if (number + 1) % every == 0:
             anchor, path = frame, torch.zeros_like(path)
@@ -149,8 +149,8 @@ def steady(way: Way, film: Film, painted: list[Tensor]) -> list[Tensor]:
 def one_way(way: Way, flows: list[Flow], pictures: list[Tensor], energies: list[Tensor]) -> list[Tensor]:
     shown, last = [pictures[0]], pictures[0]
     for flow, picture, energy in zip(flows, pictures[1:], energies[1:], strict=True):
-        blended = carry(picture, last, flow, way.share, way.resampling, way.follow).clamp(0, 1)
-        wanted = way.detail * (lasting(energy, flow) if way.lasting else energy)
+        blended = blend_previous(picture, last, flow, way.share, way.resampling, way.follow).clamp(0, 1)
+        wanted = way.detail * (compensated_energy(energy, flow) if way.lasting else energy)
         shown.append(restore_detail(blended, wanted) if way.detail else blended)
         last = shown[-1] if way.fed_back else blended
     return shown
@@ -159,7 +159,7 @@ def one_way(way: Way, flows: list[Flow], pictures: list[Tensor], energies: list[
 def off(film: Film, painted: list[Tensor], shown: list[Tensor]) -> tuple[float, float]:
     """Difference from the fresh paintings in the large, in 1/255: in what was uncovered, and elsewhere."""
     hidden, seen = [], []
-    judge = JudgeFlow()
+    judge = EvaluationFlow()
     for number in range(1, len(shown)):
         _, valid = valid_motion(film.frames[number], film.frames[number - 1], judge)
         size = shown[0].shape[2] // SQUARE, shown[0].shape[3] // SQUARE

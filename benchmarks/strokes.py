@@ -30,12 +30,12 @@ from torch.nn import functional as F
 from videostyle import weights
 from videostyle.io.images import read_picture as read_file
 from videostyle.io.images import write_picture
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.noise import Particles
-from videostyle.offline.stills import Gatys
 from videostyle.ops import losses
 from videostyle.ops.pixels import to_float
-from videostyle.plan import GatysOptions, Original, Painting, Style
+from videostyle.optimize.stills import Gatys
+from videostyle.plan import GatysOptions, Style, StyleImage, TrainingStyle
 from videostyle.stylizers import load_stylizer
 from videostyle.train import read_config
 from videostyle.train.data import read_picture
@@ -87,14 +87,14 @@ def main() -> None:
 @torch.inference_mode()
 def measured(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row for each network and style: means over the frames."""
-    loss_network = weights.perceptual(args.loss_network, args.loss_weights)
+    loss_network = weights.load_loss_network(args.loss_network, args.loss_weights)
     count = max(args.frames) + 1
     frames = {
         f"{path.stem}-{number}": read_clip(path, count, args.width)[number][1]
         for path in args.clips
         for number in args.frames
     }
-    for painting in read_config(args.paintings).paintings:
+    for painting in read_config(args.paintings).styles:
         if args.styles and painting.name not in args.styles:
             continue
         style_image = read_picture(painting.image, painting.size)
@@ -128,7 +128,7 @@ def stylized(frame: Tensor, style: str, network: str, engine: str, noise: bool =
     return stylizer(frame, Moment(noise=field))
 
 
-def optimise(frame: Tensor, painting: Painting, args: argparse.Namespace) -> Tensor:
+def optimise(frame: Tensor, painting: TrainingStyle, args: argparse.Namespace) -> Tensor:
     """The frame painted by L-BFGS on its pixels, at the size of marks that the network learned."""
     options = GatysOptions(steps=args.optimised)
     key = hashlib.sha256(repr((painting.name, painting.size, options)).encode() + frame.numpy().tobytes())
@@ -137,7 +137,7 @@ def optimise(frame: Tensor, painting: Painting, args: argparse.Namespace) -> Ten
         return to_float(read_file(str(path)))
     longer = max(frame.shape[2:])
     with torch.inference_mode(mode=False), torch.enable_grad():
-        gatys = Gatys([Original(painting.image)], GatysOptions(steps=args.optimised, brush=painting.size / longer))
+        gatys = Gatys([StyleImage(painting.image)], GatysOptions(steps=args.optimised, brush=painting.size / longer))
         picture = gatys(frame.clone()).picture.detach()
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,9 @@ def optimise(frame: Tensor, painting: Painting, args: argparse.Namespace) -> Ten
     return picture
 
 
-def distances(loss_network: Perceptual, output: Tensor, content: Tensor, target: dict[str, Tensor]) -> dict[str, float]:
+def distances(
+    loss_network: LossNetwork, output: Tensor, content: Tensor, target: dict[str, Tensor]
+) -> dict[str, float]:
     """The distances of one stylized frame (1, 3, H, W) to the style image's Gram matrices and to the frame."""
     features = loss_network(output, (*LAYERS, CONTENT))
     wanted = loss_network(content, (CONTENT,))

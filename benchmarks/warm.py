@@ -23,7 +23,7 @@ from videostyle.io import open_source
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan, Span, StabilizeOptions, Style
-from videostyle.stabilize import AHEAD, WINDOW
+from videostyle.stabilize import LATENCY, WINDOW
 from videostyle.types import Frame
 
 WARM = (0, 16, 32, 48, 64, 96, 128)
@@ -50,7 +50,7 @@ def main() -> None:
     told: dict[str, dict[str, list[float]]] = {}
     for clip in args.clips:
         with open_source(str(clip)) as source:
-            frames = list(islice(source.frames(Span()), args.at + WINDOW + AHEAD))
+            frames = list(islice(source.frames(Span()), args.at + WINDOW + LATENCY))
         whole = painted(frames, plan, args.at).pixels.int()
         told[clip.stem] = {}
         for warm in WARM:

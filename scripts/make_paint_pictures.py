@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from videostyle.io import open_source
-from videostyle.offline import paint_keyframes, paint_picture
-from videostyle.plan import EncodeOptions, GatysOptions, KeyframePlan, Original, PaintPlan, RenderPlan, Span
+from videostyle.optimize import paint_keyframes, paint_picture
+from videostyle.plan import EncodeOptions, GatysOptions, KeyframePlan, PaintPlan, RenderPlan, Span, StyleImage
 
 ROOT = Path(__file__).parents[1]
 FILM = str(ROOT / "samples" / "harbour.mp4")
@@ -56,7 +56,7 @@ def main() -> None:
             stills = []
             for number, painting in enumerate(args.paintings):
                 output = str(Path(scratch) / f"{number}.png")
-                paint_picture(PaintPlan(FILM, output, (Original(painting),), 640, options=options))
+                paint_picture(PaintPlan(FILM, output, (StyleImage(painting),), 640, options=options))
                 stills += rows_of(output)
             write(IMAGES / "paint.jpg", np.hstack(stills))
         if args.only == "stills":
@@ -65,7 +65,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         encode = EncodeOptions(codec="ffv1", overwrite=True)
         plan = RenderPlan(FILM, str(folder / "harbour.mkv"), span=SPAN, size="640x360", encode=encode)
-        report = paint_keyframes(KeyframePlan(plan, (Original(args.paintings[0]),), options))
+        report = paint_keyframes(KeyframePlan(plan, (StyleImage(args.paintings[0]),), options))
         painted = rows_of(plan.output)
         moments = [painted[round(share * (len(painted) - 1))] for share in (0, 0.25, 0.5, 0.75)]
         strip = np.hstack([cv2.resize(one, (320, 180), interpolation=cv2.INTER_AREA) for one in moments])

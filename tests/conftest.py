@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from videostyle import weights
-from videostyle.nets.transformer import Architecture, Transformer
+from videostyle.nets.style_network import Architecture, StyleNetwork
 
 
 def pytest_configure() -> None:
@@ -37,7 +37,7 @@ def toy_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with one tiny untrained network, `fast`, and the styles `dots`, `lines` and `waves`."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
-    net = Transformer(Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4))
+    net = StyleNetwork(Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4))
     identity = torch.zeros(1, net.code_size)
     digest = weights.save_network(folder / "fast" / "network.safetensors", "fast", net, identity, {})
     for name in ("dots", "lines", "waves"):

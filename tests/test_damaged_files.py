@@ -297,7 +297,7 @@ MANIFESTS = {
     "styles as a table": '{"networks": {}, "styles": {}}',
     "a style that is null": '{"networks": {}, "styles": [null]}',
     "a style without a name": '{"networks": {}, "styles": [{"network": "fast"}]}',
-    "perceptual networks as a list": '{"networks": {}, "perceptual": [1], "styles": []}',
+    "loss networks as a list": '{"networks": {}, "loss_network": [1], "styles": []}',
     "not utf-8": "\udcff",
 }
 
@@ -306,7 +306,7 @@ MANIFESTS = {
 def test_a_damaged_manifest_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (tmp_path / "manifest.json").write_bytes(os.fsencode(text))
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(tmp_path))
-    for read in (weights.gallery, lambda: weights.perceptual("vgg19-small")):
+    for read in (weights.gallery, lambda: weights.load_loss_network("vgg19-small")):
         with pytest.raises(WeightsError, match=r"manifest\.json: damaged .*install videostyle again") as caught:
             read()
         assert "\n" not in str(caught.value)

@@ -130,7 +130,7 @@ def test_the_network_is_converted_once_for_all_who_paint_with_it(toy_gallery: Pa
     for engine in ENGINES:
         first = load_engine(engine, network, "cpu")
         assert load_engine(engine, other, "cpu") is first
-        assert load_engine(engine, network, "cpu", remembering=True) is not first
+        assert load_engine(engine, network, "cpu", running_norm=True) is not first
 
 
 def test_a_bounded_number_of_networks_and_sizes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from videostyle.metrics.options import EvaluateOptions
 from videostyle.metrics.probes import probe
 from videostyle.metrics.report import chart, findings, write_html
 from videostyle.metrics.temporal import ExactMotion
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.filters import box
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.ops.warp import warp
@@ -78,9 +78,9 @@ def exact() -> tuple[list[Tensor], list[ExactMotion]]:
 
 @pytest.fixture(scope="module")
 def full(pan: list[Tensor]) -> Evaluation:
-    """Two shots, everything measured, with a random perceptual network."""
+    """Two shots, everything measured, with a random loss network."""
     torch.manual_seed(0)
-    perception = Perception(Perceptual((2, 2, 4, 4, 1), (8,) * 5).eval().requires_grad_(False), side=64)
+    perception = Perception(LossNetwork((2, 2, 4, 4, 1), (8,) * 5).eval().requires_grad_(False), side=64)
     film = pan + moving.pan(5, (1.0, 0.0), seed=9)
     alone = noisy(film)
     steady = [box(one, 1) for one in alone]
@@ -146,7 +146,7 @@ def test_exact_motion_judges_and_a_planted_ghost_is_found(exact: tuple[list[Tens
     film, motions = exact
     painted = list(film)
     for number, motion in enumerate(motions, start=1):
-        moved = warp(painted[number - 1], motion.backward)
+        moved = warp(painted[number - 1], motion.vectors)
         painted[number] = torch.where(motion.hidden, 0.5 * film[number] + 0.5 * moved, film[number])
     found = judged(film, painted, film, exact=lambda index: motions[index - 1])
     assert found.kept is not None
@@ -308,7 +308,7 @@ def test_exact_motion_is_read_from_a_folder(tmp_path: Path) -> None:
     folder = ExactFolder(tmp_path)
     motion = folder(1)
     assert motion is not None
-    assert (motion.backward.shape, int(motion.hidden.sum())) == ((1, 2, 4, 6), 4)
+    assert (motion.vectors.shape, int(motion.hidden.sum())) == ((1, 2, 4, 6), 4)
     assert folder(0) is None
     with pytest.raises(SourceError, match="backward must be"):
         folder(2)

@@ -19,7 +19,7 @@ import pytest
 from videostyle import files
 from videostyle.errors import SinkError, UsageError
 from videostyle.files import (
-    Growing,
+    PartialFile,
     check_distinct,
     check_output,
     check_sequence,
@@ -110,7 +110,7 @@ def test_what_cannot_be_written_is_told_in_one_line(
     (folder / "round").symlink_to(folder / "round")
     before = names(folder)
     with pytest.raises(error, match=message) as caught:
-        Growing(folder / name)
+        PartialFile(folder / name)
     assert "\n" not in str(caught.value)
     assert names(folder) == before
 
@@ -129,7 +129,7 @@ def test_two_outputs_of_one_command_are_two_files(tmp_path: Path) -> None:
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    growing = Growing(target)
+    growing = PartialFile(target)
     assert names(tmp_path) == []
     growing.claim().write_bytes(b"half")
     assert not target.exists()
@@ -165,7 +165,7 @@ def test_a_link_is_written_through_and_stays(tmp_path: Path, there: bool) -> Non
 def test_names_of_every_length_can_be_written_and_kept(tmp_path: Path, length: int) -> None:
     name = "n" * (length - 4) + ".mp4"
     write_whole(tmp_path / name, b"whole")
-    growing = Growing(tmp_path / name, overwrite=True)
+    growing = PartialFile(tmp_path / name, overwrite=True)
     growing.claim().write_bytes(b"half")
     kept = growing.keep()
     assert kept.read_bytes() == b"half"
@@ -189,7 +189,7 @@ def test_long_names_that_begin_alike_stay_apart(tmp_path: Path) -> None:
 def test_what_is_kept_is_never_lost_to_a_later_run(tmp_path: Path) -> None:
     kept = []
     for number in range(3):
-        growing = Growing(tmp_path / "out.mp4", sources=kept)
+        growing = PartialFile(tmp_path / "out.mp4", sources=kept)
         growing.claim().write_bytes(b"%d" % number)
         kept.append(growing.keep())
     assert [path.read_bytes() for path in kept] == [b"0", b"1", b"2"]
@@ -197,9 +197,9 @@ def test_what_is_kept_is_never_lost_to_a_later_run(tmp_path: Path) -> None:
 
 
 def test_a_growing_file_that_is_the_source_is_left_alone(tmp_path: Path) -> None:
-    mine = Growing(tmp_path / "out.mp4").partial
+    mine = PartialFile(tmp_path / "out.mp4").partial
     mine.write_bytes(b"precious")
-    growing = Growing(tmp_path / "out.mp4", sources=[mine])
+    growing = PartialFile(tmp_path / "out.mp4", sources=[mine])
     growing.claim().write_bytes(b"new")
     growing.commit()
     assert mine.read_bytes() == b"precious"
@@ -216,7 +216,7 @@ def test_what_came_to_exist_meanwhile_is_left_alone(
     if not links:
         monkeypatch.setattr(os, "link", refused)
     target = tmp_path / "out.mp4"
-    growing = Growing(target)
+    growing = PartialFile(target)
     growing.claim().write_bytes(b"mine")
     target.write_bytes(b"somebody's")
     with pytest.raises(SinkError, match=r"is left alone; see .*out\.unfinished\.mp4"):
@@ -268,13 +268,13 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
 
 
 def test_who_comes_second_is_told_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
-    first = Growing(tmp_path / "out.mp4", overwrite=True)
-    second = Growing(tmp_path / "out.mp4", overwrite=True)
+    first = PartialFile(tmp_path / "out.mp4", overwrite=True)
+    second = PartialFile(tmp_path / "out.mp4", overwrite=True)
     first.claim().write_bytes(b"first")
     with pytest.raises(SinkError, match="another run is writing it"):
         second.claim()
     with pytest.raises(SinkError, match="another run is writing it"):
-        Growing(tmp_path / "out.mp4", overwrite=True)
+        PartialFile(tmp_path / "out.mp4", overwrite=True)
     second.discard()
     first.commit()
     assert (tmp_path / "out.mp4").read_bytes() == b"first"
@@ -288,10 +288,10 @@ def test_many_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     code = """
         import sys
         from videostyle.errors import VideostyleError
-        from videostyle.files import Growing
+        from videostyle.files import PartialFile
         sys.stdin.readline()
         try:
-            growing = Growing(sys.argv[1])
+            growing = PartialFile(sys.argv[1])
             growing.claim().write_text(sys.argv[2] * 100_000)
             print("claimed", flush=True)
             sys.stdin.readline()
@@ -318,8 +318,8 @@ def test_many_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     code = """
         import os, sys
-        from videostyle.files import Growing
-        Growing(sys.argv[1]).claim().write_bytes(b"left behind")
+        from videostyle.files import PartialFile
+        PartialFile(sys.argv[1]).claim().write_bytes(b"left behind")
         os.kill(os.getpid(), 9)
     """
     target = tmp_path / "out.mp4"
@@ -335,7 +335,7 @@ def test_a_leftover_that_is_also_the_finished_file_does_no_harm(tmp_path: Path) 
     """A run killed between taking the final name and giving up the other."""
     target = tmp_path / "out.mp4"
     target.write_bytes(b"whole")
-    growing = Growing(target, overwrite=True)
+    growing = PartialFile(target, overwrite=True)
     growing.partial.hardlink_to(target)
     growing.claim().write_bytes(b"new")
     assert target.read_bytes() == b"whole"
@@ -345,7 +345,7 @@ def test_a_leftover_that_is_also_the_finished_file_does_no_harm(tmp_path: Path) 
 
 def test_without_locks_two_runs_have_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videostyle.files.fcntl", None)
-    growing = [Growing(tmp_path / "out.mp4", overwrite=True) for _ in range(2)]
+    growing = [PartialFile(tmp_path / "out.mp4", overwrite=True) for _ in range(2)]
     for number, one in enumerate(growing):
         one.claim().write_bytes(b"%d" % number)
     growing[0].commit()
@@ -418,7 +418,7 @@ def test_nobody_else_writes_files() -> None:
 
 def left_by_a_killed_run(path: Path) -> Path:
     """The growing file that a run leaves when it is killed at its work on `path`."""
-    growing = Growing(path)
+    growing = PartialFile(path)
     growing.claim()
     growing.write(b"half")
     assert growing._descriptor is not None
@@ -434,7 +434,7 @@ def test_what_a_dead_run_left_is_removed_and_nothing_else(tmp_path: Path, name: 
     for other in ("film.mp4", ".other.mp4.partial", ".film.mp4.part", "film.mp4.partial", ".film.mp4.notes.partial"):
         (tmp_path / other).write_bytes(b"precious")
     (tmp_path / "there").mkdir()
-    living = Growing(tmp_path / "there" / name)
+    living = PartialFile(tmp_path / "there" / name)
     living.claim()
     before = names(tmp_path)
     remove_dead(tmp_path / "there" / name)

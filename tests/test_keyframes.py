@@ -17,11 +17,11 @@ from torch import Tensor
 from tests.moving import pan, texture, to_tensor
 from videostyle import offline
 from videostyle.cli import main
-from videostyle.offline import choose
-from videostyle.offline.choose import choose_keys
-from videostyle.offline.motion import Reach, at_size, coverage, view
 from videostyle.ops.pixels import to_float, to_pixels
-from videostyle.plan import GatysOptions, KeyframePlan, Original, RenderPlan
+from videostyle.optimize import choose
+from videostyle.optimize.keyframe_selection import choose_keys
+from videostyle.optimize.motion import Reach, at_size, coverage, view
+from videostyle.plan import GatysOptions, KeyframePlan, RenderPlan, StyleImage
 from videostyle.types import Frame
 
 SIZE = (128, 192)
@@ -80,7 +80,7 @@ def test_motion_to_a_keyframe_adds_up_and_does_not_drift(step: tuple[float, floa
     assert flow is not None
     found = at_size(flow, SIZE)
     sure = found.confidence[0, 0] > 0.5
-    error = found.backward[0] - torch.tensor(step).view(2, 1, 1) * 15
+    error = found.vectors[0] - torch.tensor(step).view(2, 1, 1) * 15
     assert error.square().sum(0).sqrt()[sure].mean() < 0.5
     seen = (1 - 15 * abs(step[0]) / SIZE[1]) * (1 - 15 * abs(step[1]) / SIZE[0])
     assert 0.6 * seen < coverage(flow) <= seen + 0.05
@@ -237,7 +237,7 @@ def plan(film: Path) -> KeyframePlan:
     (film.parent / "out").mkdir()
     return KeyframePlan(
         RenderPlan(str(film), str(film.parent / "out.mp4"), size="96x64"),
-        (Original(film.parent / "stripes.png"),),
+        (StyleImage(film.parent / "stripes.png"),),
         GatysOptions(steps=3, half=False),
         every=8,
         tune_steps=2,

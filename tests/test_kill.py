@@ -138,10 +138,10 @@ def test_learning_goes_on_to_the_same_code(judge: Path, pictures: Path, tmp_path
         sys.exit(main(["learn", *sys.argv[1:]]))
     """
     torch.manual_seed(0)
-    from videostyle.nets.transformer import ARCHITECTURES, Transformer
+    from videostyle.nets.style_network import ARCHITECTURES, StyleNetwork
 
     models = tmp_path / "models"
-    net = Transformer(ARCHITECTURES["fast"])
+    net = StyleNetwork(ARCHITECTURES["fast"])
     digest = weights.save_network(models / "network.safetensors", "fast", net, torch.zeros(1, net.code_size), {})
     start = torch.cat([0.1 * torch.randn(1, net.code_size - 1), torch.ones(1, 1)], 1)
     weights.save_style(models / "dots.safetensors", start, "fast", digest, {"name": "dots"})
@@ -152,7 +152,7 @@ def test_learning_goes_on_to_the_same_code(judge: Path, pictures: Path, tmp_path
 
     def argv(name: str) -> list[str]:
         given = [str(pictures / "stripes.png"), "--name", name, "--content", str(pictures / "photographs")]
-        given += ["--steps", "12", "--perceptual", "vgg16", "--perceptual-weights", str(judge)]
+        given += ["--steps", "12", "--loss-network", "vgg16", "--loss-network-weights", str(judge)]
         return [sys.executable, "-c", textwrap.dedent(code), *given]
 
     subprocess.run(argv("whole"), env=environment, check=True)

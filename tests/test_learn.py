@@ -21,9 +21,9 @@ from command import failing, told
 from videostyle import weights
 from videostyle.cli import main
 from videostyle.errors import UsageError
-from videostyle.files import Growing, sink_error
-from videostyle.nets.transformer import ARCHITECTURES, Transformer
-from videostyle.plan import LearnPlan, Painting, Style, TrainConfig
+from videostyle.files import PartialFile, sink_error
+from videostyle.nets.style_network import ARCHITECTURES, StyleNetwork
+from videostyle.plan import LearnPlan, Style, TrainConfig, TrainingStyle
 from videostyle.train import learn as learning
 from videostyle.train.learn import learn
 from videostyle.train.scenes import scene
@@ -50,7 +50,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder: `fast` at its own size, untrained, and the style `dots`."""
     folder = tmp_path_factory.mktemp("untrained")
     torch.manual_seed(0)
-    net = Transformer(ARCHITECTURES["fast"])
+    net = StyleNetwork(ARCHITECTURES["fast"])
     digest = weights.save_network(folder / "network.safetensors", "fast", net, torch.zeros(1, net.code_size), {})
     code = torch.cat([0.1 * torch.randn(1, net.code_size - 1), torch.ones(1, 1)], 1)
     weights.save_style(folder / "dots.safetensors", code, "fast", digest, {"name": "dots", "title": "Dots"})
@@ -82,7 +82,7 @@ def argv(pictures: Path, judge: Path) -> list[str]:
 
 
 def judged_by(judge: Path) -> list[str]:
-    return ["--perceptual", "vgg19-distilled", "--perceptual-weights", str(judge)]
+    return ["--loss-network", "vgg19-distilled", "--loss-network-weights", str(judge)]
 
 
 def painted(picture: Path, style: str, *more: str) -> np.ndarray[Any, Any]:
@@ -116,7 +116,7 @@ def test_a_learned_style_can_be_used_at_once(
     assert "mine  Stripes, Nobody  (yours, fast" in capsys.readouterr().out
     card = weights.read_style(home / "mine.safetensors")[1]
     assert card["recipe"]["steps"] == 2
-    assert card["recipe"]["perceptual"] == "vgg19-distilled"
+    assert card["recipe"]["loss_network"] == "vgg19-distilled"
     assert set(card["losses"]) == {"style", "content"}
     assert str(tmp_path) not in str(card)
 
@@ -270,8 +270,8 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
         ({"--steps": "0"}, 2, "steps must be at least 1"),
         ({"--size": "8"}, 2, "size"),
         ({"--network": "huge"}, 2, "no network named 'huge'"),
-        ({"--perceptual": "vgg12"}, 2, "no perceptual network named 'vgg12'"),
-        ({"--perceptual-weights": "{folder}/text.jpg"}, 1, "text.jpg"),
+        ({"--loss-network": "vgg12"}, 2, "no loss network named 'vgg12'"),
+        ({"--loss-network-weights": "{folder}/text.jpg"}, 1, "text.jpg"),
         ({"--content": "{folder}/empty"}, 1, "no pictures found"),
         ({"--content": "{folder}/gone"}, 1, "gone"),
         ({"--content": "{folder}/broken"}, 1, "0 pictures can be read, 5 are needed"),
@@ -311,14 +311,14 @@ def test_mistakes_get_one_clear_line(
 def test_a_full_disk_is_said_in_one_line(
     argv: list[str], home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Growing.write
+    write = PartialFile.write
 
-    def full(growing: Growing, data: bytes) -> None:
+    def full(growing: PartialFile, data: bytes) -> None:
         if growing.path.name.startswith("checkpoint"):
             raise sink_error(growing.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         write(growing, data)
 
-    monkeypatch.setattr(Growing, "write", full)
+    monkeypatch.setattr(PartialFile, "write", full)
     status, text = failing(capsys, *argv)
     assert status == 1
     assert "the disk is full" in text
@@ -337,13 +337,13 @@ def test_scenes_are_always_the_same_and_all_different() -> None:
 
 
 def test_the_better_judge_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pictures: Path) -> None:
-    plan = LearnPlan(Painting("mine", pictures / "stripes.png"), tmp_path / "mine.safetensors")
+    plan = LearnPlan(TrainingStyle("mine", pictures / "stripes.png"), tmp_path / "mine.safetensors")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     config = learning._config(plan, tmp_path, torch.zeros(1, 3, 80, 80))
-    assert config.perceptual == "vgg19-small"
+    assert config.loss_network == "vgg19-small"
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth").touch()
-    assert learning._config(plan, tmp_path, torch.zeros(1, 3, 80, 80)).perceptual == "vgg19"
+    assert learning._config(plan, tmp_path, torch.zeros(1, 3, 80, 80)).loss_network == "vgg19"
 
 
 def test_help_needs_no_torch() -> None:
@@ -355,10 +355,10 @@ def test_help_needs_no_torch() -> None:
 @pytest.mark.slow
 def test_the_plan_finds_learn_without_the_command(pictures: Path, judge: Path, tmp_path: Path) -> None:
     plan = LearnPlan(
-        Painting("mine", pictures / "stripes.png"),
+        TrainingStyle("mine", pictures / "stripes.png"),
         tmp_path / "mine.safetensors",
         steps=1,
-        perceptual="vgg19-distilled",
-        perceptual_weights=judge,
+        loss_network="vgg19-distilled",
+        loss_network_weights=judge,
     )
     assert learn(plan, log=lambda line: None) == plan.output

@@ -32,7 +32,7 @@ from videostyle.io.camera import TICK, CameraSource
 from videostyle.live.controls import BLENDS, Controls, Desk, press, read_keys
 from videostyle.live.gate import MOVING, NoiseGate
 from videostyle.live.ladder import LATER, REMEMBERED, SETTLING, SOON, Ladder
-from videostyle.live.painter import GLIDE, LivePainter, Palette, load_palette, style_names
+from videostyle.live.painter import GLIDE, LivePainter, StyleMixer, load_mixer, style_names
 from videostyle.live.recorder import Recorder
 from videostyle.live.run import run
 from videostyle.live.screen import caption, split
@@ -274,9 +274,9 @@ def test_the_palette_is_what_was_named_and_then_the_gallery(toy_gallery: Path) -
 
 
 def test_styles_glide(toy_gallery: Path) -> None:
-    codes = load_palette(PLAN, PLAN.styles, "torch", "cpu").codes
+    codes = load_mixer(PLAN, PLAN.styles, "torch", "cpu").codes
     first, second = (key.value for key in codes.blends.keys[:2])
-    palette = Palette(codes)
+    palette = StyleMixer(codes)
     code, gliding = palette.at(NOW, Fraction(7))
     assert torch.equal(code, first)
     assert not gliding
@@ -356,7 +356,7 @@ class Slow:
     style = Style()
 
     def __init__(self, plan: LivePlan, wait: float = 0.0) -> None:
-        self.codes = load_palette(plan, plan.styles, "torch", "cpu").codes
+        self.codes = load_mixer(plan, plan.styles, "torch", "cpu").codes
         self.wait = wait
 
     def __call__(self, content: torch.Tensor, moment: Moment = ALONE) -> torch.Tensor:

@@ -290,7 +290,7 @@ def test_black_stays_black_and_in_the_dark_the_painting_follows_the_light(engine
 
 def test_with_the_whole_pictures_statistics_its_halves_agree_with_it(toy_gallery: Path) -> None:
     network, code = load_style(Style(DOTS))
-    paint = load_engine("torch", network, "cpu", remembering=True)
+    paint = load_engine("torch", network, "cpu", running_norm=True)
     content = to_tensor(texture(64, 160))
     nothing = torch.zeros(1, network.net.code_size - 1)
     whole, used = paint(content, code, nothing, torch.zeros(1, 1))

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from videostyle.metrics.appearance import Perception, content_of, gradient_energy, ssim, style_distance
 from videostyle.metrics.temporal import laplacian_energy
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.filters import box
 
 
 @pytest.fixture(scope="module")
 def perception() -> Perception:
     torch.manual_seed(0)
-    return Perception(Perceptual((2, 2, 4, 4, 1), (8, 8, 16, 16, 16)).eval().requires_grad_(False), side=96)
+    return Perception(LossNetwork((2, 2, 4, 4, 1), (8, 8, 16, 16, 16)).eval().requires_grad_(False), side=96)
 
 
 def picture(seed: int = 0) -> Tensor:

@@ -6,32 +6,32 @@ import pytest
 import torch
 
 from videostyle.errors import UnknownNameError
-from videostyle.nets.transformer import (
+from videostyle.nets.style_network import (
     ARCHITECTURES,
     CARRIED_CHANNELS,
     Architecture,
-    Transformer,
+    StyleNetwork,
     architecture,
     binomial,
     macs_per_pixel,
 )
-from videostyle.nets.vgg import load_perceptual
+from videostyle.nets.vgg import build_loss_network
 
 
 @pytest.fixture(params=sorted(ARCHITECTURES))
-def net(request: pytest.FixtureRequest) -> Transformer:
+def net(request: pytest.FixtureRequest) -> StyleNetwork:
     torch.manual_seed(0)
-    return Transformer(ARCHITECTURES[request.param]).eval()
+    return StyleNetwork(ARCHITECTURES[request.param]).eval()
 
 
-def code_of(net: Transformer, amount: float) -> torch.Tensor:
+def code_of(net: StyleNetwork, amount: float) -> torch.Tensor:
     code = torch.randn(1, net.code_size)
     code[:, -1] = amount
     return code
 
 
 @torch.no_grad()
-def test_paints_the_size_it_is_given(net: Transformer) -> None:
+def test_paints_the_size_it_is_given(net: StyleNetwork) -> None:
     picture = torch.rand(2, 3, 16, 24)
     painted = net(picture, code_of(net, 1).expand(2, -1))
     assert painted.shape == picture.shape
@@ -39,13 +39,13 @@ def test_paints_the_size_it_is_given(net: Transformer) -> None:
 
 
 @torch.no_grad()
-def test_no_amount_of_painting_gives_the_picture_back_bit_for_bit(net: Transformer) -> None:
+def test_no_amount_of_painting_gives_the_picture_back_bit_for_bit(net: StyleNetwork) -> None:
     picture = torch.rand(1, 3, 16, 16)
     assert torch.equal(net(picture, code_of(net, 0)), picture)
 
 
 @torch.no_grad()
-def test_each_picture_of_a_batch_is_painted_by_its_own_code(net: Transformer) -> None:
+def test_each_picture_of_a_batch_is_painted_by_its_own_code(net: StyleNetwork) -> None:
     picture = torch.rand(1, 3, 16, 16)
     one, two = code_of(net, 1), code_of(net, 1)
     together = net(torch.cat([picture, picture]), torch.cat([one, two]))
@@ -55,14 +55,14 @@ def test_each_picture_of_a_batch_is_painted_by_its_own_code(net: Transformer) ->
 
 
 @torch.no_grad()
-def test_folding_changes_nothing_up_to_the_border(net: Transformer) -> None:
+def test_folding_changes_nothing_up_to_the_border(net: StyleNetwork) -> None:
     net, picture = net.double(), torch.rand(1, 3, 24, 32, dtype=torch.float64)
     code = code_of(net, 1).double()
     assert torch.allclose(net.folded()(picture, code), net(picture, code), atol=1e-9)
 
 
 @torch.no_grad()
-def test_a_flat_picture_is_painted_flat_with_no_grid(net: Transformer) -> None:
+def test_a_flat_picture_is_painted_flat_with_no_grid(net: StyleNetwork) -> None:
     painted = net(torch.full((1, 3, 64, 64), 0.5), code_of(net, 1))
     assert (painted.amax((2, 3)) - painted.amin((2, 3))).max() < 1 / 255
 
@@ -79,7 +79,7 @@ def test_the_fast_network_costs_what_a_laptop_can_pay() -> None:
 def test_the_cost_is_what_the_convolutions_do(recurrent: bool) -> None:
     small = Architecture(unshuffle=2, widths=(8, 12), blocks=2, kernel=3, head=4, recurrent=recurrent)
     counted = 0.0
-    net = Transformer(small)
+    net = StyleNetwork(small)
 
     def count(module: torch.nn.Conv2d, _: object, output: torch.Tensor) -> None:
         nonlocal counted
@@ -103,7 +103,7 @@ def test_unknown_networks_are_named() -> None:
     [("vgg19-caffe", "vgg19_features_conv5_1_fp16.pt"), ("vgg19-distilled", "vgg19_distilled16x_enc_relu5_1_fp32.pt")],
 )
 def test_perceptual_features_have_the_layers_of_vgg(data, name: str, file: str) -> None:  # type: ignore[no-untyped-def]
-    judge = load_perceptual(name, data / "vgg" / file)
+    judge = build_loss_network(name, data / "vgg" / file)
     features = judge(torch.rand(1, 3, 64, 64), ("relu1_1", "relu3_1", "relu5_1"))
     assert {k: tuple(v.shape) for k, v in features.items()} == {
         "relu1_1": (1, 64, 64, 64),
@@ -115,7 +115,7 @@ def test_perceptual_features_have_the_layers_of_vgg(data, name: str, file: str) 
 
 def test_oxfords_weights_take_colours_in_their_order(data) -> None:  # type: ignore[no-untyped-def]
     """The mean of the training pictures is what the first layer should see as zero."""
-    judge = load_perceptual("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")
+    judge = build_loss_network("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")
     grey = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1).expand(1, 3, 32, 32) / 255
     bias = judge.convolutions[0].bias
     features = judge(grey, ("relu1_1",))["relu1_1"][0, :, 16, 16]
@@ -127,8 +127,8 @@ def test_distilled_weights_imitate_the_full_ones(data) -> None:  # type: ignore[
 
     picture = cv2.imread(str(data / "content" / "bsds_100007.jpg"))[..., ::-1].copy()
     picture = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
-    full = load_perceptual("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")(picture, ("relu2_1",))
-    small = load_perceptual("vgg19-distilled", data / "vgg" / "vgg19_distilled16x_enc_relu5_1_fp32.pt")(
+    full = build_loss_network("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")(picture, ("relu2_1",))
+    small = build_loss_network("vgg19-distilled", data / "vgg" / "vgg19_distilled16x_enc_relu5_1_fp32.pt")(
         picture, ("relu2_1",)
     )
     # Up to a scale for each channel, which the distilled network's normalisation leaves open.
@@ -141,7 +141,7 @@ def test_blurred_halvings_forget_what_repeats_every_two_pixels() -> None:
     checks = (torch.arange(16).view(-1, 1) + torch.arange(16)).remainder(2).float().expand(1, 3, 16, 16)
     assert torch.allclose(binomial(checks), torch.full_like(checks, 0.5))
     plain = Architecture(unshuffle=1, widths=(8, 12), blocks=1, kernel=3, head=8)
-    sharp, blurred = Transformer(plain), Transformer(replace(plain, blur=True))
+    sharp, blurred = StyleNetwork(plain), StyleNetwork(replace(plain, blur=True))
     blurred.load_state_dict(sharp.state_dict())  # the same weights, another way to read them
     code = code_of(sharp, 1)
     picture = torch.rand(1, 3, 32, 32)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videostyle.nets.transformer import CARRIED_CHANNELS, NOISE_CHANNELS
+from videostyle.nets.style_network import CARRIED_CHANNELS, NOISE_CHANNELS
 from videostyle.noise import Particles, first_frame, noise_field
 from videostyle.types import Flow
 

@@ -20,24 +20,24 @@ from videostyle.cli import main
 from videostyle.errors import UsageError
 from videostyle.io import open_source
 from videostyle.metrics.temporal import laplacian_energy
-from videostyle.nets.vgg import Perceptual
-from videostyle.offline.descent import Conditioned, descend
-from videostyle.offline.objective import HALO, Anchor, Objective, Target, Terms, painting_grams
-from videostyle.offline.stills import Gatys, Progress
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.color import match_colors
 from videostyle.ops.losses import total_variation
 from videostyle.ops.pixels import resize, to_float
-from videostyle.plan import GatysOptions, Original, PaintPlan, Span
+from videostyle.optimize.objective import HALO, Anchor, Objective, Target, Terms, painting_grams
+from videostyle.optimize.optimizers import Conditioned, descend
+from videostyle.optimize.stills import Gatys, Progress
+from videostyle.plan import GatysOptions, PaintPlan, Span, StyleImage
 
 STYLE = (("relu1_1", 1.0), ("relu2_1", 0.5), ("relu3_1", 1.0), ("relu4_1", 2.0), ("relu5_1", 1.0))
 OPTIONS = GatysOptions(style_layers=STYLE, content_layers=(("relu4_2", 0.4), ("relu3_1", 0.2)), strength=0.7)
 
 
 @pytest.fixture(scope="module")
-def judge() -> Perceptual:
+def judge() -> LossNetwork:
     """A narrow VGG-19 of random numbers, in float64."""
     torch.manual_seed(0)
-    net = Perceptual((2, 2, 4, 4, 1), (4, 5, 6, 7, 8), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    net = LossNetwork((2, 2, 4, 4, 1), (4, 5, 6, 7, 8), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     with torch.no_grad():
         for convolution in net.convolutions:
             convolution.weight.mul_(2)  # type: ignore[operator, union-attr]
@@ -50,7 +50,7 @@ def noise(height: int, width: int, seed: int) -> Tensor:
     return 0.05 + 0.9 * torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
 
 
-def setting(judge: Perceptual, height: int, width: int, tile: int | None = None) -> Objective:
+def setting(judge: LossNetwork, height: int, width: int, tile: int | None = None) -> Objective:
     """Two paintings, one of them on the left, and an anchor."""
     left = torch.zeros(1, 1, height, width, dtype=torch.float64)
     left[..., : width // 2] = 1
@@ -63,7 +63,7 @@ def setting(judge: Perceptual, height: int, width: int, tile: int | None = None)
     return Objective(judge, OPTIONS, noise(height, width, 4), targets, anchors, tile)
 
 
-def plain_loss(judge: Perceptual, picture: Tensor, objective: Objective) -> Tensor:
+def plain_loss(judge: LossNetwork, picture: Tensor, objective: Objective) -> Tensor:
     """The objective once more, in one piece and as the papers write it down."""
 
     def features(x: Tensor) -> dict[str, Tensor]:
@@ -95,13 +95,13 @@ def plain_loss(judge: Perceptual, picture: Tensor, objective: Objective) -> Tens
     return loss
 
 
-def test_the_loss_is_that_of_the_papers(judge: Perceptual) -> None:
+def test_the_loss_is_that_of_the_papers(judge: LossNetwork) -> None:
     objective, picture = setting(judge, 64, 96), noise(64, 96, 5)
     terms, _ = objective(picture)
     assert terms.total == pytest.approx(float(plain_loss(judge, picture, objective)), rel=1e-9)
 
 
-def test_the_gradient_is_that_of_finite_differences(judge: Perceptual) -> None:
+def test_the_gradient_is_that_of_finite_differences(judge: LossNetwork) -> None:
     objective, picture = setting(judge, 48, 64), noise(48, 64, 5)
     _, gradient = objective(picture)
     for seed in range(5):
@@ -111,7 +111,7 @@ def test_the_gradient_is_that_of_finite_differences(judge: Perceptual) -> None:
         assert slope == pytest.approx(float((gradient * direction).sum()), rel=1e-4)
 
 
-def test_what_leaves_the_range_is_judged_clamped(judge: Perceptual) -> None:
+def test_what_leaves_the_range_is_judged_clamped(judge: LossNetwork) -> None:
     objective, picture = setting(judge, 48, 64), 3 * noise(48, 64, 5) - 1
     terms, gradient = objective(picture)
     assert terms == objective(picture.clamp(0, 1))[0]
@@ -119,7 +119,7 @@ def test_what_leaves_the_range_is_judged_clamped(judge: Perceptual) -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "tile"), [(245, 203, 64), (160, 331, 96)])
-def test_tiles_have_the_gradient_of_the_whole_picture(judge: Perceptual, height: int, width: int, tile: int) -> None:
+def test_tiles_have_the_gradient_of_the_whole_picture(judge: LossNetwork, height: int, width: int, tile: int) -> None:
     picture = noise(height, width, 5)
     whole, tiled = setting(judge, height, width), setting(judge, height, width, tile)
     assert len(tiled.tiles) > 1
@@ -129,7 +129,7 @@ def test_tiles_have_the_gradient_of_the_whole_picture(judge: Perceptual, height:
     assert (tiled_gradient - gradient).abs().max() < 1e-9 * gradient.abs().max()
 
 
-def test_a_narrower_halo_would_show(judge: Perceptual, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrower_halo_would_show(judge: LossNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     assert HALO == 96
     monkeypatch.setattr(offline.objective, "HALO", 32)
     picture = noise(245, 203, 5)
@@ -139,9 +139,9 @@ def test_a_narrower_halo_would_show(judge: Perceptual, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
-def test_both_ways_lead_downhill(judge: Perceptual, method: str) -> None:
+def test_both_ways_lead_downhill(judge: LossNetwork, method: str) -> None:
     objective, picture = setting(judge, 48, 64), noise(48, 64, 5)
-    options = GatysOptions(method=method, rate=0.01, warmup=3)  # type: ignore[arg-type]
+    options = GatysOptions(method=method, lr=0.01, warmup=3)  # type: ignore[arg-type]
     totals = [step.terms.total for step, _ in zip(descend(objective, picture, options), range(25), strict=False)]
     assert min(totals[-5:]) < 0.7 * totals[0]
 
@@ -227,7 +227,7 @@ def test_a_part_of_a_painting_is_all_that_is_seen(pictures: Path) -> None:
 
 def gatys(pictures: Path, **changes: object) -> Gatys:
     options = GatysOptions(**{"steps": 20, "half": False, **changes})  # type: ignore[arg-type]
-    return Gatys([Original(pictures / "red.png")], options)
+    return Gatys([StyleImage(pictures / "red.png")], options)
 
 
 def test_strength_is_a_way_from_the_photograph_to_the_painting(pictures: Path) -> None:
@@ -252,7 +252,7 @@ def test_hues_stay_where_luminance_is_painted(pictures: Path) -> None:
 def test_of_many_frames_whose_colours_are_matched_few_gram_matrices_are_kept(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videostyle.offline.stills._GRAMS", 3)
+    monkeypatch.setattr("videostyle.optimize.stills._GRAMS", 3)
     painter = gatys(pictures, keep_colors="match", steps=1, smallest=64)
     for seed in range(6):
         painter(noise(64, 64, seed))
@@ -314,7 +314,8 @@ def test_it_takes_half_the_steps_of_plain_lbfgs() -> None:
 
     def objective(**changes: Any) -> float:
         painter = Gatys(
-            [Original(root / "models" / "fast" / "starry-night.jpg")], GatysOptions(half=False, tolerance=0, **changes)
+            [StyleImage(root / "models" / "fast" / "starry-night.jpg")],
+            GatysOptions(half=False, tolerance=0, **changes),
         )
         return min(terms.total for _, terms in painter(photo).curve)
 
@@ -347,7 +348,7 @@ def test_interrupted_it_keeps_the_best_so_far(pictures: Path) -> None:
     plan = PaintPlan(
         str(pictures / "photo.png"),
         str(pictures / "out.png"),
-        (Original(pictures / "red.png"),),
+        (StyleImage(pictures / "red.png"),),
         options=GatysOptions(steps=20),
     )
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -372,7 +373,7 @@ def test_begun_from_noise_or_another_picture(pictures: Path) -> None:
         (["red.png", "--tile", "100"], "multiple of 16"),
         (["red.png", "--part", "blue.png=right.png"], "none of the paintings"),
         (["red.png", "--region", "right.png"], "PAINTING=MASK"),
-        (["red.png", "--backbone", "vgg11"], "no perceptual network named 'vgg11'"),
+        (["red.png", "--loss_network", "vgg11"], "no loss network named 'vgg11'"),
         (["red.png", "--start", "nowhere.png"], "no such file"),
         (["red.png", "--style-layers", "conv9"], "not a layer"),
         (["red.png", "--size", "20"], "at least 32"),
@@ -398,14 +399,14 @@ def test_a_request_that_cannot_be_says_so_in_one_line(
 
 def test_without_a_painting_for_the_rest_nothing_is_painted() -> None:
     with pytest.raises(UsageError, match="one for the rest"):
-        PaintPlan("photo.png", "out.png", (Original(Path("red.png"), region="right.png"),))
+        PaintPlan("photo.png", "out.png", (StyleImage(Path("red.png"), region="right.png"),))
 
 
 def test_the_report_can_be_written_down(pictures: Path) -> None:
     plan = PaintPlan(
         str(pictures / "photo.png"),
         str(pictures / "out.png"),
-        (Original(pictures / "red.png"), Original(pictures / "blue.png", 0.5)),
+        (StyleImage(pictures / "red.png"), StyleImage(pictures / "blue.png", 0.5)),
         options=GatysOptions(steps=3),
     )
     report = offline.paint_picture(plan)

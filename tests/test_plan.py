@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from videostyle.errors import UnknownNameError, UsageError, VideostyleError
-from videostyle.plan import Painting, Span, StabilizeOptions, Style, TrainConfig
+from videostyle.plan import Span, StabilizeOptions, Style, TrainConfig, TrainingStyle
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
@@ -39,7 +39,7 @@ def test_training_needs_something_to_learn(tmp_path) -> None:  # type: ignore[no
     with pytest.raises(UsageError, match="painting"):
         TrainConfig(tmp_path, (), tmp_path)
     with pytest.raises(UsageError, match="as long as"):
-        TrainConfig(tmp_path, (Painting("a", tmp_path),), tmp_path, style_weights=(1.0,))
+        TrainConfig(tmp_path, (TrainingStyle("a", tmp_path),), tmp_path, style_weights=(1.0,))
 
 
 def test_errors_say_what_to_do_and_are_builtins_too() -> None:

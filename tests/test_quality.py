@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videostyle.io.images import write_picture
-from videostyle.nets.vgg import Perceptual
-from videostyle.offline.objective import Terms
-from videostyle.plan import Painting, TrainConfig
+from videostyle.nets.vgg import LossNetwork
+from videostyle.optimize.objective import Terms
+from videostyle.plan import TrainConfig, TrainingStyle
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from equivariance import equivariance, noise_gain, shift
@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> TrainConfig:
     write_picture(tmp_path / "stripes.png", stripes)
     return TrainConfig(
         photographs=tmp_path,
-        paintings=(Painting("stripes", tmp_path / "stripes.png", "Stripes", "Nobody", "1900", size=64),),
+        styles=(TrainingStyle("stripes", tmp_path / "stripes.png", "Stripes", "Nobody", "1900", size=64),),
         folder=tmp_path,
         style_layers=("relu1_1", "relu2_1"),
         style_weights=(1.0, 1.0),
@@ -40,8 +40,8 @@ def config(tmp_path: Path) -> TrainConfig:
 @pytest.fixture
 def objective(config: TrainConfig) -> Objective:
     torch.manual_seed(0)
-    judge = Perceptual((1, 2), (8, 8)).requires_grad_(False)
-    return Objective(config, judge, config.paintings[0], photograph())
+    judge = LossNetwork((1, 2), (8, 8)).requires_grad_(False)
+    return Objective(config, judge, config.styles[0], photograph())
 
 
 def photograph() -> Tensor:
@@ -83,7 +83,7 @@ def test_a_known_curve_is_not_computed_again(config: TrainConfig, tmp_path: Path
         return [Terms(1.0, 2.0, 0.5, 0)] * (steps + 1)
 
     calls: list[int] = []
-    painting, picture, cache = config.paintings[0], tmp_path / "dog.jpg", tmp_path / "curves.json"
+    painting, picture, cache = config.styles[0], tmp_path / "dog.jpg", tmp_path / "curves.json"
     assert Curves(cache, config, "noise", 64, steps=50)(painting, picture, curve) == [Terms(1.0, 2.0, 0.5, 0)] * 51
     assert len(Curves(cache, config, "noise", 64, steps=20)(painting, picture, curve)) == 21
     assert calls == [50]

@@ -15,12 +15,12 @@ from videostyle.engines import load_engine
 from videostyle.flow import load_flow
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.moments import Moments
-from videostyle.nets.transformer import CARRIED_CHANNELS, Architecture, Transformer
+from videostyle.nets.style_network import CARRIED_CHANNELS, Architecture, StyleNetwork
 from videostyle.noise import Particles
 from videostyle.ops.pixels import to_pixels
 from videostyle.pipeline import render
 from videostyle.plan import FlowOptions, Region, RenderPlan, StabilizeOptions, Style
-from videostyle.stabilize import Stabilizer
+from videostyle.stabilize import CausalStabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Flow, Moment, Motion
 from videostyle.weights import load_codes
@@ -36,7 +36,7 @@ def recurrent_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with a tiny recurrent network of random numbers and the styles `dots` and `lines`."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(1)
-    net = Transformer(Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4, recurrent=True))
+    net = StyleNetwork(Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4, recurrent=True))
     for convolution in (net.carried_first, net.carried_last, net.correction):
         nn.init.normal_(convolution.conv.weight, std=0.1)
     assert net.correction.conv.bias is not None
@@ -103,7 +103,7 @@ def test_the_previous_output_is_read_unless_there_was_a_cut_or_no_motion_is_know
 @pytest.mark.parametrize(("strength", "motions"), [(1.0, 5), (0.0, 0)])
 def test_without_stabilizing_the_prior_is_empty_and_there_is_noise(strength: float, motions: int) -> None:
     stylizer = load_stylizer(DOTS, "torch", "cpu")
-    stabilizer = Stabilizer(load_flow(FlowOptions(), "cpu"), StabilizeOptions(strength, "causal"))
+    stabilizer = CausalStabilizer(load_flow(FlowOptions(), "cpu"), StabilizeOptions(strength, "causal"))
     moments = Moments(stylizer, stabilizer, FlowOptions(), "cpu", steady=strength > 0, seed=0)
     told = [moments(frame[None] / 255, Fraction(number, 24), number == 0) for number, frame in enumerate(PAN)]
     assert sum(moment.motion is not None for moment in told) == motions
@@ -128,7 +128,7 @@ def test_engines_agree(remembering: bool) -> None:
     if remembering:
         inputs += [torch.ones(1, code.shape[1] - 1), torch.full((1, 1), 0.5)]
     one, other = (
-        load_engine(name, network, "cpu", remembering=remembering)(*inputs, carried)[0]
+        load_engine(name, network, "cpu", running_norm=remembering)(*inputs, carried)[0]
         for name in ("torch", "openvino")
     )
     # Where the processor computes in bfloat16, OpenVINO does.

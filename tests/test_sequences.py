@@ -14,6 +14,7 @@ from moving import pan
 from torch import Tensor
 
 import videostyle.pipeline
+from videostyle.confidence import MOST_GAIN, exposure_gain, motion_confidence
 from videostyle.cuts import mark_cuts
 from videostyle.flow import load_flow
 from videostyle.io.memory import MemorySink, MemorySource
@@ -21,8 +22,7 @@ from videostyle.metrics.temporal import Judge, laplacian_energy
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import render
 from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
-from videostyle.stabilize import Stabilizer
-from videostyle.trust import MOST_GAIN, exposure_gain, trust
+from videostyle.stabilize import CausalStabilizer
 from videostyle.types import ALONE, Flow, Frame, Moment
 
 
@@ -35,8 +35,8 @@ def flickering(film: list[Tensor]) -> list[Tensor]:
     return [(picture + strokes(number, picture)).clamp(0, 1) for number, picture in enumerate(film)]
 
 
-def steadied(film: list[Tensor], painted: list[Tensor], cuts: tuple[int, ...] = (0,)) -> list[Tensor]:
-    stabilizer = Stabilizer(load_flow(FlowOptions("dis"), "cpu"), StabilizeOptions())
+def stabilize(film: list[Tensor], painted: list[Tensor], cuts: tuple[int, ...] = (0,)) -> list[Tensor]:
+    stabilizer = CausalStabilizer(load_flow(FlowOptions("dis"), "cpu"), StabilizeOptions())
     pairs = zip(film, painted, strict=True)
     return [
         stabilizer.blend(paint, stabilizer.motion(number in cuts, content))
@@ -73,7 +73,7 @@ def test_fast_motion_leaves_no_ghost_in_what_it_uncovers() -> None:
         marked = torch.zeros_like(picture)
         marked[..., 30:90, left : left + 40] = 1
         painted.append(marked)
-    steady = steadied(film, painted)
+    steady = stabilize(film, painted)
     for number in range(1, 6):
         behind = steady[number][..., 34:86, 10 : 10 + 20 * number - 8]
         assert behind.mean() < 0.02
@@ -85,7 +85,7 @@ def test_a_fade_to_black_and_back_is_followed() -> None:
     wall = pan(len(levels), (1.0, 0.5))
     film = [level * picture for level, picture in zip(levels, wall, strict=True)]
     painted = [level * picture for level, picture in zip(levels, flickering(wall), strict=True)]
-    steady = steadied(film, painted)
+    steady = stabilize(film, painted)
     step = wall[0].mean() / 11
     for number, (out, fresh) in enumerate(zip(steady, painted, strict=True)):
         # Never more than two and a half frames behind; and black when the film has been black for a frame.
@@ -106,7 +106,7 @@ def test_a_flash_of_one_frame_stays_in_its_frame(light: float) -> None:
         picture if number == 5 else fresh
         for number, (picture, fresh) in enumerate(zip(film, flickering(dark), strict=True))
     ]
-    steady = steadied(film, painted)
+    steady = stabilize(film, painted)
     assert (steady[5] - painted[5]).abs().mean() < 0.03
     for number in (6, 7):
         assert (steady[number].mean() - painted[number].mean()).abs() < 0.01
@@ -116,7 +116,7 @@ def test_film_grain_is_not_taken_for_motion() -> None:
     clean = pan(10, (2.0, 0.5))
     film = [(picture + noise(picture, 0.04, seed)).clamp(0, 1) for seed, picture in enumerate(clean)]
     painted = flickering(film)
-    found = scores(clean, painted=painted, steady=steadied(film, painted))
+    found = scores(clean, painted=painted, steady=stabilize(film, painted))
     assert found["steady"] < 0.55 * found["painted"]
 
 
@@ -124,7 +124,7 @@ def test_a_still_camera_with_noise_is_much_steadier_and_nothing_drifts() -> None
     wall = pan(1, (0, 0), size=(96, 128))[0]
     film = [(wall + noise(wall, 0.02, seed)).clamp(0, 1) for seed in range(40)]
     painted = flickering([wall] * 40)
-    steady = steadied(film, painted)
+    steady = stabilize(film, painted)
     assert unrest(steady[5:]) < 0.2 * unrest(painted[5:])
     early, late = torch.cat(steady[5:20]).mean(0), torch.cat(steady[25:]).mean(0)
     middle = torch.cat(painted).mean(0)
@@ -142,7 +142,7 @@ def test_a_cut_every_second_starts_afresh_every_second() -> None:
     assert [frame.index for frame in frames if frame.is_cut] == [0, 12, 24, 36, 48]
     content = [to_float(frame) for frame in frames]
     painted = flickering(content)
-    steady = steadied(content, painted, tuple(frame.index for frame in frames if frame.is_cut))
+    steady = stabilize(content, painted, tuple(frame.index for frame in frames if frame.is_cut))
     for frame, out, fresh in zip(frames, steady, painted, strict=True):
         assert torch.equal(out, fresh) == frame.is_cut
 
@@ -152,7 +152,7 @@ def test_black_frames_are_black_and_what_follows_is_clean() -> None:
     one, other = pan(4, (1, 0), seed=1), pan(4, (1, 0), seed=2)
     film = one + black + other
     painted = flickering(one) + black + flickering(other)
-    steady = steadied(film, painted)  # no cut is marked
+    steady = stabilize(film, painted)  # no cut is marked
     assert all(picture.max() < 0.01 for picture in steady[4:7])
     assert (steady[7] - painted[7]).abs().mean() < 0.005
     assert all(picture.isfinite().all() for picture in steady)
@@ -221,7 +221,7 @@ def test_a_gain_is_always_a_number_and_bounded(now: float, before: float, known:
 def still(content: Tensor, previous: Tensor) -> Tensor:
     """Trust where the flow says, with full confidence, that nothing moved."""
     h, w = content.shape[2:]
-    return trust(Flow(torch.zeros(1, 2, h, w), torch.ones(1, 1, h, w)), content, previous)
+    return motion_confidence(Flow(torch.zeros(1, 2, h, w), torch.ones(1, 1, h, w)), content, previous)
 
 
 def test_a_small_change_of_exposure_is_forgiven_and_a_great_one_is_not() -> None:

@@ -11,27 +11,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import Judge, laplacian_energy
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import (
-    AHEAD,
+    LATENCY,
     WINDOW,
+    CausalStabilizer,
     Motion,
     Stabilizer,
-    Steadier,
+    compensated_energy,
     detail_energy,
-    lasting,
     load_stabilizer,
     restore_detail,
 )
-from videostyle.trust import trust
 from videostyle.types import Flow
 
 modes = pytest.mark.parametrize("mode", ["causal", "lookahead"])
 
 
-def make(mode: str = "causal", amount: float = StabilizeOptions.amount, flow: str = "dis") -> Steadier:
+def make(mode: str = "causal", amount: float = StabilizeOptions.amount, flow: str = "dis") -> Stabilizer:
     return load_stabilizer(StabilizeOptions(amount, mode), FlowOptions(flow), "cpu")
 
 
@@ -44,13 +44,13 @@ def flickering(film: list[Tensor], strength: float = 0.15) -> list[Tensor]:
 
 
 def run(
-    stabilizer: Steadier, film: list[Tensor], painted: Sequence[Tensor | None], cuts: tuple[int, ...] = (0,)
+    stabilizer: Stabilizer, film: list[Tensor], painted: Sequence[Tensor | None], cuts: tuple[int, ...] = (0,)
 ) -> list[Tensor]:
     pairs = zip(film, painted, strict=True)
     moving = (
         (number, paint, stabilizer.motion(number in cuts, content)) for number, (content, paint) in enumerate(pairs)
     )
-    numbers, steady = zip(*stabilizer.steadied(moving), strict=True)
+    numbers, steady = zip(*stabilizer.stabilize(moving), strict=True)
     assert numbers == tuple(range(len(film)))
     return list(steady)
 
@@ -164,8 +164,8 @@ def test_a_change_of_exposure_is_not_taken_for_another_scene() -> None:
     previous, current = moving.pan(2, (2.0, 0.0))
     brighter = (current * 1.12).clamp(0, 1)
     estimate = load_flow(FlowOptions("dis"), "cpu")
-    alike = trust(estimate(current, previous), current, previous)
-    lit = trust(estimate(brighter, previous), brighter, previous)
+    alike = motion_confidence(estimate(current, previous), current, previous)
+    lit = motion_confidence(estimate(brighter, previous), brighter, previous)
     assert alike[..., 16:-16, 16:-16].mean() > 0.85
     assert lit[..., 16:-16, 16:-16].mean() > 0.7
 
@@ -175,7 +175,7 @@ def test_what_only_looks_moved_is_not_trusted() -> None:
     current = previous.clone()
     current[..., 40:80, 60:120] = 1 - current[..., 40:80, 60:120]
     flow = Flow(torch.zeros(1, 2, *current.shape[2:]), torch.ones(1, 1, *current.shape[2:]))
-    trusted = trust(flow, current, previous)
+    trusted = motion_confidence(flow, current, previous)
     assert trusted[..., 44:76, 64:116].mean() < 0.35
     assert trusted[..., :30, :].min() > 0.9
 
@@ -228,7 +228,7 @@ def test_outputs_already_handed_out_do_not_change(mode: str) -> None:
     stabilizer = make(mode)
     moves = [stabilizer.motion(number == 0, content) for number, content in enumerate(film)]
     handed, copies = [], []
-    for _, steady in stabilizer.steadied(zip(range(6), painted, moves, strict=True)):
+    for _, steady in stabilizer.stabilize(zip(range(6), painted, moves, strict=True)):
         handed.append(steady)
         copies.append(steady.clone())
     assert all(torch.equal(a, b) for a, b in zip(handed, copies, strict=True))
@@ -247,7 +247,7 @@ def test_motion_and_blending_may_run_apart() -> None:
     film = moving.pan(6, (2, 1))
     painted = flickering(film)
     together = run(make(), film, painted)
-    apart = Stabilizer(load_flow(FlowOptions("dis"), "cpu"), StabilizeOptions())
+    apart = CausalStabilizer(load_flow(FlowOptions("dis"), "cpu"), StabilizeOptions())
     motions: list[Motion | None] = []
     watcher = threading.Thread(target=lambda: motions.extend(apart.motion(n == 0, f) for n, f in enumerate(film)))
     watcher.start()
@@ -263,7 +263,7 @@ def test_the_first_frame_after_amount_zero_has_no_motion_to_compute() -> None:
             raise AssertionError("the flow was asked for")
 
     film = moving.pan(3, (1, 0))
-    run(Stabilizer(Unasked(), StabilizeOptions(0)), film, film)
+    run(CausalStabilizer(Unasked(), StabilizeOptions(0)), film, film)
 
 
 # Looking ahead
@@ -301,7 +301,7 @@ def test_a_repeated_frame_comes_out_as_the_one_before(mode: str) -> None:
     stabilizer = make(mode)
     moves = [stabilizer.motion(number == 0, content) for number, content in enumerate(film[::2])]
     doubled = ((n, None if n % 2 else painted[n], None if n % 2 else moves[n // 2]) for n in range(len(film)))
-    found = dict(stabilizer.steadied(doubled))
+    found = dict(stabilizer.stabilize(doubled))
     assert list(found) == list(range(len(film)))
     assert all(torch.equal(found[number], found[number - 1]) for number in range(1, len(film), 2))
     # How far the window reaches ahead may differ, so this is not to the last bit.
@@ -320,7 +320,7 @@ def test_where_windows_meet_cannot_be_seen() -> None:
     film = moving.pan(1, (0, 0), size=(64, 96)) * (4 * WINDOW)
     steady = run(make("lookahead"), film, flickering(film))
     changes = [(after - before).abs().mean().item() for before, after in pairwise(steady[: 3 * WINDOW])]
-    seams = [change for number, change in enumerate(changes) if (number + 1) % (WINDOW - AHEAD) == 0]
+    seams = [change for number, change in enumerate(changes) if (number + 1) % (WINDOW - LATENCY) == 0]
     assert max(seams) < 1.5 * max(change for change in changes if change not in seams)
 
 
@@ -334,7 +334,7 @@ def test_it_holds_a_window_and_no_more() -> None:
             asked += 1
             yield number, picture, stabilizer.motion(number == 0, picture)
 
-    for number, _ in stabilizer.steadied(counted()):
+    for number, _ in stabilizer.stabilize(counted()):
         assert asked - number <= WINDOW
 
 
@@ -344,9 +344,9 @@ def test_it_holds_a_window_and_no_more() -> None:
 def test_more_detail_is_asked_for_only_where_something_moves_and_is_carried() -> None:
     energy = torch.rand(1, 1, 6, 9) + 0.1
     flow, trusted = torch.zeros(1, 2, 24, 36), torch.ones(1, 1, 24, 36)
-    assert torch.equal(lasting(energy, Flow(flow, trusted)), energy)
-    assert torch.equal(lasting(energy, Flow(flow + 3, 0 * trusted)), energy)
-    slow, fast = (lasting(energy, Flow(flow + speed, trusted)) / energy for speed in (0.3, 30.0))
+    assert torch.equal(compensated_energy(energy, Flow(flow, trusted)), energy)
+    assert torch.equal(compensated_energy(energy, Flow(flow + 3, 0 * trusted)), energy)
+    slow, fast = (compensated_energy(energy, Flow(flow + speed, trusted)) / energy for speed in (0.3, 30.0))
     assert (slow > 1).all()
     assert (fast > slow).all()
     assert fast.max() < 1.2

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videostyle.metrics.temporal import (
+    EvaluationFlow,
     ExactMotion,
     Judge,
-    JudgeFlow,
     Pairs,
     flicker,
     instability,
@@ -54,7 +54,7 @@ def test_nothing_valid_is_no_error_at_all() -> None:
 
 def test_motion_is_judged_from_each_frame_to_the_next_inside_the_picture() -> None:
     first, second = moving.pan(2, (6.0, 0.0))  # what is shown moves 6 px to the left
-    ahead, valid = valid_motion(first, second, JudgeFlow())
+    ahead, valid = valid_motion(first, second, EvaluationFlow())
     assert ahead[:, 0, 20:-20, 20:-20].mean().item() == pytest.approx(-6, abs=0.2)
     assert valid[..., 20:-20, 20:-20].mean() > 0.9
     assert not valid[..., :4].any()  # goes out on the left

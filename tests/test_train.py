@@ -16,22 +16,22 @@ from training import OneColour, batch_of, lines, run, silent, standing, tiny, we
 
 from videostyle import weights
 from videostyle.errors import SinkError, TrainingError, UnknownNameError, UsageError, WeightsError
-from videostyle.nets.transformer import (
+from videostyle.nets.style_network import (
     GATE_START,
     NOISE_CHANNELS,
     Architecture,
-    Transformer,
+    StyleNetwork,
     architecture,
 )
-from videostyle.nets.vgg import load_perceptual
+from videostyle.nets.vgg import build_loss_network
 from videostyle.ops import losses
-from videostyle.plan import Painting, Style
+from videostyle.plan import Style, TrainingStyle
 from videostyle.train import batch, loop, read_config, train, validation
 from videostyle.train.batch import draw, roll_out_length
 from videostyle.train.data import Crops, held_back, list_photographs, read_picture, title_card
+from videostyle.train.initial_weights import start, widen, widen_code
 from videostyle.train.journal import Journal
 from videostyle.train.painter import Codes, Painter, corrupted, untrained
-from videostyle.train.start import start, widen, widen_code
 
 
 @pytest.fixture(autouse=True)
@@ -127,8 +127,8 @@ def test_the_gate_is_learned_from_where_the_run_says(
 def test_two_processes_train_as_one_does(pictures: Path, judge: Path, tmp_path: Path) -> None:
     text = f"""
         photographs = "{pictures}/photographs"
-        perceptual = "vgg16"
-        perceptual_weights = "{judge}"
+        loss_network = "vgg16"
+        loss_network_weights = "{judge}"
         folder = "two"
         steps = 4
         steady_from = 0
@@ -142,7 +142,7 @@ def test_two_processes_train_as_one_does(pictures: Path, judge: Path, tmp_path: 
         style_weights = [1, 1]
         content_layers = ["relu2_2"]
         content_weights = [0.3]
-        [[paintings]]
+        [[styles]]
         name = "stripes"
         image = "{pictures}/stripes.png"
         size = 96
@@ -262,9 +262,9 @@ def test_the_best_validation_is_what_is_exported(
 
 def test_validation_judges_all_terms_always_on_the_same(pictures: Path, judge: Path, tmp_path: Path) -> None:
     config = tiny(pictures, judge, tmp_path)
-    net = Transformer(SMALL)
+    net = StyleNetwork(SMALL)
     painter = Painter(net, Codes(1, net.code_size))
-    objective = loop.Objective(config, load_perceptual("vgg16", judge), "cpu")
+    objective = loop.Objective(config, build_loss_network("vgg16", judge), "cpu")
     held = held_back(list_photographs(config.photographs), 2)
     once, twice = (loop.validate(config, painter, objective, held) for _ in range(2))
     assert once == twice
@@ -310,15 +310,15 @@ def test_by_the_clock_training_ends_early_and_is_remembered(
 
 def test_a_checkpoint_of_another_run_is_refused(pictures: Path, judge: Path, tmp_path: Path) -> None:
     run(tiny(pictures, judge, tmp_path, steps=1))
-    paintings = tuple(Painting(name, pictures / "stripes.png") for name in "ab")
+    paintings = tuple(TrainingStyle(name, pictures / "stripes.png") for name in "ab")
     with pytest.raises(TrainingError, match="another network or number of paintings; choose another folder"):
-        run(tiny(pictures, judge, tmp_path, paintings=paintings))
+        run(tiny(pictures, judge, tmp_path, styles=paintings))
 
 
 @pytest.mark.slow
 def test_training_learns_the_painting(pictures: Path, judge: Path, tmp_path: Path) -> None:
     settings = {"save_every": 120, "sheet_every": 120, "validate_every": 120}
-    rows, _ = run(tiny(pictures, judge, tmp_path, steps=120, warmup=10, rate=5e-3, **settings))
+    rows, _ = run(tiny(pictures, judge, tmp_path, steps=120, warmup=10, lr=5e-3, **settings))
     styles = [row["style"] for row in rows if row["style"] is not None]
     assert sum(styles[-10:]) < 0.6 * sum(styles[:10])
 
@@ -360,7 +360,7 @@ def test_codes_run_from_the_identity_to_the_painting() -> None:
 def a_painter(architecture: Architecture, paintings: int = 1) -> Painter:
     """Of random numbers, also where training would begin with zeros."""
     torch.manual_seed(0)
-    net = Transformer(architecture)
+    net = StyleNetwork(architecture)
     if architecture.recurrent:
         for convolution in (net.carried_first, net.carried_last, net.correction):
             torch.nn.init.normal_(convolution.conv.weight, std=0.1)
@@ -375,7 +375,7 @@ def test_steadiness_cannot_be_had_by_smaller_features() -> None:
     # Every convolution is normalised, so its scale changes nothing; nor may a loss seem to depend on it, as it did when
     # a picture was normalised by statistics that had no gradient.
     painter = a_painter(architecture("fast"))
-    batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))), remembering=torch.ones(1, 1))
+    batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))), running_norm=torch.ones(1, 1))
     painted = painter(batch)
     ((expected, valid),) = painted.expected
     losses.temporal_distance(expected, painted.now, valid).sum().backward()
@@ -485,7 +485,7 @@ def test_the_loss_network_looks_as_often_in_each_way_as_is_asked_for(
 def test_views_differ_in_layers_and_in_size(pictures: Path, judge: Path, tmp_path: Path) -> None:
     layers = {"style_layers": ("relu1_1", "relu4_1"), "local_layers": ("relu4_1",), "local": 1.0}
     config = tiny(pictures, judge, tmp_path, **layers)
-    objective = loop.Objective(config, load_perceptual("vgg16", judge), "cpu")
+    objective = loop.Objective(config, build_loss_network("vgg16", judge), "cpu")
     torch.manual_seed(0)
     painted, content = torch.rand(2, 1, 3, 64, 64)
     number = torch.zeros(1, dtype=torch.long)
@@ -507,7 +507,7 @@ def test_without_a_temporal_term_the_loss_does_not_ask_for_steadiness(
     pictures: Path, judge: Path, tmp_path: Path
 ) -> None:
     config = tiny(pictures, judge, tmp_path)
-    objective = loop.Objective(config, load_perceptual("vgg16", judge), "cpu")
+    objective = loop.Objective(config, build_loss_network("vgg16", judge), "cpu")
     batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))))
     painted = a_painter(SMALL)(batch)
     (without, terms), (half, _), (full, _) = (objective(batch, painted, ramp) for ramp in (0.0, 0.5, 1.0))
@@ -556,8 +556,8 @@ def test_progress_is_by_steps_or_by_the_clock_whichever_is_further(pictures: Pat
 
 
 def test_every_painting_comes_up_equally_often(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    paintings = tuple(Painting(name, pictures / "stripes.png") for name in "abc")
-    config = tiny(pictures, judge, tmp_path, paintings=paintings, batch=4)
+    paintings = tuple(TrainingStyle(name, pictures / "stripes.png") for name in "abc")
+    config = tiny(pictures, judge, tmp_path, styles=paintings, batch=4)
     photograph = Crops(list_photographs(config.photographs), 64)
     dealt = torch.cat([draw(config, step, range(4), photograph).style for step in range(6)])
     assert torch.bincount(dealt).tolist() == [8, 8, 8]
@@ -677,8 +677,8 @@ NARROW = Architecture(unshuffle=2, widths=(8, 12), blocks=2, kernel=3, head=4)
 
 def test_a_widened_network_paints_exactly_as_the_narrow_one() -> None:
     torch.manual_seed(0)
-    narrow = Transformer(NARROW)
-    wide = Transformer(replace(NARROW, widths=(16, 36), head=8))
+    narrow = StyleNetwork(NARROW)
+    wide = StyleNetwork(replace(NARROW, widths=(16, 36), head=8))
     wide.load_state_dict(widen(narrow, wide, torch.Generator().manual_seed(0)))
     code = torch.cat([torch.randn(2, narrow.code_size - 1), torch.ones(2, 1)], dim=1)
     picture = torch.rand(2, 3, 32, 48)
@@ -694,12 +694,12 @@ def test_a_widened_network_paints_exactly_as_the_narrow_one() -> None:
 )
 def test_only_widths_that_are_multiples_can_be_widened_to(other: dict[str, object]) -> None:
     with pytest.raises(TrainingError, match="wid"):
-        widen(Transformer(NARROW), Transformer(replace(NARROW, **other)), torch.Generator())
+        widen(StyleNetwork(NARROW), StyleNetwork(replace(NARROW, **other)), torch.Generator())
 
 
 def test_a_network_that_is_made_recurrent_paints_as_before_on_an_empty_prior() -> None:
     torch.manual_seed(0)
-    plain, net = Transformer(NARROW), Transformer(replace(NARROW, recurrent=True))
+    plain, net = StyleNetwork(NARROW), StyleNetwork(replace(NARROW, recurrent=True))
     net.load_state_dict(widen(plain, net, torch.Generator()))
     code = torch.cat([torch.randn(1, plain.code_size - 1), torch.ones(1, 1)], dim=1)
     picture, carried = torch.rand(1, 3, 32, 48), torch.zeros(1, 8, 32, 48)
@@ -712,7 +712,7 @@ def test_a_network_that_is_made_recurrent_paints_as_before_on_an_empty_prior() -
 
 def test_a_widened_recurrent_network_paints_exactly_as_the_narrow_one() -> None:
     narrow = a_painter(replace(NARROW, recurrent=True)).net
-    wide = Transformer(replace(NARROW, widths=(16, 36), head=8, recurrent=True))
+    wide = StyleNetwork(replace(NARROW, widths=(16, 36), head=8, recurrent=True))
     wide.load_state_dict(widen(narrow, wide, torch.Generator().manual_seed(0)))
     code = torch.cat([torch.randn(2, narrow.code_size - 1), torch.ones(2, 1)], dim=1)
     picture, carried = torch.rand(2, 3, 32, 48), torch.rand(2, 8, 32, 48)
@@ -727,9 +727,9 @@ def test_training_starts_from_models(pictures: Path, judge: Path, tmp_path: Path
     networks, (entry,) = weights.read_manifest(models)
     trained = weights.read_network("fast", *networks["fast"])
     code, _ = weights.read_style(entry.file)
-    paintings = tuple(Painting(name, pictures / "stripes.png") for name in ("new", "stripes"))
-    config = tiny(pictures, judge, tmp_path / "second", start=models, paintings=paintings)
-    net, codes = Transformer(trained.net.architecture), Codes(2, trained.net.code_size)
+    paintings = tuple(TrainingStyle(name, pictures / "stripes.png") for name in ("new", "stripes"))
+    config = tiny(pictures, judge, tmp_path / "second", start=models, styles=paintings)
+    net, codes = StyleNetwork(trained.net.architecture), Codes(2, trained.net.code_size)
     start(config, net, codes)
     assert all(torch.equal(value, trained.net.state_dict()[key]) for key, value in net.state_dict().items())
     # The known painting has its own code, the new one the mean of all: here of one.
@@ -742,8 +742,8 @@ def test_a_trunk_that_is_not_trained_stays_and_takes_new_styles(
 ) -> None:
     run(tiny(pictures, judge, tmp_path / "first", steps=2))
     models = tmp_path / "first" / "models"
-    paintings = (Painting("new", pictures / "stripes.png"),)
-    _, learned = run(tiny(pictures, judge, tmp_path / "second", start=models, train_trunk=False, paintings=paintings))
+    paintings = (TrainingStyle("new", pictures / "stripes.png"),)
+    _, learned = run(tiny(pictures, judge, tmp_path / "second", start=models, train_trunk=False, styles=paintings))
     networks, _ = weights.read_manifest(models)
     trained = weights.read_network("fast", *networks["fast"])
     for key, value in trained.net.state_dict().items():
@@ -765,14 +765,14 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
         rate = 1
         minutes = 2
         style_weights = [1, 1, 1, 1, 1]
-        [[paintings]]
+        [[styles]]
         name = "stripes"
         image = "stripes.png"
     """
     file.write_text(text)
     run = read_config(file, steps=7)
     assert run.steps == 7
-    assert run.rate == 1.0
+    assert run.lr == 1.0
     assert run.minutes == 2.0
     assert run.folder == tmp_path / "out"
     assert run.paintings[0].image == tmp_path / "stripes.png"
@@ -780,7 +780,7 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
         (("rate = 1", "rate = 'fast'"), "rate = 'fast' should be of type float"),
         (("rate = 1", "rote = 1"), "no setting named 'rote'"),
         (('folder = "out"', ""), "'folder' is missing"),
-        (("[[paintings]]", "[paintings]"), r"\[\[paintings\]\]"),
+        (("[[styles]]", "[paintings]"), r"\[\[styles\]\]"),
         (("rate = 1", "rate ="), "not a TOML file"),
     ]:
         file.write_text(text.replace(*change))
@@ -792,13 +792,13 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
 
 def test_perceptual_weights_that_do_not_fit_are_refused(judge: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean vgg16"):
-        load_perceptual("vgg-16")
+        build_loss_network("vgg-16")
     with pytest.raises(WeightsError, match="no such file"):
-        load_perceptual("vgg16", tmp_path / "none.pt")
+        build_loss_network("vgg16", tmp_path / "none.pt")
     with pytest.raises(WeightsError, match="not the weights of vgg19"):
-        load_perceptual("vgg19", judge)
+        build_loss_network("vgg19", judge)
     with pytest.raises(WeightsError, match="not downloaded"):
-        load_perceptual("vgg19-caffe")
+        build_loss_network("vgg19-caffe")
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(WeightsError, match="cannot be read as PyTorch weights"):
-        load_perceptual("vgg16", tmp_path / "text.pt")
+        build_loss_network("vgg16", tmp_path / "text.pt")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from videostyle.ops.warp import confidence, contradiction, inside, motion_boundaries, resize_flow, warp
+from videostyle.ops.warp import confidence, consistency_error, inside, motion_boundaries, resize_flow, warp
 
 sizes = st.tuples(st.integers(1, 24), st.integers(1, 24))
 seeds = st.integers(0, 999)
@@ -98,7 +98,7 @@ def test_the_occlusion_test_is_the_published_one() -> None:
     # |f + b|² against 0.01 (|f|² + |b|²) + 0.5, at the middle of uniform flows.
     flow, back = everywhere(3, 0, 9, 9), everywhere(-2, 0, 9, 9)
     expected = 1 / (0.01 * (9 + 4) + 0.5)
-    assert contradiction(flow, back)[0, 0, 4, 4].item() == pytest.approx(expected)
+    assert consistency_error(flow, back)[0, 0, 4, 4].item() == pytest.approx(expected)
     assert confidence(flow, back)[0, 0, 4, 4] == 0  # the ratio is above 1
     # Belief falls from half of that on.
     assert confidence(flow, everywhere(-2.6, 0, 9, 9))[0, 0, 4, 4] == 1

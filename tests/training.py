@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videostyle.nets.transformer import NOISE_CHANNELS
-from videostyle.plan import Painting, TrainConfig
+from videostyle.nets.style_network import NOISE_CHANNELS
+from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train import train
 from videostyle.train.batch import Batch
 from videostyle.train.motion import Clip
@@ -21,10 +21,10 @@ def tiny(pictures: Path, judge: Path, folder: Path, **changes: object) -> TrainC
     """Four steps of two crops, one painting; from the second step on frames are rolled out."""
     values: dict[str, object] = {
         "photographs": pictures / "photographs",
-        "paintings": (Painting("stripes", pictures / "stripes.png", "Stripes", "Nobody", "1900", size=96),),
+        "styles": (TrainingStyle("stripes", pictures / "stripes.png", "Stripes", "Nobody", "1900", size=96),),
         "folder": folder,
-        "perceptual": "vgg16",
-        "perceptual_weights": judge,
+        "loss_network": "vgg16",
+        "loss_network_weights": judge,
         "steps": 4,
         "steady_from": 0.25,
         "roll_out": 2,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from videostyle.live.painter import LivePainter
     from videostyle.metrics.evaluation import Evaluation, evaluate
     from videostyle.metrics.options import EvaluateOptions
-    from videostyle.offline import paint_keyframes, paint_picture
+    from videostyle.optimize import paint_keyframes, paint_picture
     from videostyle.painter import PaintedFrames, Painter, paint_frames, stylize, stylize_image
     from videostyle.pipeline import RenderReport, render
     from videostyle.plan import (
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
         KeyframePlan,
         LearnPlan,
         LivePlan,
-        Original,
-        Painting,
         PaintPlan,
         Region,
         RenderPlan,
@@ -52,7 +50,9 @@ if TYPE_CHECKING:
         Span,
         StabilizeOptions,
         Style,
+        StyleImage,
         Timeline,
+        TrainingStyle,
         read_seconds,
     )
     from videostyle.train.learn import learn
@@ -96,8 +96,8 @@ _HOMES = {
     "KeyframePlan": "plan",
     "LearnPlan": "plan",
     "LivePlan": "plan",
-    "Original": "plan",
-    "Painting": "plan",
+    "StyleImage": "plan",
+    "TrainingStyle": "plan",
     "PaintPlan": "plan",
     "Region": "plan",
     "RenderPlan": "plan",
@@ -138,11 +138,9 @@ __all__ = [
     "MissingDependencyError",
     "Moment",
     "Motion",
-    "Original",
     "PaintPlan",
     "PaintedFrames",
     "Painter",
-    "Painting",
     "Region",
     "RenderPlan",
     "RenderReport",
@@ -155,9 +153,11 @@ __all__ = [
     "Span",
     "StabilizeOptions",
     "Style",
+    "StyleImage",
     "Stylizer",
     "Timeline",
     "TrainingError",
+    "TrainingStyle",
     "UnknownNameError",
     "UsageError",
     "VideoInfo",

@@ -1,8 +1,8 @@
 """How files are written: checked before the work, growing beside their final name, there only when they are whole.
 
 Every file goes the same way. `check_output` says in one line why a file may not be written, before anything is done.
-`Growing` is the file on its way: hidden beside its final name, held by a lock that a dead owner does not hold, so that
-two runs never write one file and what a killed run left is taken over. `write_whole` does both for bytes at hand.
+`PartialFile` is the file on its way: hidden beside its final name, held by a lock that a dead owner does not hold, so
+that two runs never write one file and what a killed run left is taken over. `write_whole` does both for bytes at hand.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def fitted_name(stem: str, suffix: str, folder: AnyPath = ".", spare: int = 0) -
     return short.decode("utf-8", "ignore") + digits + suffix
 
 
-class Growing:
+class PartialFile:
     """A file on its way to its final name. Call `claim`, write to `partial`, then `commit`, `keep` or `discard`.
 
     Nothing is opened or made before `claim`. A final name that is a link stays one: the file it names is replaced.
@@ -356,7 +356,7 @@ def write_whole(
         except OSError as error:
             raise sink_error(path, error) from error
         return
-    growing = Growing(path, overwrite=overwrite, sources=sources)
+    growing = PartialFile(path, overwrite=overwrite, sources=sources)
     try:
         growing.claim()
         growing.write(content)
@@ -378,7 +378,7 @@ def reserved(
     if path is None or (found is not None and not stat.S_ISREG(found.st_mode)):
         yield lambda data: None if path is None else write_whole(path, data, overwrite=overwrite, sources=sources)
         return
-    growing = Growing(path, overwrite=overwrite, sources=sources)
+    growing = PartialFile(path, overwrite=overwrite, sources=sources)
 
     def write(data: str | bytes) -> None:
         growing.write(data.encode("utf-8") if isinstance(data, str) else data)

@@ -9,7 +9,7 @@ from torch import Tensor
 from videostyle.flow import load_flow
 from videostyle.noise import Particles
 from videostyle.plan import FlowOptions, StabilizeOptions
-from videostyle.stabilize import Stabilizer, Steadier
+from videostyle.stabilize import CausalStabilizer, Stabilizer
 from videostyle.types import Moment, Stylizer
 
 
@@ -17,7 +17,7 @@ class Moments:
     """Looks at the film only, frame after frame, so that it may run in a thread ahead of the stylizer."""
 
     def __init__(
-        self, stylizer: Stylizer, stabilizer: Steadier, flow: FlowOptions, device: str, *, steady: bool, seed: int
+        self, stylizer: Stylizer, stabilizer: Stabilizer, flow: FlowOptions, device: str, *, steady: bool, seed: int
     ) -> None:
         """`stabilizer` estimates the motion, by `flow`. Unless `steady`, moments come without motion: nothing that was
         painted before is used; noise moves with the surfaces all the same. Raises WeightsError, UnknownNameError.
@@ -26,7 +26,9 @@ class Moments:
         self._steady = steady
         self._particles = Particles(seed) if stylizer.recurrent else None
         still = self._particles is not None and not steady
-        self._watch = Stabilizer(load_flow(flow, device), StabilizeOptions(1.0, "causal")) if still else stabilizer
+        self._watch = (
+            CausalStabilizer(load_flow(flow, device), StabilizeOptions(1.0, "causal")) if still else stabilizer
+        )
 
     def __call__(self, content: Tensor, time: Fraction, is_cut: bool) -> Moment:
         """The moment of the next frame, `content` (1, 3, H, W) in 0..1, `time` seconds into the film."""
@@ -35,5 +37,5 @@ class Moments:
         if self._particles is not None:
             size = self._stylizer.working_size(content.shape[2], content.shape[3])
             # What is random depends on when the shot begins, not on where in the film painting began.
-            noise = self._particles(size, motion.back if motion else None, (round(abs(time) * 1000),))
+            noise = self._particles(size, motion.backward if motion else None, (round(abs(time) * 1000),))
         return Moment(time, is_cut, motion if self._steady else None, noise)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videostyle.nets.transformer import NOISE_CHANNELS
+from videostyle.nets.style_network import NOISE_CHANNELS
 from videostyle.ops.warp import NO_SECOND_MAP, resize_flow
 from videostyle.types import Flow
 
@@ -47,7 +47,7 @@ def noise_field(height: int, width: int, random: np.random.Generator) -> Array:
 
 
 def first_frame(picture: Tensor, random: np.random.Generator) -> Tensor:
-    """What a recurrent network reads beside pictures (N, 3, H, W) that nothing came before: see `Transformer`.
+    """What a recurrent network reads beside pictures (N, 3, H, W) that nothing came before: see `StyleNetwork`.
 
     An empty prior, and noise that is the same for all of them: (N, CARRIED_CHANNELS, H, W).
     """
@@ -108,7 +108,7 @@ class Particles:
 
     def _move(self, motion: Flow) -> None:
         """Particles go where the backward flow comes from: solve x + b(x) = p for x by fixed-point iteration."""
-        flow = np.ascontiguousarray(resize_flow(motion.backward[:1], self._size)[0].permute(1, 2, 0).numpy(force=True))
+        flow = np.ascontiguousarray(resize_flow(motion.vectors[:1], self._size)[0].permute(1, 2, 0).numpy(force=True))
         confidence = motion.confidence[0, 0].numpy(force=True)
         where = self._positions - _at(flow, self._positions)
         for _ in range(2):

@@ -17,7 +17,7 @@ from videostyle.arrays import Back, read_picture, read_pictures
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
 from videostyle.files import AnyPath
-from videostyle.pipeline import Clock, FramePainter, RenderReport, fit, render
+from videostyle.pipeline import FramePainter, RenderReport, StageTimer, fit, render
 from videostyle.plan import AnyStyle, FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.settings import check_names, settings_of
 from videostyle.stylizers import load_stylizer
@@ -145,7 +145,9 @@ class PaintedFrames(Iterator[Frame]):
             return
         own = _checked(first, None)
         self._size = fit(plan.size, *own)
-        self._painter = FramePainter(plan, Clock(), size=None if self._size == own else self._size, stylizer=stylizer)
+        self._painter = FramePainter(
+            plan, StageTimer(), size=None if self._size == own else self._size, stylizer=stylizer
+        )
         before = torch.get_num_threads(), cv2.getNumThreads()
         try:
             with ExitStack() as stack:

@@ -90,7 +90,7 @@ class RenderReport:
 
 
 @dataclass(slots=True)
-class Clock:
+class StageTimer:
     """Seconds worked by stage; each stage is one thread's, so no two write to the same entry."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -152,7 +152,7 @@ class FramePainter:
     def __init__(
         self,
         plan: RenderPlan,
-        clock: Clock,
+        clock: StageTimer,
         video: Source | None = None,
         size: tuple[int, int] | None = None,
         stylizer: Stylizer | None = None,
@@ -229,7 +229,7 @@ class FramePainter:
         moving = stack.enter_context(prefetch(self._motions(frames), depth))
         fresh = stack.enter_context(prefetch(self._paintings(moving), depth))
         due = self.clock.around("stabilize", self._due(fresh), -1)
-        for one, steady in self.clock.around("stabilize", self.stabilizer.steadied(due)):
+        for one, steady in self.clock.around("stabilize", self.stabilizer.stabilize(due)):
             frame = one.frame
             # Made again rather than held; where nothing needs it, anything will do.
             film = self._content(frame)[0] if self.masks or any(one.bare) else steady[0]
@@ -380,7 +380,7 @@ def render(
         out = sink or open_sink(
             plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file, sources=plan.files
         )
-        clock = Clock()
+        clock = StageTimer()
         own = (video.info.width, video.info.height)
         painter = FramePainter(plan, clock, video, None if size == own else size, stylizer, cuts_known)
         if on_start is not None:
@@ -445,7 +445,7 @@ def nothing_in(plan: RenderPlan, video: Source) -> str:
 class _Timed:
     """A sink whose work is counted."""
 
-    def __init__(self, sink: Sink, clock: Clock) -> None:
+    def __init__(self, sink: Sink, clock: StageTimer) -> None:
         self.sink = sink
         self.clock = clock
         self.warnings = sink.warnings

@@ -516,7 +516,7 @@ class RenderPlan(RenderSettings):
 
 
 @dataclass(frozen=True)
-class Original:
+class StyleImage:
     """A painting to paint after, by optimisation; which part of it, and where in the picture."""
 
     image: Path
@@ -536,9 +536,9 @@ class Original:
 class GatysOptions:
     """How a picture is painted by optimising its pixels (Gatys, Ecker and Bethge 2016)."""
 
-    backbone: str = "vgg19-small"
-    """The perceptual network that judges: the one that ships, or vgg19, by torchvision."""
-    backbone_weights: Path | None = None
+    loss_network: str = "vgg19-small"
+    """The loss network that judges: the one that ships, or vgg19, by torchvision."""
+    loss_network_weights: Path | None = None
     pooling: Literal["max", "average"] = "max"
     """Average pooling is Gatys' own, and paints a little smoother."""
     style_layers: tuple[tuple[str, float], ...] = (
@@ -562,7 +562,7 @@ class GatysOptions:
     """L-BFGS knows the usual shape of such objectives from the start: half the steps. False: as Gatys ran it."""
     steps: int = 20
     """Evaluations of the objective and its gradient, at full size; half as many at each scale before it."""
-    rate: float = 0.02
+    lr: float = 0.02
     """Of Adam's steps, in 0..1 of brightness; L-BFGS finds its own."""
     warmup: int = 10
     """Steps over which Adam's rate rises, at each scale."""
@@ -598,7 +598,7 @@ class PaintPlan:
 
     content: str
     output: str
-    originals: tuple[Original, ...]
+    style_images: tuple[StyleImage, ...]
     size: int | None = None
     """Longer side of what is painted; None for the picture's own."""
     start: str = "content"
@@ -610,13 +610,13 @@ class PaintPlan:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that is read: none of them may be written to."""
-        of_originals = [file for one in self.originals for file in (one.image, one.part, one.region)]
+        of_originals = [file for one in self.style_images for file in (one.image, one.part, one.region)]
         return tuple(str(one) for one in (self.content, self.start, *of_originals) if one)
 
     def __post_init__(self) -> None:
-        if not self.originals:
+        if not self.style_images:
             raise UsageError("name at least one painting to paint after")
-        if all(original.region is not None for original in self.originals):
+        if all(one.region is not None for one in self.style_images):
             raise UsageError("every painting has a region; name one for the rest of the picture")
         if self.size is not None and self.size < 32:
             raise UsageError(f"size must be at least 32 pixels, got {self.size}")
@@ -628,7 +628,7 @@ class KeyframePlan:
 
     film: RenderPlan
     """Source, output, part, size, encoding, flicker; its style is not used."""
-    originals: tuple[Original, ...] = ()
+    style_images: tuple[StyleImage, ...] = ()
     """What keyframes are painted after; none where a person painted them."""
     options: GatysOptions = field(default_factory=GatysOptions)
     every: int | None = None
@@ -641,11 +641,11 @@ class KeyframePlan:
     """Of the network, on the keyframes."""
 
     def __post_init__(self) -> None:
-        if not self.originals and self.keys is None:
+        if not self.style_images and self.keys is None:
             raise UsageError("name a painting for the keyframes, or the folder of those that are painted")
-        if self.originals and self.keys is not None:
+        if self.style_images and self.keys is not None:
             raise UsageError("keyframes are painted after a painting, or taken from a folder; not both")
-        if any(original.region is not None for original in self.originals):
+        if any(one.region is not None for one in self.style_images):
             raise UsageError("a region does not move with the film; paint the keyframes' regions by hand")
         if self.every is not None and self.every < 1:
             raise UsageError(f"keyframes must be at least 1 frame apart, got {self.every}")
@@ -753,7 +753,7 @@ class BatchPlan:
 
 
 @dataclass(frozen=True)
-class Painting:
+class TrainingStyle:
     """A painting to learn, and what its card and the gallery say of it."""
 
     name: str
@@ -771,7 +771,7 @@ class Painting:
 class LearnPlan:
     """One painting to learn for a network that can paint already."""
 
-    painting: Painting
+    style: TrainingStyle
     output: Path
     """The style file. Beside it lie a sheet of samples and, until it is learned, a folder with what there is so far."""
     content: Path | None = None
@@ -783,10 +783,10 @@ class LearnPlan:
     """For everything, until the file is there."""
     steps: int | None = None
     """This many steps of training instead, however long they take."""
-    perceptual: str | None = None
-    """The perceptual network that judges; None takes torchvision's VGG-19 if it is on this machine already, or else the
+    loss_network: str | None = None
+    """The loss network that judges; None takes torchvision's VGG-19 if it is on this machine already, or else the
     small one that comes with videostyle."""
-    perceptual_weights: Path | None = None
+    loss_network_weights: Path | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -794,10 +794,10 @@ class LearnPlan:
             raise UsageError(f"minutes must be above 0, got {self.minutes:g}")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"steps must be at least 1, got {self.steps}")
-        if self.painting.size < 64:
-            raise UsageError(f"size must be at least 64 pixels, got {self.painting.size}")
-        if self.perceptual is None and self.perceptual_weights is not None:
-            raise UsageError("name the perceptual network that the weights are for")
+        if self.style.size < 64:
+            raise UsageError(f"size must be at least 64 pixels, got {self.style.size}")
+        if self.loss_network is None and self.loss_network_weights is not None:
+            raise UsageError("name the loss network that the weights are for")
 
 
 @dataclass(frozen=True)
@@ -806,7 +806,7 @@ class TrainConfig:
 
     photographs: Path
     """A folder of pictures to learn to paint; searched recursively."""
-    paintings: tuple[Painting, ...]
+    styles: tuple[TrainingStyle, ...]
     folder: Path
     """Where checkpoints, curves, sheets and the finished style files go."""
     network: str = "fast"
@@ -817,8 +817,8 @@ class TrainConfig:
     the same depth, which is widened; and the codes of the paintings that have the same names there."""
     train_trunk: bool = True
     """False learns the codes only, and leaves the trunk as it is in `start`."""
-    perceptual: str = "vgg19-small"
-    perceptual_weights: Path | None = None
+    loss_network: str = "vgg19-small"
+    loss_network_weights: Path | None = None
     films: Path | None = None
     """A folder of films, from which frames in a row are taken; None moves photographs instead."""
     film_share: float = 0.5
@@ -849,9 +849,9 @@ class TrainConfig:
     workers: int = 0
     """Processes that draw batches ahead, so that a GPU need not wait; 0 draws them in the training process."""
     crop: int = 224
-    rate: float = 2e-3
+    lr: float = 2e-3
     """Of the trunk's weights."""
-    code_rate: float = 1e-2
+    code_lr: float = 1e-2
     """Of the codes: each is seen only when its painting is dealt, and there are few of them."""
     warmup: int = 100
     """Steps over which the learning rates rise."""
@@ -913,7 +913,7 @@ class TrainConfig:
     validate_every: int = 200
 
     def __post_init__(self) -> None:
-        if not self.paintings:
+        if not self.styles:
             raise UsageError("name at least one painting to learn")
         for layers, weights in (("style_layers", "style_weights"), ("content_layers", "content_weights")):
             if len(getattr(self, layers)) != len(getattr(self, weights)):

@@ -1,212 +1,216 @@
-"""Keeps a painting from flickering: what is painted is carried along the film's motion, and only wears off slowly."""
+"""Temporal stabilization: blends stylized frames with their neighbours, warped along the film's optical flow."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from torch import Tensor
 
+from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
 from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
 from videostyle.ops.warp import Resampling, resize_flow, warp
 from videostyle.plan import FlowOptions, StabilizeOptions
-from videostyle.trust import trust
 from videostyle.types import Flow, FlowEstimator, Motion, TwoWayEstimator
 
 T = TypeVar("T")
 
-# Trust is judged on pictures shrunk by this: where paint meets paint, edges finer than it would show.
+# Confidence masks are computed on frames shrunk by this factor: at full size, edges finer than it would show.
 SHRINK = 4
-# However much is carried over, this share of every fresh painting comes in: what was wrong once fades.
-LEAK = 0.06
-# Colour and light, what is left of a picture shrunk by COARSE, follow the fresh painting faster than strokes do.
-COARSE, FOLLOW = 4, 0.15
-# Detail is compared over squares of this many pixels, and strengthened this many times at most.
+# The least weight of the new stylized frame where the confidence is 1: an error that was blended in once fades.
+MIN_FRESH = 0.06
+# Before blending, the low frequencies of the warped output (of a picture shrunk by COARSE) are moved by this share to
+# those of the new frame: colour and light follow it faster than strokes do.
+COARSE, COLOR_FRESH = 4, 0.15
+# Detail is compared over squares of this many pixels, and amplified by this factor at most.
 DETAIL_AREA = 4
 MOST_GAIN = 1.5
-# (1/255)², a detail nobody sees: keeps noise in flat areas from being strengthened.
+# (1/255)², a detail energy that nobody sees: keeps noise in flat areas from being amplified.
 DETAIL_FLOOR = 1.5e-5
-# Look-ahead works on so many frames at a time, and is done with those that so many others follow.
-WINDOW, AHEAD = 24, 8
-# Of a picture on the way back, so much comes from those that follow; half of it from the next four.
-BACK = 0.85
-# Where things move by a pixel and more, so much more detail is asked for than the fresh painting has: what follows will
-# wear some off. The way back asks for less than all of it, lest it draw again what it has just calmed.
-SURPLUS, DETAIL_BACK = 0.12, 0.95
+# The lookahead stabilizer buffers WINDOW frames; a frame leaves the buffer when LATENCY frames follow it.
+WINDOW, LATENCY = 24, 8
+# Weight of the following frames in the backward pass; half of it comes from the next four.
+BACKWARD_SHARE = 0.85
+# Where things move by a pixel or more, the forward pass asks for this share of detail beyond that of the new frame,
+# because later resampling will blur some of it. The backward pass asks for less than all of the detail, so that it
+# does not sharpen what it has just averaged.
+DETAIL_SURPLUS, DETAIL_BACK = 0.12, 0.95
 
 
-Painting = tuple[T, Tensor | None, Motion | None]
-"""Anything that belongs to a frame; its fresh paintings (N, 3, H, W), None where it repeats the frame before; and its
+Stylized: TypeAlias = tuple[T, Tensor | None, Motion | None]
+"""What belongs to a frame; its stylized layers (N, 3, H, W), None where the frame repeats the one before; and its
 motion, None where a shot begins."""
 
 
-class Steadier(Protocol):
-    """The two modes have one interface."""
+class Stabilizer(Protocol):
+    """The interface of both modes, causal and lookahead."""
 
     def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
-        """How this frame (1, 3, H, W) moved since the previous one; looks at the film only, so may run in a thread.
+        """Estimate the motion of a frame (1, 3, H, W) in 0..1 since the previous one.
 
-        None at a cut, at the first frame and when the size changes: then there is nothing to carry over.
+        This reads the film only, so it may run in a thread of its own. It returns None at a cut, at the first frame and
+        when the size changes: then there is no previous output to blend.
         """
 
-    def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
-        """The steady paintings (N, 3, H, W) in 0..1, each with what belongs to its frame, in the same order."""
+    def stabilize(self, frames: Iterable[Stylized[T]]) -> Iterator[tuple[T, Tensor]]:
+        """Yield the stabilized layers (N, 3, H, W) in 0..1, each with what belongs to its frame, in the same order."""
 
 
-def load_stabilizer(options: StabilizeOptions, flow: FlowOptions, device: str) -> Steadier:
-    """The one that `options` asks for; its mode is "causal" or "lookahead"."""
+def load_stabilizer(options: StabilizeOptions, flow: FlowOptions, device: str) -> Stabilizer:
+    """Make the stabilizer that `options` asks for; its mode is "causal" or "lookahead"."""
     if options.mode == "causal" or options.amount == 0:
-        return Stabilizer(load_flow(flow, device), options)
-    return LookAhead(load_flow(flow, device), options)
+        return CausalStabilizer(load_flow(flow, device), options)
+    return LookaheadStabilizer(load_flow(flow, device), options)
 
 
-class Stabilizer:
-    """Causal: blends each painting with the previous output, moved to where things are now, where that can be trusted.
+class CausalStabilizer:
+    """Blends each stylized frame with the previous output, warped along the flow, by the confidence mask.
 
-    Where it cannot, behind what moved away, at the rim, where the film itself changed, the fresh painting stays as it
-    is (Ruder et al. 2016). Averaging paintings blurs them, and moving a picture by fractions of a pixel again and
-    again blurs it more. So nearly all of what can be trusted is carried over, and detail is strengthened to the fresh
-    painting's local energy, a little beyond where things move: what is strengthened is the detail that stayed, so it
-    stays. Colour and light follow the fresh painting three times faster than strokes do, lest what moves smears.
+    Where the confidence is 0 (disocclusions, the rim of the picture, changes of the film itself) the new stylized frame
+    stays as it is (Ruder et al. 2016). Averaging stylized frames blurs them, and repeated resampling blurs them more.
+    So nearly all of the previous output is kept where the confidence is 1, and the detail of the result is amplified to
+    the local energy of the new frame, a little beyond it where things move. Colour and light follow the new frame three
+    times faster than strokes do, which keeps moving objects from smearing.
     """
 
     def __init__(self, flow: FlowEstimator, options: StabilizeOptions) -> None:
         self._flow = flow
-        self._watch = _Watch()
-        self._share = options.amount * (1 - LEAK)
+        self._frames = _FramePairs()
+        self._share = options.amount * (1 - MIN_FRESH)
         self._output: Tensor | None = None
 
     def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
-        """See `Steadier`."""
+        """See `Stabilizer.motion`."""
         if self._share == 0:
             return None
-        seen = self._watch(is_cut, content)
-        if seen is None:
+        pair = self._frames(is_cut, content)
+        if pair is None:
             return None
-        now, before = seen
-        return Motion(_trusted(self._flow(now.content, before.content), now, before))
+        now, before = pair
+        return Motion(_with_confidence(self._flow(now.content, before.content), now, before))
 
-    def blend(self, painted: Tensor, motion: Motion | None) -> Tensor:
-        """Fresh paintings (N, 3, H, W) of one frame with their previous outputs blended in along `motion`; in 0..1."""
-        previous, self._output = self._output, painted
-        if motion is None or previous is None or previous.shape != painted.shape:
-            return painted
-        blended = carry(painted, previous, motion.back, self._share, "bicubic")
-        self._output = restore_detail(blended, lasting(detail_energy(painted), motion.back))
+    def blend(self, layers: Tensor, motion: Motion | None) -> Tensor:
+        """Blend the stylized layers (N, 3, H, W) of one frame with their previous outputs along `motion`; in 0..1."""
+        previous, self._output = self._output, layers
+        if motion is None or previous is None or previous.shape != layers.shape:
+            return layers
+        blended = blend_previous(layers, previous, motion.backward, self._share, "bicubic")
+        self._output = restore_detail(blended, compensated_energy(detail_energy(layers), motion.backward))
         return self._output
 
-    def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
-        """See `Steadier`; each painting comes out before the next is asked for."""
-        for item, painted, motion in paintings:
-            if painted is not None:
-                self.blend(painted, motion)
+    def stabilize(self, frames: Iterable[Stylized[T]]) -> Iterator[tuple[T, Tensor]]:
+        """See `Stabilizer.stabilize`; each frame is yielded before the next is asked for."""
+        for item, layers, motion in frames:
+            if layers is not None:
+                self.blend(layers, motion)
             assert self._output is not None  # no film begins with a repetition
             yield item, self._output
 
 
-class LookAhead:
-    """Steadier than the causal one, for films: goes forth as that does, then back from the frames that follow.
+class LookaheadStabilizer:
+    """Runs a causal forward pass, then a backward pass from the frames that follow: steadier, and some frames late.
 
-    An average over past and future has no lag, and the first frames of a shot are as steady as the last. It holds
-    WINDOW frames, and lets go those for which the way back began at least AHEAD frames later. Pictures are moved with a
-    sharper filter than there is time for in `Stabilizer`.
+    An average over past and future has no lag, and the first frames of a shot are as steady as the last. The buffer
+    holds WINDOW frames. A frame leaves it once the backward pass has begun at least LATENCY frames later. Frames are
+    warped with a sharper filter than `CausalStabilizer` has time for.
     """
 
     def __init__(self, flow: TwoWayEstimator, options: StabilizeOptions) -> None:
         self._flow = flow
-        self._watch = _Watch()
-        self._share = options.amount * (1 - LEAK)
-        # Of n pictures and more that follow, weighed 1, b, b², ... b^n: all but the first's share of the whole. So the
-        # last of a window weighs no more than others, and where it lies, which moves on by leaps, cannot be seen.
-        b = options.amount * BACK
+        self._frames = _FramePairs()
+        self._share = options.amount * (1 - MIN_FRESH)
+        # With n or more following frames, weighed 1, b, b², ... b^n, this is the share of all but the first. So the
+        # last frame of a window weighs no more than others, and the window's end, which moves by leaps, is not seen.
+        b = options.amount * BACKWARD_SHARE
         self._shares = [b * (1 - b**n) / (1 - b ** (n + 1)) for n in range(WINDOW + 1)]
 
     def motion(self, is_cut: bool, content: Tensor) -> Motion | None:
-        """See `Steadier`."""
-        seen = self._watch(is_cut, content)
-        if seen is None:
+        """See `Stabilizer.motion`."""
+        pair = self._frames(is_cut, content)
+        if pair is None:
             return None
-        now, before = seen
-        back, ahead = self._flow.both(now.content, before.content)
-        return Motion(_trusted(back, now, before), _trusted(ahead, before, now))
+        now, before = pair
+        backward, forward = self._flow.both(now.content, before.content)
+        return Motion(_with_confidence(backward, now, before), _with_confidence(forward, before, now))
 
-    def steadied(self, paintings: Iterable[Painting[T]]) -> Iterator[tuple[T, Tensor]]:
-        """See `Steadier`; a painting comes out up to WINDOW frames after it went in."""
-        held: deque[_Held[T]] = deque()
-        forth: Tensor | None = None
-        steady: Tensor | None = None
-        for item, painted, motion in paintings:
-            if painted is None and held:
-                held[-1].items.append(item)
-            elif painted is None:
-                assert steady is not None  # no film begins with a repetition
-                yield item, steady
+    def stabilize(self, frames: Iterable[Stylized[T]]) -> Iterator[tuple[T, Tensor]]:
+        """See `Stabilizer.stabilize`; a frame is yielded up to WINDOW frames after it was read."""
+        buffer: deque[_Buffered[T]] = deque()
+        forward: Tensor | None = None
+        stabilized: Tensor | None = None
+        for item, layers, motion in frames:
+            if layers is None and buffer:
+                buffer[-1].items.append(item)
+            elif layers is None:
+                assert stabilized is not None  # no film begins with a repetition
+                yield item, stabilized
             else:
-                energy = detail_energy(painted)
-                if motion is None or forth is None or forth.shape != painted.shape:
-                    for one, steady in self._back(held, len(held)):
-                        yield one, steady
-                    forth = painted
+                energy = detail_energy(layers)
+                if motion is None or forward is None or forward.shape != layers.shape:
+                    for one, stabilized in self._backward_pass(buffer, len(buffer)):
+                        yield one, stabilized
+                    forward = layers
                 else:
-                    assert motion.ahead is not None
-                    if held:
-                        held[-1].ahead = _packed(motion.ahead)
-                    forth = carry(painted, forth, motion.back, self._share, "lanczos")
-                    forth = restore_detail(forth, lasting(energy, motion.back))
-                if held:
-                    held[-1].forth = held[-1].forth.half()
-                held.append(_Held([item], forth, energy))
-            if sum(len(waiting.items) for waiting in held) >= WINDOW:
-                for one, steady in self._back(held, max(len(held) - AHEAD, 1)):
-                    yield one, steady
-        yield from self._back(held, len(held))
+                    assert motion.forward is not None
+                    if buffer:
+                        buffer[-1].to_next = _packed(motion.forward)
+                    forward = blend_previous(layers, forward, motion.backward, self._share, "lanczos")
+                    forward = restore_detail(forward, compensated_energy(energy, motion.backward))
+                if buffer:
+                    buffer[-1].layers = buffer[-1].layers.half()
+                buffer.append(_Buffered([item], forward, energy))
+            if sum(len(waiting.items) for waiting in buffer) >= WINDOW:
+                for one, stabilized in self._backward_pass(buffer, max(len(buffer) - LATENCY, 1)):
+                    yield one, stabilized
+        yield from self._backward_pass(buffer, len(buffer))
 
-    def _back(self, held: deque[_Held[T]], count: int) -> Iterator[tuple[T, Tensor]]:
-        """The way back through all that is held; the oldest `count` are done with, and given up."""
+    def _backward_pass(self, buffer: deque[_Buffered[T]], count: int) -> Iterator[tuple[T, Tensor]]:
+        """Blend the buffered frames from the last to the first; remove and yield the oldest `count`."""
         done: list[Tensor] = []
-        back: Tensor | None = None
-        for number in range(len(held) - 1, -1, -1):
-            one = held[number]
-            forth = one.forth.float()
-            if back is None or one.ahead is None:
-                back = forth
+        blended: Tensor | None = None
+        for number in range(len(buffer) - 1, -1, -1):
+            one = buffer[number]
+            layers = one.layers.float()
+            if blended is None or one.to_next is None:
+                blended = layers
             else:
-                # What follows has followed colour and light already.
-                following = min(len(held) - 1 - number, WINDOW)
-                back = carry(forth, back, _unpacked(one.ahead, forth), self._shares[following], "lanczos", follow=0)
-                back = restore_detail(back, DETAIL_BACK * one.energy)
+                # The following frames have followed colour and light in the forward pass already.
+                share = self._shares[min(len(buffer) - 1 - number, WINDOW)]
+                flow = _unpacked(one.to_next, layers)
+                blended = blend_previous(layers, blended, flow, share, "lanczos", color_fresh=0)
+                blended = restore_detail(blended, DETAIL_BACK * one.energy)
             if number < count:
-                done.append(back)
+                done.append(blended)
         for picture in reversed(done):
-            for item in held.popleft().items:
+            for item in buffer.popleft().items:
                 yield item, picture
 
 
 @dataclass(slots=True, eq=False)
-class _Held(Generic[T]):
-    """A painting that waits for those that follow it."""
+class _Buffered(Generic[T]):
+    """A frame that waits for those that follow it."""
 
     items: list[T]
-    """Of its frame, and of those that repeat it."""
-    forth: Tensor
-    """What the way forth made of it, (N, 3, H, W); all but the last in half precision, for a window in 4K is large."""
+    """What belongs to the frame, and to those that repeat it."""
+    layers: Tensor
+    """The result of the forward pass, (N, 3, H, W); all but the last in half precision, for a 4K window is large."""
     energy: Tensor
-    """Of the fresh painting's detail."""
-    ahead: Flow | None = None
-    """To the frame that follows; None at the end of a shot."""
+    """The detail energy of the stylized frame before blending."""
+    to_next: Flow | None = None
+    """Flow on this frame, to the one that follows; None at the end of a shot."""
 
 
-class _Watch:
-    """Remembers the last frame, at both sizes that are needed of it."""
+class _FramePairs:
+    """Remembers the last frame, at both sizes that are needed."""
 
     def __init__(self) -> None:
         self._last: _View | None = None
 
     def __call__(self, is_cut: bool, content: Tensor) -> tuple[_View, _View] | None:
-        """The frame given and the one before it; None where none of the same shot and size was before."""
+        """Return the given frame and the one before it; None if that was of another shot or size."""
         size = tuple(-(-side // SHRINK) for side in content.shape[-2:])
         before, self._last = self._last, _View(content, shrink(content, (size[0], size[1])))
         if is_cut or before is None or before.content.shape != content.shape:
@@ -219,63 +223,63 @@ class _View(NamedTuple):
     small: Tensor
 
 
-def _trusted(flow: Flow, frame: _View, other: _View) -> Flow:
-    """The flow on `frame` to `other`, its confidence replaced by the trust in what was painted there."""
-    return Flow(flow.backward, trust(flow, frame.small, other.small))
+def _with_confidence(flow: Flow, frame: _View, other: _View) -> Flow:
+    """Return the flow on `frame` to `other` with the mask of `motion_confidence`."""
+    return Flow(flow.vectors, motion_confidence(flow, frame.small, other.small))
 
 
 def _packed(flow: Flow) -> Flow:
-    """In an eighth of the memory: half the size, half the precision."""
-    h, w = (-(-side // 2) for side in flow.backward.shape[-2:])
-    return Flow(resize_flow(flow.backward, (h, w)).half(), shrink(flow.confidence, (h, w)).half())
+    """Store a flow in an eighth of the memory: half the size, half the precision."""
+    h, w = (-(-side // 2) for side in flow.vectors.shape[-2:])
+    return Flow(resize_flow(flow.vectors, (h, w)).half(), shrink(flow.confidence, (h, w)).half())
 
 
 def _unpacked(flow: Flow, picture: Tensor) -> Flow:
     h, w = picture.shape[-2:]
-    return Flow(resize_flow(flow.backward.float(), (h, w)), enlarge(flow.confidence.float(), (h, w)))
+    return Flow(resize_flow(flow.vectors.float(), (h, w)), enlarge(flow.confidence.float(), (h, w)))
 
 
-def carry(
-    fresh: Tensor, other: Tensor, flow: Flow, share: float, resampling: Resampling, follow: float = FOLLOW
+def blend_previous(
+    fresh: Tensor, other: Tensor, flow: Flow, share: float, resampling: Resampling, color_fresh: float = COLOR_FRESH
 ) -> Tensor:
-    """Paintings (N, 3, H, W) with those of another frame blended in along `flow`, as far as it is trusted.
+    """Blend stylized layers (N, 3, H, W) with those of another frame, warped along `flow`, by its confidence mask.
 
-    `share`, in 0..1, is how much of what is carried over stands where trust is full; `follow`, in 0..1, how much of its
-    colour and light, in the large, is brought to that of `fresh`. The result may leave 0..1 by a little.
+    `share`, in 0..1, is the weight of the warped layers where the confidence is 1; `color_fresh`, in 0..1, how far
+    their low-frequency colour and light is first moved to that of `fresh`. The result may leave 0..1 by a little.
     """
     h, w = fresh.shape[-2:]
-    moved = warp(other, flow.backward.expand(len(fresh), -1, -1, -1), resampling)
-    if follow:
+    warped = warp(other, flow.vectors.expand(len(fresh), -1, -1, -1), resampling)
+    if color_fresh:
         coarse = -(-h // COARSE), -(-w // COARSE)
-        moved = moved + enlarge(follow * (shrink(fresh, coarse) - shrink(moved, coarse)), (h, w))
-    return mix(fresh, moved, (flow.confidence * share).expand(len(fresh), -1, -1, -1))
+        warped = warped + enlarge(color_fresh * (shrink(fresh, coarse) - shrink(warped, coarse)), (h, w))
+    return mix(fresh, warped, (flow.confidence * share).expand(len(fresh), -1, -1, -1))
 
 
 def restore_detail(blended: Tensor, energy: Tensor) -> Tensor:
-    """`blended` (N, 3, H, W) with its finest detail strengthened to a local `energy`, in 0..1.
+    """Amplify the finest detail of `blended` (N, 3, H, W) to a local `energy`; the result is in 0..1.
 
-    Detail is what a blur of one pixel takes away; `energy` is `detail_energy`'s of another picture. Where `blended` has
+    Detail is what a blur of one pixel removes; `energy` is the `detail_energy` of another picture. Where `blended` has
     as much it is left alone, so with its own energy it is returned as it is.
     """
     blended = blended.clamp(0, 1)
     gain = (energy / detail_energy(blended)).sqrt_().clamp_(1, MOST_GAIN)
     h, w = blended.shape[-2:]
-    # Away from the blurred picture by as much again as detail is wanting.
+    # Away from the blurred picture by the share that is missing.
     return mix(blended, soften(blended), enlarge(1 - gain, (h, w))).clamp_(0, 1)
 
 
-def lasting(energy: Tensor, flow: Flow) -> Tensor:
-    """The `detail_energy` to ask for in what was carried along `flow` (1, 2, H, W), so that enough of it stays.
+def compensated_energy(energy: Tensor, flow: Flow) -> Tensor:
+    """Return the `detail_energy` to ask for after a warp along `flow` (1, 2, H, W), so that enough of it remains.
 
-    Unchanged where nothing moves or nothing was carried: there is nothing to make up for.
+    It is `energy` where nothing moves or nothing was blended in: there is no loss to compensate.
     """
-    moved = shrink(flow.backward, (energy.shape[2], energy.shape[3])).norm(dim=1, keepdim=True).clamp_(max=1)
-    carried = shrink(flow.confidence, (energy.shape[2], energy.shape[3]))
-    return energy * (1 + SURPLUS * moved * carried)
+    moved = shrink(flow.vectors, (energy.shape[2], energy.shape[3])).norm(dim=1, keepdim=True).clamp_(max=1)
+    confidence = shrink(flow.confidence, (energy.shape[2], energy.shape[3]))
+    return energy * (1 + DETAIL_SURPLUS * moved * confidence)
 
 
 def detail_energy(picture: Tensor) -> Tensor:
-    """The energy of the finest detail in brightness, over some ten pixels: (N, 1, H / 4, W / 4)."""
+    """Compute the energy of the finest detail in luma, over some ten pixels: (N, 1, H / 4, W / 4)."""
     brightness = luma(picture)
     detail = soften(brightness).sub_(brightness)
     h, w = picture.shape[-2:]

@@ -61,14 +61,14 @@ class NetworkCard(Card):
     architecture: dict[str, Any]
 
 
-class PerceptualCard(Card):
-    """The card of a perceptual network."""
+class LossNetworkCard(Card):
+    """The card of a loss network."""
 
-    kind: Literal["perceptual"]
+    kind: Literal["loss_network"]
     name: _Name
 
 
-AnyCard = StyleCard | NetworkCard | PerceptualCard
+AnyCard = StyleCard | NetworkCard | LossNetworkCard
 _CARDS: TypeAdapter[AnyCard] = TypeAdapter(Annotated[AnyCard, Field(discriminator="kind")])
 
 
@@ -81,14 +81,14 @@ class TensorFile:
     told: dict[str, Any]
     """The card as it was written, with what is for people."""
     arrays: dict[str, np.ndarray]
-    """float32, finite and within the range of its kind; the packed numbers of perceptual networks are uint8."""
+    """float32, finite and within the range of its kind; the packed numbers of loss networks are uint8."""
     sha256: str
     size: int
     """In bytes."""
 
 
 def read(path: Path) -> TensorFile:
-    """Read a network, perceptual or style file; raises WeightsError, whatever is wrong with it."""
+    """Read a style network, loss network or style file; raises WeightsError, whatever is wrong with it."""
     data = _bytes(path)
     try:
         told = _told(data)
@@ -103,7 +103,7 @@ def read(path: Path) -> TensorFile:
         raise WeightsError(f"{path}: not a videostyle file, or its card is damaged ({complaint(error)})") from error
     limit = LARGEST_CODE if card.kind == "style" else LARGEST_WEIGHT
     arrays = {
-        name: _array(path, name, one, limit, card.kind == "perceptual")
+        name: _array(path, name, one, limit, card.kind == "loss_network")
         for name, one in sorted(stored, key=itemgetter(0))
     }
     if card.kind == "style" and not _is_code(arrays):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SideData:
-    """What a film says beside the pixels of one picture, as FFmpeg attached it when decoding."""
+    """Side data of one frame, as FFmpeg attached it when decoding."""
 
     kinds: frozenset[str]
     """FFmpeg's names: "A53_CC" for closed captions, "DYNAMIC_HDR_PLUS"..."""
@@ -26,7 +26,7 @@ class SideData:
 
 @dataclass(frozen=True, slots=True, eq=False)  # comparing tensors with == is never what one means
 class Frame:
-    """One decoded picture and when to show it."""
+    """One decoded frame and its presentation time."""
 
     pixels: Tensor
     """(3, H, W) RGB or (4, H, W) RGB and straight alpha; uint8, or uint16 using all 16 bits when the source has
@@ -40,7 +40,7 @@ class Frame:
     index: int = 0
     """Counts the frames a source has yielded, from 0."""
     is_cut: bool = False
-    """The first frame of a shot: nothing remembered from earlier frames applies to it."""
+    """True for the first frame of a shot: no state of earlier frames applies to it."""
     side_data: SideData | None = None
 
     @property
@@ -49,7 +49,7 @@ class Frame:
         return float(self.pts * self.time_base)
 
     def with_pixels(self, pixels: Tensor) -> Frame:
-        """The same moment with another picture."""
+        """Return this frame with other pixels."""
         return replace(self, pixels=pixels)
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Color:
-    """How a film's numbers mean colours, in FFmpeg's words ("bt709", "tv", "smpte2084"); "" where it does not say."""
+    """Colour properties in FFmpeg's words ("bt709", "tv", "smpte2084"); "" where the film does not say."""
 
     space: str = ""
     range: str = ""
@@ -82,12 +82,12 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a film before its frames are decoded."""
+    """Properties of a film that are known before its frames are decoded."""
 
     path: str
     width: int
     height: int
-    """Of the upright picture that `Frame.pixels` holds, after rotation."""
+    """Width and height in pixels, of the upright picture that `Frame.pixels` holds after rotation."""
     time_base: Fraction
     average_rate: Fraction | None
     """Frames a second; None where the container does not say. An estimate for a variable rate."""
@@ -99,7 +99,7 @@ class VideoInfo:
     rotation: int
     """Degrees clockwise already applied to make `Frame.pixels` upright: 0, 90, 180 or 270."""
     sample_aspect_ratio: Fraction
-    """Of the upright picture."""
+    """Sample aspect ratio of the upright picture."""
     color: Color
     bit_depth: int
     has_alpha: bool
@@ -111,12 +111,12 @@ class VideoInfo:
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pixels cut off the stored picture, left, right, top and bottom, because the container says so."""
     side_data: Mapping[str, bytes] = field(default_factory=dict)
-    """What is attached to the first picture, by FFmpeg's kind."""
+    """Side data of the first frame, by FFmpeg's kind."""
     plays: int | None = None
     """How often an animated picture plays, 0 for ever; None for films."""
 
     def frames_in(self, span: Span) -> int | None:
-        """Frames in a part of the film, as far as the container tells."""
+        """Estimate the number of frames in a part of the film; None where the container does not tell."""
         if self.frame_count is None or not self.duration:
             return self.frame_count
         end = min(span.end or self.duration, self.duration)
@@ -125,49 +125,50 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:
-    """Where each pixel of a frame was in the frame before it."""
+    """Optical flow from one frame to another, with its confidence mask."""
 
-    backward: Tensor
-    """(N, 2, H, W) float32 in pixels, x then y, from the current frame to the previous:
-    previous(p + backward(p)) shows what current(p) shows."""
+    vectors: Tensor
+    """(N, 2, H, W) float32 in pixels, x then y, on the frame it starts from: other(p + vectors(p)) shows what
+    frame(p) shows. For backward flow, `other` is the previous frame."""
     confidence: Tensor
-    """(N, 1, H, W) float32 in 0..1; 0 where the point was hidden, outside, or the estimate contradicts itself."""
+    """(N, 1, H, W) float32 in 0..1; 0 where the point is occluded or outside in the other frame, or the flow fails the
+    forward-backward consistency check."""
 
 
 class Motion(NamedTuple):
-    """How one frame moved. The confidences say where what was painted before still applies."""
+    """The motion of one frame. The confidence masks say where the previous output may be used again."""
 
-    back: Flow
-    """On this frame, to the one before it."""
-    ahead: Flow | None = None
-    """On the one before, to this frame; None where nobody looks ahead."""
+    backward: Flow
+    """Backward flow, on this frame, to the one before it."""
+    forward: Flow | None = None
+    """Forward flow, on the one before, to this frame; None in causal mode."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """What a stylizer is told of a frame beside its pixels; by default, a picture that stands alone."""
+    """The temporal state that a stylizer gets beside a frame; the default is that of a single picture."""
 
     time: Fraction = Fraction(0)
-    """In the film, in seconds."""
+    """Time of the frame in the film, in seconds."""
     is_cut: bool = True
-    """Nothing that is remembered of earlier frames may be used."""
+    """True where a shot begins: the stylizer drops its state."""
     motion: Motion | None = None
-    """Since the frame stylized before; None gives the network an empty prior."""
+    """Motion since the frame stylized before; None gives the network an empty prior."""
     noise: Tensor | None = None
-    """(1, NOISE_CHANNELS, h, w), of any size: noise that moves with the surfaces. None stands for zeros."""
+    """(1, NOISE_CHANNELS, h, w), of any size: noise advected by the flow. None stands for zeros."""
 
 
 ALONE = Moment()
-"""A picture that stands alone."""
+"""The moment of a single picture."""
 
 
 class Source(Protocol):
-    """Frames from somewhere. A context manager; `frames` is read once, in one thread, while it is open."""
+    """Yields frames. A source is a context manager; `frames` is read once, in one thread, while it is open."""
 
     info: VideoInfo
     is_live: bool
     warnings: list[str]
-    """What the user should know of: damaged frames skipped, for example. Complete once `frames` is exhausted."""
+    """One line for each thing the user should know, such as damaged frames; complete once `frames` is exhausted."""
 
     def frames(self, span: Span) -> Iterator[Frame]: ...
 
@@ -179,7 +180,7 @@ class Source(Protocol):
 
 
 class NothingOpen:
-    """A base of sources that hold no file open: a context manager that has nothing to do."""
+    """Base class of sources that hold no file open: a context manager without effect."""
 
     def __enter__(self) -> Self:
         return self
@@ -191,10 +192,12 @@ class NothingOpen:
 
 
 class Sink(Protocol):
-    """Frames to somewhere. A context manager: commits when left normally, keeps nothing under the final name else."""
+    """Writes frames. A sink is a context manager: it commits when left normally, and otherwise leaves no file under
+    the final name.
+    """
 
     warnings: list[str]
-    """What could not be carried over: one line for each stream or property dropped."""
+    """One line for each stream or property of the source that was dropped."""
 
     def write(self, frame: Frame) -> None: ...
 
@@ -206,32 +209,32 @@ class Sink(Protocol):
 
 
 class Stylizer(Protocol):
-    """Paints pictures: (N, 3, H, W) float in 0..1 to the same shape and range, of any height and width.
+    """Stylizes frames: (N, 3, H, W) float in 0..1 to the same shape and range, of any height and width.
 
-    A style with regions paints one picture into 1 + regions: in its own style, then in that of each region.
+    A style with regions turns one frame into 1 + regions layers: its own style first, then that of each region.
     """
 
     recurrent: bool
-    """Whether it makes use of a moment's motion and noise."""
+    """True if it uses a moment's motion and noise."""
 
     def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor: ...
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) at which pictures of this size are stylized; noise is made for it."""
+        """Return the (height, width) at which frames of this size are stylized; noise is made for it."""
         ...
 
 
 class FlowEstimator(Protocol):
-    """Estimates motion from two pictures (N, 3, H, W) in 0..1 of the same size."""
+    """Estimates optical flow between two frames (N, 3, H, W) in 0..1 of the same size."""
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
-        """On `current`, to `previous`."""
+        """Return the backward flow: on `current`, to `previous`."""
         ...
 
 
 class TwoWayEstimator(FlowEstimator, Protocol):
-    """One that finds both directions anyway, for each tells where the other can be believed."""
+    """A flow estimator that returns both directions: the consistency check computes them anyway."""
 
     def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
-        """On `current` to `previous`, and on `previous` to `current`."""
+        """Return the backward flow, on `current` to `previous`, and the forward flow, on `previous` to `current`."""
         ...

@@ -30,8 +30,8 @@ from videostyle.tensorfile import Card, NetworkCard, StyleCard, TensorFile
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from videostyle.nets.transformer import Architecture, Transformer
-    from videostyle.nets.vgg import Perceptual
+    from videostyle.nets.style_network import Architecture, StyleNetwork
+    from videostyle.nets.vgg import LossNetwork
 
 # No number in an architecture is larger; a damaged one must not ask for all the memory there is.
 _LARGEST_NUMBER = 4096
@@ -60,7 +60,7 @@ class Network:
     """A trunk and how to paint nothing with it."""
 
     name: str
-    net: Transformer
+    net: StyleNetwork
     identity: Tensor
     """(1, code_size): the code of strength 0."""
     sha256: str
@@ -134,7 +134,7 @@ class _Manifest(BaseModel):
     """`manifest.json`; what it has beside this is left to newer versions."""
 
     networks: dict[str, _Listed]
-    perceptual: dict[str, _Listed] = {}
+    loss_networks: dict[str, _Listed] = {}
     styles: list[_ListedStyle]
 
 
@@ -184,19 +184,19 @@ def read_network(name: str, path: Path, expected: str) -> Network:
     return Network(name, net, identity, file.sha256, file.told)
 
 
-def _built(path: Path, sizes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Transformer:
+def _built(path: Path, sizes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StyleNetwork:
     """The network of these sizes with these tensors in it."""
     import torch
 
-    from videostyle.nets.transformer import Transformer
+    from videostyle.nets.style_network import StyleNetwork
 
     architecture = _architecture(path, sizes)
     try:
         with torch.device("meta"):  # its shapes, before any memory is asked for
-            shapes = {key: value.shape for key, value in Transformer(architecture).state_dict().items()}
+            shapes = {key: value.shape for key, value in StyleNetwork(architecture).state_dict().items()}
         if shapes != {key: value.shape for key, value in tensors.items()}:
             raise WeightsError(f"{path}: its tensors do not fit its architecture")
-        net = Transformer(architecture)
+        net = StyleNetwork(architecture)
         net.load_state_dict(dict(tensors))
     except WeightsError:
         raise
@@ -206,7 +206,7 @@ def _built(path: Path, sizes: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
 
 
 def _architecture(path: Path, sizes: Mapping[str, Any]) -> Architecture:
-    from videostyle.nets.transformer import Architecture
+    from videostyle.nets.style_network import Architecture
 
     unknown = sizes.keys() - {one.name for one in fields(Architecture)}
     if unknown:
@@ -226,23 +226,23 @@ def _other_checksum(path: Path) -> WeightsError:
     return WeightsError(f"{path}: its checksum is not the manifest's; install videostyle again")
 
 
-def perceptual(name: str, path: Path | None = None) -> Perceptual:
-    """A frozen perceptual network: a shipped one if `path` is None and there is one of that name (`vgg19-small`).
+def load_loss_network(name: str, path: Path | None = None) -> LossNetwork:
+    """A frozen loss network: a shipped one if `path` is None and there is one of that name (`vgg19-small`).
 
-    Any other is `nets.vgg.load_perceptual`'s. Raises UnknownNameError, or WeightsError if a file is missing, damaged or
-    not the one that the manifest lists.
+    Any other is `nets.vgg.build_loss_network`'s. Raises UnknownNameError, or WeightsError if a file is missing, damaged
+    or not the one that the manifest lists.
     """
-    from videostyle.nets.vgg import load_perceptual
+    from videostyle.nets.vgg import build_loss_network
 
     # A models folder that training left has none: look on, in the installed one.
     for folder in _folders() if path is None else ():
-        entry = _manifest(folder).perceptual.get(name)
+        entry = _manifest(folder).loss_networks.get(name)
         if entry is not None:
             path = folder / entry.file
-            if _read(path, "perceptual").sha256 != entry.sha256:
+            if _read(path, "loss_network").sha256 != entry.sha256:
                 raise _other_checksum(path)
             break
-    return load_perceptual(name, path)
+    return build_loss_network(name, path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -356,15 +356,15 @@ def _read(path: Path, kind: str) -> TensorFile:
     return file
 
 
-def save_network(path: Path, name: str, net: Transformer, identity: Tensor, card: dict[str, Any]) -> str:
+def save_network(path: Path, name: str, net: StyleNetwork, identity: Tensor, card: dict[str, Any]) -> str:
     """Write a network file; returns its SHA-256."""
     tensors = {**net.state_dict(), "identity": identity}
     return _write(path, tensors, {**card, "kind": "network", "name": name, "architecture": asdict(net.architecture)})
 
 
-def save_perceptual(path: Path, name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
-    """Write the file of a small perceptual network, as `train.distil` makes its tensors; returns its SHA-256."""
-    return _write(path, tensors, {**card, "kind": "perceptual", "name": name})
+def save_loss_network(path: Path, name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> str:
+    """Write the file of a small loss network, as `train.distil` makes its tensors; returns its SHA-256."""
+    return _write(path, tensors, {**card, "kind": "loss_network", "name": name})
 
 
 def save_style(
@@ -390,8 +390,8 @@ def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any], *, over
 
 
 def write_manifest(folder: Path) -> None:
-    """List every network, perceptual and style file under `folder` in its manifest.json, with checksums."""
-    listed: dict[str, dict[str, dict[str, str]]] = {"network": {}, "perceptual": {}}
+    """List every network, loss network and style file under `folder` in its manifest.json, with checksums."""
+    listed: dict[str, dict[str, dict[str, str]]] = {"network": {}, "loss_network": {}}
     styles: list[dict[str, Any]] = []
     for file in _readable(folder.rglob("*.safetensors")):
         where = file.path.relative_to(folder).as_posix()
@@ -399,7 +399,7 @@ def write_manifest(folder: Path) -> None:
             listed[file.card.kind][file.card.name] = {"file": where, "sha256": file.sha256}
         else:
             styles.append({**_about(file.card), "file": where, "sha256": file.sha256, "size": file.size})
-    manifest = {"networks": listed["network"], "perceptual": listed["perceptual"], "styles": styles}
+    manifest = {"networks": listed["network"], "loss_networks": listed["loss_network"], "styles": styles}
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     write_whole(folder / "manifest.json", text + "\n")
 

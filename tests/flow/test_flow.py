@@ -55,10 +55,10 @@ def middle(field: Tensor, margin: int = 16) -> Tensor:
 def test_shapes_types_and_ranges(name: str, load: Load) -> None:
     current, previous = torch.rand(2, 1, 3, 72, 130)
     flow = load(name)(current, previous)
-    assert flow.backward.shape == (1, 2, 72, 130)
+    assert flow.vectors.shape == (1, 2, 72, 130)
     assert flow.confidence.shape == (1, 1, 72, 130)
-    assert flow.backward.dtype == flow.confidence.dtype == torch.float32
-    assert flow.backward.isfinite().all()
+    assert flow.vectors.dtype == flow.confidence.dtype == torch.float32
+    assert flow.vectors.isfinite().all()
     assert 0 <= flow.confidence.min() <= flow.confidence.max() <= 1
 
 
@@ -66,7 +66,7 @@ def test_shapes_types_and_ranges(name: str, load: Load) -> None:
 def test_a_still_picture_does_not_move(name: str, load: Load) -> None:
     picture = moving.pan(1, (0, 0))[0]
     flow = load(name)(picture, picture)
-    assert flow.backward.abs().mean() < 0.1
+    assert flow.vectors.abs().mean() < 0.1
     if name != "none":
         assert flow.confidence.mean() > 0.95
 
@@ -74,8 +74,8 @@ def test_a_still_picture_does_not_move(name: str, load: Load) -> None:
 def test_the_motion_of_a_large_film_is_found_on_smaller_pictures() -> None:
     previous, current = moving.pan(2, (14.0, -6.0), size=(1080, 1920), finest=6.0)
     flow = load_flow(FlowOptions("dis"), "cpu")(current, previous)
-    assert flow.backward.shape == (1, 2, 1080, 1920)
-    error = (flow.backward - torch.tensor((14.0, -6.0)).view(1, 2, 1, 1)).square().sum(1).sqrt()
+    assert flow.vectors.shape == (1, 2, 1080, 1920)
+    error = (flow.vectors - torch.tensor((14.0, -6.0)).view(1, 2, 1, 1)).square().sum(1).sqrt()
     assert middle(error).mean() < 0.5
 
 
@@ -84,19 +84,19 @@ def test_the_motion_of_a_large_film_is_found_on_smaller_pictures() -> None:
 def test_a_pan_is_found_from_current_to_previous(name: str, step: tuple[float, float], load: Load) -> None:
     previous, current = moving.pan(2, step)
     flow = load(name)(current, previous)
-    error = (flow.backward - torch.tensor(step).view(1, 2, 1, 1)).square().sum(1).sqrt()
+    error = (flow.vectors - torch.tensor(step).view(1, 2, 1, 1)).square().sum(1).sqrt()
     assert middle(error).mean() < TOLERANCE[name]
     assert middle(flow.confidence).mean() > 0.9
-    assert middle((warp(previous, flow.backward) - current).abs()).mean() < 0.03
+    assert middle((warp(previous, flow.vectors) - current).abs()).mean() < 0.03
 
 
 @moves
 def test_both_ways_at_once_are_the_two_ways(name: str, load: Load) -> None:
     previous, current = moving.pan(2, (4.5, 2.5))
     back, ahead = load(name).both(current, previous)
-    assert torch.equal(back.backward, load(name)(current, previous.clone()).backward)
+    assert torch.equal(back.vectors, load(name)(current, previous.clone()).vectors)
     for flow, step in ((back, (4.5, 2.5)), (ahead, (-4.5, -2.5))):
-        error = (flow.backward - torch.tensor(step).view(1, 2, 1, 1)).square().sum(1).sqrt()
+        error = (flow.vectors - torch.tensor(step).view(1, 2, 1, 1)).square().sum(1).sqrt()
         assert middle(error).mean() < TOLERANCE[name]
         assert middle(flow.confidence).mean() > 0.9
     # What goes out of the picture to the right in one is on the left in the other.
@@ -125,7 +125,7 @@ def test_calls_do_not_depend_on_each_other(name: str, load: Load) -> None:
     before = estimate(second, first)
     estimate(third, first)
     after = estimate(second, first)
-    assert torch.equal(before.backward, after.backward)
+    assert torch.equal(before.vectors, after.vectors)
     assert torch.equal(before.confidence, after.confidence)
 
 
@@ -135,15 +135,15 @@ def test_a_batch_is_its_pictures(name: str, load: Load) -> None:
     estimate = load(name)
     together = estimate(torch.cat((second, third)), torch.cat((first, second)))
     alone = estimate(third, second)
-    assert torch.allclose(together.backward[1:], alone.backward, atol=1e-2)
+    assert torch.allclose(together.vectors[1:], alone.vectors, atol=1e-2)
 
 
 @every
 @pytest.mark.parametrize("size", [(1, 1), (16, 9), (9, 300), (300, 16), (33, 31)])
 def test_any_size_will_do(name: str, size: tuple[int, int], load: Load) -> None:
     flow = load(name)(torch.rand(1, 3, *size), torch.rand(1, 3, *size))
-    assert flow.backward.shape == (1, 2, *size)
-    assert flow.backward.isfinite().all()
+    assert flow.vectors.shape == (1, 2, *size)
+    assert flow.vectors.isfinite().all()
     assert flow.confidence.isfinite().all()
 
 
@@ -152,8 +152,8 @@ def test_any_size_will_do(name: str, size: tuple[int, int], load: Load) -> None:
 def test_empty_pictures_are_no_trouble(name: str, value: float, load: Load) -> None:
     blank = torch.full((1, 3, 64, 96), value)
     flow = load(name)(blank, blank)
-    assert flow.backward.isfinite().all()
-    assert (flow.backward * flow.confidence).abs().mean() < 1
+    assert flow.vectors.isfinite().all()
+    assert (flow.vectors * flow.confidence).abs().mean() < 1
 
 
 @every
@@ -182,12 +182,12 @@ def test_raft_remembers_what_it_encoded_and_agrees_with_torchvision(load: Load) 
     watching(film[1], film[0])
     remembered = watching(film[2], film[1])
     afresh = watching(film[2], film[1].clone())
-    assert torch.allclose(remembered.backward, afresh.backward, atol=1e-3)
+    assert torch.allclose(remembered.vectors, afresh.vectors, atol=1e-3)
     net = raft_small(weights=None)
     net.load_state_dict(watching._net.state_dict())  # type: ignore[attr-defined]
     with torch.inference_mode():
         expected = net.eval()(film[2] * 2 - 1, film[1] * 2 - 1)[-1]
-    assert torch.allclose(remembered.backward, expected, atol=1e-3)
+    assert torch.allclose(remembered.vectors, expected, atol=1e-3)
 
 
 def test_none_knows_nothing() -> None:

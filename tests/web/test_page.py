@@ -30,8 +30,8 @@ from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
-from videostyle.web.desk import Desk, Stopped, visitor
-from videostyle.web.page import LONGEST, NONE, OWN_SIZE, Page, Settings, look, plainly
+from videostyle.web.jobs import Desk, Stopped, visitor
+from videostyle.web.page import LONGEST, NONE, OWN_SIZE, Page, Settings, as_gradio_error, look
 from videostyle.weights import styles_folder
 
 CONTROLS = ("dots", NONE, 0.5, 1.0, False, 1.0, "fast", 1.0, OWN_SIZE)
@@ -324,7 +324,7 @@ def test_errors_are_one_line_on_the_page() -> None:
         raise UsageError("brush must be between 0.25 and 4, got 9")
 
     with pytest.raises(gr.Error, match=r"brush must be between 0\.25 and 4, got 9"):
-        plainly(fail)(None)
+        as_gradio_error(fail)(None)
 
 
 def test_errors_tell_no_folder_and_show_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,11 +342,11 @@ def test_errors_tell_no_folder_and_show_as_they_are(tmp_path: Path, capsys: pyte
     }
     for line, shown in lines.items():
         with pytest.raises(gr.Error) as caught:
-            plainly(fail, [folder])(None, UsageError(line))
+            as_gradio_error(fail, [folder])(None, UsageError(line))
         assert caught.value.message == shown
     # What nobody thought of is told on the server's terminal alone.
     with pytest.raises(gr.Error, match="unexpected FileNotFoundError") as caught:
-        plainly(fail, [folder])(None, OSError(2, "no such file", f"{folder}/x"))
+        as_gradio_error(fail, [folder])(None, OSError(2, "no such file", f"{folder}/x"))
     assert str(folder) not in caught.value.message
     assert "unexpected FileNotFoundError" in capsys.readouterr().err
 

@@ -18,8 +18,8 @@ from videostyle.web.preview import (
     PAINTED,
     PHOTO,
     STEADY,
-    Darkroom,
     Estimate,
+    PreviewCache,
     clock,
     estimate,
     flicker,
@@ -40,14 +40,14 @@ def plan(toy_gallery: Path, tmp_path: Path) -> RenderPlan:
 
 
 @pytest.fixture
-def darkroom(tmp_path: Path) -> Darkroom:
+def cache(tmp_path: Path) -> PreviewCache:
     folder = tmp_path / "media"
     folder.mkdir()
-    return Darkroom(folder)
+    return PreviewCache(folder)
 
 
-def test_an_excerpt_comes_in_three_versions_that_browsers_play(plan: RenderPlan, darkroom: Darkroom) -> None:
-    versions = darkroom.versions(plan, quiet)
+def test_an_excerpt_comes_in_three_versions_that_browsers_play(plan: RenderPlan, cache: PreviewCache) -> None:
+    versions = cache.versions(plan, quiet)
     assert list(versions) == [FILM, ALONE, STEADY]
     for painted in versions.values():
         assert painted.frames == len(decode(painted.path)) == 12
@@ -59,10 +59,10 @@ def test_an_excerpt_comes_in_three_versions_that_browsers_play(plan: RenderPlan,
         assert data.index(b"moov") < data.index(b"mdat")  # plays before it is whole
 
 
-def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, darkroom: Darkroom) -> None:
-    first = darkroom.versions(plan, quiet)
+def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, cache: PreviewCache) -> None:
+    first = cache.versions(plan, quiet)
     touched: list[str] = []
-    second = darkroom.versions(replace(plan, stabilize=StabilizeOptions(0.5)), lambda share, name: touched.append(name))
+    second = cache.versions(replace(plan, stabilize=StabilizeOptions(0.5)), lambda share, name: touched.append(name))
     assert set(touched) == {STEADY}
     assert second[FILM] == first[FILM]
     assert second[ALONE] == first[ALONE]
@@ -72,39 +72,39 @@ def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, darkroom: 
 def test_old_versions_are_forgotten_and_painted_again(plan: RenderPlan, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    darkroom = Darkroom(folder, keep=3)
-    first = darkroom.versions(plan, quiet)
-    darkroom.versions(replace(plan, stabilize=StabilizeOptions(0.5)), quiet)
+    cache = PreviewCache(folder, keep=3)
+    first = cache.versions(plan, quiet)
+    cache.versions(replace(plan, stabilize=StabilizeOptions(0.5)), quiet)
     first[STEADY].path.unlink()
-    again = darkroom.versions(plan, quiet)
+    again = cache.versions(plan, quiet)
     assert again[STEADY].path == first[STEADY].path
     assert again[STEADY].path.exists()
 
 
-def test_a_picture_has_two_versions(plan: RenderPlan, darkroom: Darkroom, tmp_path: Path) -> None:
+def test_a_picture_has_two_versions(plan: RenderPlan, cache: PreviewCache, tmp_path: Path) -> None:
     picture = tmp_path / "a.jpg"
     cv2.imwrite(str(picture), cv2.UMat(40, 60, cv2.CV_8UC3, (90, 30, 200)).get())
-    versions = darkroom.versions(replace(plan, source=str(picture), span=Span()), quiet)
+    versions = cache.versions(replace(plan, source=str(picture), span=Span()), quiet)
     assert list(versions) == [PHOTO, PAINTED]
     assert all(cv2.imread(str(one.path)).shape == (40, 60, 3) for one in versions.values())
 
 
-def test_stopping_leaves_nothing_half_done(plan: RenderPlan, darkroom: Darkroom) -> None:
+def test_stopping_leaves_nothing_half_done(plan: RenderPlan, cache: PreviewCache) -> None:
     def stop(share: float, what: str) -> None:
         if what == STEADY:
             raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        darkroom.versions(plan, stop)
+        cache.versions(plan, stop)
     # Those that are whole, for the next time, and nothing of the third.
-    left = sorted(path.name for path in darkroom.folder.iterdir())
+    left = sorted(path.name for path in cache.folder.iterdir())
     assert len(left) == 2
     assert not any("unfinished" in name or name.startswith(".") for name in left)
-    assert darkroom.versions(plan, quiet)[STEADY].frames == 12
+    assert cache.versions(plan, quiet)[STEADY].frames == 12
 
 
-def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, darkroom: Darkroom) -> None:
-    versions = darkroom.versions(replace(plan, style=Style()), quiet)
+def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, cache: PreviewCache) -> None:
+    versions = cache.versions(replace(plan, style=Style()), quiet)
     found = flicker(versions, quiet)
     assert len(found.times) == 11
     assert found.times[0] == pytest.approx(0.04)
@@ -114,16 +114,16 @@ def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, darkroom: Dark
     assert found.means()[STEADY] < 1000
 
 
-def test_a_picture_too_small_to_judge_is_not_judged(toy_gallery: Path, darkroom: Darkroom, tmp_path: Path) -> None:
+def test_a_picture_too_small_to_judge_is_not_judged(toy_gallery: Path, cache: PreviewCache, tmp_path: Path) -> None:
     tiny = RenderPlan(str(film(tmp_path / "tiny.mp4", 4, (24, 16))), "", span=Span(end=Fraction(1)))
-    found = flicker(darkroom.versions(tiny, quiet), quiet)
+    found = flicker(cache.versions(tiny, quiet), quiet)
     assert not found.times
     assert math.isnan(found.means()[FILM])
 
 
-def test_a_slice_is_one_row_over_time(plan: RenderPlan, darkroom: Darkroom) -> None:
-    versions = darkroom.versions(replace(plan, style=Style()), quiet)
-    drawn = slices(versions, 1.0, darkroom.folder)
+def test_a_slice_is_one_row_over_time(plan: RenderPlan, cache: PreviewCache) -> None:
+    versions = cache.versions(replace(plan, style=Style()), quiet)
+    drawn = slices(versions, 1.0, cache.folder)
     (height, width, _), *others = (cv2.imread(str(path)).shape for path in drawn.values())
     assert width == 96
     assert height == 12 * 14
@@ -132,8 +132,8 @@ def test_a_slice_is_one_row_over_time(plan: RenderPlan, darkroom: Darkroom) -> N
     assert abs(film_slice[-1].mean() - 1.164 * (float(bottom.mean()) - 16)) < 6
 
 
-def test_the_whole_film_is_estimated_from_its_excerpt(plan: RenderPlan, darkroom: Darkroom) -> None:
-    painted = darkroom.versions(plan, quiet)[STEADY]
+def test_the_whole_film_is_estimated_from_its_excerpt(plan: RenderPlan, cache: PreviewCache) -> None:
+    painted = cache.versions(plan, quiet)[STEADY]
     told = estimate(painted, plan)
     assert told.frames == 30
     assert told.seconds == pytest.approx(30 * painted.seconds)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from videostyle.errors import UsageError
-from videostyle.web.server import Gate, address, bind, is_loopback, new_token
+from videostyle.web.server import Auth, address, bind, is_loopback, new_token
 
 
 def ask(
@@ -37,7 +37,7 @@ def ask(
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in told.items()],
     }
-    asyncio.run(Gate(inside, token)(scope, receive, send))
+    asyncio.run(Auth(inside, token)(scope, receive, send))
     if sent[0]["type"] == "websocket.close":
         return sent[0]["code"], {}
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}

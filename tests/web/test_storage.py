@@ -35,7 +35,7 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
         import os, signal, sys
         from contextlib import ExitStack
         from pathlib import Path
-        from videostyle.files import Growing, hold
+        from videostyle.files import PartialFile, hold
         from videostyle.web.storage import Making, workplace
 
         folder = Path(sys.argv[1])
@@ -43,7 +43,7 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
             work = stack.enter_context(workplace())
             making = Making(work)
             stack.enter_context(making.film(folder / "film.mp4"))
-            Growing(folder / "film.mp4").claim()
+            PartialFile(folder / "film.mp4").claim()
             for name in ("begun", "the user's"):
                 stack.enter_context(making.style(folder / f"{name}.safetensors", "A"))
                 stack.enter_context(hold(folder / f".{name}.learning", "it"))

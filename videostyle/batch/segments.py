@@ -22,12 +22,12 @@ from videostyle.errors import SourceError
 from videostyle.io import open_source
 from videostyle.ops.pixels import same_pixels
 from videostyle.plan import RenderPlan, Segment, Span
-from videostyle.stabilize import AHEAD, WINDOW
+from videostyle.stabilize import LATENCY, WINDOW
 from videostyle.threads import prefetch
 from videostyle.types import Frame
 
 # Look-ahead is done with so many frames at a time: only there can a shot be entered in step with the whole film.
-STEP = WINDOW - AHEAD
+STEP = WINDOW - LATENCY
 # Longer shots are split into pieces of about LONGEST / 2. What is painted in vain before each is a tenth of it, and
 # leaves differences of at most 12 steps of 255, on average 0.012 (docs/BATCH.md).
 LONGEST = 2560
@@ -80,7 +80,7 @@ def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
             elif not repeats and last is not None and same_pixels(frame.pixels, last):
                 # Repeated frames are not painted, and from here on the windows of look-ahead are out of step.
                 repeats = True
-                while points[-1].frame + AHEAD >= frame.index and not points[-1].is_cut:
+                while points[-1].frame + LATENCY >= frame.index and not points[-1].is_cut:
                     points.pop()
             if not repeats and (frame.index - start) % STEP == 0:
                 points.append(Point(frame.index, frame.pts, checksum(frame.pixels), frame.is_cut))
@@ -104,7 +104,7 @@ def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = Fals
     steadied = not plan.style.is_none and plan.stabilize.amount > 0
     remembers = plan.style.statistics == "shot" and not plan.style.is_none
     warm = WARM if steadied else 0
-    ahead = AHEAD if steadied and plan.stabilize.mode != "causal" else 0
+    ahead = LATENCY if steadied and plan.stabilize.mode != "causal" else 0
     starts = [first]
     entered = {0: first}
     for shot, end in zip(shots, [*(following.frame for following in shots[1:]), found.frames], strict=True):

@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import videostyle.cli
 from videostyle import __version__, interrupt
+from videostyle.cli.suggestions import respelled, unknown_command, unknown_option
 from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.cli.terminal import shown_plainly
-from videostyle.cli.words import respelled, unknown_command, unknown_option
 from videostyle.errors import SettingError, UsageError, VideostyleError
 from videostyle.settings import flag
 from videostyle.text import plain

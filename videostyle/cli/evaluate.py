@@ -155,7 +155,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     if args.exact_flow is not None and args.start:
         raise UsageError("--exact-flow counts frames from the film's first: leave out --start")
     exact = ExactFolder(args.exact_flow) if args.exact_flow is not None else None
-    perception = Perception(weights.perceptual("vgg19-small")) if options.perceptual_every else None
+    perception = Perception(weights.load_loss_network("vgg19-small")) if options.perceptual_every else None
     lpips = _lpips(args) if args.lpips or args.lpips_weights is not None else None
     # What stylize painted of a part begins at its own first frame.
     spans = [Span(args.start, args.end), Span(), Span()]
@@ -199,11 +199,11 @@ def _lpips(args: argparse.Namespace) -> Lpips:
 def _flow(args: argparse.Namespace, longest_side: int) -> tuple[FlowEstimator, str]:
     """The flow that judges, and its name."""
     from videostyle.flow import load_flow
-    from videostyle.metrics.evaluation import DIS_JUDGE
-    from videostyle.metrics.temporal import JudgeFlow
+    from videostyle.metrics.evaluation import EVALUATION_FLOW
+    from videostyle.metrics.temporal import EvaluationFlow
 
     if args.flow == "dis":
-        return JudgeFlow(), DIS_JUDGE
+        return EvaluationFlow(), EVALUATION_FLOW
     options = FlowOptions(args.flow, args.flow_weights, args.download, longest_side)
     return load_flow(options, "cpu"), f"{args.flow.upper()} at full size"
 

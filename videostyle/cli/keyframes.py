@@ -12,7 +12,7 @@ from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.cli.progress import share_bar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
-from videostyle.plan import KeyframePlan, Original, RenderPlan
+from videostyle.plan import KeyframePlan, RenderPlan, StyleImage
 from videostyle.text import plain
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, or paint and carry."""
-    from videostyle.offline import export_keyframes, paint_keyframes
+    from videostyle.optimize import export_keyframes, paint_keyframes
 
     if args.every != "auto" and not (args.every.isdigit() and int(args.every)):
         raise UsageError(f"--every must be auto or a number of frames, got {args.every}")
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     plan = KeyframePlan(
         film,
-        tuple(Original(Path(name), weight) for name, weight in map(read_weighted, args.style)),
+        tuple(StyleImage(Path(name), weight) for name, weight in map(read_weighted, args.style)),
         read_gatys(args),
         every,
         args.keys,

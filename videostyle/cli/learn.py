@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from videostyle.cli.terminal import print_path
-from videostyle.plan import LearnPlan, Painting
+from videostyle.plan import LearnPlan, TrainingStyle
 from videostyle.text import plain
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         metavar="PIXELS",
         type=int,
-        default=Painting.size,
+        default=TrainingStyle.size,
         help="the painting's longer side: larger for larger marks; default: %(default)s",
     )
     how.add_argument(
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--network", metavar="NAME", default=LearnPlan.network, help="default: %(default)s")
     how.add_argument("--whole", action="store_true", help="train the whole network for this painting alone")
     how.add_argument(
-        "--perceptual", metavar="NAME", help="the network that judges; default: vgg19 where it is, or vgg19-small"
+        "--loss-network", metavar="NAME", help="the network that judges; default: vgg19 where it is, or vgg19-small"
     )
-    how.add_argument("--perceptual-weights", metavar="FILE", type=Path, help="its weights")
+    how.add_argument("--loss-network-weights", metavar="FILE", type=Path, help="its weights")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
 
     name = args.name or (args.output or args.painting).stem
     plan = LearnPlan(
-        painting=Painting(name, args.painting, args.title, args.painter, size=args.size),
+        style=TrainingStyle(name, args.painting, args.title, args.painter, size=args.size),
         output=args.output or styles_folder() / f"{name}.safetensors",
         content=args.content,
         network=args.network,
         whole=args.whole,
         minutes=args.minutes,
         steps=args.steps,
-        perceptual=args.perceptual,
-        perceptual_weights=args.perceptual_weights,
+        loss_network=args.loss_network,
+        loss_network_weights=args.loss_network_weights,
         overwrite=args.overwrite,
     )
     output = learn(plan, log=lambda line: print(plain(line), file=sys.stderr, flush=True))

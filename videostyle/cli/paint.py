@@ -15,11 +15,11 @@ from videostyle.cli.progress import share_bar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.files import check_sequence, reserved
-from videostyle.plan import GatysOptions, Original, PaintPlan
+from videostyle.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.text import plain
 
 if TYPE_CHECKING:
-    from videostyle.offline import PaintReport, Progress
+    from videostyle.optimize import PaintReport, Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,15 +83,15 @@ def add_gatys(parser: argparse.ArgumentParser) -> None:
         "--brush", metavar="0.1..4", type=float, default=default.brush, help="size of the marks; default: %(default)s"
     )
     how.add_argument("--method", choices=["lbfgs", "adam"], default=default.method, help="default: %(default)s")
-    how.add_argument("--rate", metavar="R", type=float, default=default.rate, help="Adam's; default: %(default)s")
+    how.add_argument("--lr", metavar="R", type=float, default=default.lr, help="Adam's; default: %(default)s")
     how.add_argument(
-        "--backbone",
+        "--loss_network",
         metavar="NAME",
-        default=default.backbone,
+        default=default.loss_network,
         help="the network that judges: vgg19-small comes with videostyle, vgg19 is downloaded by torchvision; "
         "default: %(default)s",
     )
-    how.add_argument("--backbone-weights", metavar="FILE", type=Path, help="weights of the backbone, instead")
+    how.add_argument("--loss-network-weights", metavar="FILE", type=Path, help="weights of the loss_network, instead")
     how.add_argument("--pooling", choices=["max", "average"], default=default.pooling, help="default: %(default)s")
     how.add_argument(
         "--style-layers",
@@ -121,8 +121,8 @@ def add_gatys(parser: argparse.ArgumentParser) -> None:
 def read_gatys(args: argparse.Namespace) -> GatysOptions:
     """The options that `add_gatys` declares; raises UsageError."""
     return GatysOptions(
-        backbone=args.backbone,
-        backbone_weights=args.backbone_weights,
+        loss_network=args.loss_network,
+        loss_network_weights=args.loss_network_weights,
         pooling=args.pooling,
         style_layers=args.style_layers,
         content_layers=args.content_layers,
@@ -132,7 +132,7 @@ def read_gatys(args: argparse.Namespace) -> GatysOptions:
         brush=args.brush,
         method=args.method,
         steps=args.steps,
-        rate=args.rate,
+        lr=args.lr,
         tile=args.tile,
         seed=args.seed,
     )
@@ -140,20 +140,20 @@ def read_gatys(args: argparse.Namespace) -> GatysOptions:
 
 def run(args: argparse.Namespace) -> int:
     """Paint as asked."""
-    originals = [Original(Path(name), weight) for name, weight in map(read_weighted, args.style)]
-    originals += [Original(Path(name), region=mask) for name, mask in (_pair("--region", one) for one in args.region)]
+    style_images = [StyleImage(Path(name), weight) for name, weight in map(read_weighted, args.style)]
+    style_images += [
+        StyleImage(Path(name), region=mask) for name, mask in (_pair("--region", one) for one in args.region)
+    ]
     for name, mask in (_pair("--part", one) for one in args.part):
-        if not any(original.image == Path(name) for original in originals):
+        if not any(one.image == Path(name) for one in style_images):
             raise UsageError(f"--part {name}={mask}: {name} is none of the paintings")
-        originals = [
-            replace(original, part=Path(mask)) if original.image == Path(name) else original for original in originals
-        ]
+        style_images = [replace(one, part=Path(mask)) if one.image == Path(name) else one for one in style_images]
     if args.save_every is not None and args.save_every < 1:
         raise UsageError(f"--save-every must be at least 1, got {args.save_every}")
     plan = PaintPlan(
         args.content,
         args.output,
-        tuple(originals),
+        tuple(style_images),
         args.size,
         args.start,
         read_gatys(args),
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
     from videostyle.io.images import write_picture
-    from videostyle.offline import paint_picture
+    from videostyle.optimize import paint_picture
 
     bar = share_bar(Path(plan.content).name, quiet=quiet)
 

@@ -71,8 +71,8 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
     with workplace() as work:
         server.require_gradio(work)
         from videostyle.web.blocks import build
-        from videostyle.web.desk import Desk
-        from videostyle.web.door import Visitors
+        from videostyle.web.gateway import Visitors
+        from videostyle.web.jobs import Desk
         from videostyle.web.page import Page, Settings
 
         token = server.new_token(args.host)

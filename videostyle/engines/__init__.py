@@ -1,6 +1,7 @@
 """Ways to run a network: one module an engine, each with `build(net, inputs, device) -> Engine`.
 
-An engine runs a module from tensors to a tensor or several: `net` is a folded `Transformer`, or one made `Remembering`.
+An engine runs a module from tensors to one or several tensors; `net` is a folded `StyleNetwork` in a `FrameNorm` or
+`RunningNorm`.
 Pictures are (N, 3, H, W) float in 0..1 with sides that are multiples of the network's stride; what is painted has the
 same shape and range and is on the device where they are. `inputs` are examples, for engines that trace: the number of
 inputs, their dimensions and their channels stay, N, H and W may change from call to call. Engines that compute in half
@@ -99,36 +100,36 @@ def _module(engine: str) -> Any:
         raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
 
 
-def load_engine(engine: str, network: Network, device: str, remembering: bool = False) -> Engine:
+def load_engine(engine: str, network: Network, device: str, running_norm: bool = False) -> Engine:
     """An engine by name; raises UnknownNameError, or MissingDependencyError saying what to install.
 
-    It paints `content` (N, 3, H, W) by `code` (N, code_size). `remembering`, it is also given the statistics to
-    normalise by and their weight, and gives those it used: see `videostyle.nets.remembering`. A recurrent network is
+    It paints `content` (N, 3, H, W) by `code` (N, code_size). With `running_norm` it is also given the statistics to
+    normalise by and their weight, and gives those it used: see `videostyle.nets.running_norm`. A recurrent network is
     given `carried` (N, CARRIED_CHANNELS, H, W) last. The engines used last are kept, so the same one may be returned to
     several callers.
     """
     build = _module(engine).build
-    key = build, network.sha256, device, remembering
+    key = build, network.sha256, device, running_norm
     # Whoever asks for what another is building waits for it.
     with _lock:
-        found = _kept.pop(key, None) or _build(build, network, device, remembering)
+        found = _kept.pop(key, None) or _build(build, network, device, running_norm)
         _kept[key] = found
         if len(_kept) > KEPT:
             _kept.popitem(last=False)
         return found
 
 
-def _build(build: Callable[..., Engine], network: Network, device: str, remembering: bool) -> Engine:
+def _build(build: Callable[..., Engine], network: Network, device: str, running_norm: bool) -> Engine:
     import torch
 
-    from videostyle.nets.remembering import Forgetful, Remembering
-    from videostyle.nets.transformer import CARRIED_CHANNELS
+    from videostyle.nets.running_norm import FrameNorm, RunningNorm
+    from videostyle.nets.style_network import CARRIED_CHANNELS
 
     net = network.net.folded()
     side = 4 * net.architecture.stride
     inputs = [torch.zeros(1, 3, side, side), network.identity]
-    if remembering:
+    if running_norm:
         inputs += [torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)]
     if net.architecture.recurrent:
         inputs.append(torch.zeros(1, CARRIED_CHANNELS, side, side))
-    return build(Remembering(net) if remembering else Forgetful(net), inputs, device)
+    return build(RunningNorm(net) if running_norm else FrameNorm(net), inputs, device)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from videostyle.ops.warp import believed
+from videostyle.ops.warp import checked_flow
 from videostyle.types import Flow
 
 
@@ -15,12 +15,12 @@ class BothWays(ABC):
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
         """On `current`, to `previous`."""
-        return believed(*self._search(current, previous), current)
+        return checked_flow(*self._search(current, previous), current)
 
     def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
         """See `videostyle.types.TwoWayEstimator`."""
         backward, forward = self._search(current, previous)
-        return believed(backward, forward, current), believed(forward, backward, current)
+        return checked_flow(backward, forward, current), checked_flow(forward, backward, current)
 
     @abstractmethod
     def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ class DIS(BothWays):
     """
 
     def __init__(self) -> None:
-        # Not quite alike: what only one of the two finds is not believed, and fewer ghosts are left (docs/FLOW.md).
+        # Not quite alike: what only one of the two finds is not checked_flow, and fewer ghosts are left (docs/FLOW.md).
         self._backward = search(finest=1, stride=5, refinements=5)
         self._forward = search(finest=1, stride=6, refinements=5)
         self._seen: Tensor | None = None

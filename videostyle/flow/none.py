@@ -14,7 +14,7 @@ class NoFlow:
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
         """Zeros."""
         n, _, h, w = current.shape
-        return Flow(backward=current.new_zeros(n, 2, h, w), confidence=current.new_zeros(n, 1, h, w))
+        return Flow(vectors=current.new_zeros(n, 2, h, w), confidence=current.new_zeros(n, 1, h, w))
 
     def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
         """Zeros, twice."""

@@ -19,7 +19,15 @@ from torch import Tensor
 
 from videostyle import interrupt
 from videostyle.errors import SinkError, SourceError, UsageError
-from videostyle.files import PLACEHOLDER, AnyPath, Growing, check_sequence, sequence_pattern, sink_error, write_whole
+from videostyle.files import (
+    PLACEHOLDER,
+    AnyPath,
+    PartialFile,
+    check_sequence,
+    sequence_pattern,
+    sink_error,
+    write_whole,
+)
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.picture_tags import printed_in_rgb, read_tags, with_tags
@@ -269,7 +277,7 @@ class ImageSink:
         if not self._numbered and expected is not None and expected > 3:
             raise self._too_many()
         # Of a sequence this is never written to: it only keeps other runs away.
-        self._file = Growing(path, overwrite=options.overwrite, sources=self._sources)
+        self._file = PartialFile(path, overwrite=options.overwrite, sources=self._sources)
         self._there: set[str] = set()
         if self._numbered:
             self._there = check_sequence(path, overwrite=options.overwrite, sources=self._sources)

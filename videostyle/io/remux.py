@@ -22,12 +22,12 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from videostyle.io.boxes import sample_kinds
 from videostyle.io.clock import Clock, Wait, may_restart
 from videostyle.io.codecs import Container
+from videostyle.io.comparison import FILE_TAGS, STREAM_TAGS
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.kept import FILE_TAGS, STREAM_TAGS
 from videostyle.io.pyav import codec_of, fraction, is_marked, kind_of, open_output, time_base_of
 from videostyle.io.sound import Encoding, Recoder, encodings, refusal
+from videostyle.io.subtitles import TextRecoder
 from videostyle.io.timecode import moved, timecode_of
-from videostyle.io.words import TextRecoder
 
 _SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")

@@ -20,7 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
-from videostyle.files import AnyPath, Growing, sink_error
+from videostyle.files import AnyPath, PartialFile, sink_error
 from videostyle.io.animations import end_animation
 from videostyle.io.codecs import (
     CONTAINERS,
@@ -40,8 +40,8 @@ from videostyle.io.colors import (
     number_of,
     pixel_format,
 )
+from videostyle.io.comparison import Written, settle
 from videostyle.io.info import hdr_metadata, open_container
-from videostyle.io.kept import Written, settle
 from videostyle.io.picture_tags import with_tags
 from videostyle.io.pyav import open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
@@ -114,7 +114,7 @@ class VideoSink:
         self._size = size or (info.width, info.height)
         # The pictures' alpha and depth are known at the first frame; a size no encoder takes is known now.
         choose_pix_fmt(self._codec_name, self._codec, options, self._size, info.pix_fmt, info.bit_depth, info.has_alpha)
-        self._file = Growing(path, overwrite=options.overwrite, sources=[info.path, copy_from, *sources])
+        self._file = PartialFile(path, overwrite=options.overwrite, sources=[info.path, copy_from, *sources])
         self._copy_from = copy_from
         self._rate = average_rate or info.average_rate
         self._inside = False

@@ -28,12 +28,12 @@ from videostyle.live.controls import Controls, Desk
 from videostyle.live.gate import NoiseGate
 from videostyle.live.ladder import Ladder
 from videostyle.moments import Moments
-from videostyle.nets.transformer import opacity
+from videostyle.nets.style_network import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import one_thread_each
 from videostyle.plan import Blend, FlowOptions, Key, LivePlan, StabilizeOptions, Style, Timeline
-from videostyle.stabilize import Stabilizer
+from videostyle.stabilize import CausalStabilizer
 from videostyle.stylizers import load_stylizer
 from videostyle.stylizers.feedforward import FeedForward
 from videostyle.threads import cores, prefetch
@@ -78,7 +78,7 @@ class LiveFrame:
         return self.content.shape[3], self.content.shape[2]
 
 
-class Palette:
+class StyleMixer:
     """The codes of all styles, and what is between the one left and the one wanted."""
 
     def __init__(self, codes: Codes) -> None:
@@ -130,12 +130,12 @@ class LivePainter:
         self.device = choose_device(plan.device)
         self.engine = choose_engine(plan.engine, self.device)
         names = style_names(plan)
-        self._stylizer = stylizer or load_palette(plan, names, self.engine, self.device)
-        self._palette = Palette(self._stylizer.codes)
+        self._stylizer = stylizer or load_mixer(plan, names, self.engine, self.device)
+        self._mixer = StyleMixer(self._stylizer.codes)
         self.desk = desk or Desk(Controls(names, strength=plan.strength, keep_colors=plan.keep_colors))
         flow = FlowOptions() if plan.stabilize else FlowOptions(method="none")
         self.flow = choose_flow(flow, self.device)
-        self._stabilizer = Stabilizer(load_flow(flow, self.device), StabilizeOptions(plan.stabilize, "causal"))
+        self._stabilizer = CausalStabilizer(load_flow(flow, self.device), StabilizeOptions(plan.stabilize, "causal"))
         self._moments = Moments(
             self._stylizer,
             self._stabilizer,
@@ -166,7 +166,7 @@ class LivePainter:
         Frames' times are real: glides and the script of keys go by them. `stop` is called first of all at the end, so
         that `frames` need not wait for one more; `on_wait` some twenty times a second while nothing comes.
         """
-        room = _Room(self.room)
+        room = _InFlightLimit(self.room)
         with ExitStack() as stack:
             if has_own_threads(self.engine):
                 stack.enter_context(one_thread_each())
@@ -217,14 +217,14 @@ class LivePainter:
     def _paint(self, live: LiveFrame) -> LiveFrame:
         started = time.perf_counter()
         at = live.film.pts * live.film.time_base
-        code, gliding = self._palette.at(live.controls, at)
+        code, gliding = self._mixer.at(live.controls, at)
         seen = bool((opacity(code) > 0).all())
         live.layers = live.content
         if seen:
             self._stylizer.codes = Codes(code, Timeline.of(code), (), Timeline.of(1.0))
             if gliding and live.moment.motion is not None:
-                back = live.moment.motion.back
-                live.moment = replace(live.moment, motion=Motion(Flow(back.backward, back.confidence * GLIDING)))
+                back = live.moment.motion.backward
+                live.moment = replace(live.moment, motion=Motion(Flow(back.vectors, back.confidence * GLIDING)))
             live.layers = self._stylizer(live.content, live.moment)
             if live.controls.keep_colors:
                 live.layers = keep_colors(live.layers, live.content)
@@ -252,7 +252,7 @@ class LivePainter:
             self._say("painting at {}x{} to keep {:g} fps".format(*self._size, self.plan.fps))
 
 
-class _Room:
+class _InFlightLimit:
     """Lets so many frames be on the way at once."""
 
     def __init__(self, frames: int) -> None:
@@ -290,7 +290,7 @@ def style_names(plan: LivePlan) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*plan.styles, *shipped]))
 
 
-def load_palette(plan: LivePlan, names: tuple[str, ...], engine: str, device: str) -> FeedForward:
+def load_mixer(plan: LivePlan, names: tuple[str, ...], engine: str, device: str) -> FeedForward:
     """The network with the codes of all `names`, one key of its timeline each."""
     keys: tuple[Key[Blend], ...] = tuple(Key(((name, 1.0),), Fraction(n)) for n, name in enumerate(names))
     stylizer = load_stylizer(Style(Timeline(keys), brush=plan.brush, network=plan.network), engine, device)

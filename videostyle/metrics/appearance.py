@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.filters import luma, shrink
 from videostyle.ops.losses import content_distance, gram, gram_distance
 
@@ -45,12 +45,12 @@ def ssim(picture: Tensor, reference: Tensor) -> float:
 
 
 class Perception:
-    """Style and content as a perceptual network sees them, on pictures scaled down to at most `side` pixels.
+    """Style and content as a loss network sees them, on pictures scaled down to at most `side` pixels.
 
     Both are relative, as in `ops.losses`: 0 is the same, 1 is as far off as a black picture.
     """
 
-    def __init__(self, net: Perceptual, side: int = 384) -> None:
+    def __init__(self, net: LossNetwork, side: int = 384) -> None:
         self._net = net
         self._side = side
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 FILM, PAINTED, REFERENCE = "film", "painted", "per frame"
 """The versions that are judged."""
-DIS_JUDGE = "DIS at full size, OpenCV's medium preset"
+EVALUATION_FLOW = "DIS at full size, OpenCV's medium preset"
 # What the judge's flow can take.
 SMALLEST = 32
 # Of the pictures kept of the worst moments.
@@ -67,7 +67,7 @@ class Scores:
     laplacian_energy: float
     gradient_energy: float
     content_distance: float
-    """To the film, by the perceptual network."""
+    """To the film, by the loss network."""
     warped_lpips: float
     """Between neighbours, motion taken away; see `metrics.lpips`."""
 
@@ -84,7 +84,7 @@ class Kept:
     """Share of the change from frame to frame; 0 is a frozen picture."""
     ssim: float
     style_distance: float
-    """Of Gram matrices, by the perceptual network."""
+    """Of Gram matrices, by the loss network."""
     after_cut: float
     """Share of the previous shot's last picture left in the first one after a cut: 0..1."""
     ghost: float
@@ -170,7 +170,7 @@ def evaluate(
     options: EvaluateOptions = EvaluateOptions(),  # noqa: B008 - frozen
     *,
     flow: FlowEstimator | None = None,
-    judged_by: str = DIS_JUDGE,
+    judged_by: str = EVALUATION_FLOW,
     exact: Callable[[int], ExactMotion | None] | None = None,
     perception: Perception | None = None,
     lpips: Lpips | None = None,
@@ -290,7 +290,7 @@ class _Examiner:
             if frame.is_cut and self._before:
                 self._after_cut.add(painted, reference, self._before[PAINTED])
             if exact is not None:
-                self._ghost.add(painted, reference, warp(self._before[PAINTED], exact.backward), exact.hidden)
+                self._ghost.add(painted, reference, warp(self._before[PAINTED], exact.vectors), exact.hidden)
         if self._perception is not None and costly:
             self._perceive(self._perception, moment, versions)
         self.moments.append(moment)
@@ -303,9 +303,9 @@ class _Examiner:
 
     def _exact_at(self, number: int) -> ExactMotion | None:
         exact = self._exact(number) if self._exact else None
-        if exact is not None and exact.backward.shape[2:] != self._size[::-1]:
+        if exact is not None and exact.vectors.shape[2:] != self._size[::-1]:
             raise UsageError(
-                f"exact motion is for pictures of {_by(exact.backward.shape[2:])}, these are {_by(self._size[::-1])}"
+                f"exact motion is for pictures of {_by(exact.vectors.shape[2:])}, these are {_by(self._size[::-1])}"
             )
         return exact
 

@@ -26,14 +26,14 @@ class Lpips:
         except ImportError as error:
             raise UsageError("LPIPS needs a package: pip install lpips") from error
 
-        backbone = alexnet(weights=None)
-        load_weights(backbone, "alexnet", AlexNet_Weights.IMAGENET1K_V1, weights, download, "--lpips-weights")
+        loss_network = alexnet(weights=None)
+        load_weights(loss_network, "alexnet", AlexNet_Weights.IMAGENET1K_V1, weights, download, "--lpips-weights")
         with warnings.catch_warnings():
             # It still asks torchvision for networks in the way of before 0.13.
             warnings.simplefilter("ignore", UserWarning)
             self._net: nn.Module = lpips.LPIPS(net="alex", spatial=True, pnet_rand=True, verbose=False)
         # The package's slices keep the layers' numbers: "slice2.3.weight" is "features.3.weight".
-        own = backbone.state_dict()
+        own = loss_network.state_dict()
         slices = self._net.get_submodule("net")
         slices.load_state_dict({key: own[f"features.{key.partition('.')[2]}"] for key in slices.state_dict()})
 

@@ -146,6 +146,6 @@ def ghosts(paint: Paint, fresh: Paint, pictures: Sequence[Tensor], motions: Sequ
         picture = to_float(steady)
         if before is not None:
             motion = motions[number - 1]
-            left.add(picture, to_float(new), warp(before, motion.backward), motion.hidden)
+            left.add(picture, to_float(new), warp(before, motion.vectors), motion.hidden)
         before = picture
     return left.share

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from videostyle.metrics.figures import mean
 from videostyle.ops.filters import box, luma, stack_rows
-from videostyle.ops.warp import contradiction, inside, motion_boundaries, warp
+from videostyle.ops.warp import consistency_error, inside, motion_boundaries, warp
 from videostyle.types import Flow, FlowEstimator
 
 _LAPLACIAN = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
@@ -40,7 +40,7 @@ STILL, EDGE = 2 / 255, 16 / 255
 ENOUGH = 0.01
 
 
-class JudgeFlow:
+class EvaluationFlow:
     """DIS at full resolution with OpenCV's medium preset: not the flow the stabiliser uses, and better.
 
     RAFT-small, where its weights are at hand, is as good a judge and slower on a CPU.
@@ -65,7 +65,7 @@ class JudgeFlow:
 class ExactMotion:
     """How a frame came from the one before it, known and not estimated."""
 
-    backward: Tensor
+    vectors: Tensor
     """(1, 2, H, W) float32 in pixels, x then y: previous(p + backward(p)) shows what this frame shows at p."""
     hidden: Tensor
     """(1, 1, H, W) bool: points of this frame that were covered, or outside the picture, in the frame before."""
@@ -88,9 +88,9 @@ class Comparison:
 
 def valid_motion(film: Tensor, following: Tensor, flow: FlowEstimator) -> tuple[Tensor, Tensor]:
     """The flow (N, 2, H, W) from `film` to the frame after it, and where it is to be judged by, (N, 1, H, W) 0 or 1."""
-    ahead = flow(film, following).backward
-    back = flow(following, film).backward
-    valid = (contradiction(ahead, back) <= 1) & ~motion_boundaries(ahead) & inside(ahead)
+    ahead = flow(film, following).vectors
+    back = flow(following, film).vectors
+    valid = (consistency_error(ahead, back) <= 1) & ~motion_boundaries(ahead) & inside(ahead)
     return ahead, valid.float()
 
 
@@ -111,7 +111,7 @@ def instability(picture: Tensor, before: Tensor, motion: ExactMotion) -> float:
     The root of its mean over a film is e_stab (Huang et al. 2017, as Gao et al. 2018 report it): exact flow and
     occlusion, motion boundaries included. Pictures (1, C, H, W) in 0..1.
     """
-    return ((picture - warp(before, motion.backward)).square() * ~motion.hidden).mean().item()
+    return ((picture - warp(before, motion.vectors)).square() * ~motion.hidden).mean().item()
 
 
 def laplacian_energy(picture: Tensor) -> float:
@@ -154,7 +154,7 @@ class Pairs:
         if not gaps or min(gaps) < 1:
             raise ValueError(f"gaps must be at least 1, got {tuple(gaps)}")
         self.gaps = tuple(gaps)
-        self._flow = flow or JudgeFlow()
+        self._flow = flow or EvaluationFlow()
         self._held: deque[tuple[Tensor, dict[str, Tensor]]] = deque(maxlen=max(gaps))
 
     def add(
@@ -181,7 +181,7 @@ class Pairs:
     def _compare(self, gap: int, film: Tensor, versions: Mapping[str, Tensor], exact: ExactMotion | None) -> Comparison:
         film_before, before = self._held[-gap]
         if exact is not None:
-            flow = exact.backward
+            flow = exact.vectors
             valid = (~exact.hidden & ~motion_boundaries(flow) & inside(flow)).float()
         else:
             flow, valid = valid_motion(film_before.float(), film, self._flow)

@@ -1,4 +1,4 @@
-"""Small whole numbers in few bytes: the entropy-coded weights of the small perceptual network.
+"""Small whole numbers in few bytes: the entropy-coded weights of the small loss network.
 
 A network's weights, rounded, are mostly 0 and ±1 with a few large ones: a Huffman code stores them in little more than
 their entropy, and nothing need be clipped. zlib has one, and comes with Python.

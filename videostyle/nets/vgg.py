@@ -1,4 +1,4 @@
-"""Perceptual networks: classifiers whose inner layers say what a picture shows and how it is painted."""
+"""LossNetwork networks: classifiers whose inner layers say what a picture shows and how it is painted."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Oxford's own weights saw BGR in 0..255 less this mean (Simonyan and Zisserman 2015); here in RGB order.
 _CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
-PERCEPTUAL_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled", "vgg19-small")
+LOSS_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled", "vgg19-small")
 
 
-class Perceptual(nn.Module):
+class LossNetwork(nn.Module):
     """A VGG network up to conv5_1 that returns the layers asked for, by name: relu1_1, relu4_2..."""
 
     mean: Tensor
@@ -74,17 +74,17 @@ class Perceptual(nn.Module):
         raise UnknownNameError.among("layer", next(n for n in layers if n not in found), self.names)
 
 
-def load_perceptual(name: str, weights: Path | None = None) -> Perceptual:
-    """A frozen perceptual network.
+def build_loss_network(name: str, weights: Path | None = None) -> LossNetwork:
+    """A frozen loss network.
 
     `vgg16` and `vgg19` are torchvision's (downloaded by torchvision unless `weights` names a state dict);
     `vgg19-caffe` are Oxford's original weights under torchvision's key names and `vgg19-distilled` is the 16 times
     smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. So does `vgg19-small`, a file
-    that `train.distil` made; `videostyle.weights.perceptual` finds the one that is shipped. Each brings its own
+    that `train.distil` made; `videostyle.weights.load_loss_network` finds the one that is shipped. Each brings its own
     preprocessing. Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
     """
-    if name not in PERCEPTUAL_NETWORKS:
-        raise UnknownNameError.among("perceptual network", name, PERCEPTUAL_NETWORKS)
+    if name not in LOSS_NETWORKS:
+        raise UnknownNameError.among("loss network", name, LOSS_NETWORKS)
     state = _read(weights) if weights is not None else _download(name)
     try:
         if name == "vgg19-small":
@@ -111,7 +111,7 @@ def has_bf16(device: str) -> bool:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give the path of the perceptual network's weights")
+        raise WeightsError(f"{path}: no such file; give the path of the loss network's weights")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -134,11 +134,11 @@ def _download(name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _vgg(name: str, state: dict[str, Tensor]) -> Perceptual:
+def _vgg(name: str, state: dict[str, Tensor]) -> LossNetwork:
     caffe = name == "vgg19-caffe"
     # Oxford's scale is kept: the features are 255 times an 0..1 network's, which no relative loss sees.
     mean, std = (_CAFFE_MEAN, (1 / 255,) * 3) if caffe else (_IMAGENET_MEAN, _IMAGENET_STD)
-    net = Perceptual(_STAGES[name.removesuffix("-caffe")], _CHANNELS, mean, std)
+    net = LossNetwork(_STAGES[name.removesuffix("-caffe")], _CHANNELS, mean, std)
     # torchvision numbers ReLU and pooling modules too: only the order of the convolutions matters.
     numbers = sorted({int(key.split(".")[1]) for key in state if key.startswith("features.")})
     for number, convolution in zip(numbers, net.convolutions, strict=False):
@@ -151,14 +151,14 @@ def _vgg(name: str, state: dict[str, Tensor]) -> Perceptual:
     return net
 
 
-def build_small(state: dict[str, Tensor]) -> Perceptual:
+def build_small(state: dict[str, Tensor]) -> LossNetwork:
     """The network in the tensors that `train.distil` makes; raises KeyError or ValueError if they are not whole."""
     # The layers' names and widths say how the network is built: what it was made from may have been any VGG.
     widths = {key.removesuffix(".steps"): len(value) for key, value in state.items() if key.endswith(".steps")}
     stages = sorted({name.split("_")[0] for name in widths})
     counts = [sum(name.startswith(stage) for name in widths) for stage in stages]
     channels = [widths[f"{stage}_1"] for stage in stages]
-    net = Perceptual(counts, channels, state["mean"].tolist(), state["std"].tolist())
+    net = LossNetwork(counts, channels, state["mean"].tolist(), state["std"].tolist())
     for name, convolution in zip(net.names, net.convolutions, strict=True):
         assert isinstance(convolution, nn.Conv2d)
         numbers = unpack(state[f"{name}.numbers"], convolution.weight.shape)
@@ -167,8 +167,8 @@ def build_small(state: dict[str, Tensor]) -> Perceptual:
     return net
 
 
-def _distilled(state: dict[str, Tensor]) -> Perceptual:
-    net = Perceptual(_STAGES["vgg19"], (16, 32, 64, 128, 128), reflect=True)
+def _distilled(state: dict[str, Tensor]) -> LossNetwork:
+    net = LossNetwork(_STAGES["vgg19"], (16, 32, 64, 128, 128), reflect=True)
     kernel = state["conv11.weight"]
     # The original begins with a 1x1 convolution that swaps to BGR, multiplies by 255 and subtracts the mean: keep it
     # as a colour transform in front of conv1_1, which has reflected borders, so folding the two changes nothing.

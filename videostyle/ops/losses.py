@@ -1,7 +1,7 @@
 """What a painting is measured by: pure functions of feature maps and pictures.
 
 Feature maps are (N, C, H, W), Gram matrices (N, C, C); every distance is divided by the energy of its target, so that
-layers, paintings and perceptual networks of any scale weigh alike and 1 means "as far off as a black picture's".
+layers, paintings and loss networks of any scale weigh alike and 1 means "as far off as a black picture's".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def gram(features: Tensor) -> Tensor:
     Gatys, Ecker and Bethge 2016; theirs is a sum over positions, a mean does not depend on the picture's size.
     """
     n, c, h, w = features.shape
-    # Channels last, as perceptual networks compute them, this copies nothing.
+    # Channels last, as loss networks compute them, this copies nothing.
     return at_least_float(_Products.apply(features.permute(0, 2, 3, 1).reshape(n, h * w, c))) / (h * w)
 
 
@@ -53,7 +53,7 @@ def quadrant_grams(features: Tensor) -> list[Tensor]:
     """Gram matrices (N, C, C) of the four quadrants of feature maps (N, C, H, W); an odd row or column is left out.
 
     Judged beside the whole, they keep a busy corner from paying for an empty sky (cf. the local statistics of Gatys et
-    al. 2017, Controlling Perceptual Factors).
+    al. 2017, Controlling LossNetwork Factors).
     """
     h, w = features.shape[2] // 2, features.shape[3] // 2
     return [gram(features[:, :, y : y + h, x : x + w]) for y in (0, h) for x in (0, w)]

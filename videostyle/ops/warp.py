@@ -1,4 +1,4 @@
-"""Warping pictures along optical flow, and how far a flow can be believed.
+"""Warping along optical flow, and the forward-backward consistency of flows.
 
 One convention throughout: a flow is (N, 2, H, W) float32 in pixels of its own size, x then y; pixel centres are at
 integers (align_corners=True). `backward` points from the current frame to the previous one, `forward` from the
@@ -54,7 +54,7 @@ def warp(image: Tensor, flow: Tensor, resampling: Resampling = "bilinear") -> Te
 
 
 def _warp_opencv(image: Tensor, flow: Tensor, resampling: Resampling) -> Tensor:
-    """The same within 1e-5, in half of grid_sample's time on the CPU; the result lies in channels_last."""
+    """Do the same within 1e-5, in half of grid_sample's time on the CPU; the result is in channels_last."""
     rows = []
     for picture, way in zip(image, flow, strict=True):
         row = np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True))
@@ -67,7 +67,7 @@ def _warp_opencv(image: Tensor, flow: Tensor, resampling: Resampling) -> Tensor:
 
 
 def _brightness_sharper(row: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """An RGB picture moved by Lanczos's filter in brightness, where detail is seen, by a bicubic one in colour."""
+    """Warp an RGB picture with Lanczos's filter in luma, where detail is seen, and a bicubic one in colour."""
     moved = _remap(row, steps, "bicubic")
     sharper = _remap(cv2.cvtColor(row, cv2.COLOR_RGB2GRAY), steps, "lanczos")
     more = sharper - cv2.cvtColor(moved, cv2.COLOR_RGB2GRAY)
@@ -80,7 +80,7 @@ def _remap(row: np.ndarray, steps: np.ndarray, resampling: Resampling) -> np.nda
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """A flow (N, 2, h, w) as (N, 2, H, W) for pictures of `size` (H, W): resampled, and its lengths scaled along."""
+    """Resample a flow (N, 2, h, w) for pictures of `size` (H, W) and scale its vectors accordingly: (N, 2, H, W)."""
     h, w = flow.shape[-2:]
     if (h, w) == tuple(size):
         return flow
@@ -91,11 +91,11 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
     return enlarge(flow, size) * scale
 
 
-def contradiction(flow: Tensor, back: Tensor) -> Tensor:
-    """How badly going along `flow` and `back` again misses the start: (N, 1, H, W), 1 and above is occluded.
+def consistency_error(flow: Tensor, back: Tensor) -> Tensor:
+    """Compute the forward-backward consistency error of `flow`: (N, 1, H, W); 1 and above counts as occluded.
 
-    The test of Sundaram et al. 2010, |f + b|² > 0.01 (|f|² + |b|²) + 0.5 with b taken where f lands, as the ratio of
-    its two sides. `flow` lies on the frame judged, `back` on the other one.
+    This is the test of Sundaram et al. 2010, |f + b|² > 0.01 (|f|² + |b|²) + 0.5 with b sampled where f lands, as the
+    ratio of its two sides. `flow` lies on the frame in question, `back` on the other one; both (N, 2, H, W) in pixels.
     """
     returned = warp(back, flow)
     lengths = _squared_length(flow) + _squared_length(returned)
@@ -109,7 +109,7 @@ def _squared_length(flow: Tensor) -> Tensor:
 
 
 def inside(flow: Tensor) -> Tensor:
-    """(N, 1, H, W) bool: the flow lands within the picture (half a pixel of grace at the rim)."""
+    """Return where the flow lands within the picture (half a pixel of grace at the rim): (N, 1, H, W) bool."""
     h, w = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(w, device=flow.device)
     y = flow[:, 1:] + torch.arange(h, device=flow.device).view(h, 1)
@@ -117,23 +117,22 @@ def inside(flow: Tensor) -> Tensor:
 
 
 def confidence(flow: Tensor, back: Tensor) -> Tensor:
-    """How far `flow` can be believed, (N, 1, H, W) in 0..1: 1 where `back` undoes it, 0 where occluded or outside.
+    """Compute the confidence of `flow`, (N, 1, H, W) in 0..1: 1 where `back` undoes it, 0 where occluded or outside.
 
-    Falls linearly with the squared miss, from 1 at half of what the test of Sundaram et al. 2010 calls occluded to 0
-    there.
+    Confidence is 1 up to a consistency error of one half and falls linearly to 0 at an error of 1.
     """
-    return (2 - 2 * contradiction(flow, back)).clamp(0, 1) * inside(flow)
+    return (2 - 2 * consistency_error(flow, back)).clamp(0, 1) * inside(flow)
 
 
-def believed(flow: Tensor, back: Tensor, picture: Tensor) -> Flow:
-    """`flow` as the motion on `picture`, of its size and on its device, as far as `back` bears it out."""
+def checked_flow(flow: Tensor, back: Tensor, picture: Tensor) -> Flow:
+    """Return `flow` with its forward-backward confidence, resized to `picture` and on its device."""
     size = picture.shape[-2], picture.shape[-1]
-    trust = enlarge(confidence(flow, back), size)
-    return Flow(resize_flow(flow, size).to(picture.device), trust.to(picture.device))
+    mask = enlarge(confidence(flow, back), size)
+    return Flow(resize_flow(flow, size).to(picture.device), mask.to(picture.device))
 
 
 def motion_boundaries(flow: Tensor) -> Tensor:
-    """(N, 1, H, W) bool: the flow changes abruptly, |∇u|² + |∇v|² > 0.01 |f|² + 0.002 (Sundaram et al. 2010).
+    """Return where the flow changes abruptly, |∇u|² + |∇v|² > 0.01 |f|² + 0.002 (Sundaram et al. 2010): bool.
 
     Differences are taken to the next pixel; the last row and column count as smooth.
     """

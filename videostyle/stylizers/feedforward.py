@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from videostyle.engines import Engine, load_engine
-from videostyle.nets.remembering import alike, contrast
-from videostyle.nets.transformer import NOISE_CHANNELS, Architecture, opacity
+from videostyle.nets.running_norm import contrast, similarity
+from videostyle.nets.style_network import NOISE_CHANNELS, Architecture, opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.filters import enlarge, shrink
 from videostyle.ops.pixels import pad_to_multiple, resize
@@ -21,8 +21,8 @@ from videostyle.weights import Codes, load_codes
 
 # Seconds in which remembered statistics fade to 1/e. Warping errors over seven clips were least at 1 (-6 % against
 # none; 4: -3 %); at 2 a bright thing that covers a third of the picture within a third of a second changes the rest
-# half as much as without memory, at 0.5 as much.
-MEMORY = 2.0
+# half as much as without running statistics, at 0.5 as much.
+TIME_CONSTANT = 2.0
 # A network that normalises sees no difference between a black frame and a bright one, and paints texture into nothing.
 # Where the brightest fiftieth of the picture is darker than the first of these, in 0..1, the film itself is shown, from
 # the second on the painting: black stays black, and over the darker third of a fade the painting follows the light.
@@ -93,8 +93,8 @@ class FeedForward:
         if moment.is_cut or moment.motion is None or before is None or before.shape != (count, 3, *size):
             prior, mask = torch.zeros(count, 3, *size), torch.zeros(1, 1, *size)
         else:
-            back = moment.motion.back
-            flow = resize_flow(back.backward, size)
+            back = moment.motion.backward
+            flow = resize_flow(back.vectors, size)
             prior = warp(before, flow.expand(count, -1, -1, -1), "bicubic").clamp_(0, 1)
             mask = back.confidence if back.confidence.shape[-2:] == size else enlarge(back.confidence, size)
         shared = torch.cat([mask, noise.to(mask.device)], dim=1).expand(count, -1, -1, -1)
@@ -105,12 +105,12 @@ class FeedForward:
             return self.engine(content, code, *carried)[0]
         seen = contrast(content)
         if moment.is_cut or self._last is None:
-            memory, keep = code.new_zeros(len(code), code.shape[1] - 1), torch.zeros_like(seen[:, :1])
+            running, momentum = code.new_zeros(len(code), code.shape[1] - 1), torch.zeros_like(seen[:, :1])
         else:
-            then, memory, before = self._last
-            keep = math.exp(-abs(moment.time - then) / MEMORY) * alike(seen, before)
-            seen = torch.lerp(seen, before, keep)
-        painted, used = self.engine(content, code, memory, keep, *carried)
+            then, running, before = self._last
+            momentum = math.exp(-abs(moment.time - then) / TIME_CONSTANT) * similarity(seen, before)
+            seen = torch.lerp(seen, before, momentum)
+        painted, used = self.engine(content, code, running, momentum, *carried)
         self._last = moment.time, used, seen
         return painted
 
@@ -125,5 +125,5 @@ def brightness(content: Tensor) -> Tensor:
 def build(style: Style, engine: str, device: str) -> Stylizer:
     """Load the network and the codes; see `videostyle.weights.load_codes` for the errors."""
     network, codes = load_codes(style)
-    loaded = load_engine(engine, network, device, remembering=style.statistics == "shot")
+    loaded = load_engine(engine, network, device, running_norm=style.statistics == "shot")
     return FeedForward(loaded, codes, network.net.architecture, style)

@@ -106,7 +106,7 @@ def draw(
     """
     # Paintings are dealt like cards: all of them come up equally often.
     deals = torch.Generator().manual_seed(config.seed)
-    count = len(config.paintings)
+    count = len(config.styles)
     first = step * config.batch
     clips, rows = [], []
     for place in places:

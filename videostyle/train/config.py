@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.errors import TrainingError, UsageError
-from videostyle.plan import Painting, TrainConfig
+from videostyle.plan import TrainConfig, TrainingStyle
 
 
 def read_config(path: Path, **overrides: Any) -> TrainConfig:
@@ -20,12 +20,12 @@ def read_config(path: Path, **overrides: Any) -> TrainConfig:
     """
     table = _table(path)
     table.pop("tune", None)
-    paintings = table.pop("paintings", [])
+    paintings = table.pop("styles", [])
     if not isinstance(paintings, list) or not all(isinstance(painting, dict) for painting in paintings):
-        raise UsageError(f"{path}: write each painting as a table headed [[paintings]]")
+        raise UsageError(f"{path}: write each painting as a table headed [[styles]]")
     here = path.parent
     values = _typed(TrainConfig, table, here, path)
-    values["paintings"] = tuple(Painting(**_typed(Painting, painting, here, path)) for painting in paintings)
+    values["styles"] = tuple(TrainingStyle(**_typed(TrainingStyle, painting, here, path)) for painting in paintings)
     return TrainConfig(**(values | overrides))
 
 
@@ -42,15 +42,15 @@ def read_ranges(path: Path) -> dict[str, tuple[float, float]]:
 
 def write_config(config: TrainConfig) -> str:
     """The text of a file from which `read_config` reads `config`; its paths are absolute."""
-    paintings = ["", *("\n".join(["[[paintings]]", *_lines(painting), ""]) for painting in config.paintings)]
+    paintings = ["", *("\n".join(["[[styles]]", *_lines(painting), ""]) for painting in config.styles)]
     return "\n".join([*_lines(config), *paintings])
 
 
-def _lines(values: TrainConfig | Painting) -> Iterator[str]:
+def _lines(values: TrainConfig | TrainingStyle) -> Iterator[str]:
     """What is not as it is by default, as TOML; of what JSON and TOML have in common."""
     for field in fields(values):
         value = getattr(values, field.name)
-        if value != field.default and field.name != "paintings":
+        if value != field.default and field.name != "styles":
             plain = str(value.absolute()) if isinstance(value, Path) else value
             yield f"{field.name} = {json.dumps(plain, ensure_ascii=False)}"
 
@@ -70,7 +70,7 @@ def _typed(kind: type, table: dict[str, Any], here: Path, path: Path) -> dict[st
         if key not in known:
             raise UsageError(f"{path}: no setting named {key!r}; known: {', '.join(known)}")
     for name, field in known.items():
-        if field.default is MISSING and name not in table and name != "paintings":
+        if field.default is MISSING and name not in table and name != "styles":
             raise UsageError(f"{path}: {name!r} is missing")
     return {key: _value(known[key], value, here, path) for key, value in table.items()}
 

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from videostyle import weights
 from videostyle.files import write_whole
 from videostyle.nets.packed import pack
-from videostyle.nets.vgg import Perceptual, build_small
+from videostyle.nets.vgg import LossNetwork, build_small
 from videostyle.ops import losses
 from videostyle.train.data import Crops, held_back, list_photographs
 
@@ -38,7 +38,7 @@ _DAMPING = 0.01
 
 
 def distil(
-    full: Perceptual,
+    full: LossNetwork,
     photographs: Path,
     output: Path,
     *,
@@ -77,14 +77,14 @@ def distil(
     if unseen:
         crops = Crops(unseen, side)
         card["errors"] = compare(full, build_small(tensors), torch.cat([crops(generator) for _ in unseen]))
-    weights.save_perceptual(output, output.stem, tensors, card)
+    weights.save_loss_network(output, output.stem, tensors, card)
     write_whole(output.with_suffix(".md"), _card(output, card))
     return card
 
 
 @torch.no_grad()
 def compress(
-    full: Perceptual,
+    full: LossNetwork,
     pictures: Sequence[Tensor],
     bits: float,
     positions: int,
@@ -134,7 +134,7 @@ def compress(
 
 
 @torch.no_grad()
-def compare(full: Perceptual, small: Perceptual, pictures: Tensor) -> dict[str, dict[str, float]]:
+def compare(full: LossNetwork, small: LossNetwork, pictures: Tensor) -> dict[str, dict[str, float]]:
     """By layer, how far the small network is from the full one on pictures (N, 3, H, W): `features` and `gram`.
 
     Mean squared distances over the full network's energy, as in `ops.losses`.
@@ -148,7 +148,7 @@ def compare(full: Perceptual, small: Perceptual, pictures: Tensor) -> dict[str, 
     return errors
 
 
-def _layers(net: Perceptual) -> list[tuple[str, nn.Conv2d]]:
+def _layers(net: LossNetwork) -> list[tuple[str, nn.Conv2d]]:
     convolutions = [convolution for convolution in net.convolutions if isinstance(convolution, nn.Conv2d)]
     return list(zip(net.names, convolutions, strict=True))
 
@@ -156,13 +156,13 @@ def _layers(net: Perceptual) -> list[tuple[str, nn.Conv2d]]:
 def _card(path: Path, card: dict[str, Any]) -> str:
     recipe = card["recipe"]
     rows = [
-        ("What it is", "a perceptual network for learning paintings: VGG-19 up to conv5_1 with rounded weights"),
+        ("What it is", "a loss network for learning paintings: VGG-19 up to conv5_1 with rounded weights"),
         ("Made from", card["made_from"]),
         ("Size", f"{path.stat().st_size / 1e6:.2f} MB"),
         ("Photographs", card["data"]),
         (
             "Recipe",
-            f"`scripts/distil_perceptual.py`: {recipe['bits']:g} bits a weight in the largest layers, "
+            f"`scripts/distil_loss_network.py`: {recipe['bits']:g} bits a weight in the largest layers, "
             f"{recipe['pictures']} crops of {recipe['side']} px, {recipe['positions']} places of each feature map, "
             f"seed {recipe['seed']}",
         ),

@@ -14,9 +14,9 @@ from torch import Tensor
 from videostyle import weights
 from videostyle.files import make_folder, write_whole
 from videostyle.io.images import write_picture
-from videostyle.nets.transformer import Transformer, macs_per_pixel
+from videostyle.nets.style_network import StyleNetwork, macs_per_pixel
 from videostyle.noise import first_frame
-from videostyle.plan import Painting, TrainConfig
+from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train.data import read_picture
 
 _PRIVATE = {
@@ -25,16 +25,16 @@ _PRIVATE = {
     "films",
     "film_flow_weights",
     "start",
-    "perceptual_weights",
+    "loss_network_weights",
     "card_picture",
     "sheet",
-    "paintings",
+    "styles",
 }
 
 
 def export_models(
     config: TrainConfig,
-    net: Transformer,
+    net: StyleNetwork,
     identity: Tensor,
     codes: list[Tensor],
     scores: list[dict[str, float]],
@@ -57,7 +57,7 @@ def export_models(
         trunk, digest = weights.read_manifest(config.start)[0][config.network]
         make_folder(folder)
         write_whole(file, trunk.read_bytes())
-    for painting, code, score in zip(config.paintings, codes, scores, strict=True):
+    for painting, code, score in zip(config.styles, codes, scores, strict=True):
         about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}
         style_card = {**card, **about, "painting_licence": painting.licence, "losses": score}
         weights.save_style(folder / f"{painting.name}.safetensors", code.cpu(), config.network, digest, style_card)
@@ -68,7 +68,7 @@ def export_models(
 
 
 @torch.no_grad()
-def _thumbnail(config: TrainConfig, net: Transformer, code: Tensor, path: Path) -> bool:
+def _thumbnail(config: TrainConfig, net: StyleNetwork, code: Tensor, path: Path) -> bool:
     if config.card_picture is None:
         return False
     picture = read_picture(config.card_picture)
@@ -79,27 +79,27 @@ def _thumbnail(config: TrainConfig, net: Transformer, code: Tensor, path: Path) 
 
 
 def _card(
-    config: TrainConfig, net: Transformer, painting: Painting, score: dict[str, Any], steps: int, shown: bool
+    config: TrainConfig, net: StyleNetwork, painting: TrainingStyle, score: dict[str, Any], steps: int, shown: bool
 ) -> str:
     def terms(layers: tuple[str, ...], factors: tuple[float, ...]) -> str:
         return ", ".join(f"{layer} {factor:g}" for layer, factor in zip(layers, factors, strict=True))
 
-    learned = f"the code (rate {config.code_rate:g})"
+    learned = f"the code (rate {config.code_lr:g})"
     if config.train_trunk:
-        learned += f" with those of {len(config.paintings) - 1} more paintings, and the trunk (rate {config.rate:g})"
+        learned += f" with those of {len(config.styles) - 1} more paintings, and the trunk (rate {config.lr:g})"
     else:
         learned += ", on a trunk that is as it was"
     falling = ", rates falling along half a cosine" if config.decay_from < 1 else ""
     temporal = f", temporal {config.temporal:g}" if config.steady_from < 1 else ""
     rows = [
-        ("Painting", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
+        ("TrainingStyle", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
         ("Rights in the painting", painting.licence),
         ("Network", f"{config.network}, {macs_per_pixel(net.architecture) / 1000:.1f} thousand multiply-adds a pixel"),
         ("Photographs", config.data),
-        ("Judge", config.perceptual),
+        ("Judge", config.loss_network),
         ("Learned", learned if config.start is None else f"{learned}; begun from trained weights"),
         ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam{falling}"),
-        ("Painting's longer side", f"{painting.size} px"),
+        ("TrainingStyle's longer side", f"{painting.size} px"),
         ("Style", f"Gram distance at {terms(config.style_layers, config.style_weights)}"),
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
         (

@@ -101,7 +101,7 @@ class Films:
     def _motion(self, now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """The flow from one frame to another, and where it holds: 0 or 1."""
         flow = self._flow(now, before)
-        return flow.backward, ((flow.confidence >= _TRUSTED) & ~motion_boundaries(flow.backward)).float()
+        return flow.vectors, ((flow.confidence >= _TRUSTED) & ~motion_boundaries(flow.vectors)).float()
 
 
 def list_films(folder: Path) -> list[Path]:

@@ -60,7 +60,7 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
         raise UnknownNameError.among("network", plan.network, networks)
     work = work_folder(plan.output)
     _check_name(plan, work)
-    painting = _on_white(plan.painting.image)
+    painting = _on_white(plan.style.image)
     with interrupt.deferring(), hold(work, "another run of learn"):
         return _learn(plan, work, painting, began, log)
 
@@ -84,8 +84,8 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log
     try:
         config = _config(plan, work, painting)
         size = f"{painting.shape[3]}x{painting.shape[2]}"
-        log(f"painting: {plan.painting.image}, {size} pixels, marks as at {config.paintings[0].size}")
-        log(f"judge: {config.perceptual}")
+        log(f"painting: {plan.style.image}, {size} pixels, marks as at {config.styles[0].size}")
+        log(f"judge: {config.loss_network}")
         _prepare(plan, config, painting, began, log)
         log(f"content: {config.data}")
         log(f"samples: {config.sheet}, rewritten as it goes")
@@ -104,7 +104,7 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log
 
 
 def _check_name(plan: LearnPlan, work: Path) -> None:
-    name = plan.painting.name
+    name = plan.style.name
     if not re.fullmatch(r"\w[\w-]*", name) or name == "none":
         raise UsageError(f"a style cannot be named {name!r}: use letters, digits, - and _, and not none")
     if name in {entry.name for entry in weights.gallery()}:
@@ -114,7 +114,7 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
     make_folder(plan.output.parent)
     # What an interrupted run has made so far is its own.
     begun = (work / _MARKER).is_file()
-    sources = [plan.painting.image, plan.content, plan.perceptual_weights]
+    sources = [plan.style.image, plan.content, plan.loss_network_weights]
     check_output(plan.output, overwrite=plan.overwrite, sources=sources)
     for beside in (weights.own_network(plan.output), _samples(plan.output)):
         check_output(beside, overwrite=plan.overwrite or begun, sources=sources)
@@ -128,24 +128,24 @@ def _on_white(path: Path) -> Tensor:
 
 def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
     """The training run, as found by trial on paintings that are not in the gallery; see docs/LEARN.md."""
-    name = plan.perceptual or ("vgg19" if _has_vgg19() else "vgg19-small")
+    name = plan.loss_network or ("vgg19" if _has_vgg19() else "vgg19-small")
     # Never blown up: there are no marks finer than the picture's own pixels.
-    size = min(plan.painting.size, max(painting.shape[2:]))
+    size = min(plan.style.size, max(painting.shape[2:]))
     return TrainConfig(
         photographs=work / "content",
-        paintings=(replace(plan.painting, image=work / "painting.png", size=size),),
+        styles=(replace(plan.style, image=work / "painting.png", size=size),),
         folder=work,
         network=plan.network,
         start=work / "start",
         train_trunk=plan.whole,
-        perceptual=name,
-        perceptual_weights=plan.perceptual_weights,
+        loss_network=name,
+        loss_network_weights=plan.loss_network_weights,
         steps=plan.steps or _ENDLESS,
         minutes=None if plan.steps else max(plan.minutes - _EXPORT, plan.minutes / 2),
         batch=2,
         crop=192,
-        rate=4e-4,
-        code_rate=3e-2,
+        lr=4e-4,
+        code_lr=3e-2,
         warmup=10,
         temporal=7.0,  # as the gallery's last training
         temporal_ramp=30,
@@ -198,11 +198,11 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
     sha256 = weights.read_manifest(weights.models_folder())[0][plan.network][1]
     same = {
         "painting": hashlib.sha256(painting.numpy().tobytes()).hexdigest(),
-        "size": config.paintings[0].size,
+        "size": config.styles[0].size,
         "content": str(plan.content),
         "network": sha256,
         "whole": plan.whole,
-        "judge": config.perceptual,
+        "judge": config.loss_network,
         "steps": plan.steps,
         "half": config.bf16,
     }
@@ -279,7 +279,7 @@ def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
     known = [weights.read_style(entry.file)[0] for entry in entries if entry.network == plan.network]
     code = _nearest(config, network, known) if known else network.identity
     style = config.start / "style.safetensors"
-    weights.save_style(style, code, plan.network, network.sha256, {"name": plan.painting.name})
+    weights.save_style(style, code, plan.network, network.sha256, {"name": plan.style.name})
     write_whole(config.start / "network.safetensors", networks[plan.network][0].read_bytes())
     weights.write_manifest(config.start)
 
@@ -288,7 +288,9 @@ def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
 def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor]) -> Tensor:
     """The code that paints most like the painting: the mean of those known, one of them, or half of each."""
     kind = torch.bfloat16 if config.bf16 else torch.float32
-    objective = Objective(config, weights.perceptual(config.perceptual, config.perceptual_weights).to(kind), "cpu")
+    objective = Objective(
+        config, weights.load_loss_network(config.loss_network, config.loss_network_weights).to(kind), "cpu"
+    )
     crops, generator = Crops(list_photographs(config.photographs), config.crop), torch.Generator().manual_seed(0)
     content = torch.cat([crops(generator) for _ in range(2)])
     numbers = torch.zeros(len(content), dtype=torch.long)
@@ -307,7 +309,7 @@ def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor])
 def _finish(plan: LearnPlan, work: Path) -> Path:
     """Put the files where they are asked for, the network first, and remove the work folder."""
     made = work / "models" / plan.network
-    code, card = weights.read_style(made / f"{plan.painting.name}.safetensors")
+    code, card = weights.read_style(made / f"{plan.style.name}.safetensors")
     if plan.whole:
         write_whole(weights.own_network(plan.output), (made / "network.safetensors").read_bytes())
     else:

@@ -33,11 +33,11 @@ from videostyle.train.data import Crops, held_back, list_photographs
 from videostyle.train.devices import Devices, devices
 from videostyle.train.export import export_models
 from videostyle.train.films import Films
+from videostyle.train.initial_weights import start
 from videostyle.train.journal import Journal
 from videostyle.train.loader import Loader
 from videostyle.train.objective import Objective, View
 from videostyle.train.painter import Painter, untrained
-from videostyle.train.start import start
 from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]
@@ -74,7 +74,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
             films = Films(config.films, config.crop, flow, GAPS)
         torch.manual_seed(config.seed)
-        judge = weights.perceptual(config.perceptual, config.perceptual_weights)
+        judge = weights.load_loss_network(config.loss_network, config.loss_network_weights)
         # Converted once: autocast would convert frozen weights again at every step.
         bf16 = has_bf16(here.kind) if config.bf16 is None else config.bf16
         judge = judge.to(here.name, torch.bfloat16 if bf16 else torch.float32)
@@ -107,7 +107,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             steadying = done >= config.steady_from
             since_steadying = since_steadying + 1 if steadying else 0
             share = schedule(config, step, done, since_steadying)
-            for group, rate in zip(optimizer.param_groups, (config.code_rate, config.rate), strict=True):
+            for group, rate in zip(optimizer.param_groups, (config.code_lr, config.lr), strict=True):
                 group["lr"] = share * rate
             optimizer.zero_grad(set_to_none=True)
             ramp = min(1, since_steadying / max(config.temporal_ramp, 1))
@@ -150,7 +150,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 with torch.no_grad():
                     torch._foreach_lerp_(list(mean.parameters()), list(painter.parameters()), 1 - decay)
 
-            row: dict[str, Any] = {"step": step, "loss": total, "rate": share * config.rate}
+            row: dict[str, Any] = {"step": step, "loss": total, "rate": share * config.lr}
             for name, value in zip(terms, means, strict=True):
                 row[name] = value / full_count if full_count else None
             step += 1
@@ -297,7 +297,7 @@ def _export(config: TrainConfig, painter: Painter, objective: Objective, held: l
     """Write the best checkpoint as models."""
     saved = _load(config.folder / "best.pt", here.name)
     painter.load_state_dict(saved["model"])
-    numbers = torch.arange(len(config.paintings), device=here.name)
+    numbers = torch.arange(len(config.styles), device=here.name)
     scores = [card_losses(painter, objective, number, held) for number in numbers.tolist()]
     with torch.no_grad():
         codes = painter.codes(numbers, torch.ones(len(numbers), device=here.name))

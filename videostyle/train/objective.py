@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
-from videostyle.plan import Painting, TrainConfig
+from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train.batch import Batch
 from videostyle.train.data import read_picture
 from videostyle.train.painter import Painted
@@ -22,13 +22,13 @@ View = Literal["whole", "halved", "shallow"]
 class Objective:
     """Judges painted batches against their content and their paintings."""
 
-    def __init__(self, config: TrainConfig, judge: Perceptual, device: str) -> None:
+    def __init__(self, config: TrainConfig, judge: LossNetwork, device: str) -> None:
         self.config = config
         self.judge = judge
         self.targets, self.halved = (
             {layer: torch.cat([gram[layer] for gram in grams]) for layer in config.style_layers}
             for grams in (
-                [painting_grams(judge, painting, config.style_layers, device, scale) for painting in config.paintings]
+                [painting_grams(judge, painting, config.style_layers, device, scale) for painting in config.styles]
                 for scale in (1.0, 0.5)
             )
         )
@@ -126,7 +126,7 @@ def perceptual_terms(
 
 @torch.no_grad()
 def painting_grams(
-    judge: Perceptual, painting: Painting, layers: tuple[str, ...], device: str, scale: float = 1.0
+    judge: LossNetwork, painting: TrainingStyle, layers: tuple[str, ...], device: str, scale: float = 1.0
 ) -> dict[str, Tensor]:
     """Gram matrices (1, C, C) of a style image by layer, at `scale` times the size it is learned at."""
     picture = read_picture(painting.image, round(scale * painting.size)).to(device)

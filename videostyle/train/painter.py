@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from videostyle.nets.remembering import alike, contrast
-from videostyle.nets.transformer import Memory, Transformer, architecture, binomial
+from videostyle.nets.running_norm import contrast, similarity
+from videostyle.nets.style_network import NormStatistics, StyleNetwork, architecture, binomial
 from videostyle.ops.warp import warp
 from videostyle.plan import TrainConfig
 from videostyle.train.batch import Batch
@@ -44,7 +44,7 @@ class Painted(NamedTuple):
 class Painter(nn.Module):
     """Stylizes batches by the codes, frame after frame."""
 
-    def __init__(self, net: Transformer, codes: Codes) -> None:
+    def __init__(self, net: StyleNetwork, codes: Codes) -> None:
         super().__init__()
         self.net = net
         self.codes = codes
@@ -76,7 +76,7 @@ class Painter(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Frame `number` stylized, in float32, and the statistics that its normalisations used."""
         content = batch.frames[number]
-        memory = Memory() if len(batch.frames) > 1 else None  # statistics that nobody reads cost time
+        statistics = NormStatistics() if len(batch.frames) > 1 else None  # statistics that nobody reads cost time
         if number == 0:
             prior, mask = torch.zeros_like(content), torch.zeros_like(content[:, :1])
         else:
@@ -88,13 +88,13 @@ class Painter(nn.Module):
             mask = batch.valid[number - 1]
             before = batch.frames[number - 1]
             assert used is not None
-            memory = Following(used, batch.remembering * alike(contrast(content), contrast(before)))
+            statistics = RunningStatistics(used, batch.remembering * similarity(contrast(content), contrast(before)))
         carried = torch.cat([prior, mask, batch.noise[number]], dim=1)
-        painted = self.net(content, code, memory, carried).float()
-        return painted, [statistics.detach() for statistics in memory.used] if memory else []
+        painted = self.net(content, code, statistics, carried).float()
+        return painted, [statistics.detach() for statistics in statistics.used] if statistics else []
 
 
-class Following(Memory):
+class RunningStatistics(NormStatistics):
     """Remembered statistics without a gradient of their own that grow and shrink with the features, as the frame's do.
 
     Were they constants, every loss would seem to fall when a convolution's weights shrink, which changes nothing in a
@@ -102,7 +102,7 @@ class Following(Memory):
     """
 
     def recall(self, own: Tensor) -> Tensor:
-        """See `Memory.recall`."""
+        """See `NormStatistics.recall`."""
         deviation = own.chunk(2, dim=1)[1]
         return super().recall(own) * (deviation / deviation.detach()).repeat(1, 2)
 
@@ -122,7 +122,7 @@ def corrupted(prior: Tensor, corruption: Tensor, speckle: Tensor) -> Tensor:
     return torch.where((corruption == 0).all(1)[:, None, None, None], prior, changed).clamp(0, 1)
 
 
-def untrained(config: TrainConfig) -> tuple[Transformer, Codes]:
+def untrained(config: TrainConfig) -> tuple[StyleNetwork, Codes]:
     """The network and the codes that `config` asks for, of random numbers."""
-    net = Transformer(replace(architecture(config.network), blur=config.blur))
-    return net, Codes(len(config.paintings), net.code_size)
+    net = StyleNetwork(replace(architecture(config.network), blur=config.blur))
+    return net, Codes(len(config.styles), net.code_size)

@@ -13,12 +13,12 @@ from videostyle.plan import TrainConfig
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.devices import devices
+from videostyle.train.initial_weights import start
 from videostyle.train.loop import train
 from videostyle.train.objective import Objective
 from videostyle.train.painter import Painter, untrained
-from videostyle.train.start import start
 from videostyle.train.validation import validate
-from videostyle.weights import perceptual
+from videostyle.weights import load_loss_network
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -166,7 +166,7 @@ def measure(config: TrainConfig) -> dict[str, float]:
     start(replace(config, start=config.folder / "models"), net, codes)
     held = held_back(list_photographs(config.photographs), config.held_back)
     with devices(config.batch, config.accumulate) as here:
-        judge = perceptual(config.perceptual, config.perceptual_weights).to(here.name)
+        judge = load_loss_network(config.loss_network, config.loss_network_weights).to(here.name)
         scores = validate(plain, Painter(net, codes).to(here.name), Objective(plain, judge, here.name), held)
     return {aim: scores[aim] for aim in AIMS}
 

@@ -32,7 +32,7 @@ def validate(config: TrainConfig, painter: Painter, objective: Objective, held: 
     device = str(painter.codes.rows.device)
     fixed = replace(config, weak_share=0.0)
     crops = Crops(held, config.crop)
-    paintings = len(config.paintings)
+    paintings = len(config.styles)
     count = paintings * max(1, round(SAMPLES / paintings))
     size = config.batch // config.accumulate
     sums: dict[str, float] = {}

@@ -12,8 +12,8 @@ from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
 from videostyle.io.names import FILMS
 from videostyle.plan import Blend, RenderPlan, Timeline
-from videostyle.web.boxes import thumbnails
-from videostyle.web.page import LONGEST, MINUTES, NONE, OWN_SIZE, SIZES, Page, plainly, style_choices
+from videostyle.web.html import thumbnails
+from videostyle.web.page import LONGEST, MINUTES, NONE, OWN_SIZE, SIZES, Page, as_gradio_error, style_choices
 from videostyle.weights import models_folder, read_manifest
 
 # The desk lets one work after the other, and says who waits for whom.
@@ -108,7 +108,7 @@ def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
 
 def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
     """Choosing a film, its excerpt, what became of it, and the whole film."""
-    settings, call = page.settings, partial(plainly, folders=page.folders)
+    settings, call = page.settings, partial(as_gradio_error, folders=page.folders)
     if settings.film is None:
         with gr.Row():
             limits = f"up to {settings.largest / 1e6:g} MB and {settings.minutes:g} minutes"
@@ -205,7 +205,7 @@ def _learn(page: Page, film: Any, styles: list[Any]) -> None:
                 stop = gr.Button("Stop", variant="stop")
     said = gr.Markdown("Nothing is learned yet.", elem_id="said", min_height=_SEEN, container=True)
     sheet = gr.HTML()
-    call = partial(plainly, folders=page.folders)
+    call = partial(as_gradio_error, folders=page.folders)
     # So that the server knows whose it is, and keeps it.
     painting.upload(lambda picture: None, painting, **_ONE, show_progress="hidden")
     go.click(
@@ -225,7 +225,7 @@ def _camera(page: Page, controls: list[Any]) -> None:
         seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
         painted = gr.HTML(_EMPTY.format("Painted"), elem_id="painted")
     seen.stream(
-        plainly(page.see, page.folders),
+        as_gradio_error(page.see, page.folders),
         [seen, *controls],
         painted,
         stream_every=0.1,

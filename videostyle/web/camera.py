@@ -50,5 +50,5 @@ class Camera:
         # A camera does not cut; when its size changes the stabiliser notices by itself.
         moment = self._moments(content, Fraction(time.monotonic() - self._began), False)
         fresh = self._paint(content, replace(moment, is_cut=moment.motion is None))
-        ((_, painted),) = self._steady.steadied([(None, fresh, moment.motion)])
+        ((_, painted),) = self._steady.stabilize([(None, fresh, moment.motion)])
         return to_pixels(painted[0]).permute(1, 2, 0).contiguous().numpy()

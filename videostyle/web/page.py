@@ -28,25 +28,25 @@ from videostyle.io.images import is_picture
 from videostyle.io.names import painted_name
 from videostyle.metrics.report import data_uri
 from videostyle.pipeline import render
-from videostyle.plan import LearnPlan, Painting, RenderPlan, Span, StabilizeOptions
+from videostyle.plan import LearnPlan, RenderPlan, Span, StabilizeOptions, TrainingStyle
 from videostyle.text import plain, prose
 from videostyle.types import Frame, Source
 from videostyle.web import excerpts
-from videostyle.web.boxes import figures, wipe
+from videostyle.web.allowed_files import LARGEST, check_upload, key_of, listed, nameless, within
 from videostyle.web.camera import Camera
 from videostyle.web.command import command
-from videostyle.web.desk import Desk, Job, OnWait, Stopped, visitor
+from videostyle.web.html import figures, wipe
+from videostyle.web.jobs import Desk, Job, OnWait, Stopped, visitor
 from videostyle.web.preview import (
     ALONE,
     FILM,
     STEADY,
-    Darkroom,
     Flicker,
+    PreviewCache,
     clock,
     flicker,
     slices,
 )
-from videostyle.web.shelf import LARGEST, check_upload, key_of, listed, nameless, within
 from videostyle.web.storage import Making, Media, Uploads
 from videostyle.weights import gallery, models_folder, own_styles, read_manifest, styles_folder
 
@@ -69,7 +69,7 @@ _CAMERAS = 16
 _PROGRESS = gr.Progress()
 
 
-def plainly(function: Callable[P, T], folders: Sequence[Path] = ()) -> Callable[..., T]:
+def as_gradio_error(function: Callable[P, T], folders: Sequence[Path] = ()) -> Callable[..., T]:
     """The same for Gradio to call: for the visitor who asks, its errors shown in one line that names no folder."""
 
     def call(request: gr.Request, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -153,7 +153,7 @@ class Page:
         self.desk = desk
         self.uploads = Uploads(settings.work / "gradio", settings.largest)
         self.media = Media(settings.work / "media")
-        self.darkroom = Darkroom(self.media.folder)
+        self.cache = PreviewCache(self.media.folder)
         self._making = Making(settings.work)
         self._measured: OrderedDict[Path, Flicker] = OrderedDict()
         self._cameras: OrderedDict[str, Camera] = OrderedDict()
@@ -324,7 +324,7 @@ class Page:
                 job.check()
                 progress(share, desc={FILM: "reading the film", "flicker": "measuring"}.get(what, f"painting, {what}"))
 
-            versions = self.darkroom.versions(plan, far)
+            versions = self.cache.versions(plan, far)
             paths = [one.path for one in versions.values()]
             if ALONE not in versions:
                 self.media.show(visitor.get(), "excerpt", paths)
@@ -418,7 +418,7 @@ class Page:
             raise UsageError(f"a painting is learned in up to {MINUTES} minutes")
         name = name.strip() or picture.stem
         plan = LearnPlan(
-            Painting(name, picture),
+            TrainingStyle(name, picture),
             styles_folder() / f"{name}.safetensors",
             content=Path(film) if on_film and film and not is_picture(film) else None,
             minutes=minutes,

@@ -86,7 +86,7 @@ class Flicker:
         return {name: mean(line) for name, line in self.errors.items()}
 
 
-class Darkroom:
+class PreviewCache:
     """Paints excerpts into a folder, and remembers what it has painted: a slider moved back costs nothing.
 
     Whose folder it is removes files in time; what is not there any more is painted again.

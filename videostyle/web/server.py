@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from videostyle import interrupt
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.privacy import report_nothing
-from videostyle.web.door import App, Door, Message, Receive, Send, Visitors, answer
-from videostyle.web.shelf import LARGEST
+from videostyle.web.allowed_files import LARGEST
+from videostyle.web.gateway import App, Gateway, Message, Receive, Send, Visitors, answer
 from videostyle.web.storage import Uploads
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class Gate:
+class Auth:
     """Lets through who may come in: asks for `token` if there is one, and by which name it was called if not.
 
     The token comes once in the address, `?token=...`, and is then kept in a cookie. Without one, on a loopback
@@ -176,7 +176,7 @@ def application(
         theme=theme,
         css=(here / "page.css").read_text(encoding="utf-8"),
     )
-    return Gate(Door(app, uploads, visitors), token, cookie)
+    return Auth(Gateway(app, uploads, visitors), token, cookie)
 
 
 def serve(app: App, listener: socket.socket) -> None:

@@ -42,7 +42,7 @@ class Architecture:
     blur: bool = False
     """Blur before each halving (Zhang 2019), so that what moves by less than a pixel does not shimmer."""
     recurrent: bool = False
-    """Read the warped previous output, its confidence mask and noise beside the frame; see `Transformer.forward`."""
+    """Read the warped previous output, its confidence mask and noise beside the frame; see `StyleNetwork.forward`."""
 
     @property
     def decoder_widths(self) -> tuple[int, ...]:
@@ -70,33 +70,33 @@ _GATE_CAP = 0.95  # at most this share of the previous output is copied, so that
 GATE_START = 1.5
 
 
-class Memory:
-    """Statistics of the normalisations of one picture, for painting the next with them.
+class NormStatistics:
+    """Statistics of all normalisations for one frame, shared with the next frame of the shot.
 
     A picture normalised by its own statistics changes as a whole when something bright enters it. Normalised by those
     of its shot (ReReVST's sequence-level sharing, Wang et al. 2020) it does not, and neither does any part of it.
     """
 
-    def __init__(self, remembered: Sequence[Tensor] = (), keep: Tensor | None = None) -> None:
-        """`remembered`: (N, 2C) means and deviations for each normalisation; `keep` (N, 1): their weight against the
-        picture's own, in 0..1. With neither, the picture's own are used and noted.
+    def __init__(self, running: Sequence[Tensor] = (), momentum: Tensor | None = None) -> None:
+        """`running`: (N, 2C) means and deviations for each normalisation; `momentum` (N, 1): their weight against the
+        picture's own, in 0..1. With neither, the picture's own statistics are used and noted.
         """
-        self.remembered = iter(remembered)
-        self.keep = keep
+        self.running = iter(running)
+        self.momentum = momentum
         self.used: list[Tensor] = []
-        """What each normalisation used, (N, 2C)."""
+        """The statistics that each normalisation used, (N, 2C)."""
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
+        """Return mean and deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
         variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
         own = torch.cat([mean, (variance + _EPSILON).sqrt()], dim=1)
-        self.used.append(own if self.keep is None else torch.lerp(own, self.recall(own), self.keep))
+        self.used.append(own if self.momentum is None else torch.lerp(own, self.recall(own), self.momentum))
         mean, deviation = self.used[-1][:, :, None, None].chunk(2, dim=1)
         return mean, deviation
 
     def recall(self, own: Tensor) -> Tensor:
-        """What is remembered for the next normalisation, whose picture has the statistics `own`; (N, 2C) both."""
-        return next(self.remembered)
+        """Return the running statistics of the next normalisation, whose own are `own`; (N, 2C) both."""
+        return next(self.running)
 
 
 class ConditionalNorm(nn.Module):
@@ -106,12 +106,12 @@ class ConditionalNorm(nn.Module):
         super().__init__()
         self.channels = channels
 
-    def forward(self, x: Tensor, code: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, x: Tensor, code: Tensor, statistics: NormStatistics | None = None) -> Tensor:
         """`x` (N, C, H, W) and `code` (N, 2C): changes of the scale from 1, then shifts."""
         scale, shift = torch.split(code[:, :, None, None], self.channels, dim=1)
-        if memory is None:
+        if statistics is None:
             return F.instance_norm(x, eps=_EPSILON) * (1 + scale) + shift
-        mean, deviation = memory(x)
+        mean, deviation = statistics(x)
         # In float32: where a mean is many deviations from zero, half precision would lose the difference.
         return ((x.float() - mean) * ((1 + scale) / deviation) + shift).to(x.dtype)
 
@@ -202,14 +202,16 @@ class Layer(nn.Module):
         self.relu = relu
         self.code_size = 2 * outputs
 
-    def forward(self, x: Tensor, code: Tensor, memory: Memory | None = None, extra: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, code: Tensor, statistics: NormStatistics | None = None, extra: Tensor | None = None
+    ) -> Tensor:
         """`extra` is added to what the convolution gives, before the normalisation."""
         x = self.convolution(x)
-        x = self.norm(x if extra is None else x + extra, code, memory)
+        x = self.norm(x if extra is None else x + extra, code, statistics)
         return F.relu(x) if self.relu else x
 
 
-class Transformer(nn.Module):
+class StyleNetwork(nn.Module):
     """Paints pictures in the style that a code names."""
 
     def __init__(self, architecture: Architecture) -> None:
@@ -256,7 +258,7 @@ class Transformer(nn.Module):
                     parameter.grad[3:] = 0
 
     def forward(
-        self, content: Tensor, code: Tensor, memory: Memory | None = None, carried: Tensor | None = None
+        self, content: Tensor, code: Tensor, statistics: NormStatistics | None = None, carried: Tensor | None = None
     ) -> Tensor:
         """Paint `content` by `code` (N, code_size), into the same shape and range.
 
@@ -274,16 +276,16 @@ class Transformer(nn.Module):
         if self.architecture.unshuffle > 1:
             x = F.pixel_unshuffle(x, self.architecture.unshuffle)
         for layer, row in zip(self.encoder, rows, strict=False):
-            x, first = layer(x, row, memory, first), None
+            x, first = layer(x, row, statistics, first), None
         rows = rows[len(self.encoder) :]
         for i in range(0, len(self.trunk), 2):
-            x = x + self.trunk[i + 1](self.trunk[i](x, rows[i], memory), rows[i + 1], memory)
+            x = x + self.trunk[i + 1](self.trunk[i](x, rows[i], statistics), rows[i + 1], statistics)
         rows = rows[len(self.trunk) :]
         for number, (layer, row) in enumerate(zip(self.decoder, rows, strict=True), 1):
-            x = layer(x, row, memory, last if number == len(self.decoder) else None)
+            x = layer(x, row, statistics, last if number == len(self.decoder) else None)
         painted = torch.sigmoid(self.last(x))
         if carried is not None and self.architecture.recurrent:
-            painted = self._keep(x, painted, carried[:, :3], carried[:, 3:4])
+            painted = self._blend_prior(x, painted, carried[:, :3], carried[:, 3:4])
         return content + opacity(code) * (painted - content)
 
     def _read_carried(self, carried: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -295,7 +297,7 @@ class Transformer(nn.Module):
         small = F.pixel_unshuffle(seen, self.architecture.unshuffle) if self.architecture.unshuffle > 1 else seen
         return self.carried_first(small), self.carried_last(seen)
 
-    def _keep(self, features: Tensor, painted: Tensor, prior: Tensor, mask: Tensor) -> Tensor:
+    def _blend_prior(self, features: Tensor, painted: Tensor, prior: Tensor, mask: Tensor) -> Tensor:
         """Blend the warped previous output in by a learned gate, and correct it, where the mask allows it.
 
         The correction gives back the detail that resampling takes from what is copied again and again.
@@ -304,7 +306,7 @@ class Transformer(nn.Module):
         share = _GATE_CAP * torch.sigmoid(gate) * mask
         return (painted + share * (prior - painted) + share * correction).clamp(0, 1)
 
-    def folded(self) -> Transformer:
+    def folded(self) -> StyleNetwork:
         """A copy that computes the same, faster, and cannot be trained."""
         net = copy.deepcopy(self).requires_grad_(False).eval()
         for layer in net.decoder:

@@ -10,12 +10,12 @@ from fractions import Fraction
 from torch import Tensor
 
 from videostyle.cuts import mark_cuts
-from videostyle.offline.motion import Reach, coverage, view
 from videostyle.ops.pixels import resize, to_float
+from videostyle.optimize.motion import Reach, coverage, view
 from videostyle.types import Flow, Frame
 
 # A frame that is covered less than this by the last keyframe is the next one. Frames between are reached from both.
-COVERED = 0.6
+MIN_COVERAGE = 0.6
 # Trusted or not, motion over more frames than this drifts.
 LONGEST = 48
 # Keyframes are at least so far apart: water and leaves are out of reach after a few frames whatever is painted. A shot
@@ -79,4 +79,4 @@ def choose_keys(
 def _is_due(flow: Flow, since: int, every: int | None) -> bool:
     if every is not None:
         return since >= every
-    return since >= LONGEST or (since >= SHORTEST and coverage(flow) < COVERED)
+    return since >= LONGEST or (since >= SHORTEST and coverage(flow) < MIN_COVERAGE)

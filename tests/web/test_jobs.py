@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from videostyle.errors import UsageError
-from videostyle.web.desk import Desk, Stopped, visitor
+from videostyle.web.jobs import Desk, Stopped, visitor
 
 
 class Worker(threading.Thread):

@@ -1,6 +1,6 @@
-"""Whether the small perceptual network judges as VGG-19 does: does it rank paintings alike, and optimise to the same?
+"""Whether the small loss network judges as VGG-19 does: does it rank paintings alike, and optimise to the same?
 
-    python benchmarks/perceptual.py --data DATA --swan CLIP/00010.jpg --json perceptual.json --pictures FOLDER
+    python benchmarks/loss_networks.py --data DATA --swan CLIP/00010.jpg --json loss_networks.json --pictures FOLDER
 
 DATA holds `content/` (photographs), `style/` (paintings), `vgg/` (VGG-19 and its 16 times distilled form) and
 `squeezenet/`. First, photographs painted by the shipped network at several strengths, blurred, noisy and as they are,
@@ -27,24 +27,24 @@ from torch.nn import functional as F
 
 from videostyle import weights
 from videostyle.io.images import write_picture
-from videostyle.nets.vgg import Perceptual, load_perceptual
+from videostyle.nets.vgg import LossNetwork, build_loss_network
 from videostyle.noise import first_frame
 from videostyle.ops import losses
-from videostyle.plan import Painting, TrainConfig
+from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train.data import held_back, list_photographs, read_picture
 
-CONFIG = TrainConfig(Path(), (Painting("any", Path()),), Path())
+CONFIG = TrainConfig(Path(), (TrainingStyle("any", Path()),), Path())
 STRENGTHS = (0.3, 0.6, 1.0)
 SQUEEZE_STYLE, SQUEEZE_CONTENT = ("1", "4", "7", "10", "12"), ("7",)
 Features = Callable[[Tensor], dict[str, Tensor]]
 
 
-def rounded(full: Perceptual, bits: dict[str, float]) -> Perceptual:
+def rounded(full: LossNetwork, bits: dict[str, float]) -> LossNetwork:
     """`full` with every weight rounded to the nearest of 2^bits even steps, clipped where it is best, and no more.
 
     Bits are the small network's of the same layer, to the nearest whole number.
     """
-    net = Perceptual(
+    net = LossNetwork(
         (2, 2, 4, 4, 1), (64, 128, 256, 512, 512), full.mean.flatten().tolist(), full.std.flatten().tolist()
     )
     net.load_state_dict(full.state_dict())
@@ -113,7 +113,7 @@ def paint(photographs: list[Path], side: int) -> list[list[Tensor]]:
 
 
 @torch.no_grad()
-def judge(net: Perceptual, made: list[list[Tensor]], paintings: list[Path], longer_side: int) -> dict[str, np.ndarray]:
+def judge(net: LossNetwork, made: list[list[Tensor]], paintings: list[Path], longer_side: int) -> dict[str, np.ndarray]:
     """Style losses (outputs, paintings) and content losses (outputs, 1), by layer and weighted as in training."""
     layers = tuple({*CONFIG.style_layers, *CONFIG.content_layers})
     targets = [
@@ -176,7 +176,7 @@ def agreement(full: np.ndarray, small: np.ndarray, photographs: int) -> dict[str
     }
 
 
-def optimise(net: Perceptual, content: Tensor, painting: Tensor, steps: int) -> Tensor:
+def optimise(net: LossNetwork, content: Tensor, painting: Tensor, steps: int) -> Tensor:
     """The picture (1, 3, H, W) that Adam finds, beginning with the photograph (Gatys et al. 2016)."""
     layers = tuple({*CONFIG.style_layers, *CONFIG.content_layers})
     with torch.no_grad():
@@ -237,14 +237,14 @@ def main() -> None:
     args = parser.parse_args()
 
     data = existing(args.data)
-    full = load_perceptual("vgg19-caffe", existing(data / "vgg" / "vgg19_features_conv5_1_fp16.pt"))
-    small_file = existing(args.small or weights.models_folder() / "perceptual" / "vgg19-small.safetensors")
+    full = build_loss_network("vgg19-caffe", existing(data / "vgg" / "vgg19_features_conv5_1_fp16.pt"))
+    small_file = existing(args.small or weights.models_folder() / "loss_networks" / "vgg19-small.safetensors")
     distilled = existing(data / "vgg" / "vgg19_distilled16x_enc_relu5_1_fp32.pt")
     nets = {
         "vgg19": full,
-        "vgg19-small": load_perceptual("vgg19-small", small_file),
+        "vgg19-small": build_loss_network("vgg19-small", small_file),
         "vgg19-rounded": rounded(full, bits(small_file)),
-        "vgg19-distilled": load_perceptual("vgg19-distilled", distilled),
+        "vgg19-distilled": build_loss_network("vgg19-distilled", distilled),
     }
     photographs, paintings = list_photographs(data / "content"), list_photographs(data / "style")
     photographs = held_back(photographs, args.photographs)  # the small network has not seen the first eight of them
@@ -286,7 +286,7 @@ def main() -> None:
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)
             file = title.replace(", ", "_").replace(" ", "-")
-            write_picture(args.pictures / f"perceptual_{file}.png", torch.cat(shown, 3)[0])
+            write_picture(args.pictures / f"features_{file}.png", torch.cat(shown, 3)[0])
 
     if args.json:
         about = {

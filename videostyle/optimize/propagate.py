@@ -12,17 +12,17 @@ from typing import Self
 from torch import Tensor
 
 from videostyle.io import open_source
-from videostyle.offline.motion import Reach, View, at_size, nowhere, packed, view
 from videostyle.ops.filters import mix
 from videostyle.ops.pixels import resize, to_float
 from videostyle.ops.warp import warp
+from videostyle.optimize.motion import Reach, View, at_size, nowhere, packed, view
 from videostyle.plan import Span
 from videostyle.stabilize import detail_energy, restore_detail
 from videostyle.types import ALONE, Flow, Moment, Stylizer
 
 # Trust from which on what is carried stands alone: it is judged strictly, and a tenth of another painting mixed into
 # what moved rightly shows more than what moved a little wrong.
-SURE = 0.6
+FULL_CONFIDENCE = 0.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class _Way:
     """Of the way from the keyframe before to the one after, in 0..1."""
 
 
-class Carried(AbstractContextManager["Carried"]):
+class KeyframePropagator(AbstractContextManager["KeyframePropagator"]):
     """A stylizer that paints the frames of one film by the keyframes of it, in order.
 
     Each frame is reached from the keyframes on both sides of it, whose paintings are moved onto it and weighed by trust
@@ -95,16 +95,16 @@ class Carried(AbstractContextManager["Carried"]):
         to_before, to_after = (at_size(flow, size) for flow in (way.to_before, way.to_after))
         first = self._keys[way.before].picture
         near, far = to_before.confidence * (1 - way.share), to_after.confidence * way.share
-        carried = warp(first, to_before.backward, "lanczos").clamp(0, 1)
+        carried = warp(first, to_before.vectors, "lanczos").clamp(0, 1)
         energy = detail_energy(carried)
         if far.any():
-            other = warp(self._keys[way.before + 1].picture, to_after.backward, "lanczos").clamp(0, 1)
+            other = warp(self._keys[way.before + 1].picture, to_after.vectors, "lanczos").clamp(0, 1)
             share = far / (near + far).clamp(min=1e-6)
             carried = mix(carried, other, share)
             small = resize(share, (energy.shape[2], energy.shape[3]))
             energy = mix(energy, detail_energy(other), small)
             carried = restore_detail(carried, energy)
-        covered = (1 - (1 - to_before.confidence) * (1 - to_after.confidence)).div(SURE).clamp(max=1)
+        covered = (1 - (1 - to_before.confidence) * (1 - to_after.confidence)).div(FULL_CONFIDENCE).clamp(max=1)
         if float(covered.min()) > 0.99:
             self._filled = False
             return carried

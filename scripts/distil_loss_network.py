@@ -1,6 +1,6 @@
-"""Make the small perceptual network from VGG-19 and a folder of photographs.
+"""Make the small loss network from VGG-19 and a folder of photographs.
 
-    python scripts/distil_perceptual.py --weights vgg19_oxford.pt --photographs photographs
+    python scripts/distil_loss_network.py --weights vgg19_oxford.pt --photographs photographs
 
 The shipped file is made so, with --name vgg19-caffe; torchvision's VGG-19 (--name vgg19) needs no --weights.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from videostyle.nets.vgg import load_perceptual
+from videostyle.nets.vgg import build_loss_network
 from videostyle.train.distil import distil
 from videostyle.weights import write_manifest
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--name", default="vgg19-caffe", help="which network the weights are (default: %(default)s)")
     parser.add_argument("--weights", type=Path, help="its state dict")
     parser.add_argument("--photographs", type=Path, required=True, help="a folder, searched recursively")
-    parser.add_argument("--output", type=Path, default=MODELS / "perceptual" / "vgg19-small.safetensors")
+    parser.add_argument("--output", type=Path, default=MODELS / "loss_networks" / "vgg19-small.safetensors")
     parser.add_argument(
         "--bits", type=float, default=2.6, help="a weight, in the largest layers (default: %(default)s)"
     )
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--data", default="", help="what the photographs are, for the card")
     args = parser.parse_args()
     card = distil(
-        load_perceptual(args.name, args.weights),
+        build_loss_network(args.name, args.weights),
         args.photographs,
         args.output,
         bits=args.bits,

@@ -13,7 +13,7 @@ import pytest
 from media import film
 
 from videostyle.plan import RenderPlan, Style
-from videostyle.web.door import LARGEST_REQUEST, Door, Message, Visitors
+from videostyle.web.gateway import LARGEST_REQUEST, Gateway, Message, Visitors
 from videostyle.web.storage import Uploads
 
 META = {"_type": "gradio.FileData"}
@@ -98,11 +98,11 @@ def uploads(tmp_path: Path) -> Uploads:
 
 
 @pytest.fixture
-def door(inside: Inside, uploads: Uploads) -> Door:
-    return Door(inside, uploads, Visitors(nobody))
+def door(inside: Inside, uploads: Uploads) -> Gateway:
+    return Gateway(inside, uploads, Visitors(nobody))
 
 
-def test_only_what_the_page_needs_is_there(door: Door, inside: Inside) -> None:
+def test_only_what_the_page_needs_is_there(door: Gateway, inside: Inside) -> None:
     for path in ("/", "/theme.css", "/assets/index.js", "/media/a.mp4", "/gradio_api/heartbeat/abc"):
         assert ask(door, path)[0] == 200
     reached = list(inside.paths)
@@ -131,20 +131,20 @@ def test_only_what_the_page_needs_is_there(door: Door, inside: Inside) -> None:
     assert inside.paths == reached
 
 
-def test_no_other_sites_page_shows_this_one(door: Door) -> None:
+def test_no_other_sites_page_shows_this_one(door: Gateway) -> None:
     headers = ask(door, "/")[2]
     assert headers["x-frame-options"] == "DENY"
     assert headers["content-security-policy"] == "frame-ancestors 'none'"
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def event(door: Door, data: Any, path: str = "/gradio_api/queue/join") -> int:
+def event(door: Gateway, data: Any, path: str = "/gradio_api/queue/join") -> int:
     body = json.dumps({"data": data, "fn_index": 3, "session_hash": "abc"}).encode()
     return ask(door, path, [body])[0]
 
 
 def test_uploads_reach_the_app_by_their_path_and_nothing_else_does(
-    door: Door, inside: Inside, uploads: Uploads, tmp_path: Path
+    door: Gateway, inside: Inside, uploads: Uploads, tmp_path: Path
 ) -> None:
     path = film(uploads.folder / "a.mp4", 2)
     name = uploads.add(path)
@@ -170,7 +170,7 @@ def test_uploads_reach_the_app_by_their_path_and_nothing_else_does(
     assert inside.bodies == []
 
 
-def test_pictures_of_the_camera_come_inline_alone(door: Door, inside: Inside) -> None:
+def test_pictures_of_the_camera_come_inline_alone(door: Gateway, inside: Inside) -> None:
     picture = {"path": None, "url": "data:image/jpeg;base64,AAAA", "orig_name": "x", "meta": META}
     assert event(door, [picture]) == 200
     assert inside.bodies.pop()["data"] == [{"path": None, "url": "data:image/jpeg;base64,AAAA", "meta": META}]
@@ -179,18 +179,18 @@ def test_pictures_of_the_camera_come_inline_alone(door: Door, inside: Inside) ->
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"7", b"\xff\xfe", b"[" * 200_000])
-def test_what_is_no_request_is_refused(door: Door, inside: Inside, body: bytes) -> None:
+def test_what_is_no_request_is_refused(door: Gateway, inside: Inside, body: bytes) -> None:
     assert ask(door, "/gradio_api/queue/join", [body])[0] == 400
     assert inside.bodies == []
 
 
-def test_a_request_is_no_larger_than_a_picture(door: Door, inside: Inside) -> None:
+def test_a_request_is_no_larger_than_a_picture(door: Gateway, inside: Inside) -> None:
     chunks = [b"x" * 1_000_000] * (LARGEST_REQUEST // 1_000_000 + 2)
     assert ask(door, "/gradio_api/queue/join", chunks)[0] == 413
     assert inside.paths == ["/gradio_api/queue/join"] * 0
 
 
-def test_uploads_are_shown_to_who_knows_their_names(door: Door, uploads: Uploads) -> None:
+def test_uploads_are_shown_to_who_knows_their_names(door: Gateway, uploads: Uploads) -> None:
     for file, kind in (
         ("a.png", "image/png"),
         ("a.svg", "application/octet-stream"),
@@ -227,7 +227,7 @@ def studio(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The studio's page behind its gate and its door, as it is served."""
     pytest.importorskip("gradio")
     from videostyle.web.blocks import build
-    from videostyle.web.desk import Desk
+    from videostyle.web.jobs import Desk
     from videostyle.web.page import Page, Settings
     from videostyle.web.server import application
 

@@ -1,11 +1,11 @@
-"""The painting network with its memory as tensors: what engines convert and compile."""
+"""The painting network with its running statistics as tensors: what engines convert and compile."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from videostyle.nets.transformer import Memory, Transformer
+from videostyle.nets.style_network import NormStatistics, StyleNetwork
 
 # Pictures whose values deviate by less than this, in 0..1, show nothing: their statistics are no use to any other; at
 # twice this they are.
@@ -21,7 +21,7 @@ def contrast(content: Tensor) -> Tensor:
     return torch.stack([content.flatten(2).std(2).mean(1), steps.flatten(1).mean(1)], dim=1)
 
 
-def alike(now: Tensor, remembered: Tensor) -> Tensor:
+def similarity(now: Tensor, remembered: Tensor) -> Tensor:
     """How far statistics of a picture of the `contrast` `remembered` suit one of `now`: (N, 1) in 0..1.
 
     Those of the black that a fade begins in would make a glare of what comes after, growing from layer to layer until
@@ -32,30 +32,33 @@ def alike(now: Tensor, remembered: Tensor) -> Tensor:
     return something * (2 - ratio.log().abs() / FADED).clamp(0, 1)
 
 
-class Forgetful(nn.Module):
+class FrameNorm(nn.Module):
     """A network that normalises every picture by its own statistics."""
 
-    def __init__(self, net: Transformer) -> None:
+    def __init__(self, net: StyleNetwork) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, content: Tensor, code: Tensor, carried: Tensor | None = None) -> Tensor:
-        """As `Transformer.forward`."""
+        """As `StyleNetwork.forward`."""
         painted: Tensor = self.net(content, code, None, carried)
         return painted
 
 
-class Remembering(nn.Module):
+class RunningNorm(nn.Module):
     """A network that is handed the statistics it remembers and hands back those it used."""
 
-    def __init__(self, net: Transformer) -> None:
+    def __init__(self, net: StyleNetwork) -> None:
         super().__init__()
         self.net = net
 
     def forward(
-        self, content: Tensor, code: Tensor, memory: Tensor, keep: Tensor, carried: Tensor | None = None
+        self, content: Tensor, code: Tensor, running: Tensor, momentum: Tensor, carried: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `Transformer.forward`; `memory` and what it returns (N, code_size - 1), `keep` (N, 1) as in `Memory`."""
-        statistics = Memory(torch.split(memory, self.net.code_sizes, dim=1), keep)
+        """Do as `StyleNetwork.forward`; `running` and the statistics returned are (N, code_size - 1).
+
+        `momentum` (N, 1) is that of `NormStatistics`.
+        """
+        statistics = NormStatistics(torch.split(running, self.net.code_sizes, dim=1), momentum)
         painted = self.net(content, code, statistics, carried)
         return painted, torch.cat(statistics.used, dim=1)

@@ -96,7 +96,7 @@ class Visitors:
         return gone
 
 
-class Door:
+class Gateway:
     """Lets a page's own requests through to the app, its uploads named and counted, and refuses the rest."""
 
     def __init__(self, app: App, uploads: Uploads, visitors: Visitors) -> None:

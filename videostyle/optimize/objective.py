@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videostyle.nets.vgg import Perceptual
+from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
 from videostyle.plan import GatysOptions
 
@@ -73,7 +73,7 @@ class Objective:
 
     def __init__(
         self,
-        judge: Perceptual,
+        judge: LossNetwork,
         options: GatysOptions,
         content: Tensor,
         targets: Sequence[Target],
@@ -178,7 +178,7 @@ class Objective:
 
 @torch.no_grad()
 def painting_grams(
-    judge: Perceptual, painting: Tensor, layers: Sequence[str], part: Tensor | None = None, tile: int | None = None
+    judge: LossNetwork, painting: Tensor, layers: Sequence[str], part: Tensor | None = None, tile: int | None = None
 ) -> dict[str, Tensor]:
     """Gram matrices (1, C, C) by layer of a painting (1, 3, H, W) in 0..1, or of the `part` of it, (1, 1, H, W)."""
     size = painting.shape[2], painting.shape[3]

@@ -25,15 +25,15 @@ from videostyle.errors import SourceError, UsageError, VideostyleError
 from videostyle.files import fitted_name, hold, make_folder, sink_error, write_whole
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import read_picture, write_label, write_picture
-from videostyle.offline.carried import Carried, PaintedKey
-from videostyle.offline.choose import choose_keys
-from videostyle.offline.motion import at_size
-from videostyle.offline.objective import Anchor
-from videostyle.offline.stills import Gatys, check_paintings
-from videostyle.offline.tuned import nearest_style, tune
 from videostyle.ops.filters import mix, shrink
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.ops.warp import warp
+from videostyle.optimize.finetune import nearest_style, tune
+from videostyle.optimize.keyframe_selection import choose_keys
+from videostyle.optimize.motion import at_size
+from videostyle.optimize.objective import Anchor
+from videostyle.optimize.propagate import KeyframePropagator, PaintedKey
+from videostyle.optimize.stills import Gatys, check_paintings
 from videostyle.pipeline import RenderReport, fit, render
 from videostyle.plan import KeyframePlan, RenderPlan
 from videostyle.stylizers import load_stylizer
@@ -109,7 +109,7 @@ def paint_keyframes(
     `on_share` hears of everything before the film itself is painted, `on_frame` and `on_start` are `render`'s.
     Raises SourceError, SinkError, UsageError, WeightsError. What was made until then is kept, and used by the next run.
     """
-    check_paintings(plan.originals)
+    check_paintings(plan.style_images)
     film = plan.film
     output = Path(film.output)
     work = output.with_name(fitted_name(output.stem, ".keyframes", output.parent))
@@ -119,7 +119,7 @@ def paint_keyframes(
     with open_source(film.source) as video:
         width, height = fit(film.size, video.info.width, video.info.height)
         # What cannot be written should not take hours to notice.
-        sources = [*film.files, *(str(one.image) for one in plan.originals)]
+        sources = [*film.files, *(str(one.image) for one in plan.style_images)]
         open_sink(film.output, video.info, film.encode, film.span, size=(width, height), sources=sources)
     with hold(work, "another run of keyframes"):
         return _paint_keyframes(plan, work, (height, width), device, on_share, on_frame, on_start)
@@ -155,7 +155,7 @@ def _paint_keyframes(
             for one, picture in zip(listed, pictures, strict=True)
         ]
         options = plan.options
-        style = nearest_style(pairs, film.style.network, options.backbone, options.backbone_weights)
+        style = nearest_style(pairs, film.style.network, options.loss_network, options.loss_network_weights)
         if plan.propagate != "warp":
 
             def tuned_into(folder: Path) -> None:
@@ -166,13 +166,13 @@ def _paint_keyframes(
                     film.style.network,
                     file,
                     plan.tune_steps,
-                    options.backbone,
-                    options.backbone_weights,
+                    options.loss_network,
+                    options.loss_network_weights,
                     device,
                     lambda step, loss: on_share("tuning the network", step / plan.tune_steps),
                 )
 
-            settings = {**paintings, "tune": plan.tune_steps, "style": style, "backbone": options.backbone}
+            settings = {**paintings, "tune": plan.tune_steps, "style": style, "loss_network": options.loss_network}
             style = str(_stage(work / "tuned", settings, tuned_into) / "tuned.safetensors")
         blend = replace(film.style, blend=((style, 1.0),), strength=1.0, regions=())
         if plan.propagate == "learned":
@@ -180,7 +180,7 @@ def _paint_keyframes(
         else:
             fill = load_stylizer(blend, choose_engine(film.engine, device), device)
             keys = [PaintedKey(one.number, one.is_cut, picture) for one, picture in zip(listed, pictures, strict=True)]
-            with Carried(film.source, film.span, size, keys, fill) as carried:
+            with KeyframePropagator(film.source, film.span, size, keys, fill) as carried:
                 report = render(replace(film, style=blend), stylizer=carried, on_frame=on_frame, on_start=on_start)
     except OSError as error:
         if isinstance(error, VideostyleError):
@@ -240,8 +240,8 @@ def _choice(plan: RenderPlan, every: int | None, given: Sequence[int]) -> dict[s
 
 
 def _gatys_settings(plan: KeyframePlan) -> dict[str, Any]:
-    originals = [{**asdict(one), "content": _digest(one.image)} for one in plan.originals]
-    return {"originals": originals, "options": asdict(plan.options)}
+    style_images = [{**asdict(one), "content": _digest(one.image)} for one in plan.style_images]
+    return {"style_images": style_images, "options": asdict(plan.options)}
 
 
 def _digest(path: Path) -> str:
@@ -318,7 +318,7 @@ def _check_by_hand(folder: Path, chosen: Path, size: tuple[int, int]) -> list[st
 
 def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share: OnShare) -> list[str]:
     """Paint the keyframes that are not painted yet, each in agreement with those before it in its shot."""
-    gatys = Gatys(plan.originals, plan.options, device)
+    gatys = Gatys(plan.style_images, plan.options, device)
     following = replace(plan.options, steps=max(round(plan.options.steps * FOLLOWING_STEPS), 1))
     listed = _read_list(chosen)
     painted: list[Tensor] = []
@@ -333,7 +333,7 @@ def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share
         start, anchors, free = content, [], torch.ones(1, 1, *size)
         for back, flow in enumerate(flows, 1):
             found = at_size(flow, size)
-            moved = warp(painted[place - back], found.backward, "lanczos").clamp(0, 1)
+            moved = warp(painted[place - back], found.vectors, "lanczos").clamp(0, 1)
             # Ruder et al. 2016: an earlier keyframe speaks where those after it do not.
             says = torch.minimum(found.confidence, free)
             anchors.append(Anchor(moved, says, NEARNESS))

@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from videostyle import weights
 from videostyle.errors import WeightsError
 from videostyle.nets.packed import pack, unpack
-from videostyle.nets.vgg import Perceptual, build_small, load_perceptual
+from videostyle.nets.vgg import LossNetwork, build_loss_network, build_small
 from videostyle.train.data import list_photographs, read_picture
 from videostyle.train.distil import choose_steps, compare, compress, distil, round_compensated
 
 MODELS = Path(__file__).parents[1] / "models"
-SHIPPED = MODELS / "perceptual" / "vgg19-small.safetensors"
+SHIPPED = MODELS / "loss_networks" / "vgg19-small.safetensors"
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
 @pytest.fixture(scope="module")
-def full() -> Perceptual:
+def full() -> LossNetwork:
     """Something with the layout of a VGG, of random numbers."""
     torch.manual_seed(0)
-    return Perceptual((1, 2), (8, 12), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)).eval().requires_grad_(False)
+    return LossNetwork((1, 2), (8, 12), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -82,26 +82,26 @@ def test_steps_take_the_bits_they_may(bits: float) -> None:
     assert -(share * share.log2()).sum().item() == pytest.approx(bits, abs=0.05)
 
 
-def test_a_network_is_distilled_and_loads(full: Perceptual, photographs: Path, tmp_path: Path) -> None:
-    output = tmp_path / "perceptual" / "vgg19-small.safetensors"
+def test_a_network_is_distilled_and_loads(full: LossNetwork, photographs: Path, tmp_path: Path) -> None:
+    output = tmp_path / "loss_network" / "vgg19-small.safetensors"
     said: list[str] = []
     card = distil(full, photographs, output, bits=4, pictures=6, side=48, made_from="chance", log=said.append)
     assert len(said) == 3
     assert card["errors"]["relu2_2"]["features"] < 0.01
     assert "chance" in output.with_suffix(".md").read_text(encoding="utf-8")
     picture = read_picture(photographs / "00.png")
-    net = load_perceptual("vgg19-small", output)
+    net = build_loss_network("vgg19-small", output)
     assert torch.allclose(net(picture, ["relu2_2"])["relu2_2"], full(picture, ["relu2_2"])["relu2_2"], atol=0.2)
 
 
-def test_the_same_seed_gives_the_same_file(full: Perceptual, photographs: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_file(full: LossNetwork, photographs: Path, tmp_path: Path) -> None:
     files = [tmp_path / name / "small.safetensors" for name in ("one", "two")]
     for file in files:
         distil(full, photographs, file, pictures=4, side=32, log=lambda line: None)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_more_bits_are_nearer(full: Perceptual, photographs: Path) -> None:
+def test_more_bits_are_nearer(full: LossNetwork, photographs: Path) -> None:
     pictures = [read_picture(path)[:, :, :48, :48] for path in list_photographs(photographs)]
     seen, unseen = pictures[:8], torch.cat(pictures[8:])
     errors = []
@@ -112,22 +112,22 @@ def test_more_bits_are_nearer(full: Perceptual, photographs: Path) -> None:
 
 
 def test_the_manifest_lists_it_and_a_changed_file_is_refused(
-    full: Perceptual, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    full: LossNetwork, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = tmp_path / "perceptual" / "vgg19-small.safetensors"
+    output = tmp_path / "loss_network" / "vgg19-small.safetensors"
     distil(full, photographs, output, pictures=4, side=32, log=lambda line: None)
     weights.write_manifest(tmp_path)
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(tmp_path))
-    assert weights.perceptual("vgg19-small").names == full.names
+    assert weights.load_loss_network("vgg19-small").names == full.names
     data = bytearray(output.read_bytes())
     data[-1] ^= 1
     output.write_bytes(bytes(data))
     with pytest.raises(WeightsError, match="checksum"):
-        weights.perceptual("vgg19-small")
+        weights.load_loss_network("vgg19-small")
 
 
 def test_the_shipped_one_is_found_beside_a_gallery_without_one(toy_gallery: Path) -> None:
-    assert weights.perceptual("vgg19-small").names[-1] == "relu5_1"
+    assert weights.load_loss_network("vgg19-small").names[-1] == "relu5_1"
 
 
 def test_the_shipped_one_is_small() -> None:
@@ -137,19 +137,19 @@ def test_the_shipped_one_is_small() -> None:
 
 def test_it_needs_no_path_and_others_may(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file"):
-        weights.perceptual("vgg19-small", tmp_path / "none.safetensors")
+        weights.load_loss_network("vgg19-small", tmp_path / "none.safetensors")
     with pytest.raises(WeightsError, match="give the path"):
-        weights.perceptual("vgg19-caffe")
+        weights.load_loss_network("vgg19-caffe")
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(WeightsError, match="not the weights of vgg19-small"):
-        weights.perceptual("vgg19-small", tmp_path / "other.pt")
+        weights.load_loss_network("vgg19-small", tmp_path / "other.pt")
 
 
 def test_its_features_are_those_of_vgg19(data: Path) -> None:
     path = next(path for path in list_photographs(data / "content") if path.name.startswith("kodak"))
     picture = read_picture(path)[:, :, :128, :192]
-    found = weights.perceptual("vgg19-small")(picture, LAYERS)
-    wanted = load_perceptual("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")(picture, LAYERS)
+    found = weights.load_loss_network("vgg19-small")(picture, LAYERS)
+    wanted = build_loss_network("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")(picture, LAYERS)
     for layer in LAYERS:
         both = torch.stack([found[layer].flatten(), wanted[layer].flatten()])
         assert torch.corrcoef(both)[0, 1] > 0.99, layer

@@ -33,9 +33,9 @@ Pair = tuple[Tensor, Tensor]
 """A frame and its painting, (1, 3, H, W) in 0..1 both."""
 
 
-def nearest_style(pairs: Sequence[Pair], network: str, backbone: str, backbone_weights: Path | None) -> str:
+def nearest_style(pairs: Sequence[Pair], network: str, loss_network: str, loss_network_weights: Path | None) -> str:
     """The gallery's style that paints the frames most like their paintings."""
-    judge = weights.perceptual(backbone, backbone_weights)
+    judge = weights.load_loss_network(loss_network, loss_network_weights)
     net = weights.load_network(network).net
     frame, painting = pairs[0]
     frame, painting = (_crop(picture, 0.5, 0.5, net.architecture.stride) for picture in (frame, painting))
@@ -57,8 +57,8 @@ def tune(
     network: str,
     output: Path,
     steps: int,
-    backbone: str,
-    backbone_weights: Path | None,
+    loss_network: str,
+    loss_network_weights: Path | None,
     device: str = "cpu",
     on_step: Callable[[int, float], None] | None = None,
 ) -> None:
@@ -74,7 +74,11 @@ def tune(
     net = shipped.net.to(device).train().requires_grad_(True)
     code = weights.read_style(entry.file)[0].to(device).requires_grad_()
     kind = torch.bfloat16 if has_bf16(device) else torch.float32
-    judge = weights.perceptual(backbone, backbone_weights).to(device, kind).to(memory_format=torch.channels_last)
+    judge = (
+        weights.load_loss_network(loss_network, loss_network_weights)
+        .to(device, kind)
+        .to(memory_format=torch.channels_last)
+    )
     optimizer = torch.optim.Adam(
         [{"params": list(net.parameters()), "lr": _RATE}, {"params": [code], "lr": _CODE_RATE}]
     )

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from videostyle import weights
 from videostyle.errors import TrainingError
-from videostyle.nets.transformer import Transformer
+from videostyle.nets.style_network import StyleNetwork
 from videostyle.plan import TrainConfig
 from videostyle.train.painter import Codes
 
 
 @torch.no_grad()
-def start(config: TrainConfig, net: Transformer, codes: Codes) -> None:
+def start(config: TrainConfig, net: StyleNetwork, codes: Codes) -> None:
     """Fill `net` and `codes` from the models in `config.start`; paintings that are new there start from their mean.
 
     Raises WeightsError, or TrainingError if there is no network to begin with.
@@ -35,12 +35,12 @@ def start(config: TrainConfig, net: Transformer, codes: Codes) -> None:
     wide = {style: widen_code(code, network.net, net)[0, :-1] for style, code in known.items()}
     if wide:
         codes.rows.copy_(torch.stack(list(wide.values())).mean(0))
-    for row, painting in zip(codes.rows, config.paintings, strict=True):
+    for row, painting in zip(codes.rows, config.styles, strict=True):
         if painting.name in wide:
             row.copy_(wide[painting.name])
 
 
-def widen(narrow: Transformer, net: Transformer, generator: torch.Generator) -> dict[str, Tensor]:
+def widen(narrow: StyleNetwork, net: StyleNetwork, generator: torch.Generator) -> dict[str, Tensor]:
     """Weights for `net` that paint exactly as `narrow` does, whose widths must divide its own.
 
     Net2Net (Chen, Goodfellow and Shlens 2016): each channel is copied, and what reads it reads all its copies, with
@@ -66,7 +66,7 @@ def widen(narrow: Transformer, net: Transformer, generator: torch.Generator) -> 
     return wide
 
 
-def widen_code(code: Tensor, narrow: Transformer, net: Transformer) -> Tensor:
+def widen_code(code: Tensor, narrow: StyleNetwork, net: StyleNetwork) -> Tensor:
     """A style code (1, code_size) of `narrow` for the widened `net`."""
     *parts, amount = torch.split(code, [*narrow.code_sizes, 1], dim=1)
     wide = [

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videostyle.offline.objective import Terms
+from videostyle.optimize.objective import Terms
 from videostyle.plan import GatysOptions
 
 Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
@@ -115,7 +115,7 @@ def _lbfgs(evaluate: Evaluate, start: Tensor, options: GatysOptions) -> Iterator
 def _adam(evaluate: Evaluate, start: Tensor, options: GatysOptions) -> Iterator[Step]:
     """Adam (Kingma and Ba 2015), its rate rising over the first steps, when its estimates of scale are still coarse."""
     pixels = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([pixels], lr=options.rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam([pixels], lr=options.lr, betas=(0.9, 0.99))
     rise = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / max(options.warmup, 1), 1.0))
     while True:
         terms, pixels.grad = evaluate(pixels)

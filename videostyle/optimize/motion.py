@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videostyle.confidence import motion_confidence
 from videostyle.flow.dis import gray, search, working_size
 from videostyle.ops.filters import enlarge, shrink, stack_rows
 from videostyle.ops.warp import confidence, resize_flow
 from videostyle.stabilize import SHRINK
-from videostyle.trust import trust
 from videostyle.types import Flow
 
 _ANY_MAP = np.empty(0, np.float32)
@@ -63,7 +63,7 @@ class Reach:
         h, w = working_size(*frame.size)
         backward, forward = (stack_rows([flow])[..., :h, :w] for flow in (self._to, self._from))
         found = Flow(backward, confidence(backward, forward))
-        return Flow(backward, trust(found, frame.small, self.key.small))
+        return Flow(backward, motion_confidence(found, frame.small, self.key.small))
 
 
 def _sampled(field: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -79,12 +79,12 @@ def coverage(flow: Flow) -> float:
 
 def packed(flow: Flow) -> Flow:
     """In half the memory."""
-    return Flow(flow.backward.half(), flow.confidence.half())
+    return Flow(flow.vectors.half(), flow.confidence.half())
 
 
 def at_size(flow: Flow, size: tuple[int, int]) -> Flow:
     """The flow, packed or not, for pictures of `size` (H, W)."""
-    return Flow(resize_flow(flow.backward.float(), size), enlarge(flow.confidence.float(), size))
+    return Flow(resize_flow(flow.vectors.float(), size), enlarge(flow.confidence.float(), size))
 
 
 def nowhere(size: tuple[int, int]) -> Flow:

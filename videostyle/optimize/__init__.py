@@ -7,7 +7,7 @@ network finds the painting's Gram matrices and the picture's content in them. `v
 
 from __future__ import annotations
 
-from videostyle.offline.keyframes import KeyframeReport, export_keyframes, paint_keyframes
-from videostyle.offline.stills import PaintReport, Progress, paint_picture
+from videostyle.optimize.keyframes import KeyframeReport, export_keyframes, paint_keyframes
+from videostyle.optimize.stills import PaintReport, Progress, paint_picture
 
 __all__ = ["KeyframeReport", "PaintReport", "Progress", "export_keyframes", "paint_keyframes", "paint_picture"]

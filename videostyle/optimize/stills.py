@@ -20,11 +20,11 @@ from videostyle.io import open_sink, open_source
 from videostyle.io.images import EXTENSIONS, is_picture, read_painting, read_picture
 from videostyle.masks import draw
 from videostyle.nets.vgg import has_bf16
-from videostyle.offline.descent import descend
-from videostyle.offline.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, painting_grams
 from videostyle.ops.color import keep_colors, match_colors
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
-from videostyle.plan import EncodeOptions, GatysOptions, Original, PaintPlan, Span
+from videostyle.optimize.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, painting_grams
+from videostyle.optimize.optimizers import descend
+from videostyle.plan import EncodeOptions, GatysOptions, PaintPlan, Span, StyleImage
 
 # Smaller tiles are nearly all overlap, in pixels a side.
 _SMALLEST_TILE = 64
@@ -82,16 +82,16 @@ OnProgress = Callable[[Progress], None]
 
 
 class Gatys:
-    """Paints pictures after the same originals: their Gram matrices are computed once for each size."""
+    """Paints pictures after the same style images: their Gram matrices are computed once for each size."""
 
-    def __init__(self, originals: Sequence[Original], options: GatysOptions, device: str = "cpu") -> None:
-        """Raises SourceError and UsageError for originals that cannot be painted after, WeightsError."""
+    def __init__(self, style_images: Sequence[StyleImage], options: GatysOptions, device: str = "cpu") -> None:
+        """Raises SourceError and UsageError for style images that cannot be painted after, WeightsError."""
         self.options = options
-        self.originals = originals
+        self.style_images = style_images
         self.device = device
         self.warnings: list[str] = []
-        self._paintings = [_read_original(original) for original in originals]
-        judge = weights.perceptual(options.backbone, options.backbone_weights)
+        self._paintings = [_read_style_image(one) for one in style_images]
+        judge = weights.load_loss_network(options.loss_network, options.loss_network_weights)
         judge.pooling = options.pooling
         self._half = has_bf16(device) if options.half is None else options.half
         kind = torch.bfloat16 if self._half else torch.float32
@@ -204,14 +204,14 @@ class Gatys:
     def _targets(self, content: Tensor, size: tuple[int, int], tile: int | None) -> list[Target]:
         regions = [
             None if one.region is None else draw(read_picture(one.region), size, 0)[None].to(self.device)
-            for one in self.originals
+            for one in self.style_images
         ]
         painted = [region for region in regions if region is not None]
         rest = (1 - torch.cat(painted).amax(0, keepdim=True)) if painted else None
-        places = [one.region for one in self.originals]
-        together = {place: sum(one.weight for one in self.originals if one.region == place) for place in places}
+        places = [one.region for one in self.style_images]
+        together = {place: sum(one.weight for one in self.style_images if one.region == place) for place in places}
         targets = []
-        for number, (one, region) in enumerate(zip(self.originals, regions, strict=True)):
+        for number, (one, region) in enumerate(zip(self.style_images, regions, strict=True)):
             grams = self._original(number, content, max(size), tile)
             targets.append(Target(one.weight / together[one.region], grams, rest if region is None else region))
         return targets
@@ -233,7 +233,7 @@ class Gatys:
             layers = [layer for layer, _ in self.options.style_layers]
             self._grams[key] = painting_grams(self._judge, picture, layers, mask, tile)
             # Matched to the colours of each frame, those of the frames before are of no more use.
-            while len(self._grams) > max(_GRAMS, len(self.originals)):
+            while len(self._grams) > max(_GRAMS, len(self.style_images)):
                 self._grams.popitem(last=False)
         self._grams.move_to_end(key)
         return self._grams[key]
@@ -246,9 +246,9 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
     name. Raises SourceError, SinkError, UsageError, WeightsError.
     """
     began = time.monotonic()
-    check_paintings(plan.originals)
-    for original in plan.originals:
-        if Path(plan.content).exists() and original.image.exists() and Path(plan.content).samefile(original.image):
+    check_paintings(plan.style_images)
+    for one in plan.style_images:
+        if Path(plan.content).exists() and one.image.exists() and Path(plan.content).samefile(one.image):
             raise UsageError(f"{plan.content}: is picture and painting at once; give two different files")
     if not is_picture(plan.output):
         raise UsageError(f"{plan.output}: is not the name of a picture; it should end in {', '.join(EXTENSIONS)}")
@@ -262,7 +262,7 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
         options = EncodeOptions(overwrite=plan.overwrite)
         sink = open_sink(plan.output, replace(source.info, frame_count=1), options, sources=plan.files)
         device = choose_device(plan.device)
-        gatys = Gatys(plan.originals, plan.options, device)
+        gatys = Gatys(plan.style_images, plan.options, device)
         content = resize(to_float(frame), (height, width))
         start = _start(plan, content)
         best: Progress | None = None
@@ -297,9 +297,9 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
     return PaintReport(plan.output, (width, height), len(painted.curve), seconds, kept, painted.curve, warnings)
 
 
-def check_paintings(originals: Sequence[Original]) -> None:
+def check_paintings(style_images: Sequence[StyleImage]) -> None:
     """Raise UsageError where a style's name stands for a painting's picture."""
-    for name in (str(original.image) for original in originals if not original.image.exists()):
+    for name in (str(one.image) for one in style_images if not one.image.exists()):
         if any(name == entry.name for entry in (*weights.gallery(), *weights.own_styles())):
             raise UsageError(
                 f"{name}: is a style, and this paints after pictures; give the painting's file, or use the style: "
@@ -315,14 +315,14 @@ def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:
     return resize(to_float(read_picture(plan.start)), (content.shape[2], content.shape[3]))
 
 
-def _read_original(original: Original) -> tuple[Tensor, Tensor | None]:
+def _read_style_image(one: StyleImage) -> tuple[Tensor, Tensor | None]:
     """A painting (1, 3, H, W) in 0..1, what is transparent in it left out, and which part of it, (1, 1, H, W)."""
-    painting, part = read_painting(str(original.image))
-    if original.part is not None:
-        mask = draw(read_picture(str(original.part)), (painting.shape[2], painting.shape[3]), 0)[None]
+    painting, part = read_painting(str(one.image))
+    if one.part is not None:
+        mask = draw(read_picture(str(one.part)), (painting.shape[2], painting.shape[3]), 0)[None]
         part = mask if part is None else part * mask
     if part is not None and not part.sum() > 0:
-        raise UsageError(f"{original.part or original.image}: nothing of the painting is left to look at")
+        raise UsageError(f"{one.part or one.image}: nothing of the painting is left to look at")
     return painting, part
 
 
