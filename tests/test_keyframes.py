@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from tests.moving import pan, texture, to_tensor
-from videostyle import offline
+from videostyle import optimize
 from videostyle.cli import main
 from videostyle.ops.pixels import to_float, to_pixels
-from videostyle.optimize import choose
+from videostyle.optimize import keyframe_selection
 from videostyle.optimize.keyframe_selection import choose_keys
 from videostyle.optimize.motion import Reach, at_size, coverage, view
 from videostyle.plan import GatysOptions, KeyframePlan, RenderPlan, StyleImage
@@ -46,8 +46,8 @@ def test_what_pans_out_of_sight_asks_for_another() -> None:
     gaps = [later - before for (before, _), (later, _) in pairwise(found)]
     # 192 pixels at 6 a frame: 40 % are new after 13 frames, a little earlier for what cannot be trusted at the rim.
     assert gaps
-    assert all(choose.SHORTEST <= gap <= 14 for gap in gaps)
-    assert found[-1][0] == 29 or 29 - found[-1][0] < choose.SHORTEST
+    assert all(keyframe_selection.SHORTEST <= gap <= 14 for gap in gaps)
+    assert found[-1][0] == 29 or 29 - found[-1][0] < keyframe_selection.SHORTEST
 
 
 def test_every_shot_begins_and_ends_with_one() -> None:
@@ -65,7 +65,7 @@ def test_or_every_so_many_frames() -> None:
 
 
 def test_no_motion_is_trusted_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "LONGEST", 15)
+    monkeypatch.setattr(keyframe_selection, "LONGEST", 15)
     still = pan(1, (0, 0))[0]
     assert [number for number, _ in numbers([still] * 40)] == [0, 15, 30]  # the end is near enough
 
@@ -255,12 +255,12 @@ def test_an_interrupted_run_goes_on_where_it_was(plan: KeyframePlan) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        offline.paint_keyframes(plan, stop)
+        optimize.paint_keyframes(plan, stop)
     assert "goes on from there" in caught.value.__notes__[0]
     before = painted_keys(plan)
     assert list(before) == ["key-000000.png", "key-000008.png"]
     assert not Path(plan.film.output).exists()
-    report = offline.paint_keyframes(plan)
+    report = optimize.paint_keyframes(plan)
     after = painted_keys(plan)
     assert len(after) == 3
     assert {name: after[name] for name in before} == before
@@ -272,22 +272,22 @@ def test_an_interrupted_run_goes_on_where_it_was(plan: KeyframePlan) -> None:
 def test_another_setting_redoes_what_depends_on_it(plan: KeyframePlan) -> None:
     from dataclasses import replace
 
-    offline.paint_keyframes(plan)
+    optimize.paint_keyframes(plan)
     first = painted_keys(plan)
     work = Path(plan.film.output).with_suffix(".keyframes")
     tuned = (work / "tuned" / "tuned.safetensors").stat().st_mtime_ns
     again = replace(plan, film=replace(plan.film, encode=replace(plan.film.encode, overwrite=True)))
-    offline.paint_keyframes(replace(again, propagate="warp"))
+    optimize.paint_keyframes(replace(again, propagate="warp"))
     assert painted_keys(plan) == first
-    offline.paint_keyframes(replace(again, tune_steps=3))
+    optimize.paint_keyframes(replace(again, tune_steps=3))
     assert painted_keys(plan) == first
     assert (work / "tuned" / "tuned.safetensors").stat().st_mtime_ns > tuned
-    offline.paint_keyframes(replace(again, options=replace(plan.options, strength=0.5)))
+    optimize.paint_keyframes(replace(again, options=replace(plan.options, strength=0.5)))
     assert all(now > first[name] for name, now in painted_keys(plan).items())
 
 
 def test_keyframes_agree_with_those_before_them(plan: KeyframePlan) -> None:
-    offline.paint_keyframes(plan)
+    optimize.paint_keyframes(plan)
     folder = Path(plan.film.output).with_suffix(".keyframes") / "painted"
     first, second = (read(folder / f"key-{number:06d}.png") for number in (0, 8))
     # 8 frames of 1.5 pixels: what was at x is at x - 12.
@@ -325,7 +325,7 @@ def test_what_is_there_already_is_noticed_before_anything_is_painted(
 ) -> None:
     Path(plan.film.output).write_text("somebody's film")
     with pytest.raises(Exception, match="exists"):
-        offline.paint_keyframes(plan)
+        optimize.paint_keyframes(plan)
     assert not painted_keys(plan)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from videostyle import offline
+from videostyle import optimize
 from videostyle.cli import main
 from videostyle.errors import UsageError
 from videostyle.io import open_source
@@ -131,7 +131,7 @@ def test_tiles_have_the_gradient_of_the_whole_picture(judge: LossNetwork, height
 
 def test_a_narrower_halo_would_show(judge: LossNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     assert HALO == 96
-    monkeypatch.setattr(offline.objective, "HALO", 32)
+    monkeypatch.setattr(optimize.objective, "HALO", 32)
     picture = noise(245, 203, 5)
     _, gradient = setting(judge, 245, 203)(picture)
     _, tiled = setting(judge, 245, 203, 64)(picture)
@@ -275,7 +275,7 @@ def test_where_memory_runs_out_it_goes_on_in_tiles(pictures: Path, monkeypatch: 
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().__call__(picture)
 
-    monkeypatch.setattr(offline.stills, "Objective", Small)
+    monkeypatch.setattr(optimize.stills, "Objective", Small)
     photo = torch.rand(1, 3, 170, 300, generator=torch.Generator().manual_seed(0))
     painter = gatys(pictures, steps=4)
     assert painter(photo).picture.shape == photo.shape
@@ -352,7 +352,7 @@ def test_interrupted_it_keeps_the_best_so_far(pictures: Path) -> None:
         options=GatysOptions(steps=20),
     )
     with pytest.raises(KeyboardInterrupt) as caught:
-        offline.paint_picture(plan, stop)
+        optimize.paint_picture(plan, stop)
     assert read(pictures / "out.png").shape == (3, 72, 96)
     assert "the best so far, of 5 steps" in caught.value.__notes__[0]
 
@@ -409,6 +409,6 @@ def test_the_report_can_be_written_down(pictures: Path) -> None:
         (StyleImage(pictures / "red.png"), StyleImage(pictures / "blue.png", 0.5)),
         options=GatysOptions(steps=3),
     )
-    report = offline.paint_picture(plan)
+    report = optimize.paint_picture(plan)
     assert (report.size, report.steps) == ((96, 72), 3)
     assert json.loads(json.dumps(report.terms._asdict()))["style"] > 0

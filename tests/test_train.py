@@ -375,7 +375,7 @@ def test_steadiness_cannot_be_had_by_smaller_features() -> None:
     # Every convolution is normalised, so its scale changes nothing; nor may a loss seem to depend on it, as it did when
     # a picture was normalised by statistics that had no gradient.
     painter = a_painter(architecture("fast"))
-    batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))), running_norm=torch.ones(1, 1))
+    batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))), remembering=torch.ones(1, 1))
     painted = painter(batch)
     ((expected, valid),) = painted.expected
     losses.temporal_distance(expected, painted.now, valid).sum().backward()
@@ -762,7 +762,7 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
     text = f"""
         photographs = "{pictures}/photographs"
         folder = "out"
-        rate = 1
+        lr = 1
         minutes = 2
         style_weights = [1, 1, 1, 1, 1]
         [[styles]]
@@ -775,13 +775,13 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
     assert run.lr == 1.0
     assert run.minutes == 2.0
     assert run.folder == tmp_path / "out"
-    assert run.paintings[0].image == tmp_path / "stripes.png"
+    assert run.styles[0].image == tmp_path / "stripes.png"
     for change, message in [
-        (("rate = 1", "rate = 'fast'"), "rate = 'fast' should be of type float"),
-        (("rate = 1", "rote = 1"), "no setting named 'rote'"),
+        (("lr = 1", "lr = 'fast'"), "lr = 'fast' should be of type float"),
+        (("lr = 1", "rote = 1"), "no setting named 'rote'"),
         (('folder = "out"', ""), "'folder' is missing"),
-        (("[[styles]]", "[paintings]"), r"\[\[styles\]\]"),
-        (("rate = 1", "rate ="), "not a TOML file"),
+        (("[[styles]]", "[styles]"), r"\[\[styles\]\]"),
+        (("lr = 1", "lr ="), "not a TOML file"),
     ]:
         file.write_text(text.replace(*change))
         with pytest.raises(UsageError, match=message):

@@ -284,7 +284,7 @@ def test_a_painting_is_learned_and_can_be_chosen(
     picture = page.uploads.use(page.uploads.add(page.uploads.folder / "painting.png"), "")
     said, sheet, styles, others = page.learn(str(picture), " mine ", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
     (plan,) = plans
-    assert (plan.painting.name, plan.minutes, plan.content) == ("mine", 2.0, Path(film))
+    assert (plan.style.name, plan.minutes, plan.content) == ("mine", 2.0, Path(film))
     assert "style mine." in said
     assert (page.media.folder / sheet.partition("/media/")[2].partition('"')[0]).read_bytes() == b"a sheet"
     assert styles["value"] == "mine"

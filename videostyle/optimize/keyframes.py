@@ -273,7 +273,7 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
             flows = {
                 f"{number}.{name}": getattr(flow, name).half().numpy()
                 for number, flow in enumerate(key.earlier)
-                for name in ("backward", "confidence")
+                for name in ("vectors", "confidence")
             }
             np.savez_compressed((folder / file).with_suffix(".npz"), **flows)
             listed.append({"number": key.number, "time": round(float(key.time), 3), "is_cut": key.is_cut, "file": file})
@@ -360,6 +360,6 @@ def _flows(file: Path) -> list[Flow]:
     with np.load(file.with_suffix(".npz")) as stored:
         count = len(stored.files) // 2
         return [
-            Flow(*(torch.from_numpy(stored[f"{n}.{name}"]).float() for name in ("backward", "confidence")))
+            Flow(*(torch.from_numpy(stored[f"{n}.{name}"]).float() for name in ("vectors", "confidence")))
             for n in range(count)
         ]
