@@ -35,11 +35,14 @@ from videostyle.moments import Moments
 from videostyle.nets.vgg import LossNetwork
 from videostyle.noise import Particles
 from videostyle.ops import losses
-from videostyle.plan import FlowOptions, StabilizeOptions, Style, TrainConfig, TrainingStyle
+from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer
+from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
-from videostyle.train import read_config, train
+from videostyle.train.config import read_config
 from videostyle.train.data import held_back, list_photographs, read_picture
+from videostyle.train.loop import train
+from videostyle.train.plan import TrainConfig, TrainingStyle
 from videostyle.train.tune import shortened
 from videostyle.types import Moment
 

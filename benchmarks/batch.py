@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import videostyle
+from videostyle.batch.plan import BatchPlan
 from videostyle.io import open_sink, open_source, probe
-from videostyle.plan import BatchPlan
 from videostyle.threads import cores
 
 

@@ -11,7 +11,7 @@ from videostyle.cuts import mark_cuts
 from videostyle.io import open_source
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 
 def read_clip(path: Path, frames: int, width: int) -> list[tuple[bool, Tensor]]:

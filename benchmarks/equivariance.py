@@ -26,7 +26,7 @@ from torch import Tensor
 from videostyle import weights
 from videostyle.io import open_source
 from videostyle.ops.pixels import to_float
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.train.data import read_picture
 
 FILM = Path(__file__).parents[1] / "samples" / "harbour.mp4"

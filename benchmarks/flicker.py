@@ -38,10 +38,11 @@ from videostyle.metrics.appearance import STYLE_LAYERS
 from videostyle.metrics.temporal import Judge
 from videostyle.noise import Particles
 from videostyle.ops.losses import gram, gram_distance
-from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer, LookaheadStabilizer, Motion, Stabilizer
+from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
-from videostyle.train import read_config
+from videostyle.train.config import read_config
 from videostyle.train.data import read_picture
 from videostyle.types import Moment, Stylizer
 

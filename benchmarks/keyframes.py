@@ -35,20 +35,14 @@ from videostyle.io.images import read_picture
 from videostyle.metrics.temporal import EvaluationFlow, valid_motion, warping_error
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.ops.pixels import resize, to_float
-from videostyle.optimize import paint_keyframes
+from videostyle.optimize.keyframes import paint_keyframes
 from videostyle.optimize.objective import painting_grams
+from videostyle.optimize.plan import GatysOptions, KeyframePlan, StyleImage
 from videostyle.pipeline import fit, render
-from videostyle.plan import (
-    EncodeOptions,
-    GatysOptions,
-    KeyframePlan,
-    RenderPlan,
-    Span,
-    StabilizeOptions,
-    Style,
-    StyleImage,
-)
+from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
+from videostyle.style import Style
 from videostyle.threads import cores
+from videostyle.timeline import Span
 
 LAYERS = tuple(layer for layer, _ in GatysOptions().style_layers)
 

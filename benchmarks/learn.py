@@ -23,11 +23,11 @@ from torch import Tensor
 
 import videostyle
 from videostyle import weights
-from videostyle.plan import LearnPlan, TrainConfig, TrainingStyle
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.learn import learn
 from videostyle.train.objective import Objective
 from videostyle.train.painter import Codes, Painter
+from videostyle.train.plan import LearnPlan, TrainConfig, TrainingStyle
 from videostyle.train.validation import card_losses, validate
 
 HELD = 6

@@ -27,10 +27,11 @@ import torch
 import videostyle
 from videostyle.io.camera import TICK
 from videostyle.live.painter import LivePainter
+from videostyle.live.plan import LivePlan
 from videostyle.live.run import run
 from videostyle.ops.pixels import to_pixels
-from videostyle.plan import LivePlan, Span
 from videostyle.threads import cores
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 

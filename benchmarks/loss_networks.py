@@ -30,8 +30,8 @@ from videostyle.io.images import write_picture
 from videostyle.nets.vgg import LossNetwork, build_loss_network
 from videostyle.noise import first_frame
 from videostyle.ops import losses
-from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train.data import held_back, list_photographs, read_picture
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 CONFIG = TrainConfig(Path(), (TrainingStyle("any", Path()),), Path())
 STRENGTHS = (0.3, 0.6, 1.0)

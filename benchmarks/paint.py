@@ -31,8 +31,8 @@ from videostyle import weights
 from videostyle.io.images import read_picture
 from videostyle.nets.vgg import LossNetwork, has_bf16
 from videostyle.ops.pixels import resize, to_float
+from videostyle.optimize.plan import GatysOptions, StyleImage
 from videostyle.optimize.stills import Gatys
-from videostyle.plan import GatysOptions, StyleImage
 from videostyle.threads import cores
 
 

@@ -34,10 +34,11 @@ from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
 from videostyle.optimize.objective import Terms
 from videostyle.optimize.optimizers import descend
-from videostyle.plan import GatysOptions, TrainConfig, TrainingStyle
-from videostyle.train import read_config
+from videostyle.optimize.plan import GatysOptions
+from videostyle.train.config import read_config
 from videostyle.train.data import held_back, list_photographs, read_picture
 from videostyle.train.objective import painting_grams, perceptual_terms
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 STEPS = (50, 100, 200, 500)
 """Of L-BFGS, that the table shows."""

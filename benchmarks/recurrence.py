@@ -27,10 +27,11 @@ from videostyle.metrics.temporal import Judge
 from videostyle.moments import Moments
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
-from videostyle.plan import FlowOptions, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer, LookaheadStabilizer
+from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
-from videostyle.train import read_config
+from videostyle.train.config import read_config
 from videostyle.train.data import read_picture
 from videostyle.types import Moment
 

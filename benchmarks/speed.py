@@ -33,8 +33,9 @@ import torch
 import videostyle
 from videostyle.engines import openvino
 from videostyle.nets.style_network import ARCHITECTURES, Architecture, StyleNetwork, macs_per_pixel
-from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions, Style
+from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import WINDOW
+from videostyle.style import Style
 from videostyle.weights import load_style
 
 MODES = {

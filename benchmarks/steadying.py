@@ -30,7 +30,7 @@ from videostyle.flow import load_flow
 from videostyle.metrics.temporal import EvaluationFlow, Judge, valid_motion
 from videostyle.ops.filters import box, shrink
 from videostyle.ops.warp import Resampling, warp
-from videostyle.plan import FlowOptions, Style
+from videostyle.plan import FlowOptions
 from videostyle.stabilize import (
     BACK,
     COLOR_FRESH,
@@ -42,6 +42,7 @@ from videostyle.stabilize import (
     detail_energy,
     restore_detail,
 )
+from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Flow
 

@@ -34,11 +34,13 @@ from videostyle.nets.vgg import LossNetwork
 from videostyle.noise import Particles
 from videostyle.ops import losses
 from videostyle.ops.pixels import to_float
+from videostyle.optimize.plan import GatysOptions, StyleImage
 from videostyle.optimize.stills import Gatys
-from videostyle.plan import GatysOptions, Style, StyleImage, TrainingStyle
+from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
-from videostyle.train import read_config
+from videostyle.train.config import read_config
 from videostyle.train.data import read_picture
+from videostyle.train.plan import TrainingStyle
 from videostyle.types import Moment
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

@@ -22,8 +22,10 @@ import videostyle
 from videostyle.io import open_source
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.pipeline import render
-from videostyle.plan import RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.stabilize import LATENCY, WINDOW
+from videostyle.style import Style
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 WARM = (0, 16, 32, 48, 64, 96, 128)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 import videostyle
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 ROOT = Path(__file__).parents[1]
 

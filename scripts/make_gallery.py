@@ -26,7 +26,7 @@ from torch import Tensor
 
 from videostyle import weights
 from videostyle.noise import first_frame
-from videostyle.plan import Style
+from videostyle.style import Style
 
 ROOT = Path(__file__).parents[1]
 PAINTED, SHOWN = 320, 200

@@ -15,8 +15,11 @@ import cv2
 import numpy as np
 
 from videostyle.io import open_source
-from videostyle.optimize import paint_keyframes, paint_picture
-from videostyle.plan import EncodeOptions, GatysOptions, KeyframePlan, PaintPlan, RenderPlan, Span, StyleImage
+from videostyle.optimize.keyframes import paint_keyframes
+from videostyle.optimize.plan import GatysOptions, KeyframePlan, PaintPlan, StyleImage
+from videostyle.optimize.stills import paint_picture
+from videostyle.plan import EncodeOptions, RenderPlan
+from videostyle.timeline import Span
 
 ROOT = Path(__file__).parents[1]
 FILM = str(ROOT / "samples" / "harbour.mp4")

@@ -17,12 +17,16 @@ import numpy as np
 from demo import contact_sheet
 
 import videostyle
+from videostyle.batch.plan import BatchPlan
 from videostyle.batch.schedule import run
 from videostyle.io.images import write_label
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.live.painter import LivePainter
+from videostyle.live.plan import LivePlan
 from videostyle.live.screen import split
-from videostyle.plan import BatchPlan, Key, LivePlan, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.style import Region, Style
+from videostyle.timeline import Key, Span, Timeline
 from videostyle.types import Frame
 
 ROOT = Path(__file__).parents[1]

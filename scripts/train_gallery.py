@@ -24,8 +24,9 @@ from make_pictures import FILM, MOMENTS, frame
 from videostyle import weights
 from videostyle.files import make_folder
 from videostyle.io.images import write_picture
-from videostyle.plan import TrainConfig
-from videostyle.train import read_config, train
+from videostyle.train.config import read_config
+from videostyle.train.loop import train
+from videostyle.train.plan import TrainConfig
 
 RECIPES = Path(__file__).resolve().parents[1] / "models"
 SHARES = {"fast": 0.4, "fine": 0.6}  # of the time

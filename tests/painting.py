@@ -10,7 +10,8 @@ import av
 import numpy as np
 
 from videostyle.io import open_sink, open_source
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 
 PLAIN = EncodeOptions()
 WHOLE = Span()

@@ -19,7 +19,7 @@ import torch
 
 from videostyle.errors import SourceError
 from videostyle.io.camera import TICK, CameraSource, device_name, is_device, opencv_pictures
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from command import failing, told
 from videostyle.cli import main
 from videostyle.cli.options import read_along, read_blend, read_strength, read_weighted, seconds
 from videostyle.io.names import painted_name
-from videostyle.plan import Key, Timeline
+from videostyle.timeline import Key, Timeline
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from safetensors.torch import save
 
 from videostyle import tensorfile, weights
 from videostyle.errors import UsageError, WeightsError
-from videostyle.plan import Style
+from videostyle.style import Style
 
 Change = Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]
 

@@ -14,8 +14,8 @@ import videostyle.engines
 from videostyle.engines import choose_device, choose_engine, load_engine, openvino
 from videostyle.errors import MissingDependencyError, UnknownNameError, UsageError
 from videostyle.noise import first_frame
-from videostyle.plan import Style
 from videostyle.plugins import available, load
+from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
 from videostyle.weights import gallery, load_style
 

@@ -15,8 +15,8 @@ from training import lines, tiny
 from videostyle.errors import TrainingError
 from videostyle.flow.dis import DIS
 from videostyle.ops.warp import warp
-from videostyle.train import train
 from videostyle.train.films import Films, list_films
+from videostyle.train.loop import train
 
 
 def generator(seed: int) -> torch.Generator:

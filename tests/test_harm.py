@@ -305,7 +305,7 @@ def test_a_sink_that_is_dropped_leaves_nothing_open(tmp_path: Path, film: Path) 
     import gc
 
     from videostyle.io import open_sink, open_source
-    from videostyle.plan import Span
+    from videostyle.timeline import Span
 
     with open_source(str(film)) as source:
         frames = list(source.frames(Span()))
@@ -332,7 +332,7 @@ def test_of_two_at_once_the_second_is_told_before_it_paints(
     name: str,
 ) -> None:
     from videostyle.io import open_sink, open_source
-    from videostyle.plan import Span
+    from videostyle.timeline import Span
 
     def paints(*_: object) -> None:
         raise AssertionError("it paints")

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from tests.moving import pan, texture, to_tensor
-from videostyle import optimize
 from videostyle.cli import main
 from videostyle.ops.pixels import to_float, to_pixels
-from videostyle.optimize import keyframe_selection
+from videostyle.optimize import keyframe_selection, keyframes
 from videostyle.optimize.keyframe_selection import choose_keys
 from videostyle.optimize.motion import Reach, at_size, coverage, view
-from videostyle.plan import GatysOptions, KeyframePlan, RenderPlan, StyleImage
+from videostyle.optimize.plan import GatysOptions, KeyframePlan, StyleImage
+from videostyle.plan import RenderPlan
 from videostyle.types import Frame
 
 SIZE = (128, 192)
@@ -255,12 +255,12 @@ def test_an_interrupted_run_goes_on_where_it_was(plan: KeyframePlan) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        optimize.paint_keyframes(plan, stop)
+        keyframes.paint_keyframes(plan, stop)
     assert "goes on from there" in caught.value.__notes__[0]
     before = painted_keys(plan)
     assert list(before) == ["key-000000.png", "key-000008.png"]
     assert not Path(plan.film.output).exists()
-    report = optimize.paint_keyframes(plan)
+    report = keyframes.paint_keyframes(plan)
     after = painted_keys(plan)
     assert len(after) == 3
     assert {name: after[name] for name in before} == before
@@ -272,22 +272,22 @@ def test_an_interrupted_run_goes_on_where_it_was(plan: KeyframePlan) -> None:
 def test_another_setting_redoes_what_depends_on_it(plan: KeyframePlan) -> None:
     from dataclasses import replace
 
-    optimize.paint_keyframes(plan)
+    keyframes.paint_keyframes(plan)
     first = painted_keys(plan)
     work = Path(plan.film.output).with_suffix(".keyframes")
     tuned = (work / "tuned" / "tuned.safetensors").stat().st_mtime_ns
     again = replace(plan, film=replace(plan.film, encode=replace(plan.film.encode, overwrite=True)))
-    optimize.paint_keyframes(replace(again, propagate="warp"))
+    keyframes.paint_keyframes(replace(again, propagate="warp"))
     assert painted_keys(plan) == first
-    optimize.paint_keyframes(replace(again, tune_steps=3))
+    keyframes.paint_keyframes(replace(again, tune_steps=3))
     assert painted_keys(plan) == first
     assert (work / "tuned" / "tuned.safetensors").stat().st_mtime_ns > tuned
-    optimize.paint_keyframes(replace(again, options=replace(plan.options, strength=0.5)))
+    keyframes.paint_keyframes(replace(again, options=replace(plan.options, strength=0.5)))
     assert all(now > first[name] for name, now in painted_keys(plan).items())
 
 
 def test_keyframes_agree_with_those_before_them(plan: KeyframePlan) -> None:
-    optimize.paint_keyframes(plan)
+    keyframes.paint_keyframes(plan)
     folder = Path(plan.film.output).with_suffix(".keyframes") / "painted"
     first, second = (read(folder / f"key-{number:06d}.png") for number in (0, 8))
     # 8 frames of 1.5 pixels: what was at x is at x - 12.
@@ -325,7 +325,7 @@ def test_what_is_there_already_is_noticed_before_anything_is_painted(
 ) -> None:
     Path(plan.film.output).write_text("somebody's film")
     with pytest.raises(Exception, match="exists"):
-        optimize.paint_keyframes(plan)
+        keyframes.paint_keyframes(plan)
     assert not painted_keys(plan)
 
 

@@ -98,7 +98,7 @@ def test_training_goes_on_to_the_same_weights(judge: Path, pictures: Path, tmp_p
         import sys
         from pathlib import Path
         from training import silent, tiny
-        from videostyle.train import train
+        from videostyle.train.loop import train
         pictures, judge, folder = map(Path, sys.argv[1:])
         train(tiny(pictures, judge, folder, steps=30, save_every=3, validate_every=4, sheet_every=5), silent)
     """

@@ -23,9 +23,10 @@ from videostyle.cli import main
 from videostyle.errors import UsageError
 from videostyle.files import PartialFile, sink_error
 from videostyle.nets.style_network import ARCHITECTURES, StyleNetwork
-from videostyle.plan import LearnPlan, Style, TrainConfig, TrainingStyle
+from videostyle.style import Style
 from videostyle.train import learn as learning
 from videostyle.train.learn import learn
+from videostyle.train.plan import LearnPlan, TrainConfig, TrainingStyle
 from videostyle.train.scenes import scene
 
 

@@ -33,11 +33,14 @@ from videostyle.live.controls import BLENDS, Controls, Desk, press, read_keys
 from videostyle.live.gate import MOVING, NoiseGate
 from videostyle.live.ladder import LATER, REMEMBERED, SETTLING, SOON, Ladder
 from videostyle.live.painter import GLIDE, LivePainter, StyleMixer, load_mixer, style_names
+from videostyle.live.plan import LivePlan
 from videostyle.live.recorder import Recorder
 from videostyle.live.run import run
 from videostyle.live.screen import caption, split
 from videostyle.painter import paint_frames
-from videostyle.plan import EncodeOptions, LivePlan, Span, StabilizeOptions, Style
+from videostyle.plan import EncodeOptions, StabilizeOptions
+from videostyle.style import Style
+from videostyle.timeline import Span
 from videostyle.types import ALONE, Frame, Moment
 
 SIZE = (64, 48)

@@ -22,9 +22,11 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.ops.pixels import to_pixels
 from videostyle.pipeline import render
-from videostyle.plan import Blend, Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.plugins import available
+from videostyle.style import Blend, Region, Style
 from videostyle.stylizers import load_stylizer
+from videostyle.timeline import Key, Span, Timeline
 from videostyle.types import Frame, Moment
 from videostyle.weights import load_style
 

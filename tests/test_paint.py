@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from videostyle import optimize
 from videostyle.cli import main
 from videostyle.errors import UsageError
 from videostyle.io import open_source
@@ -24,10 +23,12 @@ from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.color import match_colors
 from videostyle.ops.losses import total_variation
 from videostyle.ops.pixels import resize, to_float
+from videostyle.optimize import objective, stills
 from videostyle.optimize.objective import HALO, Anchor, Objective, Target, Terms, painting_grams
 from videostyle.optimize.optimizers import Conditioned, descend
+from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.optimize.stills import Gatys, Progress
-from videostyle.plan import GatysOptions, PaintPlan, Span, StyleImage
+from videostyle.timeline import Span
 
 STYLE = (("relu1_1", 1.0), ("relu2_1", 0.5), ("relu3_1", 1.0), ("relu4_1", 2.0), ("relu5_1", 1.0))
 OPTIONS = GatysOptions(style_layers=STYLE, content_layers=(("relu4_2", 0.4), ("relu3_1", 0.2)), strength=0.7)
@@ -131,7 +132,7 @@ def test_tiles_have_the_gradient_of_the_whole_picture(judge: LossNetwork, height
 
 def test_a_narrower_halo_would_show(judge: LossNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     assert HALO == 96
-    monkeypatch.setattr(optimize.objective, "HALO", 32)
+    monkeypatch.setattr(objective, "HALO", 32)
     picture = noise(245, 203, 5)
     _, gradient = setting(judge, 245, 203)(picture)
     _, tiled = setting(judge, 245, 203, 64)(picture)
@@ -275,7 +276,7 @@ def test_where_memory_runs_out_it_goes_on_in_tiles(pictures: Path, monkeypatch: 
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().__call__(picture)
 
-    monkeypatch.setattr(optimize.stills, "Objective", Small)
+    monkeypatch.setattr(stills, "Objective", Small)
     photo = torch.rand(1, 3, 170, 300, generator=torch.Generator().manual_seed(0))
     painter = gatys(pictures, steps=4)
     assert painter(photo).picture.shape == photo.shape
@@ -352,7 +353,7 @@ def test_interrupted_it_keeps_the_best_so_far(pictures: Path) -> None:
         options=GatysOptions(steps=20),
     )
     with pytest.raises(KeyboardInterrupt) as caught:
-        optimize.paint_picture(plan, stop)
+        stills.paint_picture(plan, stop)
     assert read(pictures / "out.png").shape == (3, 72, 96)
     assert "the best so far, of 5 steps" in caught.value.__notes__[0]
 
@@ -409,6 +410,6 @@ def test_the_report_can_be_written_down(pictures: Path) -> None:
         (StyleImage(pictures / "red.png"), StyleImage(pictures / "blue.png", 0.5)),
         options=GatysOptions(steps=3),
     )
-    report = optimize.paint_picture(plan)
+    report = stills.paint_picture(plan)
     assert (report.size, report.steps) == ((96, 72), 3)
     assert json.loads(json.dumps(report.terms._asdict()))["style"] > 0

@@ -18,8 +18,10 @@ from videostyle.errors import SourceError, UnknownNameError, UsageError
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.painter import paint_frames
 from videostyle.pipeline import fit, render
-from videostyle.plan import Key, Region, RenderPlan, Span, StabilizeOptions, Style, Timeline
+from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.stabilize import WINDOW
+from videostyle.style import Region, Style
+from videostyle.timeline import Key, Span, Timeline
 from videostyle.types import Frame
 
 DOTS = Style((("dots", 1.0),))

@@ -7,7 +7,10 @@ from fractions import Fraction
 import pytest
 
 from videostyle.errors import UnknownNameError, UsageError, VideostyleError
-from videostyle.plan import Span, StabilizeOptions, Style, TrainConfig, TrainingStyle
+from videostyle.plan import StabilizeOptions
+from videostyle.style import Style
+from videostyle.timeline import Span
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])

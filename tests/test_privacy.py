@@ -26,7 +26,7 @@ page.close()
 """
 RAY = """
 from videostyle.batch.executors.ray import Ray
-from videostyle.plan import BatchPlan
+from videostyle.batch.plan import BatchPlan
 with Ray(BatchPlan((), ".", workers=1)):
     from ray._common.usage.usage_lib import usage_stats_enabled
     assert not usage_stats_enabled()

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import LossNetwork
 from videostyle.optimize.objective import Terms
-from videostyle.plan import TrainConfig, TrainingStyle
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from equivariance import equivariance, noise_gain, shift

@@ -19,8 +19,9 @@ from videostyle.nets.style_network import CARRIED_CHANNELS, Architecture, StyleN
 from videostyle.noise import Particles
 from videostyle.ops.pixels import to_pixels
 from videostyle.pipeline import render
-from videostyle.plan import FlowOptions, Region, RenderPlan, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer
+from videostyle.style import Region, Style
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Flow, Moment, Motion
 from videostyle.weights import load_codes

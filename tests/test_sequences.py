@@ -21,8 +21,10 @@ from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.metrics.temporal import Judge, laplacian_energy
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import render
-from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer
+from videostyle.style import Style
+from videostyle.timeline import Span
 from videostyle.types import ALONE, Flow, Frame, Moment
 
 

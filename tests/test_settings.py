@@ -20,8 +20,10 @@ from videostyle.batch.jobs import read_jobs
 from videostyle.cli import _parser
 from videostyle.cli.options import given_settings, setting_names
 from videostyle.errors import SettingError
-from videostyle.plan import Key, Region, RenderPlan, Style, Timeline
+from videostyle.plan import RenderPlan
 from videostyle.settings import settings_of
+from videostyle.style import Region, Style
+from videostyle.timeline import Key, Timeline
 
 OTHER: dict[str, tuple[Any, str, str]] = {
     "style": ("udnie", "udnie", '"udnie"'),

@@ -11,7 +11,7 @@ from media import film
 import videostyle
 from videostyle.cli import main
 from videostyle.errors import UsageError
-from videostyle.plan import read_seconds, read_timecode
+from videostyle.timeline import read_seconds, read_timecode
 
 STYLIZE = ["stylize", "film.mp4", "--style", "none"]
 

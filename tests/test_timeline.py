@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from videostyle.errors import UnknownNameError, UsageError
-from videostyle.plan import Blend, Key, Style, Timeline
+from videostyle.style import Blend, Style
+from videostyle.timeline import Key, Timeline
 from videostyle.weights import Codes, load_codes, load_style
 
 DOTS: Blend = (("dots", 1.0),)

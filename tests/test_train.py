@@ -25,13 +25,16 @@ from videostyle.nets.style_network import (
 )
 from videostyle.nets.vgg import build_loss_network
 from videostyle.ops import losses
-from videostyle.plan import Style, TrainingStyle
-from videostyle.train import batch, loop, read_config, train, validation
+from videostyle.style import Style
+from videostyle.train import batch, loop, validation
 from videostyle.train.batch import draw, roll_out_length
+from videostyle.train.config import read_config
 from videostyle.train.data import Crops, held_back, list_photographs, read_picture, title_card
 from videostyle.train.initial_weights import start, widen, widen_code
 from videostyle.train.journal import Journal
+from videostyle.train.loop import train
 from videostyle.train.painter import Codes, Painter, corrupted, untrained
+from videostyle.train.plan import TrainingStyle
 
 
 @pytest.fixture(autouse=True)

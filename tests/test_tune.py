@@ -10,9 +10,9 @@ from training import silent, tiny
 
 from videostyle.cli import main
 from videostyle.errors import DivergedError, MissingDependencyError, UnknownNameError, UsageError
-from videostyle.plan import TrainConfig
-from videostyle.train import read_config, tune, validation
-from videostyle.train.config import read_ranges, write_config
+from videostyle.train import tune, validation
+from videostyle.train.config import read_config, read_ranges, write_config
+from videostyle.train.plan import TrainConfig
 
 optuna = pytest.importorskip("optuna")
 

@@ -9,7 +9,7 @@ import torch
 
 from videostyle import weights
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
-from videostyle.plan import Style
+from videostyle.style import Style
 
 
 def test_the_gallery_lists_what_is_there_without_torch(toy_gallery: Path) -> None:

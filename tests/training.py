@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from videostyle.nets.style_network import NOISE_CHANNELS
-from videostyle.plan import TrainConfig, TrainingStyle
-from videostyle.train import train
 from videostyle.train.batch import Batch
+from videostyle.train.loop import train
 from videostyle.train.motion import Clip
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 
 def tiny(pictures: Path, judge: Path, folder: Path, **changes: object) -> TrainConfig:

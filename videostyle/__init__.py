@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from videostyle.batch.plan import BatchPlan
     from videostyle.batch.schedule import run as paint_batch
     from videostyle.errors import (
         MissingDependencyError,
@@ -29,33 +30,19 @@ if TYPE_CHECKING:
     from videostyle.io import open_sink, open_source, probe
     from videostyle.io.memory import MemorySink, MemorySource
     from videostyle.live.painter import LivePainter
+    from videostyle.live.plan import LivePlan
     from videostyle.metrics.evaluation import Evaluation, evaluate
     from videostyle.metrics.options import EvaluateOptions
-    from videostyle.optimize import paint_keyframes, paint_picture
+    from videostyle.optimize.keyframes import paint_keyframes
+    from videostyle.optimize.plan import GatysOptions, KeyframePlan, PaintPlan, StyleImage
+    from videostyle.optimize.stills import paint_picture
     from videostyle.painter import PaintedFrames, Painter, paint_frames, stylize, stylize_image
     from videostyle.pipeline import RenderReport, render
-    from videostyle.plan import (
-        BatchPlan,
-        EncodeOptions,
-        FlowOptions,
-        GatysOptions,
-        Key,
-        KeyframePlan,
-        LearnPlan,
-        LivePlan,
-        PaintPlan,
-        Region,
-        RenderPlan,
-        RenderSettings,
-        Span,
-        StabilizeOptions,
-        Style,
-        StyleImage,
-        Timeline,
-        TrainingStyle,
-        read_seconds,
-    )
+    from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, RenderSettings, StabilizeOptions
+    from videostyle.style import Region, Style
+    from videostyle.timeline import Key, Span, Timeline, read_seconds
     from videostyle.train.learn import learn
+    from videostyle.train.plan import LearnPlan, TrainingStyle
     from videostyle.types import Flow, Frame, Moment, Motion, Sink, Source, Stylizer, VideoInfo
     from videostyle.weights import gallery
 
@@ -79,8 +66,8 @@ _HOMES = {
     "Evaluation": "metrics.evaluation",
     "evaluate": "metrics.evaluation",
     "EvaluateOptions": "metrics.options",
-    "paint_keyframes": "offline",
-    "paint_picture": "offline",
+    "paint_keyframes": "optimize.keyframes",
+    "paint_picture": "optimize.stills",
     "RenderReport": "pipeline",
     "PaintedFrames": "painter",
     "Painter": "painter",
@@ -88,25 +75,25 @@ _HOMES = {
     "render": "pipeline",
     "stylize": "painter",
     "stylize_image": "painter",
-    "BatchPlan": "plan",
+    "BatchPlan": "batch.plan",
     "EncodeOptions": "plan",
     "FlowOptions": "plan",
-    "GatysOptions": "plan",
-    "Key": "plan",
-    "KeyframePlan": "plan",
-    "LearnPlan": "plan",
-    "LivePlan": "plan",
-    "StyleImage": "plan",
-    "TrainingStyle": "plan",
-    "PaintPlan": "plan",
-    "Region": "plan",
+    "GatysOptions": "optimize.plan",
+    "Key": "timeline",
+    "KeyframePlan": "optimize.plan",
+    "LearnPlan": "train.plan",
+    "LivePlan": "live.plan",
+    "StyleImage": "optimize.plan",
+    "TrainingStyle": "train.plan",
+    "PaintPlan": "optimize.plan",
+    "Region": "style",
     "RenderPlan": "plan",
     "RenderSettings": "plan",
-    "Span": "plan",
+    "Span": "timeline",
     "StabilizeOptions": "plan",
-    "Style": "plan",
-    "Timeline": "plan",
-    "read_seconds": "plan",
+    "Style": "style",
+    "Timeline": "timeline",
+    "read_seconds": "timeline",
     "learn": "train.learn",
     "Flow": "types",
     "Frame": "types",

@@ -11,7 +11,7 @@ from torch import Tensor
 from videostyle.errors import SourceError
 from videostyle.ops.filters import luma, stack_rows
 from videostyle.ops.pixels import alpha_to_float, resize, split_alpha, to_float
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.types import Frame, Source
 
 # Codecs give black and white back as nearly black and nearly white: this near, they count as 0 and 1.

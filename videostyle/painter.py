@@ -18,8 +18,9 @@ from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
 from videostyle.files import AnyPath
 from videostyle.pipeline import FramePainter, RenderReport, StageTimer, fit, render
-from videostyle.plan import AnyStyle, FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.settings import check_names, settings_of
+from videostyle.style import AnyStyle
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Frame, Stylizer
 

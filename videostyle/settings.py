@@ -66,6 +66,12 @@ def like(owner: type, name: str, **changes: Any) -> Any:
 _known: dict[type, Mapping[str, Setting]] = {}  # one entry a class of plan
 
 
+def set_fields(plan: object, **values: object) -> None:
+    """Set fields of a frozen dataclass while it is being made, from its `__post_init__`."""
+    for name, value in values.items():
+        object.__setattr__(plan, name, value)
+
+
 def settings_of(plan: type) -> Mapping[str, Setting]:
     """The settings of a plan's class by their names, those of the dataclasses in it included."""
     if plan not in _known:

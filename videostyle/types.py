@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from videostyle.plan import Span
+    from videostyle.timeline import Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)

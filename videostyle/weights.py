@@ -24,8 +24,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from videostyle import tensorfile
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
 from videostyle.files import make_folder, write_whole
-from videostyle.plan import Blend, Key, Style, Timeline
+from videostyle.style import Blend, Style
 from videostyle.tensorfile import Card, NetworkCard, StyleCard, TensorFile
+from videostyle.timeline import Key, Timeline
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,10 @@ import cv2
 import media
 import numpy as np
 
+from videostyle.batch.plan import BatchPlan
 from videostyle.batch.tasks import Task, carry_out
-from videostyle.plan import BatchPlan, EncodeOptions, RenderPlan, Style
+from videostyle.plan import EncodeOptions, RenderPlan
+from videostyle.style import Style
 
 DOTS = Style((("dots", 1.0),))
 LOSSLESS = EncodeOptions("ffv1")

@@ -16,9 +16,10 @@ from command import failing, told
 from shots import shots
 
 from videostyle.batch.executors import load_executor
+from videostyle.batch.plan import BatchPlan
 from videostyle.batch.tasks import ScanTask
 from videostyle.cli import main
-from videostyle.plan import BatchPlan, RenderPlan
+from videostyle.plan import RenderPlan
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from shots import Inline, plan, shots
 
 from videostyle.batch import schedule
 from videostyle.batch.journal import Journal
+from videostyle.batch.plan import BatchPlan, Segment
 from videostyle.batch.schedule import run, status
-from videostyle.plan import BatchPlan, RenderPlan, Segment
+from videostyle.plan import RenderPlan
 
 SEGMENTS = (Segment(0, 9, 0, 9, 0, 1), Segment(9, 16, 9, 16, 9, 2), Segment(16, 28, 16, 28, 16, 3))
 TOLD = {"frames": 9, "painted": 9, "bytes": 4, "warnings": [], "seconds": 0.5}

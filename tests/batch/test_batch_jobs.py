@@ -9,7 +9,9 @@ import pytest
 
 from videostyle.batch.jobs import output_name, plans, read_jobs
 from videostyle.errors import SourceError, UsageError, VideostyleError
-from videostyle.plan import RenderPlan, Span, Style
+from videostyle.plan import RenderPlan
+from videostyle.style import Style
+from videostyle.timeline import Span
 
 BASE = RenderPlan("", "")
 DOTS = Style((("dots", 1.0),))

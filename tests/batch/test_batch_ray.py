@@ -15,9 +15,10 @@ import pytest
 from shots import plan, shots
 
 import videostyle
+from videostyle.batch.plan import BatchPlan
 from videostyle.batch.schedule import run
 from videostyle.cli import main
-from videostyle.plan import BatchPlan, EncodeOptions
+from videostyle.plan import EncodeOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
 

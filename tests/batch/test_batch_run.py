@@ -19,10 +19,12 @@ from shots import DOTS, Inline, plan, shots
 import videostyle
 from videostyle.batch import schedule
 from videostyle.batch.journal import Journal
+from videostyle.batch.plan import BatchPlan
 from videostyle.batch.schedule import Result, run, status
 from videostyle.batch.tasks import PaintTask, ScanTask, Task
 from videostyle.errors import SinkError, UsageError
-from videostyle.plan import BatchPlan, RenderPlan, Style
+from videostyle.plan import RenderPlan
+from videostyle.style import Style
 
 WAVES = Style((("waves", 1.0),))
 

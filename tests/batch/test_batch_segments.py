@@ -15,10 +15,13 @@ from shots import DOTS, LOSSLESS, plan, shots
 
 import videostyle
 from videostyle.batch import segments
+from videostyle.batch.plan import Segment
 from videostyle.batch.segments import SegmentSource, scan, split
 from videostyle.batch.tasks import JoinTask, PaintTask, carry_out
 from videostyle.errors import SourceError
-from videostyle.plan import EncodeOptions, RenderPlan, Segment, Span, StabilizeOptions, Style
+from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
+from videostyle.style import Style
+from videostyle.timeline import Span
 
 
 def found(plan: RenderPlan) -> segments.Scan:

@@ -12,7 +12,7 @@ import pytest
 
 from videostyle.errors import SourceError
 from videostyle.io import open_source
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 F = Fraction
 QUICK = {"bf": "0", "preset": "ultrafast"}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from videostyle.io import open_source, probe
 from videostyle.io.canvas import Canvas
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 F = Fraction
 WHOLE = Span()

@@ -15,7 +15,7 @@ import pytest
 from painting import clicks, heard, paint, times_shown
 
 from videostyle.io import open_source, probe
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 F = Fraction
 TS = {"time_base": F(1, 90000), "options": {"preset": "ultrafast", "bf": "2"}}

@@ -12,7 +12,8 @@ from videostyle.errors import UnknownNameError, UsageError
 from videostyle.io import codecs, open_sink, open_source, probe
 from videostyle.io.codecs import CODECS, CONTAINERS
 from videostyle.io.memory import MemorySource
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 
 PAIRS = [(name, container) for name, codec in CODECS.items() for container in codec.containers]
 

@@ -17,7 +17,8 @@ from videostyle.io import open_sink, open_source, probe
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
 from videostyle.io.pyav import side_data_of
 from videostyle.io.timecode import moved
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 
 F = Fraction
 

@@ -17,7 +17,8 @@ from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.io import open_sink, open_source, probe
 from videostyle.io.images import ImageSink, ImageSource
 from videostyle.io.memory import MemorySource
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 
 PLAIN = EncodeOptions()
 

@@ -11,7 +11,7 @@ import torch
 
 from videostyle.errors import UsageError
 from videostyle.io.memory import MemorySink, MemorySource
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 
 def pictures() -> list[np.ndarray]:

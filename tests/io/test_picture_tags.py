@@ -17,7 +17,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from videostyle.io import open_sink, open_source, probe
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 F = Fraction

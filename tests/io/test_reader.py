@@ -17,7 +17,7 @@ import torch
 from videostyle.errors import SourceError
 from videostyle.io import describe, open_source, probe, to_json
 from videostyle.io.reader import VideoSource
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 F = Fraction
 

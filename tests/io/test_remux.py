@@ -16,7 +16,7 @@ from painting import paint
 
 from videostyle.errors import SourceError
 from videostyle.io import open_sink, open_source, probe
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 F = Fraction
 

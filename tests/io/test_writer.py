@@ -22,7 +22,8 @@ from videostyle.errors import SinkError, UsageError
 from videostyle.io import open_sink, open_source, probe
 from videostyle.io.memory import MemorySource
 from videostyle.io.pyav import side_data_of
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 F = Fraction

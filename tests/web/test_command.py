@@ -10,17 +10,9 @@ from hypothesis import strategies as st
 
 import videostyle.cli.stylize
 from videostyle.cli import main
-from videostyle.plan import (
-    EncodeOptions,
-    FlowOptions,
-    Key,
-    Region,
-    RenderPlan,
-    Span,
-    StabilizeOptions,
-    Style,
-    Timeline,
-)
+from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.style import Region, Style
+from videostyle.timeline import Key, Span, Timeline
 from videostyle.web.command import command
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from media import film
 
-from videostyle.plan import RenderPlan, Style
+from videostyle.plan import RenderPlan
+from videostyle.style import Style
 from videostyle.web.gateway import LARGEST_REQUEST, Gateway, Message, Visitors
 from videostyle.web.storage import Uploads
 

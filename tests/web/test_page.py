@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 from media import decode, film
 
-from videostyle.plan import LearnPlan, Region, RenderPlan, StabilizeOptions, Style
+from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.style import Region, Style
+from videostyle.train.plan import LearnPlan
 
 pytest.importorskip("gradio")
 
@@ -402,7 +404,7 @@ def test_the_page_is_laid_out(page: Page, films: Path, film: str | None) -> None
 
 
 def test_a_style_that_changes_has_no_control(page: Page) -> None:
-    from videostyle.plan import Key, Timeline
+    from videostyle.timeline import Key, Timeline
 
     for style, match in (
         (Style(Timeline((Key((("dots", 1.0),)),))), "without times"),

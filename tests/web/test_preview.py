@@ -11,7 +11,9 @@ import pytest
 from media import decode, film
 
 from videostyle.io.names import painted_name
-from videostyle.plan import RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.style import Style
+from videostyle.timeline import Span
 from videostyle.web.preview import (
     ALONE,
     FILM,

@@ -17,8 +17,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from videostyle.errors import SettingError, SourceError, UsageError
 from videostyle.files import fitted_name
 from videostyle.io.names import FILMS, KEPT
-from videostyle.plan import Region, RenderPlan, Style, as_seconds
+from videostyle.plan import RenderPlan
 from videostyle.settings import Setting, assemble, settings_of
+from videostyle.style import Region, Style
+from videostyle.timeline import as_seconds
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from videostyle.batch.plan import Segment
 from videostyle.errors import SinkError
 from videostyle.files import make_folder
 from videostyle.io.images import is_pattern
-from videostyle.plan import RenderPlan, Segment
+from videostyle.plan import RenderPlan
 
 # Raise it when the same plan comes to be painted differently: what older versions left is then not gone on with.
 VERSION = 1

@@ -14,6 +14,7 @@ from typing import Any
 from videostyle import interrupt
 from videostyle.batch.executors import load_executor
 from videostyle.batch.journal import Journal
+from videostyle.batch.plan import BatchPlan
 from videostyle.batch.segments import Scan, split
 from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
 from videostyle.errors import SinkError, UsageError, VideostyleError
@@ -22,7 +23,8 @@ from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
 from videostyle.io.images import is_picture
 from videostyle.pipeline import fit
-from videostyle.plan import BatchPlan, RenderPlan, Style
+from videostyle.plan import RenderPlan
+from videostyle.style import Style
 from videostyle.types import VideoInfo
 from videostyle.weights import load_codes
 

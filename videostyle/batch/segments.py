@@ -17,13 +17,15 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor
 
+from videostyle.batch.plan import Segment
 from videostyle.cuts import mark_cuts
 from videostyle.errors import SourceError
 from videostyle.io import open_source
 from videostyle.ops.pixels import same_pixels
-from videostyle.plan import RenderPlan, Segment, Span
+from videostyle.plan import RenderPlan
 from videostyle.stabilize import LATENCY, WINDOW
 from videostyle.threads import prefetch
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 # Look-ahead is done with so many frames at a time: only there can a shot be entered in step with the whole film.

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from videostyle.batch.plan import Segment
 from videostyle.batch.segments import SegmentSource, scan
 from videostyle.errors import SinkError, UsageError, VideostyleError
 from videostyle.io import open_sink, open_source
@@ -19,7 +20,7 @@ from videostyle.io.codecs import CODECS, choose_codec, container_for
 from videostyle.io.images import is_picture
 from videostyle.io.writer import VideoSink
 from videostyle.pipeline import fit, render
-from videostyle.plan import RenderPlan, Segment
+from videostyle.plan import RenderPlan
 from videostyle.types import Frame, Sink, VideoInfo
 
 

@@ -7,11 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from videostyle.batch.plan import BatchPlan
 from videostyle.cli.options import add_settings, read_along, read_blend, read_plan, setting_names, warn
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
-from videostyle.plan import BatchPlan, Style
 from videostyle.plugins import available
+from videostyle.style import Style
 from videostyle.text import plain
 
 

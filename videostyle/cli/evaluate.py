@@ -16,8 +16,10 @@ from videostyle.cli.progress import frames_bar
 from videostyle.errors import SourceError, UsageError
 from videostyle.files import reserved
 from videostyle.metrics.options import EvaluateOptions
-from videostyle.plan import FlowOptions, RenderPlan, Span, StabilizeOptions, Style
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.plugins import available
+from videostyle.style import Style
+from videostyle.timeline import Span
 
 if TYPE_CHECKING:
     from videostyle.metrics.evaluation import Evaluation

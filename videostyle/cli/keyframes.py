@@ -12,7 +12,8 @@ from videostyle.cli.paint import add_gatys, read_gatys
 from videostyle.cli.progress import share_bar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
-from videostyle.plan import KeyframePlan, RenderPlan, StyleImage
+from videostyle.optimize.plan import KeyframePlan, StyleImage
+from videostyle.plan import RenderPlan
 from videostyle.text import plain
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, or paint and carry."""
-    from videostyle.optimize import export_keyframes, paint_keyframes
+    from videostyle.optimize.keyframes import export_keyframes, paint_keyframes
 
     if args.every != "auto" and not (args.every.isdigit() and int(args.every)):
         raise UsageError(f"--every must be auto or a number of frames, got {args.every}")

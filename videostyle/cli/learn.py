@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from videostyle.cli.terminal import print_path
-from videostyle.plan import LearnPlan, TrainingStyle
 from videostyle.text import plain
+from videostyle.train.plan import LearnPlan, TrainingStyle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from videostyle.cli.options import add_settings, check_reports, given_settings, seconds, setting_names, warn
 from videostyle.files import reserved
 from videostyle.live.controls import KEYS, read_keys
-from videostyle.plan import LivePlan
+from videostyle.live.plan import LivePlan
 from videostyle.settings import assemble
 from videostyle.text import plain
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
-from videostyle.plan import Blend, Key, Region, RenderPlan, Span, Timeline, read_seconds, read_timecode
+from videostyle.plan import RenderPlan
 from videostyle.settings import Group, Setting, assemble, flag, settings_of
+from videostyle.style import Blend, Region
 from videostyle.text import plain
+from videostyle.timeline import Key, Span, Timeline, read_seconds, read_timecode
 
 if TYPE_CHECKING:
     from videostyle.pipeline import RenderReport

@@ -15,11 +15,11 @@ from videostyle.cli.progress import share_bar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.files import check_sequence, reserved
-from videostyle.plan import GatysOptions, PaintPlan, StyleImage
+from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.text import plain
 
 if TYPE_CHECKING:
-    from videostyle.optimize import PaintReport, Progress
+    from videostyle.optimize.stills import PaintReport, Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
     from videostyle.io.images import write_picture
-    from videostyle.optimize import paint_picture
+    from videostyle.optimize.stills import paint_picture
 
     bar = share_bar(Path(plan.content).name, quiet=quiet)
 

@@ -20,7 +20,8 @@ from videostyle.cli.options import (
 from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
 from videostyle.files import PLACEHOLDER, make_folder, reserved
-from videostyle.plan import RenderPlan, Style
+from videostyle.plan import RenderPlan
+from videostyle.style import Style
 from videostyle.text import plain
 
 EXAMPLES = """examples:

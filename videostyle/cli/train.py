@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train to the end of the configured steps."""
-    from videostyle.train import read_config, train
+    from videostyle.train.config import read_config
+    from videostyle.train.loop import train
 
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)

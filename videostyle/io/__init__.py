@@ -15,7 +15,8 @@ from videostyle.io.info import describe, to_json
 from videostyle.io.picture_tags import read_tags
 from videostyle.io.reader import VideoSource
 from videostyle.io.writer import VideoSink
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 from videostyle.types import VideoInfo
 
 __all__ = ["describe", "open_sink", "open_source", "probe", "to_json"]

@@ -19,7 +19,7 @@ from PIL import Image, ImageSequence
 from videostyle.errors import SourceError
 from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.picture_tags import DAMAGED, PictureTags, stand_ins
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
 EXTENSIONS = (".png", ".webp", ".tif", ".tiff")

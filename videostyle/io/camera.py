@@ -27,7 +27,7 @@ from videostyle.io.colors import UPRIGHT, ToTensor, orientation_of
 from videostyle.io.info import film_stream, open_container, pictures_info
 from videostyle.io.pyav import fraction, open_input, time_base_of
 from videostyle.io.reader import deinterlaced
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.types import Frame, VideoInfo
 
 # Ticks of a camera's clock: what film and television count in.

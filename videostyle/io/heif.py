@@ -19,7 +19,7 @@ from videostyle.errors import SourceError
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation, ToTensor
 from videostyle.io.info import open_container, pictures_info
 from videostyle.io.picture_tags import DAMAGED, PictureTags, descriptive
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
 EXTENSIONS = (".heic", ".heif", ".hif", ".avif")

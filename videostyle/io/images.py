@@ -33,7 +33,8 @@ from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.picture_tags import printed_in_rgb, read_tags, with_tags
 from videostyle.io.side_data import named
 from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
 # OpenCV says on stderr what it finds wrong in a picture, by places in its own source; the caller is told in a line.

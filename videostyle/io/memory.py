@@ -14,7 +14,7 @@ from torch import Tensor
 
 from videostyle.errors import UsageError
 from videostyle.io.info import pictures_info
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen
 
 

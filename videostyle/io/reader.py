@@ -22,7 +22,7 @@ from videostyle.io.colors import APPROXIMATE
 from videostyle.io.info import decoder_of, film_stream, open_container, probe_video
 from videostyle.io.pyav import fraction, time_base_of
 from videostyle.io.side_data import side_data
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 _READ_ERRORS_IN_A_ROW = 64  # then the file is taken to end here

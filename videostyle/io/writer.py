@@ -46,7 +46,8 @@ from videostyle.io.picture_tags import with_tags
 from videostyle.io.pyav import open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
 from videostyle.io.side_data import PICTURE_BY_PICTURE, stereo_mode, with_side_data
-from videostyle.plan import EncodeOptions, Span
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 from videostyle.types import Color, Frame, VideoInfo
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; errors only

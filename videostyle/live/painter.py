@@ -27,16 +27,19 @@ from videostyle.flow import choose_flow, load_flow
 from videostyle.live.controls import Controls, Desk
 from videostyle.live.gate import NoiseGate
 from videostyle.live.ladder import Ladder
+from videostyle.live.plan import LivePlan
 from videostyle.moments import Moments
 from videostyle.nets.style_network import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import one_thread_each
-from videostyle.plan import Blend, FlowOptions, Key, LivePlan, StabilizeOptions, Style, Timeline
+from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer
+from videostyle.style import Blend, Style
 from videostyle.stylizers import load_stylizer
 from videostyle.stylizers.feedforward import FeedForward
 from videostyle.threads import cores, prefetch
+from videostyle.timeline import Key, Timeline
 from videostyle.types import Flow, Frame, Moment, Motion
 from videostyle.weights import Codes, gallery, own_network, own_styles
 

@@ -18,11 +18,12 @@ from videostyle.io.virtualcam import VirtualCamera
 from videostyle.io.window import Window
 from videostyle.live.controls import KEYS, Controls
 from videostyle.live.painter import LiveFrame, LivePainter
+from videostyle.live.plan import LivePlan
 from videostyle.live.recorder import Recorder
 from videostyle.live.screen import caption, split
 from videostyle.pipeline import fit
-from videostyle.plan import LivePlan, Span
 from videostyle.threads import cores
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 # Figures are of so many frames, the last ones, however long it runs.

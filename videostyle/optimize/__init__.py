@@ -4,10 +4,3 @@ The method of Gatys, Ecker and Bethge 2016: no network is trained, the pixels th
 network finds the painting's Gram matrices and the picture's content in them. `videostyle paint` and
 `videostyle keyframes` are its commands.
 """
-
-from __future__ import annotations
-
-from videostyle.optimize.keyframes import KeyframeReport, export_keyframes, paint_keyframes
-from videostyle.optimize.stills import PaintReport, Progress, paint_picture
-
-__all__ = ["KeyframeReport", "PaintReport", "Progress", "export_keyframes", "paint_keyframes", "paint_picture"]

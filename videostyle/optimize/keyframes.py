@@ -32,10 +32,11 @@ from videostyle.optimize.finetune import nearest_style, tune
 from videostyle.optimize.keyframe_selection import choose_keys
 from videostyle.optimize.motion import at_size
 from videostyle.optimize.objective import Anchor
+from videostyle.optimize.plan import KeyframePlan
 from videostyle.optimize.propagate import KeyframePropagator, PaintedKey
 from videostyle.optimize.stills import Gatys, check_paintings
 from videostyle.pipeline import RenderReport, fit, render
-from videostyle.plan import KeyframePlan, RenderPlan
+from videostyle.plan import RenderPlan
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Flow, Frame, Source
 

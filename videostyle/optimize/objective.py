@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
-from videostyle.plan import GatysOptions
+from videostyle.optimize.plan import GatysOptions
 
 # Features of relu5_1, the deepest, see 85 pixels to the right and below; a tile begins at a multiple of their stride.
 STRIDE = 16

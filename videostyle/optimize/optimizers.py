@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from videostyle.optimize.objective import Terms
-from videostyle.plan import GatysOptions
+from videostyle.optimize.plan import GatysOptions
 
 Evaluate = Callable[[Tensor], tuple[Terms, Tensor]]
 

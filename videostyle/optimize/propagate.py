@@ -16,8 +16,8 @@ from videostyle.ops.filters import mix
 from videostyle.ops.pixels import resize, to_float
 from videostyle.ops.warp import warp
 from videostyle.optimize.motion import Reach, View, at_size, nowhere, packed, view
-from videostyle.plan import Span
 from videostyle.stabilize import detail_energy, restore_detail
+from videostyle.timeline import Span
 from videostyle.types import ALONE, Flow, Moment, Stylizer
 
 # Trust from which on what is carried stands alone: it is judged strictly, and a tenth of another painting mixed into

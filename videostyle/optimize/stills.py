@@ -24,7 +24,9 @@ from videostyle.ops.color import keep_colors, match_colors
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
 from videostyle.optimize.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, painting_grams
 from videostyle.optimize.optimizers import descend
-from videostyle.plan import EncodeOptions, GatysOptions, PaintPlan, Span, StyleImage
+from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
+from videostyle.plan import EncodeOptions
+from videostyle.timeline import Span
 
 # Smaller tiles are nearly all overlap, in pixels a side.
 _SMALLEST_TILE = 64

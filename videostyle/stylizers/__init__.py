@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from videostyle.plan import Style
 from videostyle.plugins import load
+from videostyle.style import Style
 from videostyle.types import Stylizer
 
 

@@ -15,7 +15,7 @@ from videostyle.ops.color import keep_colors
 from videostyle.ops.filters import enlarge, shrink
 from videostyle.ops.pixels import pad_to_multiple, resize
 from videostyle.ops.warp import resize_flow, warp
-from videostyle.plan import Style
+from videostyle.style import Style
 from videostyle.types import ALONE, Moment, Stylizer
 from videostyle.weights import Codes, load_codes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from videostyle.plan import Style
+from videostyle.style import Style
 from videostyle.types import ALONE, Moment, Stylizer
 
 

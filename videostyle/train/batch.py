@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videostyle.plan import TrainConfig
 from videostyle.train.data import Crops, title_card
 from videostyle.train.motion import Clip, moving, still
+from videostyle.train.plan import TrainConfig
 
 _NOISE = 0.012
 _FLAT = 1 / 255

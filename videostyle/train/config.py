@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.errors import TrainingError, UsageError
-from videostyle.plan import TrainConfig, TrainingStyle
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 
 def read_config(path: Path, **overrides: Any) -> TrainConfig:

@@ -16,8 +16,8 @@ from videostyle.files import make_folder, write_whole
 from videostyle.io.images import write_picture
 from videostyle.nets.style_network import StyleNetwork, macs_per_pixel
 from videostyle.noise import first_frame
-from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train.data import read_picture
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 _PRIVATE = {
     "photographs",

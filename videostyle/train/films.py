@@ -21,7 +21,7 @@ from videostyle.io.names import FILMS
 from videostyle.noise import noise_field
 from videostyle.ops.pixels import to_float
 from videostyle.ops.warp import motion_boundaries, warp
-from videostyle.plan import Span
+from videostyle.timeline import Span
 from videostyle.train.data import random_square
 from videostyle.train.motion import Clip
 from videostyle.types import FlowEstimator, Frame

@@ -11,8 +11,8 @@ from torch import Tensor
 from videostyle import weights
 from videostyle.errors import TrainingError
 from videostyle.nets.style_network import StyleNetwork
-from videostyle.plan import TrainConfig
 from videostyle.train.painter import Codes
+from videostyle.train.plan import TrainConfig
 
 
 @torch.no_grad()

@@ -30,11 +30,12 @@ from videostyle.nets.vgg import has_bf16
 from videostyle.noise import first_frame
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
-from videostyle.plan import LearnPlan, Span, TrainConfig
 from videostyle.threads import silence_ffmpeg
+from videostyle.timeline import Span
 from videostyle.train.data import Crops, list_photographs
 from videostyle.train.loop import train
 from videostyle.train.objective import Objective
+from videostyle.train.plan import LearnPlan, TrainConfig
 from videostyle.train.scenes import scene
 
 Log = Callable[[str], None]

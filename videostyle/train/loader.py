@@ -11,9 +11,9 @@ from typing import Self
 import cv2
 import torch
 
-from videostyle.plan import TrainConfig
 from videostyle.train.batch import Batch, FilmClips, draw
 from videostyle.train.data import Crops
+from videostyle.train.plan import TrainConfig
 
 _AHEAD = 3  # batches drawn ahead for each process
 

@@ -26,7 +26,7 @@ from videostyle.files import hold, make_folder, write_whole
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
-from videostyle.plan import FlowOptions, TrainConfig
+from videostyle.plan import FlowOptions
 from videostyle.train.batch import GAPS, roll_out_length
 from videostyle.train.curve import draw_losses
 from videostyle.train.data import Crops, held_back, list_photographs
@@ -38,6 +38,7 @@ from videostyle.train.journal import Journal
 from videostyle.train.loader import Loader
 from videostyle.train.objective import Objective, View
 from videostyle.train.painter import Painter, untrained
+from videostyle.train.plan import TrainConfig
 from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]

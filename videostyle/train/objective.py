@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
-from videostyle.plan import TrainConfig, TrainingStyle
 from videostyle.train.batch import Batch
 from videostyle.train.data import read_picture
 from videostyle.train.painter import Painted
+from videostyle.train.plan import TrainConfig, TrainingStyle
 
 View = Literal["whole", "halved", "shallow"]
 """What the loss network looks at: all layers of the picture; the same at half its size; the layers up to relu3_1."""

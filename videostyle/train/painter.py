@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from videostyle.nets.running_norm import contrast, similarity
 from videostyle.nets.style_network import NormStatistics, StyleNetwork, architecture, binomial
 from videostyle.ops.warp import warp
-from videostyle.plan import TrainConfig
 from videostyle.train.batch import Batch
+from videostyle.train.plan import TrainConfig
 
 
 class Codes(nn.Module):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
 from videostyle.files import hold, write_whole
-from videostyle.plan import TrainConfig
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.devices import devices
@@ -17,6 +16,7 @@ from videostyle.train.initial_weights import start
 from videostyle.train.loop import train
 from videostyle.train.objective import Objective
 from videostyle.train.painter import Painter, untrained
+from videostyle.train.plan import TrainConfig
 from videostyle.train.validation import validate
 from videostyle.weights import load_loss_network
 

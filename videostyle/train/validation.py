@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videostyle.noise import first_frame
-from videostyle.plan import TrainConfig
 from videostyle.train.batch import draw
 from videostyle.train.data import Crops, read_picture
 from videostyle.train.objective import Objective
 from videostyle.train.painter import Painter
+from videostyle.train.plan import TrainConfig
 
 ROLL_OUT = 4
 """Frames stylized before the one that is judged."""

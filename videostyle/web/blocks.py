@@ -11,7 +11,9 @@ import gradio as gr
 from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
 from videostyle.io.names import FILMS
-from videostyle.plan import Blend, RenderPlan, Timeline
+from videostyle.plan import RenderPlan
+from videostyle.style import Blend
+from videostyle.timeline import Timeline
 from videostyle.web.html import thumbnails
 from videostyle.web.page import LONGEST, MINUTES, NONE, OWN_SIZE, SIZES, Page, as_gradio_error, style_choices
 from videostyle.weights import models_folder, read_manifest

@@ -7,8 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from videostyle.plan import Blend, RenderPlan, Timeline
+from videostyle.plan import RenderPlan
 from videostyle.settings import flag, settings_of
+from videostyle.style import Blend
+from videostyle.timeline import Timeline
 
 
 def command(plan: RenderPlan) -> str:

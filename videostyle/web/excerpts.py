@@ -11,7 +11,7 @@ import numpy as np
 
 from videostyle.cuts import mark_cuts, small_bgr
 from videostyle.io import open_source
-from videostyle.plan import Span
+from videostyle.timeline import Span
 
 # A film longer than this is looked into here and there: so many looks of so many seconds, evenly spread.
 _WHOLE, _LOOKS, _LOOK = 60, 40, Fraction(1)

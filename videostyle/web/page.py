@@ -28,8 +28,10 @@ from videostyle.io.images import is_picture
 from videostyle.io.names import painted_name
 from videostyle.metrics.report import data_uri
 from videostyle.pipeline import render
-from videostyle.plan import LearnPlan, RenderPlan, Span, StabilizeOptions, TrainingStyle
+from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.text import plain, prose
+from videostyle.timeline import Span
+from videostyle.train.plan import LearnPlan, TrainingStyle
 from videostyle.types import Frame, Source
 from videostyle.web import excerpts
 from videostyle.web.allowed_files import LARGEST, check_upload, key_of, listed, nameless, within

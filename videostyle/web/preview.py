@@ -23,8 +23,9 @@ from videostyle.metrics.temporal import Pairs
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.pipeline import render
-from videostyle.plan import EncodeOptions, RenderPlan, Span, StabilizeOptions
+from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import WINDOW
+from videostyle.timeline import Span
 from videostyle.types import Frame, Source
 
 FILM, ALONE, STEADY = "film", "frame by frame", "stabilised"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from videostyle.plan import BatchPlan
+from videostyle.batch.plan import BatchPlan
 from videostyle.plugins import load
 
 if TYPE_CHECKING:

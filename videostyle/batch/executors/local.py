@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from videostyle import interrupt
 from videostyle.batch.executors import lost
-from videostyle.plan import BatchPlan
+from videostyle.batch.plan import BatchPlan
 
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from videostyle.batch.executors import lost
+from videostyle.batch.plan import BatchPlan
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.plan import BatchPlan
 from videostyle.privacy import report_nothing
 
 if TYPE_CHECKING:

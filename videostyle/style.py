@@ -1,0 +1,187 @@
+"""Styles: names, blends, strength, masks and regions, as plain data."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from videostyle.errors import SettingError
+from videostyle.settings import check, check_number, set_fields, setting
+from videostyle.timeline import Key, Timeline
+
+T = TypeVar("T")
+
+
+Blend = tuple[tuple[str, float], ...]
+"""Names (or paths of style files) and weights; the weights are divided by their sum."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Another style where a mask is white."""
+
+    blend: Blend
+    """As `Style.blend`, without times."""
+    mask: str
+    """A picture, film or sequence, as `Style.mask`."""
+
+    def __post_init__(self) -> None:
+        set_fields(self, blend=as_blend(self.blend), mask=os.fspath(self.mask))
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style, a blend of several, or none; how it changes along the film, and where it goes.
+
+    Styles are written as a name, `Style("udnie")`; as names and weights, `Style({"great-wave": 2, "scream": 1})`; or as
+    a `Timeline` of these.
+    """
+
+    blend: Blend | Timeline[Blend] = setting(
+        (("none", 1.0),),
+        "a name from `videostyle styles`, a style file, or none; several are blended by their weights. With times "
+        "of the film (whatever --start says) the style glides from one to the next: scream@0:05 is reached at 0:05, "
+        "scream@0:05-0:09 stays until 0:09; where the next begins just then it jumps",
+        "the painting",
+        name="style",
+        metavar="NAME[:WEIGHT][@T[-T]]",
+        many=True,
+    )
+    strength: float | Timeline[float] = setting(
+        1.0,
+        "how strongly to stylize, from the film itself (0) to the full style (1); takes times as --style does",
+        "the painting",
+        low=0,
+        high=1,
+        metavar="0..1[@T[-T]]",
+        many=True,
+    )
+    keep_colors: bool = setting(False, "keep the film's hues and take the style's brightness only", "the painting")
+    network: str = setting("fast", "the style network that paints, by name", "the painting", metavar="NAME")
+    brush: float = setting(
+        1.0,
+        "size of the brush marks beside the picture: 1 as in the gallery, 2 twice as large and faster",
+        "the painting",
+        low=0.25,
+        high=4,
+    )
+    mask: str | None = setting(
+        None,
+        "a picture, film or sequence: paint where it is white, and leave the film where it is black",
+        "the painting",
+        metavar="FILE",
+    )
+    regions: tuple[Region, ...] = setting(
+        (),
+        "paint in another style where FILE is white, over those before it; each costs a pass of the network",
+        "the painting",
+        name="region",
+        metavar="NAME=FILE",
+        many=True,
+    )
+    feather: float = setting(
+        2.0,
+        "soften the edges of masks by a Gaussian of this deviation, in pixels of the painted picture",
+        "the painting",
+        name="mask_feather",
+        low=0,
+        high=1000,
+        metavar="PX",
+    )
+    statistics: Literal["frame", "shot"] = setting(
+        "frame",
+        "what the network normalises by: each frame's own statistics, or their running mean over the shot, so that "
+        "brightness does not pump",
+        "flicker",
+        choices=lambda: ("frame", "shot"),
+    )
+    seed: int = setting(
+        0,
+        "seed of the noise that strokes hang on: another number gives another take",
+        "flicker",
+        low=0,
+        metavar="N",
+    )
+
+    def __post_init__(self) -> None:
+        set_fields(
+            self,
+            blend=_along(self.blend, as_blend),
+            strength=_along(self.strength, _as_strength),
+            mask=None if self.mask is None else os.fspath(self.mask),
+            regions=tuple(one if isinstance(one, Region) else Region(**one) for one in self.regions),
+        )
+        check(self)
+
+    @property
+    def blends(self) -> Timeline[Blend]:
+        """What is painted, as a timeline."""
+        return Timeline.of(self.blend)
+
+    @property
+    def strengths(self) -> Timeline[float]:
+        """How strongly, as a timeline."""
+        return Timeline.of(self.strength)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every painting that takes part, once each, in the order they were named."""
+        blends = [key.value for key in self.blends.keys] + [region.blend for region in self.regions]
+        return tuple(dict.fromkeys(name for blend in blends for name, _ in blend))
+
+    @property
+    def label(self) -> str:
+        """The paintings, as file names and tables show them."""
+        return "+".join(Path(name).stem for name in self.names)
+
+    @property
+    def is_none(self) -> bool:
+        """True for the pass-through, which leaves every pixel as it is."""
+        return self.names == ("none",)
+
+    def jumps(self, earlier: Fraction, later: Fraction) -> bool:
+        """True where the style changes between two frames without a glide."""
+        return self.blends.jumps(earlier, later) or self.strengths.jumps(earlier, later)
+
+
+AnyStyle = str | os.PathLike[str] | Mapping[str, float] | Blend | Timeline[Blend] | Style
+"""How a style may be written where one is asked for."""
+
+
+def as_blend(value: object) -> Blend:
+    """Names and weights from a name or path, a mapping of names to weights, or pairs of them; raises SettingError."""
+    if isinstance(value, str | os.PathLike):
+        value = ((os.fspath(value), 1.0),)
+    pairs = tuple(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, tuple | list) or not all(isinstance(one, tuple | list) and len(one) == 2 for one in pairs):
+        pairs = ((None, None),)
+    if not pairs:
+        raise SettingError("style", "names nothing; name at least one style")
+    for name, weight in pairs:
+        if not isinstance(name, str | os.PathLike) or not isinstance(weight, Real) or isinstance(weight, bool):
+            raise SettingError(
+                "style", f'cannot be {value!r}; write "great-wave", or {{"great-wave": 2, "scream": 1}} for a blend'
+            )
+    if not all(0 <= weight < math.inf for _, weight in pairs) or not sum(weight for _, weight in pairs) > 0:
+        raise SettingError("style", f"weights must not be negative, and one must be above 0; got {value!r}")
+    return tuple((os.fspath(name), float(weight)) for name, weight in pairs)
+
+
+def _as_strength(value: Any) -> float:
+    check_number("strength", value, 0, 1)
+    return float(value)
+
+
+def _along(value: Any, read: Callable[[Any], T]) -> T | Timeline[T]:
+    """`value` read by `read`; of a timeline, which may be as JSON has it, the value of each key."""
+    if isinstance(value, Mapping) and isinstance(value.get("keys"), list):
+        value = Timeline(tuple(Key(read(one.pop("value")), **one) for one in map(dict, value["keys"])))
+    if isinstance(value, Timeline):
+        return Timeline(tuple(replace(key, value=read(key.value)) for key in value.keys))
+    return read(value)
