@@ -109,7 +109,7 @@ def on_film(base: TrainConfig, name: str, clip: list[tuple[bool, Tensor]]) -> di
 
 
 def markdown(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """The table for docs/TRAINING.md."""
+    """The table for docs/guide/train.md."""
     lines = [
         "| variant | " + " | ".join((*PHOTOGRAPHS, *FILMS)) + " |",
         "| --- " * (1 + len(PHOTOGRAPHS + FILMS)) + "|",

@@ -1,6 +1,6 @@
 """How good a painting is against optimising its pixels: the table of Johnson, Alahi and Fei-Fei 2016 for the gallery.
 
-    python benchmarks/quality.py gallery.toml --json benchmarks/results/quality.json --table docs/QUALITY.md
+    python benchmarks/quality.py gallery.toml --json benchmarks/results/quality.json --table docs/notes/quality.md
 
 `gallery.toml` is the recipe the styles were trained by: its paintings, loss network, weights and the photographs
 held back. What is compared is what training minimises at full strength, less its terms for grid and motion: style,
@@ -265,7 +265,7 @@ less its terms for grid and motion, which only the networks have to obey: style 
 held back from training, {side} pixels square.
 
 Each cell is the objective, lower is better; in brackets its style and content. "Equals step" is interpolated.
-There is a table [from the photograph](QUALITY.md), and one [from noise](QUALITY_NOISE.md), as Johnson's is.
+There is a table [from the photograph](quality.md), and one [from noise](quality_noise.md), as Johnson's is.
 
 """
 

@@ -1,4 +1,4 @@
-"""The Python in README.md and docs/API.md runs, and docs/API.md lists every setting."""
+"""The Python in README.md and docs/api.md runs, and docs/api.md lists every setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def blocks(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name in ("README.md", "docs/API.md") for number in range(len(blocks(name)))]
+    ("name", "number"), [(name, number) for name in ("README.md", "docs/api.md") for number in range(len(blocks(name)))]
 )
 def test_examples_run(name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -33,6 +33,6 @@ def test_examples_run(name: str, number: int, tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_api_page_lists_every_setting() -> None:
-    table = (ROOT / "docs/API.md").read_text(encoding="utf-8").partition("## The settings")[2].partition("\n## ")[0]
+    table = (ROOT / "docs/api.md").read_text(encoding="utf-8").partition("## The settings")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert set(re.findall(r"`(\w+)`", " ".join(cells))) == set(settings_of(RenderPlan))

@@ -1,4 +1,4 @@
-"""Imports go one way; the diagram in docs/ARCHITECTURE.md cannot rot."""
+"""Imports go one way; the diagram in docs/architecture.md cannot rot."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ class FramePainter:
         """True where a frame must come out as the one before: the same picture in the same style, to the last bit.
 
         Nearly the same will not do. Codecs leave few repeats exact, but what they change and what a cursor changes
-        that moves by a pixel overlap (docs/FLOW.md); and a frame painted in vain costs time, one left out a movement.
+        that moves by a pixel overlap (docs/notes/flow.md); and a frame painted in vain costs time, one left out a movement.
         """
         if frame.is_cut:
             return False

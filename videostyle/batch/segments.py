@@ -31,7 +31,7 @@ from videostyle.types import Frame
 # Look-ahead is done with so many frames at a time: only there can a shot be entered in step with the whole film.
 STEP = WINDOW - LATENCY
 # Longer shots are split into pieces of about LONGEST / 2. What is painted in vain before each is a tenth of it, and
-# leaves differences of at most 12 steps of 255, on average 0.012 (docs/BATCH.md).
+# leaves differences of at most 12 steps of 255, on average 0.012 (docs/guide/batch.md).
 LONGEST = 2560
 WARM = 128
 # Filters over several frames, such as the deinterlacer's, need some before the first that counts.

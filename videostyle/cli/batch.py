@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input",
         metavar="JOBS.toml|FOLDER|GLOB",
         nargs="+",
-        help="a job list (docs/BATCH.md), films, folders of films, or patterns such as 'rushes/**/*.mov'",
+        help="a job list (docs/guide/batch.md), films, folders of films, or patterns such as 'rushes/**/*.mov'",
     )
     parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="made if it is not there")
     parser.add_argument("--name", metavar="TEMPLATE", help="of each output; default: {stem}-{style}{suffix}")

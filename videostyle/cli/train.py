@@ -13,7 +13,7 @@ from videostyle.text import plain
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="see docs/TRAINING.md")
+    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="see docs/guide/train.md")
     parser.add_argument("--steps", type=int, help="instead of the file's")
 
 

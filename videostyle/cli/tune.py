@@ -12,7 +12,7 @@ from videostyle.text import plain
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="as for train; see docs/TRAINING.md")
+    parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="as for train; see docs/guide/train.md")
     parser.add_argument("--trials", metavar="N", type=int, default=30, help="trainings in all (default: %(default)s)")
     parser.add_argument("--steps", metavar="N", type=int, default=300, help="of each (default: %(default)s)")
     parser.add_argument(

@@ -36,7 +36,7 @@ class Raft(BothWays):
     """Both directions in one batch on bounded pictures.
 
     Where `previous` is the very tensor that was `current` in the last call, what was encoded of it then is not encoded
-    again. Starting from the last flow does not pay (docs/FLOW.md): fewer updates are as bad from there as from none.
+    again. Starting from the last flow does not pay (docs/notes/flow.md): fewer updates are as bad from there as from none.
     """
 
     def __init__(self, net: nn.Module, longest_side: int, device: str, updates: int = UPDATES) -> None:

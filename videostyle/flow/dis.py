@@ -22,19 +22,19 @@ MINIMUM = 32
 class DIS(BothWays):
     """Both directions on shrunk grey pictures; no weights.
 
-    OpenCV's presets are not the best trade (docs/FLOW.md): a search that ends at half of the shrunk picture, in patches
+    OpenCV's presets are not the best trade (docs/notes/flow.md): a search that ends at half of the shrunk picture, in patches
     close together, and is smoothed five times over. Finer searches are more exact, but their two directions agree in
     fewer places, and then less can be carried over. For 640x360 the two take 5 ms of one core.
 
     A film goes on as it did: where `previous` is the very tensor that was `current` in the last call, the search
     starts from the last flow. In a quick pan (40 px a frame) that halves the error and more. DIS compares the start
     with what it found patch by patch and takes the better, so moving it along, or forgetting it where it contradicts
-    itself, gains nothing (docs/FLOW.md); across a cut nobody asks for motion. Pictures below 32 px a side are padded,
+    itself, gains nothing (docs/notes/flow.md); across a cut nobody asks for motion. Pictures below 32 px a side are padded,
     and little is found in them.
     """
 
     def __init__(self) -> None:
-        # Not quite alike: what only one of the two finds is not checked_flow, and fewer ghosts are left (docs/FLOW.md).
+        # Not quite alike: what only one of the two finds is not checked_flow, and fewer ghosts are left (docs/notes/flow.md).
         self._backward = search(finest=1, stride=5, refinements=5)
         self._forward = search(finest=1, stride=6, refinements=5)
         self._seen: Tensor | None = None

@@ -128,7 +128,7 @@ def _on_white(path: Path) -> Tensor:
 
 
 def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
-    """The training run, as found by trial on paintings that are not in the gallery; see docs/LEARN.md."""
+    """The training run, as found by trial on paintings that are not in the gallery; see docs/guide/learn.md."""
     name = plan.loss_network or ("vgg19" if _has_vgg19() else "vgg19-small")
     # Never blown up: there are no marks finer than the picture's own pixels.
     size = min(plan.style.size, max(painting.shape[2:]))
