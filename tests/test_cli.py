@@ -115,7 +115,7 @@ def test_part_of_a_film(toy_gallery: Path, film: Path) -> None:
         ),
         (["probe", "{folder}/missing.mp4"], 1, "missing.mp4"),
         (["train", "{folder}/missing.toml"], 1, "missing.toml"),
-        (["paint"], 2, "paint"),
+        (["paint"], 2, "videostyle paint: the following arguments are required"),
         ([], 2, "COMMAND"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from videostyle.batch import schedule
 from videostyle.batch.journal import Journal
 from videostyle.batch.plan import BatchPlan, Segment
 from videostyle.batch.schedule import run, status
+from videostyle.batch.tasks import JoinTask, Task
 from videostyle.plan import RenderPlan
 
 SEGMENTS = (Segment(0, 9, 0, 9, 0, 1), Segment(9, 16, 9, 16, 9, 2), Segment(16, 28, 16, 28, 16, 3))
@@ -87,6 +89,7 @@ WRONG: dict[str, Callable[[list[Any]], None]] = {
     "no file": lines_with(2, file=...),
     "a file elsewhere": lines_with(2, file="../../../film.mp4"),
     "a whole path": lines_with(2, file="/etc/passwd"),
+    "another segment's file": lines_with(2, file="000001.mp4"),
     "no bytes": lines_with(2, bytes=...),
     "bytes that are null": lines_with(2, bytes=None),
     "no frames": lines_with(2, frames=...),
@@ -104,22 +107,42 @@ RAW = {
     "nested": b"[" * 100_000 + b"\n",
     "half a line in the middle": b'{"segment": 0, "fi\n',
     "an empty line": b"\n",
+    "a line without its sum": b'{"segment": 1, "file": "000001.mp4", "frames": 7, "painted": 7, "seconds": 1, '
+    b'"warnings": [], "bytes": 4}\n',
 }
+ALTERED: dict[str, Callable[[list[Any]], None]] = {
+    "fewer frames": lambda lines: lines[1]["segments"][2].update(end=24, ahead=24),
+    "more frames than any film has": lambda lines: lines[1]["segments"][2].update(end=10**18, ahead=10**18),
+    "a time beyond any clock": segment_with(pts=10**30),
+    "another picture": segment_with(check=4),
+    "a cut elsewhere": segment_with(cuts=[10]),
+    "another plan": lines_with(0, plan="0" * 64),
+    "another film": lines_with(0, source="/elsewhere.mp4"),
+    "more seconds": lines_with(2, seconds=1e300),
+    "another warning": lines_with(2, warnings=["it rained"]),
+    "a word of later versions": lines_with(1, version=99),
+}
+"""What makes sense and is not what was written."""
 
 
-def write(journal: Path, lines: list[Any]) -> None:
+def change(journal: Path, how: Callable[[list[Any]], None], signed: bool) -> None:
+    """Rewrite a journal; `signed` with the sums of the changed lines, as only a faulty program would."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    how(lines)
+    for line in lines:
+        if signed and isinstance(line, dict):
+            line.pop("crc32", None)
+            line["crc32"] = zlib.crc32(json.dumps(line).encode())
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-@pytest.mark.parametrize("name", [*WRONG, *RAW])
+@pytest.mark.parametrize("name", [*WRONG, *RAW, *ALTERED])
 def test_a_damaged_journal_is_told_of_in_one_line(film: RenderPlan, name: str) -> None:
     journal = begun(film)
-    if name in WRONG:
-        lines = [json.loads(line) for line in journal.read_text().splitlines()]
-        WRONG[name](lines)
-        write(journal, lines)
-    else:
+    if name in RAW:
         journal.write_bytes(journal.read_bytes() + RAW[name])
+    else:
+        change(journal, (WRONG | ALTERED)[name], signed=name in WRONG)
     (found,) = status(BatchPlan((film,), Path(film.output).parent))
     assert found.state == "failed"
     assert found.error.startswith(f"{journal}: damaged (")
@@ -155,6 +178,76 @@ def test_a_journal_that_is_no_file_is_not_waited_for(film: RenderPlan) -> None:
     assert f"{journal}: cannot be read" in found.error
 
 
+def test_a_film_that_is_said_to_be_done_and_is_not_there_is_not_done(film: RenderPlan) -> None:
+    journal = begun(film)
+    done = {"frames": 28, "painted": 28, "seconds": 1.5, "warnings": [], "bytes": None}
+    change(journal, lambda lines: lines.append({"film": done}), signed=True)
+    (found,) = status(BatchPlan((film,), Path(film.output).parent))
+    assert (found.state, found.frames) == ("unfinished", 9)
+
+
+def test_a_film_that_is_not_the_one_that_was_split_is_told_with_a_remedy(
+    film: RenderPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where another FFmpeg decodes it."""
+    journal = begun(film)
+    change(journal, segment_with(check=4), signed=True)
+    monkeypatch.setattr(schedule, "load_executor", Inline())
+    said: list[str] = []
+    (result,) = run(BatchPlan((film,), Path(film.output).parent), log=said.append)
+    told = f"{film.source}: is not the film that was split (frame 9 is another one); remove {journal.parent} to start"
+    assert result.error == f"{told} it again"
+    assert said[0] == f"{result.error}; trying again"
+
+
+def folder_for_a_segment(folder: Path) -> None:
+    (folder / "000001.mkv").mkdir()
+    (folder / "000001.mp4").mkdir()
+    (folder / "000001.mov").mkdir()
+
+
+def folder_for_what_grows(folder: Path) -> None:
+    (folder / "000001.12345678.partial.mp4").mkdir()
+
+
+STANDING: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a folder for a segment": (folder_for_a_segment, "cannot be written (Is a directory)"),
+    "a folder for what grows": (folder_for_what_grows, ""),
+}
+
+
+@pytest.mark.parametrize("name", STANDING)
+def test_what_stands_in_the_journal_s_folder_ends_no_batch(
+    film: RenderPlan, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The film is painted, or told of in a line; the other films are painted."""
+    how, told = STANDING[name]
+    journal = begun(film)
+    journal.unlink()
+    how(journal.parent)
+    other = plan(Path(film.source), Path(film.output).with_name("other.mkv"))
+    monkeypatch.setattr(schedule, "load_executor", Inline())
+    one, two = run(BatchPlan((film, other), Path(film.output).parent, segment=5))
+    assert two.state == "painted"
+    assert one.state == ("failed" if told else "painted")
+    assert told in one.error
+    assert "unexpected" not in one.error
+
+
+def test_a_segment_that_is_no_film_any_more_is_told_with_a_remedy(
+    film: RenderPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(task: Task) -> None:
+        if isinstance(task, JoinTask):
+            Path(task.paths[0]).write_bytes(b"no film")
+
+    monkeypatch.setattr(schedule, "load_executor", Inline(spoil))
+    (result,) = run(BatchPlan((film,), Path(film.output).parent))
+    journal = Path(film.output).parent / ".videostyle" / "dots.mkv"
+    assert result.error.startswith(f"{journal / '000000'}")
+    assert result.error.endswith(f"remove {journal} to start the film again")
+
+
 def test_an_untouched_journal_is_gone_on_with(film: RenderPlan) -> None:
     begun(film)
     (found,) = status(BatchPlan((film,), Path(film.output).parent))
@@ -180,4 +273,4 @@ def test_however_a_journal_is_damaged_the_status_is_told(film: RenderPlan, data:
     journal.write_bytes(content)
     (found,) = status(BatchPlan((film,), Path(film.output).parent))
     assert found.state in ("failed", "unfinished")
-    assert 0 <= found.frames <= 28
+    assert (found.frames, found.segments) in ((0, (0, 0)), (0, (0, 3)), (9, (1, 3)))

@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import stat
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from videostyle.batch.plan import Segment
 from videostyle.errors import SinkError
@@ -130,19 +132,21 @@ class Journal:
                 if not _is_whole(line.segments):
                     raise self._damaged("its segments leave gaps")
                 lengths = [segment.end - segment.start for segment in line.segments]
-            elif isinstance(line, _Painted) and lengths[line.segment : line.segment + 1] != [line.frames]:
-                raise self._damaged(f"it has no segment {line.segment} of {line.frames} frames")
+            elif isinstance(line, _Painted):
+                if lengths[line.segment : line.segment + 1] != [line.frames]:
+                    raise self._damaged(f"it has no segment {line.segment} of {line.frames} frames")
+                if line.file != self.part(line.segment, Path(line.file).suffix).name:
+                    raise self._damaged(f"{line.file} is not segment {line.segment}")
         self.begun = True
         for line in rest:
             if isinstance(line, _Split):
                 self.segments, self.warnings = tuple(line.segments), line.warnings
             elif isinstance(line, _Painted):
-                file = self.folder / line.file
-                if file.is_file() and file.stat().st_size == line.bytes:
+                if _has_size(self.folder / line.file, line.bytes):
                     self.done[line.segment] = line.model_dump()
             elif isinstance(line, _Finished):
-                output, size = Path(self.plan.output), line.film.bytes
-                if size is None or (output.is_file() and output.stat().st_size == size):
+                # Numbered pictures have no one file to know them by.
+                if is_pattern(self.plan.output) or _has_size(Path(self.plan.output), line.film.bytes):
                     self.film = line.film.model_dump()
                 else:  # what is there now, if anything, is somebody else's
                     self.begun = False
@@ -166,23 +170,31 @@ class Journal:
         for number, row in enumerate(text.splitlines(keepends=True), 1):
             if row.endswith(b"\n"):
                 try:
-                    found.append(_LINES.validate_json(row))
-                except ValidationError as error:
+                    found.append(_LINES.validate_json(_checked(row)))
+                except ValueError as error:
                     raise self._damaged(f"line {number}") from error
         return found
 
     def begin(self) -> None:
-        """Make the folder fit to go on in: nothing half written, nothing of another plan."""
-        if self.stale:
-            shutil.rmtree(self.folder)
-            self.stale = False
-        make_folder(self.folder)
-        self._clean()
-        # A line cut off in the middle would run into the next.
-        text = self._path.read_bytes() if self._path.exists() else b""
-        whole = text[: text.rfind(b"\n") + 1]
-        if whole != text:
-            os.truncate(self._path, len(whole))
+        """Make the folder fit to go on in: nothing half written, nothing of another plan.
+
+        Raises SinkError where that cannot be done.
+        """
+        try:
+            if self.stale:
+                shutil.rmtree(self.folder)
+                self.stale = False
+            make_folder(self.folder)
+            self._clean()
+            # A line cut off in the middle would run into the next.
+            text = self._path.read_bytes() if self._path.exists() else b""
+            whole = text[: text.rfind(b"\n") + 1]
+            if whole != text:
+                os.truncate(self._path, len(whole))
+        except SinkError:
+            raise
+        except OSError as error:
+            raise SinkError(f"{error.filename or self.folder}: cannot be gone on with ({error.strerror})") from error
         if not whole:
             self._write({"plan": self._mark, "source": self.plan.source, "output": self.plan.output})
 
@@ -200,23 +212,50 @@ class Journal:
         """Note that the film is done, and remove its segments: joined, they are the film."""
         self.film = told
         self._write({"film": told})
-        for line in self.done.values():
-            (self.folder / line["file"]).unlink(missing_ok=True)
-        self._clean()
+        with suppress(OSError):  # the film is there, whatever cannot be removed
+            for line in self.done.values():
+                (self.folder / line["file"]).unlink(missing_ok=True)
+            self._clean()
 
     def _clean(self) -> None:
         """Remove what workers that died left half written."""
         for partial in self.folder.glob("*.partial*"):
-            partial.unlink()
+            if not partial.is_dir():
+                partial.unlink()
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(_with_check(line))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise SinkError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+
+_CHECK = ', "crc32": '
+"""Before the sum over what comes before it, at the end of a line: whatever a line may say, a damaged one is noticed."""
+
+
+def _with_check(line: dict[str, Any]) -> str:
+    text = json.dumps(line)
+    return f"{text[:-1]}{_CHECK}{zlib.crc32(text.encode())}}}\n"
+
+
+def _checked(row: bytes) -> bytes:
+    """A line without its sum; raises ValueError where it is not the line's."""
+    text, _, check = row.rpartition(_CHECK.encode())
+    if check.rstrip() != b"%d}" % zlib.crc32(text + b"}"):
+        raise ValueError("the sum is wrong")
+    return text + b"}"
+
+
+def _has_size(path: Path, size: int | None) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
 
 
 def _is_whole(segments: Sequence[Segment]) -> bool:

@@ -230,7 +230,7 @@ def run(
                 film.journal.begin()
             except VideostyleError as error:
                 film.error = str(error)
-                log(f"{film.plan.source}: {error}" if film.plan.source not in str(error) else str(error))
+                log(_named(film, film.error))
         if all(film.over for film in films):
             return [film.result() for film in films]
         _check_space(plan.folder, films, log)
@@ -307,10 +307,14 @@ def _retry(film: _Film, number: int, told: dict[str, Any], retries: int, log: Ca
     if told["full"] or film.error:
         return
     if film.tries[number] <= retries:
-        log(f"{film.plan.source}: {told['error']}; trying again")
+        log(f"{_named(film, told['error'])}; trying again")
         return
     film.error = told["error"]
     log(f"{film.plan.output}: failed: {told['error']}; the other films go on")
+
+
+def _named(film: _Film, error: str) -> str:
+    return error if film.plan.source in error else f"{film.plan.source}: {error}"
 
 
 def _check_names(plan: BatchPlan) -> None:

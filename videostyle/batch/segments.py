@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -144,8 +145,12 @@ class SegmentSource:
 
     is_live = False
 
-    def __init__(self, plan: RenderPlan, segment: Segment) -> None:
-        """Raises SourceError where the film cannot be read."""
+    def __init__(self, plan: RenderPlan, segment: Segment, journal: Path) -> None:
+        """`journal` is the folder of the film's journal, to be named where the film is not the one that was split.
+
+        Raises SourceError where the film cannot be read.
+        """
+        self._journal = journal
         self._video = open_source(plan.source)
         self._plan = plan
         self._segment = segment
@@ -173,7 +178,7 @@ class SegmentSource:
             count -= 1
             if count == 0:
                 return
-        raise SourceError(f"{self._plan.source}: {count} frames are missing; the film has changed, start again")
+        raise self._changed(f"{count} frames of it are missing")
 
     def _entered(self) -> Iterator[Frame]:
         """Frames from `warm` on: by a jump there where that gives the same frame, else read from the beginning."""
@@ -186,7 +191,11 @@ class SegmentSource:
                 yield frame
                 yield from frames
                 return
-        raise SourceError(f"{self._plan.source}: has changed since it was split; start again")
+        raise self._changed(f"frame {segment.warm} is another one")
+
+    def _changed(self, reason: str) -> SourceError:
+        told = f"is not the film that was split ({reason}); remove {self._journal} to start it again"
+        return SourceError(f"{self._plan.source}: {told}")
 
 
 def checksum(pixels: Tensor) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from videostyle.batch.plan import Segment
 from videostyle.batch.segments import SegmentSource, scan
-from videostyle.errors import SinkError, UsageError, VideostyleError
+from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import CODECS, choose_codec, container_for
 from videostyle.io.images import is_picture
@@ -107,7 +107,7 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     final = Path(task.path)
     # Of this try alone: where processes do not die with their master, one may still be writing.
     growing = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}.partial{final.suffix}")
-    source = SegmentSource(plan, segment)
+    source = SegmentSource(plan, segment, final.parent)
     name, _ = choose_codec(container_for(plan.output), plan.encode)
     size = fit(plan.size, source.info.width, source.info.height)
     sink = VideoSink(str(growing), source.info, replace(plan.encode, codec=name, overwrite=True), size=size)
@@ -115,7 +115,10 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
         report = render(
             plan, source=source, sink=_Kept(sink, segment), on_frame=lambda frame: on_frames(1), cuts_known=True
         )
-        os.replace(growing, final)
+        try:
+            os.replace(growing, final)
+        except OSError as error:
+            raise SinkError(f"{final}: cannot be written ({error.strerror})") from error
     finally:
         growing.unlink(missing_ok=True)
         if sink.partial is not None:
@@ -172,5 +175,8 @@ def _join(task: JoinTask) -> dict[str, Any]:
     options = replace(plan.encode, overwrite=True)
     copy_from = None if info.container == "pictures" else plan.source
     with VideoSink(plan.output, info, options, plan.span, size, copy_from) as sink:
-        sink.splice(task.paths)
+        try:
+            sink.splice(task.paths)
+        except SourceError as error:
+            raise SourceError(f"{error}; remove {Path(task.paths[0]).parent} to start the film again") from error
     return {"warnings": sink.warnings, "streams": sink.streams, "bytes": os.path.getsize(plan.output)}

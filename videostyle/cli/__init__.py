@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"videostyle {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(prog="videostyle", required=True, metavar="COMMAND", help=argparse.SUPPRESS)
     for name in _COMMANDS:
         module = import_module(f"{videostyle.cli.__name__}.{name}")
         command = commands.add_parser(
