@@ -1,6 +1,7 @@
 """An hour of a busy server in some minutes: who comes, paints, stops, leaves and damages, and what is left of it all.
 
-    python benchmarks/soak.py [--minutes 10] [--visitors 3] [--style great-wave] [--json FILE] [--doc docs/notes/endurance.md]
+    python benchmarks/soak.py [--minutes 10] [--visitors 3] [--style great-wave] [--json FILE]
+        [--doc docs/notes/endurance.md]
 
 A studio is served as a user serves it, and visited over HTTP as browsers do; beside it two `live`s record, and films
 and pictures are painted by commands of their own. In the middle the server is killed and started again. Each attempt

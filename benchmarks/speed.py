@@ -8,6 +8,9 @@ alternating, so that a machine whose speed drifts slows both alike; the figure t
 
 "Beside busy cores": milliseconds that one picture takes in the network alone, beside none, one and more processes that
 keep a core busy each, with OpenVINO's threads free to move, as we run them, and pinned to cores, as it does by itself.
+
+"Networks": each shipped network on the same clip, in processes of its own, with the most memory that one had. README's
+table is made from it (`--table README.md` replaces the table there).
 """
 
 from __future__ import annotations
@@ -15,8 +18,11 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -36,7 +42,7 @@ from videostyle.nets.style_network import ARCHITECTURES, Architecture, StyleNetw
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import WINDOW
 from videostyle.style import Style
-from videostyle.weights import load_style
+from videostyle.weights import load_network, load_style
 
 MODES = {
     "lookahead": StabilizeOptions(mode="lookahead"),
@@ -134,6 +140,54 @@ def beside_busy_cores(style: Style, size: str, most: int, rounds: int) -> dict[s
     return found
 
 
+def peak_memory(clip: Path, output: Path, network: str, style: str) -> int:
+    """Return the most megabytes that a process of the command had in memory."""
+    command = [sys.executable, "-m", "videostyle", "stylize", str(clip), "-o", str(output), "--style", style]
+    child = subprocess.Popen([*command, "--network", network, "--overwrite", "--quiet"], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return round(usage.ru_maxrss / 1024)
+
+
+def networks(clip: Path, names: list[str], style: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Measure each network: thousand multiply-adds a pixel, frames a second by mode, megabytes."""
+    output = clip.with_name("painted.mp4")
+    rates: dict[str, dict[str, list[float]]] = {name: {mode: [] for mode in MODES} for name in names}
+    for _ in range(rounds):
+        for name in names:
+            for mode, stabilize in MODES.items():
+                rates[name][mode].append(whole(clip, output, stabilize, Style(style, network=name))[0])
+    return {
+        name: {
+            "thousand multiply-adds a pixel": round(macs_per_pixel(load_network(name).net.architecture) / 1000, 1),
+            **{mode: round(statistics.median(values), 1) for mode, values in rates[name].items()},
+            "megabytes": peak_memory(clip, output, name, style),
+        }
+        for name in names
+    }
+
+
+def table(measured: dict[str, dict[str, float]], size: str) -> str:
+    """Return the networks as a Markdown table."""
+    head = ["network", "thousand multiply-adds a pixel", "lookahead", "causal", "`--stabilize 0`", "memory"]
+    rows = [head, ["---"] * len(head)]
+    for name, row in measured.items():
+        each = [f"{row[mode]:.1f} fps" for mode in MODES]
+        rows.append([f"`{name}`", f"{row['thousand multiply-adds a pixel']:.1f}", *each, f"{row['megabytes']:.0f} MB"])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([f"Frames per second of the whole command at {size}, start-up left out:", "", *lines])
+
+
+def replace_table(page: Path, text: str) -> None:
+    """Put the table between the page's two comments."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition("<!-- networks -->\n")
+    _, end, after = rest.partition("<!-- end of networks -->")
+    assert begin, f"{page} has no place for the table"
+    assert end, f"{page} has no end of the table"
+    page.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("film", type=Path)
@@ -142,21 +196,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--style", default="great-wave")
     parser.add_argument("--network", default=Style.network)
+    parser.add_argument("--networks", nargs="*", default=list(ARCHITECTURES))
+    parser.add_argument("--table", type=Path, help="a page whose table of networks is replaced")
     parser.add_argument("--busy", type=int, default=2, help="neighbours, at most")
     parser.add_argument("--only-busy", action="store_true", help="measure nothing but the network beside them")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     style = Style(((args.style, 1.0),), network=args.network)
-    result = {
+    result: dict[str, Any] = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
         "size": args.size,
         "network": args.network,
-        "thousand multiply-adds a pixel": {n: round(macs_per_pixel(a) / 1000, 1) for n, a in ARCHITECTURES.items()},
     }
     if not args.only_busy:
         result |= compared(args, style)
+    if args.networks:
+        with tempfile.TemporaryDirectory() as folder:
+            clip = prepare(args.film, Path(folder) / "clip.mp4", args.size, args.frames)
+            result["networks"] = networks(clip, args.networks, args.style, args.rounds)
+        if args.table:
+            replace_table(args.table, table(result["networks"], args.size))
     result["milliseconds a picture in the network, beside busy cores"] = beside_busy_cores(
         style, args.size, args.busy, args.rounds
     )

@@ -1,7 +1,8 @@
-"""The Python in README.md and docs/api.md runs, and docs/api.md lists every setting."""
+"""Examples in the docs run, links lead somewhere, and figures are those that the benchmarks wrote."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 from media import film
 
+from videostyle.nets.style_network import macs_per_pixel
 from videostyle.plan import RenderPlan
 from videostyle.settings import settings_of
+from videostyle.weights import load_network
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(name: str) -> list[str]:
@@ -36,3 +40,36 @@ def test_the_api_page_lists_every_setting() -> None:
     table = (ROOT / "docs/api.md").read_text(encoding="utf-8").partition("## The settings")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert set(re.findall(r"`(\w+)`", " ".join(cells))) == set(settings_of(RenderPlan))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_the_readme_is_short_and_its_table_is_measured() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    measured = json.loads((ROOT / "benchmarks/results/speed.json").read_text(encoding="utf-8"))["networks"]
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) fps \| ([\d.]+) fps \| ([\d.]+) fps \| (\d+) MB", text, re.MULTILINE
+    )
+    assert {name: [float(one) for one in figures] for name, *figures in rows} == {
+        name: list(row.values()) for name, row in measured.items()
+    }
+    for name, row in measured.items():
+        net = load_network(name).net
+        assert row["thousand multiply-adds a pixel"] == round(macs_per_pixel(net.architecture) / 1000, 1)

@@ -12,12 +12,26 @@ PACKAGE = Path(__file__).parents[1] / "videostyle"
 
 # A module imports from lower layers, or from its own folder.
 LAYERS = [
-    {"errors", "types", "plan", "settings", "style", "timeline", "plugins", "privacy", "threads", "interrupt", "files", "text"},
+    {
+        "errors",
+        "types",
+        "plan",
+        "settings",
+        "style",
+        "timeline",
+        "plugins",
+        "privacy",
+        "threads",
+        "interrupt",
+        "files",
+        "text",
+    },
     {"ops", "nets", "tensorfile", "arrays"},
     {"weights", "torchvision_weights", "engines", "io"},
-    {"flow", "stylizers", "cuts", "confidence", "masks", "noise"},
+    {"flow", "stylizers", "cuts", "confidence", "masks", "noise", "report"},
     {"stabilize"},
     {"moments"},
+    {"step"},
     {"pipeline"},
     {"painter"},
     {"batch", "live", "metrics", "optimize", "train"},

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from videostyle.optimize.plan import GatysOptions, KeyframePlan, PaintPlan, StyleImage
     from videostyle.optimize.stills import paint_picture
     from videostyle.painter import PaintedFrames, Painter, paint_frames, stylize, stylize_image
-    from videostyle.pipeline import RenderReport, render
+    from videostyle.pipeline import render
     from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, RenderSettings, StabilizeOptions
+    from videostyle.report import RenderReport
     from videostyle.style import Region, Style
     from videostyle.timeline import Key, Span, Timeline, read_seconds
     from videostyle.train.learn import learn
@@ -68,7 +69,7 @@ _HOMES = {
     "EvaluateOptions": "metrics.options",
     "paint_keyframes": "optimize.keyframes",
     "paint_picture": "optimize.stills",
-    "RenderReport": "pipeline",
+    "RenderReport": "report",
     "PaintedFrames": "painter",
     "Painter": "painter",
     "paint_frames": "painter",

@@ -17,9 +17,11 @@ from videostyle.arrays import Back, read_picture, read_pictures
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
 from videostyle.files import AnyPath
-from videostyle.pipeline import FramePainter, RenderReport, StageTimer, fit, render
+from videostyle.pipeline import fit, render
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.report import RenderReport, StageTimer
 from videostyle.settings import check_names, settings_of
+from videostyle.step import FrameStylizer
 from videostyle.style import AnyStyle
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Frame, Stylizer
@@ -116,7 +118,7 @@ class PaintedFrames(Iterator[Frame]):
 
     def __init__(self, frames: Iterable[Frame], plan: RenderPlan, stylizer: Stylizer | None = None) -> None:
         """`stylizer` paints instead of the one that the plan's style asks for."""
-        self._painter: FramePainter | None = None
+        self._painter: FrameStylizer | None = None
         self._size: tuple[int, int] = (0, 0)
         self._count = 0
         self._began = time.perf_counter()
@@ -146,13 +148,13 @@ class PaintedFrames(Iterator[Frame]):
             return
         own = _checked(first, None)
         self._size = fit(plan.size, *own)
-        self._painter = FramePainter(
+        self._painter = FrameStylizer(
             plan, StageTimer(), size=None if self._size == own else self._size, stylizer=stylizer
         )
         before = torch.get_num_threads(), cv2.getNumThreads()
         try:
             with ExitStack() as stack:
-                for frame in self._painter.painted(_all_checked(first, frames, own), stack):
+                for frame in self._painter.outputs(_all_checked(first, frames, own), stack):
                     # The caller's own computations keep all of their threads.
                     ours = torch.get_num_threads(), cv2.getNumThreads()
                     _set_threads(before)

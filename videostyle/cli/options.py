@@ -21,7 +21,7 @@ from videostyle.text import plain
 from videostyle.timeline import Key, Span, Timeline, read_seconds, read_timecode
 
 if TYPE_CHECKING:
-    from videostyle.pipeline import RenderReport
+    from videostyle.report import RenderReport
 from videostyle.types import Frame, Source
 
 T = TypeVar("T")

@@ -88,7 +88,8 @@ def _told(plan: RenderPlan) -> str:
     """What a render would do, in lines; raises what it would raise before its first frame."""
     from videostyle.files import check_output
     from videostyle.io import open_source
-    from videostyle.pipeline import fit, resolve
+    from videostyle.pipeline import fit
+    from videostyle.step import resolve
 
     with open_source(plan.source) as video:
         info, plan = video.info, resolve(plan, live=False)

@@ -32,9 +32,9 @@ from videostyle.moments import Moments
 from videostyle.nets.style_network import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
-from videostyle.pipeline import one_thread_each
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer
+from videostyle.step import one_thread_each
 from videostyle.style import Blend, Style
 from videostyle.stylizers import load_stylizer
 from videostyle.stylizers.feedforward import FeedForward

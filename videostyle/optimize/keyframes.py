@@ -35,8 +35,9 @@ from videostyle.optimize.objective import Anchor
 from videostyle.optimize.plan import KeyframePlan
 from videostyle.optimize.propagate import KeyframePropagator, PaintedKey
 from videostyle.optimize.stills import Gatys, check_paintings
-from videostyle.pipeline import RenderReport, fit, render
+from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
+from videostyle.report import RenderReport
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Flow, Frame, Source
 

@@ -1,0 +1,260 @@
+"""The step from decoded frames to output frames: motion, stylizing, stabilizing, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+
+import cv2
+import torch
+from torch import Tensor
+
+from videostyle.cuts import mark_cuts
+from videostyle.engines import choose_device, choose_engine, has_own_threads
+from videostyle.flow import choose_flow
+from videostyle.io import open_source
+from videostyle.masks import Mask, compose
+from videostyle.moments import Moments
+from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
+from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.report import RenderReport, StageTimer
+from videostyle.stabilize import load_stabilizer
+from videostyle.stylizers import load_stylizer
+from videostyle.threads import prefetch
+from videostyle.types import Frame, Moment, Motion, Source, Stylizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """A frame before stylizing."""
+
+    content: Tensor
+    """(1, 3, H, W) in 0..1."""
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stylized:
+    """A frame after stylizing, before stabilizing."""
+
+    content: Tensor
+    layers: Tensor
+    """(1 + regions, 3, H, W) in 0..1."""
+    motion: Motion | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pending:
+    """A frame that the stabilizer holds."""
+
+    frame: Frame
+    bare: tuple[bool, ...]
+    """For each layer, True where it is the film itself: then there is nothing to stabilize."""
+
+
+class FrameStylizer:
+    """The parts that turn decoded frames into output frames, made once for a render."""
+
+    def __init__(
+        self,
+        plan: RenderPlan,
+        timer: StageTimer,
+        video: Source | None = None,
+        size: tuple[int, int] | None = None,
+        stylizer: Stylizer | None = None,
+        cuts_known: bool = False,
+    ) -> None:
+        """Load the parts.
+
+        `video` is the source of the frames, if known; `size` the (width, height) of the output, None for the source's;
+        `stylizer` replaces the one that the plan's style asks for.
+        """
+        self.live = video is not None and video.is_live
+        # Frames that come from no file may be asked for one by one, each after the output of the one before.
+        self.plan = plan = resolve(plan, live=video is None or self.live)
+        self.size = size
+        self.timer = timer
+        self.cuts_known = cuts_known
+        self.origin = (video and video.info.start) or Fraction(0)
+        fps = (video and video.info.average_rate) or 24
+        style = plan.style
+        self.mask = Mask(open_source(style.mask, fps), style.feather) if style.mask is not None else None
+        self.regions = [Mask(open_source(region.mask, fps), style.feather) for region in style.regions]
+        self.device = plan.device
+        self.stylizes = not style.is_none
+        self.engine = plan.engine if self.stylizes else ""
+        self.stylizer = stylizer or load_stylizer(style, self.engine, self.device)
+        # Without a style there is nothing to stabilize: the pass-through leaves every pixel as it is.
+        stabilizes = self.stylizes and plan.stabilize.amount > 0
+        options = plan.flow if stabilizes or self.stylizer.recurrent else FlowOptions(method="none")
+        self.flow = options.method
+        self.mode: str = plan.stabilize.mode if stabilizes else "none"
+        self.stabilizer = load_stabilizer(plan.stabilize if stabilizes else StabilizeOptions(0), options, self.device)
+        self.moments = Moments(
+            self.stylizer, self.stabilizer, options, self.device, steady=stabilizes, seed=plan.style.seed
+        )
+        self.cuts: list[float] = []
+        self.repeated = 0
+
+    def report(self, count: int, size: tuple[int, int], seconds: float) -> RenderReport:
+        """Return the report of `count` frames of `size` (width, height) that took so many seconds."""
+        plan = self.plan
+        return RenderReport(
+            source=plan.source,
+            output=plan.output,
+            frames=count,
+            repeated=self.repeated,
+            seconds=round(seconds, 3),
+            size=size,
+            style=asdict(plan.style),
+            engine=self.engine,
+            device=self.device,
+            flow=self.flow,
+            stabilizer=self.mode,
+            encoder={},
+            cuts=self.cuts,
+            stages={stage: round(worked, 3) for stage, worked in self.timer.seconds.items()},
+            streams=[],
+            warnings=[line for mask in self.masks for line in mask.warnings],
+            settings=self.plan.to_json(),
+        )
+
+    @property
+    def masks(self) -> list[Mask]:
+        """The mask of the whole output, where there is one, and those of the regions."""
+        return [*([self.mask] if self.mask else []), *self.regions]
+
+    def outputs(self, frames: Iterable[Frame], stack: ExitStack) -> Iterator[Frame]:
+        """Yield the output frames, as many and with the times of `frames`; their threads end when `stack` is left."""
+        depth = self.plan.queue_depth
+        if not self.stylizes and self.size is None:
+            yield from frames
+            return
+        if not self.engine or has_own_threads(self.engine):
+            stack.enter_context(one_thread_each())
+        for mask in self.masks:
+            stack.enter_context(mask.source)
+        prepared = stack.enter_context(prefetch(self._prepare(frames), depth))
+        stylized = stack.enter_context(prefetch(self._stylize(prepared), depth))
+        pending = self.timer.around("stabilize", self._pending(stylized), -1)
+        for one, stabilized in self.timer.around("stabilize", self.stabilizer.stabilize(pending)):
+            frame = one.frame
+            # The film's pixels are computed again instead of held; where nothing needs them, any will do.
+            film = self._content(frame)[0] if self.masks or any(one.bare) else stabilized[0]
+            layers = [film if bare else layer for bare, layer in zip(one.bare, stabilized, strict=True)]
+            # Masks come after the stabilizer, so that it blends nothing across a mask's edge.
+            picture = self._masked(self._time(frame), film, layers) if self.stylizes and self.masks else layers[0]
+            with self.timer("stabilize"):
+                _, alpha = split_alpha(frame.pixels)
+                if alpha is not None and self.size is not None:
+                    alpha = to_pixels(resize(alpha_to_float(alpha), self.size[::-1]), alpha.dtype)[0]
+                output = frame.with_pixels(join_alpha(to_pixels(picture, frame.pixels.dtype), alpha))
+            yield output
+
+    def _content(self, frame: Frame) -> Tensor:
+        """Return the frame as (1, 3, H, W) in 0..1, of the output's size."""
+        content = to_float(frame, self.device)
+        return content if self.size is None else resize(content, self.size[::-1])
+
+    def _prepare(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Prepared | None]]:
+        """Yield each frame with its content and moment; None where it reuses the output of the frame before."""
+        last: Frame | None = None
+        for frame in frames if self.cuts_known else mark_cuts(frames, live=self.live):
+            if frame.is_cut and frame.index > 0:
+                self.cuts.append(round(frame.time, 3))
+            with self.timer("flow"):
+                if last is not None and self._repeats(frame, last):
+                    self.repeated += 1
+                    prepared = None
+                else:
+                    content = self._content(frame)
+                    prepared = _Prepared(content, self.moments(content, self._time(frame), frame.is_cut))
+            yield frame, prepared
+            last = frame
+
+    def _repeats(self, frame: Frame, last: Frame) -> bool:
+        """Return True where a frame has the pixels and the style of the one before, bit for bit.
+
+        Nearly the same will not do. Codecs leave few repeats exact, but the changes that they make and those of a
+        cursor that moves by a pixel overlap (docs/notes/flow.md); and a frame stylized in vain costs time, one left out
+        a movement.
+        """
+        if frame.is_cut:
+            return False
+        style, now, before = self.plan.style, self._time(frame), self._time(last)
+        if any(line.around(now) != line.around(before) for line in (style.blends, style.strengths)):
+            return False
+        # Masks and alpha are the frame's own in any case.
+        return same_pixels(frame.pixels, last.pixels)
+
+    def _stylize(self, frames: Iterable[tuple[Frame, _Prepared | None]]) -> Iterator[tuple[Frame, _Stylized | None]]:
+        before = Fraction(0)
+        for frame, prepared in frames:
+            now = self._time(frame)
+            stylized = None
+            if prepared is not None:
+                # Where the style jumps, the previous output is of another style, as after a cut.
+                jumps = self.plan.style.jumps(before, now)
+                with self.timer("paint"):
+                    moment = replace(prepared.moment, is_cut=True, motion=None) if jumps else prepared.moment
+                    layers = self.stylizer(prepared.content, moment)
+                stylized = _Stylized(prepared.content, layers, moment.motion)
+            yield frame, stylized
+            before = now
+
+    def _pending(
+        self, frames: Iterable[tuple[Frame, _Stylized | None]]
+    ) -> Iterator[tuple[_Pending, Tensor | None, Motion | None]]:
+        bare: tuple[bool, ...] = ()
+        for frame, stylized in frames:
+            if stylized is None:
+                yield _Pending(frame, bare), None, None
+            else:
+                bare = tuple(torch.equal(layer, stylized.content[0]) for layer in stylized.layers)
+                yield _Pending(frame, bare), stylized.layers, stylized.motion
+
+    def _masked(self, time: Fraction, film: Tensor, layers: list[Tensor]) -> Tensor:
+        with self.timer("mask"):
+            size = film.shape[1], film.shape[2]
+            regions = [region.at(time, size).to(film.device) for region in self.regions]
+            mask = self.mask.at(time, size).to(film.device) if self.mask else None
+            return compose(film, layers, regions, mask)
+
+    def _time(self, frame: Frame) -> Fraction:
+        """Return the seconds from the film's first frame."""
+        return frame.pts * frame.time_base - self.origin
+
+
+def resolve(plan: RenderPlan, *, live: bool) -> RenderPlan:
+    """Return the plan with every "auto" but the codec's made concrete; `live` sources get no lookahead.
+
+    The sink chooses the codec, from the picture's alpha and bit depth. Raises UsageError for a missing device.
+    """
+    device = choose_device(plan.device)
+    mode = plan.stabilize.mode if plan.stabilize.mode != "auto" else "causal" if live else "lookahead"
+    return replace(
+        plan,
+        device=device,
+        engine=choose_engine(plan.engine, device),
+        flow=replace(plan.flow, method=choose_flow(plan.flow, device)),
+        stabilize=replace(plan.stabilize, mode=mode),
+    )
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let torch and OpenCV compute in the calling thread only.
+
+    The stages already keep the cores busy side by side. When each also splits its own small operations over all
+    cores, they wait for one another in spinning barriers: a stage of 10 ms then takes 200.
+    """
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
