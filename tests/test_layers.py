@@ -92,3 +92,10 @@ def test_no_cache_is_without_a_bound() -> None:
                 kept = [word for word in words if "cache" in word and "cached_property" not in word]
                 unbounded += [f"{path.name}: {node.name}" for word in kept if not re.search(r"maxsize=\d+\)$", word)]
     assert not unbounded
+
+
+def test_the_document_tells_these_layers() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(len(LAYERS)))
+    assert [set(re.findall(r"`(\w+)/?`", names)) for _, names in rows] == LAYERS

@@ -25,8 +25,8 @@ from videostyle.io.images import is_picture
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
 from videostyle.style import Style
+from videostyle.stylizers import check_style
 from videostyle.types import VideoInfo
-from videostyle.weights import load_codes
 
 # Where journals and segments are, inside the output folder.
 WORK = ".videostyle"
@@ -98,8 +98,7 @@ class _Film:
         for mask in (plan.style.mask, *(region.mask for region in plan.style.regions)):
             if mask is not None:
                 open_source(mask)
-        if not plan.style.is_none:
-            _check_style(plan.style)
+        _check_style(plan.style)
 
     @property
     def expected(self) -> int | None:
@@ -187,7 +186,7 @@ class _Film:
 
 @lru_cache(maxsize=64)
 def _check_style(style: Style) -> None:
-    load_codes(style)
+    check_style(style)
 
 
 def status(plan: BatchPlan) -> list[Result]:

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the gallery and the user's own."""
+    """Print the gallery, the user's own styles, and those that need no code."""
+    from videostyle.stylizers import styles_without_code
     from videostyle.weights import gallery, own_styles
 
     entries = [*gallery(), *own_styles(on_damaged=lambda line: warn([line]))]
@@ -24,9 +25,12 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str))
         return 0
     names = [plain(entry.name, 80) for entry in entries]
-    width = max(map(len, names), default=0)
+    others = styles_without_code()
+    width = max(map(len, [*names, *others]), default=0)
     for name, entry in zip(names, entries, strict=True):
         painting = plain(", ".join(part for part in (entry.title, entry.painter, entry.year) if part), 200)
         whose = "yours, " if entry.own else ""
         print(f"{name:{width}}  {painting}  ({whose}{entry.network}, {entry.size / 1024:.1f} kB)")
+    for name, summary in others.items():
+        print(f"{name:{width}}  {summary}")
     return 0

@@ -7,6 +7,8 @@ from torch import Tensor
 from videostyle.style import Style
 from videostyle.types import ALONE, Moment, Stylizer
 
+STYLE, SUMMARY = "none", "leaves the film as it is"
+
 
 class Identity:
     """Returns what it is given."""
