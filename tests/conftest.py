@@ -7,6 +7,7 @@ import os
 import signal
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -57,14 +58,29 @@ def toy_gallery(toy_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return toy_models
 
 
+def missing(kind: str, why: str) -> NoReturn:
+    """Skip a test that needs what is not here, or fail it where $VIDEOSTYLE_REQUIRE, as in "clips,cuda", names it."""
+    if kind in os.environ.get("VIDEOSTYLE_REQUIRE", "").split(","):
+        pytest.fail(f"{why} ({kind} is required by VIDEOSTYLE_REQUIRE)")
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Real clips, photographs and weights; tests that want them are skipped where they are not."""
+    """Real clips, photographs and weights, in the folder that $VIDEOSTYLE_DATA names; see `missing`."""
     named = os.environ.get("VIDEOSTYLE_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("no folder of real clips; name one in VIDEOSTYLE_DATA")
+        missing("clips", "no folder of real clips; name one in VIDEOSTYLE_DATA")
     return folder
+
+
+@pytest.fixture
+def cuda() -> str:
+    """A GPU; see `missing`."""
+    if not torch.cuda.is_available():
+        missing("cuda", "no GPU")
+    return "cuda"
 
 
 @pytest.fixture(scope="session")

@@ -255,36 +255,63 @@ def build(style, engine, device):
     return Sketch()
 """
 
+EAGER = '''"""PyTorch as it comes."""
+import torch
+RANK = -1
+
+def build(net, inputs, device):
+    @torch.inference_mode()
+    def run(*given):
+        result = net(*given)
+        return result if isinstance(result, tuple) else (result,)
+    return run
+'''
+
 PLUGIN = """
-import videostyle.stylizers
-videostyle.stylizers.__path__.append({folder!r})
+import videostyle.engines, videostyle.stylizers
+for package in (videostyle.engines, videostyle.stylizers):
+    package.__path__.append({folder!r} + package.__name__)
 """
 
 
-def test_a_stylizer_that_is_dropped_in_is_listed_runs_and_is_tested(
+def test_parts_that_are_dropped_in_are_listed_run_and_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], toy_gallery: Path
 ) -> None:
     from videostyle.cli import main
 
-    folder = tmp_path / "dropped"
-    folder.mkdir()
-    (folder / "sketch.py").write_text(SKETCH, encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr(videostyle.stylizers, "__path__", [*videostyle.stylizers.__path__, str(folder)])
+        for package, name, text in (
+            (videostyle.stylizers, "sketch", SKETCH),
+            (videostyle.engines, "eager", EAGER),
+        ):
+            folder = tmp_path / f"dropped.{package.__name__}"
+            folder.mkdir()
+            (folder / f"{name}.py").write_text(text, encoding="utf-8")
+            patch.setattr(package, "__path__", [*package.__path__, str(folder)])
         assert main(["styles"]) == 0
         assert "pencil strokes" in capsys.readouterr().out
-        path = film(tmp_path / "film.mp4", 3, SIZE)
-        assert main(["stylize", str(path), "--style", "sketch", "-o", str(tmp_path / "out.mp4"), "-q"]) == 0
-    (tmp_path / "dropping.py").write_text(PLUGIN.format(folder=str(folder)), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
-    command = [sys.executable, "-m", "pytest", "-p", "dropping", "-n", "0", "-q", __file__, "-k", "sketch"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
-    assert "6 passed" in done.stdout, done.stdout
+        with pytest.raises(SystemExit):
+            main(["stylize", "--help"])
+        assert "eager" in capsys.readouterr().out
+        path = str(film(tmp_path / "film.mp4", 3, SIZE))
+        assert main(["stylize", path, "--style", "sketch", "-o", str(tmp_path / "a.mp4"), "-q"]) == 0
+        eager = ["--style", "dots", "--engine", "eager", "--device", "cpu"]
+        assert main(["stylize", path, *eager, "-o", str(tmp_path / "b.mp4"), "-q"]) == 0
+    # The suites of both kinds find them, too.
+    (tmp_path / "dropping.py").write_text(PLUGIN.format(folder=str(tmp_path / "dropped.")), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEOSTYLE_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    suites = [__file__, str(Path(__file__).with_name("test_engines.py"))]
+    command = [sys.executable, "-m", "pytest", "-p", "dropping", "-n", "0", "-q", *suites]
+    asked = [*command, "-k", "sketch or (eager and agree and fast-great)"]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert "7 passed" in done.stdout, done.stdout
 
 
-@pytest.mark.parametrize(
-    "kind", [videostyle.engines, videostyle.flow, videostyle.stylizers, videostyle.batch.executors]
-)
+KINDS = [videostyle.engines, videostyle.flow, videostyle.stylizers, videostyle.batch.executors]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_part_has_a_build_function_and_a_docstring(kind: Any) -> None:
     for name in available(kind):
         module = part(kind, name)

@@ -190,7 +190,7 @@ def test_the_size_may_change() -> None:
     assert steady[1].shape == (1, 3, 64, 96)
 
 
-def test_a_painting_larger_than_the_film_is_left_fresh_rather_than_mixed_up() -> None:
+def test_layers_larger_than_the_film_are_refused() -> None:
     film = moving.pan(3, (1, 0))
     larger = [torch.rand(1, 3, 256, 384) for _ in film]
     with pytest.raises(ValueError, match="flow must be"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import pkgutil
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -42,3 +44,27 @@ def part(package: ModuleType, name: str) -> Any:
         kind = package.__name__.rpartition(".")[2].removesuffix("s")
         raise UnknownNameError.among(kind, name, available(package))
     return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}")
+
+
+def declared(package: ModuleType, name: str) -> dict[str, Any]:
+    """Return the literal constants that a part's module declares at its top level, without importing it.
+
+    `A, B = 1, "two"` and `A = 1` are read; anything that has to be computed is left out.
+    """
+    found = importlib.util.find_spec(f"{package.__name__}.{name.replace('-', '_')}")
+    if found is None or found.origin is None:
+        return {}
+    constants: dict[str, Any] = {}
+    for node in ast.parse(Path(found.origin).read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.Assign):
+            continue
+        target = node.targets[0]
+        try:
+            value = ast.literal_eval(node.value)
+        except ValueError:
+            continue
+        if isinstance(target, ast.Name):
+            constants[target.id] = value
+        elif isinstance(target, ast.Tuple):
+            constants.update(zip((ast.unparse(one) for one in target.elts), value, strict=True))
+    return constants

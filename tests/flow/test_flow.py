@@ -172,7 +172,7 @@ def test_dis_goes_on_from_the_last_flow_in_a_quick_pan() -> None:
     for current, previous in pairs:
         seen = watching(current, previous).confidence.mean()
         alone = afresh(current, previous.clone()).confidence.mean()
-    assert seen > alone - 0.02
+    assert seen > alone + 0.3
     assert seen > 0.7
 
 

@@ -7,9 +7,8 @@ codes of a style network, and `feedforward` stylizes with them. `SUMMARY` is one
 from __future__ import annotations
 
 import sys
-from types import ModuleType
 
-from videostyle.plugins import available, part
+from videostyle.plugins import available, declared, load
 from videostyle.style import Style
 from videostyle.types import Stylizer
 from videostyle.weights import load_codes
@@ -17,20 +16,21 @@ from videostyle.weights import load_codes
 _CODES = "feedforward"
 
 
-def _modules() -> dict[str, ModuleType]:
-    """Return the modules that stylize without a code, by the name of their style."""
+def _declared() -> dict[str, tuple[str, str]]:
+    """Return module and summary of each stylizer that needs no code, by its style's name; import none of them."""
     here = sys.modules[__name__]
-    modules = [part(here, name) for name in available(here) if name != _CODES]
-    return {module.STYLE: module for module in modules if hasattr(module, "STYLE")}
+    found = {name: declared(here, name) for name in available(here)}
+    return {told["STYLE"]: (name, told.get("SUMMARY", "")) for name, told in found.items() if "STYLE" in told}
 
 
 def styles_without_code() -> dict[str, str]:
     """Return the names of the styles that need no code, each with its summary."""
-    return {name: getattr(module, "SUMMARY", "") for name, module in sorted(_modules().items())}
+    return {style: summary for style, (_, summary) in sorted(_declared().items())}
 
 
-def _own_module(style: Style) -> ModuleType | None:
-    return _modules().get(style.names[0]) if len(style.names) == 1 else None
+def _module_of(style: Style) -> str:
+    found = _declared().get(style.names[0]) if len(style.names) == 1 else None
+    return found[0] if found else _CODES
 
 
 def load_stylizer(style: Style, engine: str, device: str) -> Stylizer:
@@ -38,12 +38,11 @@ def load_stylizer(style: Style, engine: str, device: str) -> Stylizer:
 
     Raises UnknownNameError for a style that is not in the gallery, WeightsError, MissingDependencyError.
     """
-    module = _own_module(style) or part(sys.modules[__name__], _CODES)
-    stylizer: Stylizer = module.build(style, engine, device)
+    stylizer: Stylizer = load(sys.modules[__name__], _module_of(style))(style, engine, device)
     return stylizer
 
 
 def check_style(style: Style) -> None:
     """Raise the error that `load_stylizer` would raise for a style that is not there, without loading an engine."""
-    if _own_module(style) is None:
+    if _module_of(style) == _CODES:
         load_codes(style)
