@@ -21,25 +21,25 @@ from videostyle.timeline import Span, Timeline
 
 
 def _installed(package: str, *more: str) -> Callable[[], tuple[str, ...]]:
-    """What a registry of modules has, and `more` before it."""
+    """Return a function that lists `more` and then the parts in a folder of modules."""
     return lambda: (*more, *available(package))
 
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """How optical flow between frames is estimated."""
+    """Settings of the optical flow estimator."""
 
     method: str = setting(
         "auto",
-        "estimator of optical flow; auto is RAFT on a GPU with weights at hand, DIS otherwise; none estimates nothing, "
-        "and then nothing is steadied",
+        "optical flow estimator; auto is RAFT on a GPU with weights at hand, DIS otherwise; none estimates no motion, "
+        "and then nothing is stabilized",
         "flicker",
         name="flow",
         choices=_installed("videostyle.flow", "auto"),
     )
     weights: Path | None = setting(
         None,
-        "a file with RAFT's weights; without it torchvision's own are taken",
+        "a file with RAFT's weights; the default is torchvision's own",
         "flicker",
         name="flow_weights",
         metavar="FILE",
@@ -63,11 +63,11 @@ class FlowOptions:
 
 @dataclass(frozen=True)
 class StabilizeOptions:
-    """How much of the previous output is carried along the motion, and from where."""
+    """Settings of the stabilizer."""
 
     amount: float = setting(
         1.0,
-        "how much of what was painted is carried along the motion: 0 paints every frame afresh, 1 flickers least",
+        "weight of the previous output, warped along the optical flow: 0 stylizes each frame alone, 1 flickers least",
         "flicker",
         name="stabilize",
         low=0,
@@ -75,8 +75,8 @@ class StabilizeOptions:
     )
     mode: Literal["auto", "causal", "lookahead"] = setting(
         "auto",
-        "causal: from the frames before, each frame out as it comes in. lookahead: also from those after, steadier, "
-        "slower, some frames late. auto: lookahead for films, causal for what is live",
+        "causal: uses the frames before, and yields each frame at once. lookahead: uses those after it, too, which "
+        "flickers less, is slower and some frames late. auto: lookahead for films, causal for live sources",
         "flicker",
         name="stabilize_mode",
         choices=lambda: ("auto", "causal", "lookahead"),
@@ -88,7 +88,7 @@ class StabilizeOptions:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How the output is written."""
+    """Settings of the encoder."""
 
     codec: str = setting(
         "auto",
@@ -111,7 +111,7 @@ class EncodeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings:
-    """How to paint, apart from what and where to.
+    """Settings of a render, without its source, output and span.
 
     The parts may be written briefly: `style="udnie"`, `stabilize=0.5`, `flow="none"`.
     """
@@ -135,7 +135,7 @@ class RenderSettings:
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", "the machine", metavar="auto|cpu|cuda[:N]")
     queue_depth: int = setting(
         4,
-        "frames that may wait between two stages: more even speed out, and take memory",
+        "frames that may wait between two stages: more of them even out the speed and take memory",
         "the machine",
         low=1,
         high=1024,
@@ -163,7 +163,7 @@ class RenderSettings:
 
 @dataclass(frozen=True)
 class RenderPlan(RenderSettings):
-    """One film (or picture) to paint."""
+    """A render: one source, one output, and the settings."""
 
     source: str
     output: str
@@ -182,12 +182,12 @@ class RenderPlan(RenderSettings):
         super().__post_init__()
 
     def to_json(self) -> dict[str, Any]:
-        """Every setting by the name it has in job lists, as JSON has it; `RenderPlan.of` makes the same plan of it."""
+        """Return every setting by its name in job lists, as JSON has it; `RenderPlan.of` makes the same plan of it."""
         return {"source": self.source, "output": self.output, **disassemble(self)}
 
     @classmethod
     def of(cls, source: str | os.PathLike[str], output: str | os.PathLike[str], /, **settings: Any) -> RenderPlan:
-        """A plan from settings by the names they have on the command line and in job lists; raises UsageError.
+        """Make a plan from settings by their names on the command line and in job lists; raises UsageError.
 
         `RenderPlan.of("in.mp4", "out.mp4", style="udnie", strength=0.8, start="1:20", codec="hevc")`.
         """
@@ -195,7 +195,7 @@ class RenderPlan(RenderSettings):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every file that is read, as far as the plan names it: none of them may be written to."""
+        """Paths of all files that the plan reads; none of them may be written to."""
         style = self.style
         named = [self.source, style.mask, *(region.mask for region in style.regions), *style.names]
         return tuple(str(one) for one in (*named, self.flow.weights) if one)

@@ -22,41 +22,41 @@ from videostyle.errors import SettingError, UsageError
 P = TypeVar("P")
 
 Group = Literal["the painting", "the film", "flicker", "the machine", "the output"]
-"""Under which heading `--help` shows a setting."""
+"""Heading under which `--help` shows a setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is known of one setting beside its default, which is the field's."""
+    """Declaration of one setting, beside its default, which is the field's."""
 
     help: str
-    """For `--help`; a sentence that stands alone."""
+    """Help text, a sentence that stands alone."""
     group: Group
     name: str = ""
-    """Its name on the command line and in job lists, with underscores; "" is the field's."""
+    """Name on the command line and in job lists, with underscores; "" is the field's."""
     low: float | None = None
     high: float | None = None
     """Range of a number, both ends included."""
     choices: Callable[[], tuple[str, ...]] | None = None
     """The closed set of values; a function, since what is installed decides some."""
     metavar: str | None = None
-    """What `--help` writes for the value; None derives it from the range or the choices."""
+    """Placeholder that `--help` writes for the value; None derives it from the range or the choices."""
     many: bool = False
-    """The command line takes it several times."""
+    """True if the command line takes the option several times."""
     path: tuple[str, ...] = ()
-    """Where it is in the plan: ("stabilize", "mode"). `settings_of` fills this and the next two in."""
+    """Fields that lead to it in the plan: ("stabilize", "mode"). `settings_of` fills in this and the next two."""
     default: Any = None
     kind: type = str
-    """bool, int, float, str, Path or Fraction; for what is more than that, `object`."""
+    """Type of the value: bool, int, float, str, Path or Fraction; `object` for any other."""
 
 
 def setting(default: Any, help: str, group: Group, **more: Any) -> Any:
-    """A dataclass field with a `default` and a `Setting`."""
+    """Make a dataclass field with a `default` and a `Setting`."""
     return field(default=default, metadata={"setting": Setting(help, group, **more)})
 
 
 def like(owner: type, name: str, **changes: Any) -> Any:
-    """A field that is the same setting as the field `name` of `owner`, but for `changes` of `default` or `Setting`."""
+    """Make a field of the same setting as the field `name` of `owner`, with `changes` of `default` or `Setting`."""
     same = next(one for one in fields(owner) if one.name == name)
     declared = replace(same.metadata["setting"], name=same.metadata["setting"].name or name)
     default = changes.pop("default", same.default)
@@ -73,7 +73,7 @@ def set_fields(plan: object, **values: object) -> None:
 
 
 def settings_of(plan: type) -> Mapping[str, Setting]:
-    """The settings of a plan's class by their names, those of the dataclasses in it included."""
+    """Return the settings of a plan's class by name, those of its nested dataclasses included."""
     if plan not in _known:
         _known[plan] = _found(plan)
     return _known[plan]
@@ -104,13 +104,13 @@ def _kind_of(hint: Any) -> type:
 
 
 def flag(name: str) -> str:
-    """The option of a setting on the command line."""
+    """Return the option of a setting on the command line."""
     return f"--{name.replace('_', '-')}"
 
 
 def check(plan: Any) -> None:
-    """Raise SettingError for the first setting of a dataclass that is out of its range, none of its choices or no value
-    of its kind at all.
+    """Raise SettingError for the first setting of a dataclass that has the wrong type, is out of its range or is none
+    of its choices.
     """
     for name, each in settings_of(type(plan)).items():
         if len(each.path) > 1 or each.kind is object:
@@ -164,9 +164,9 @@ _SPELLINGS = {"keep_colours": "keep_colors", "stabilise": "stabilize", "quality"
 
 
 def assemble(plan: type[P], base: P | None = None, /, **values: Any) -> P:
-    """A plan with these `values` of settings by name; what is not given is as in `base`, or else by default.
+    """Make a plan from `values` of settings by name; the others are those of `base`, or the defaults.
 
-    A part of the plan may be given whole as well: `stabilize=StabilizeOptions(0.5)`.
+    A nested dataclass may be given whole as well: `stabilize=StabilizeOptions(0.5)`.
     """
     declared = settings_of(plan)
     parts: dict[str, type] = {
@@ -194,7 +194,7 @@ def assemble(plan: type[P], base: P | None = None, /, **values: Any) -> P:
 
 
 def disassemble(plan: Any) -> dict[str, Any]:
-    """The values of a plan's settings by name, as JSON has them; `assemble` makes the same plan of them."""
+    """Return the values of a plan's settings by name, as JSON has them; `assemble` makes the same plan of them."""
     values: dict[str, Any] = {}
     for name, each in settings_of(type(plan)).items():
         value = plan
@@ -205,7 +205,7 @@ def disassemble(plan: Any) -> dict[str, Any]:
 
 
 def plain_value(value: Any) -> Any:
-    """A value of a setting as JSON has it: times as text, a pair of a name and a weight as a list."""
+    """Return a setting's value as JSON has it: times as text, a pair of a name and a weight as a list."""
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, os.PathLike):

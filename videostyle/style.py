@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 Blend = tuple[tuple[str, float], ...]
-"""Names (or paths of style files) and weights; the weights are divided by their sum."""
+"""Pairs of a name (or a style file's path) and a weight; the weights are divided by their sum."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """Another style where a mask is white."""
+    """Another style, in the area where a mask is white."""
 
     blend: Blend
-    """As `Style.blend`, without times."""
+    """Blend, written like `Style.blend` without times."""
     mask: str
-    """A picture, film or sequence, as `Style.mask`."""
+    """Path of a picture, film or sequence, like `Style.mask`."""
 
     def __post_init__(self) -> None:
         set_fields(self, blend=as_blend(self.blend), mask=os.fspath(self.mask))
@@ -37,7 +37,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Style:
-    """One style, a blend of several, or none; how it changes along the film, and where it goes.
+    """One style, a blend of several, or none; its changes along the film, and its masks.
 
     Styles are written as a name, `Style("udnie")`; as names and weights, `Style({"great-wave": 2, "scream": 1})`; or as
     a `Timeline` of these.
@@ -121,23 +121,23 @@ class Style:
 
     @property
     def blends(self) -> Timeline[Blend]:
-        """What is painted, as a timeline."""
+        """The blend, as a timeline."""
         return Timeline.of(self.blend)
 
     @property
     def strengths(self) -> Timeline[float]:
-        """How strongly, as a timeline."""
+        """The strength, as a timeline."""
         return Timeline.of(self.strength)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every painting that takes part, once each, in the order they were named."""
+        """Names of all styles in it, once each, in the order in which they were given."""
         blends = [key.value for key in self.blends.keys] + [region.blend for region in self.regions]
         return tuple(dict.fromkeys(name for blend in blends for name, _ in blend))
 
     @property
     def label(self) -> str:
-        """The paintings, as file names and tables show them."""
+        """The styles' names, for file names and tables."""
         return "+".join(Path(name).stem for name in self.names)
 
     @property
@@ -146,16 +146,16 @@ class Style:
         return self.names == ("none",)
 
     def jumps(self, earlier: Fraction, later: Fraction) -> bool:
-        """True where the style changes between two frames without a glide."""
+        """Return True where the style changes between two frames without interpolation."""
         return self.blends.jumps(earlier, later) or self.strengths.jumps(earlier, later)
 
 
 AnyStyle = str | os.PathLike[str] | Mapping[str, float] | Blend | Timeline[Blend] | Style
-"""How a style may be written where one is asked for."""
+"""Types that are accepted where a style is asked for."""
 
 
 def as_blend(value: object) -> Blend:
-    """Names and weights from a name or path, a mapping of names to weights, or pairs of them; raises SettingError."""
+    """Return names and weights from a name or path, a mapping, or pairs of both; raises SettingError."""
     if isinstance(value, str | os.PathLike):
         value = ((os.fspath(value), 1.0),)
     pairs = tuple(value.items()) if isinstance(value, Mapping) else value
@@ -179,7 +179,7 @@ def _as_strength(value: Any) -> float:
 
 
 def _along(value: Any, read: Callable[[Any], T]) -> T | Timeline[T]:
-    """`value` read by `read`; of a timeline, which may be as JSON has it, the value of each key."""
+    """Return `value` converted by `read`; for a timeline (or its JSON form), convert the value of each key."""
     if isinstance(value, Mapping) and isinstance(value.get("keys"), list):
         value = Timeline(tuple(Key(read(one.pop("value")), **one) for one in map(dict, value["keys"])))
     if isinstance(value, Timeline):

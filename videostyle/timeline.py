@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def as_seconds(value: Fraction | Real | str) -> Fraction:
-    """Exact seconds from a number, or from text as `read_seconds` takes it; raises UsageError."""
+    """Return exact seconds from a number, or from text that `read_seconds` takes; raises UsageError."""
     if isinstance(value, str):
         return read_seconds(value)
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -25,7 +25,7 @@ def as_seconds(value: Fraction | Real | str) -> Fraction:
 
 
 def read_seconds(text: str) -> Fraction:
-    """Exact seconds from "12.5", "1:02", "1:02:03.5", "1h2m3s", "80s" or "1/24"; raises UsageError.
+    """Return exact seconds from "12.5", "1:02", "1:02:03.5", "1h2m3s", "80s" or "1/24"; raises UsageError.
 
     A decimal comma is taken as a point.
     """
@@ -39,10 +39,10 @@ def read_seconds(text: str) -> Fraction:
 
 
 def read_timecode(text: str, rate: Fraction) -> Fraction | None:
-    """Seconds from the first frame for "h:mm:ss:ff", frames counted at `rate` a second; None for other text.
+    """Return the seconds from the first frame for "h:mm:ss:ff", at `rate` frames per second; None for other text.
 
-    With a semicolon, "h:mm:ss;ff", it is SMPTE's drop-frame count at 30 or 60: each minute but every tenth leaves out
-    its first 2 or 4 numbers. Raises UsageError for a number of a frame that a second does not have.
+    With a semicolon, "h:mm:ss;ff", the text is an SMPTE drop-frame timecode at 30 or 60 frames per second: each minute
+    except every tenth skips its first 2 or 4 numbers. Raises UsageError for a frame number that a second does not have.
     """
     found = re.fullmatch(r"(\d+):(\d\d):(\d\d)([:;])(\d+)", text.strip())
     if found is None:
@@ -60,7 +60,7 @@ def read_timecode(text: str, rate: Fraction) -> Fraction | None:
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a film to work on, in seconds from its first frame; text such as "1:20" is read.
+    """Part of a film, in seconds from its first frame; text such as "1:20" is accepted.
 
     `end` None is the end of the film.
     """
@@ -89,7 +89,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Key(Generic[T]):
-    """A value at one moment of a film, and for how long it stays; in seconds from the film's first frame."""
+    """A value at one time of a film, and for how long it holds; in seconds from the film's first frame."""
 
     value: T
     start: Fraction = Fraction(0)
@@ -102,7 +102,7 @@ class Key(Generic[T]):
 
     @property
     def end(self) -> Fraction:
-        """When the glide to the next key begins."""
+        """Time at which the interpolation to the next key begins."""
         return self.start + self.hold
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class Key(Generic[T]):
 
 @dataclass(frozen=True)
 class Timeline(Generic[T]):
-    """A value that changes along a film: held at each key, gliding in a straight line from each to the next.
+    """A value that changes along a film: it holds at each key and is interpolated linearly from one to the next.
 
     Before the first key and after the last it holds. Where a key starts when the one before ends, it jumps.
     """
@@ -127,11 +127,11 @@ class Timeline(Generic[T]):
 
     @classmethod
     def of(cls, value: T | Timeline[T]) -> Timeline[T]:
-        """A timeline as it is; anything else as the timeline that never changes."""
+        """Return a timeline as it is, and any other value as a constant timeline."""
         return value if isinstance(value, Timeline) else cls((Key(value),))
 
     def around(self, time: Fraction) -> tuple[T, T, float]:
-        """The values to be between at `time`, and how far on the way from the first to the second, in 0..1."""
+        """Return the two values to interpolate between at `time`, and the weight of the second, in 0..1."""
         passed = [key for key in self.keys if key.start <= time] or [self.keys[0]]
         last = passed[-1]
         if time <= last.end or last is self.keys[-1]:
@@ -140,7 +140,7 @@ class Timeline(Generic[T]):
         return last.value, following.value, float((time - last.end) / (following.start - last.end))
 
     def jumps(self, earlier: Fraction, later: Fraction) -> bool:
-        """True where a whole glide from one value to another falls between two frames."""
+        """Return True where a whole interpolation falls between two frames."""
         return any(
             before.value != after.value and before.end >= earlier and earlier < after.start <= later
             for before, after in pairwise(self.keys)

@@ -11,37 +11,37 @@ from videostyle.settings import check_number
 
 @dataclass(frozen=True)
 class TrainingStyle:
-    """A painting to learn, and what its card and the gallery say of it."""
+    """A style to learn: its style image, and the facts for its card and the gallery."""
 
     name: str
-    """What the user types: `great-wave`."""
+    """Name that the user types: `great-wave`."""
     image: Path
     title: str = ""
     painter: str = ""
     year: str = ""
     licence: str = ""
     size: int = 512
-    """The longer side, in pixels, at which its brush marks are learned: larger is coarser marks in the film."""
+    """Longer side of the style image in pixels for training: larger is coarser brush marks in the film."""
 
 
 @dataclass(frozen=True)
 class LearnPlan:
-    """One painting to learn for a network that can paint already."""
+    """A style to learn for a trained network."""
 
     style: TrainingStyle
     output: Path
-    """The style file. Beside it lie a sheet of samples and, until it is learned, a folder with what there is so far."""
+    """Path of the style file. Beside it are a sheet of samples and, until the end, a folder with checkpoints."""
     content: Path | None = None
-    """A folder of photographs, or a film, to learn on; None makes pictures up."""
+    """Folder of photographs, or a film, for the content loss; None generates pictures."""
     network: str = "fast"
     whole: bool = False
-    """Train the whole network for this painting alone, not just a code; it is written beside the style file."""
+    """Train the whole network for this style alone, not just a code; it is written beside the style file."""
     minutes: float = 10.0
-    """For everything, until the file is there."""
+    """Minutes for everything, until the file is there."""
     steps: int | None = None
-    """This many steps of training instead, however long they take."""
+    """Steps of training instead of minutes, however long they take."""
     loss_network: str | None = None
-    """The loss network that judges; None takes torchvision's VGG-19 if it is on this machine already, or else the
+    """Name of the loss network; None takes torchvision's VGG-19 if it is on this machine already, or else the
     small one that comes with videostyle."""
     loss_network_weights: Path | None = None
     overwrite: bool = False
@@ -62,26 +62,26 @@ class TrainConfig:
     """One training run; `videostyle train` reads it from a TOML file with these names."""
 
     photographs: Path
-    """A folder of pictures to learn to paint; searched recursively."""
+    """Folder of content pictures; searched recursively."""
     styles: tuple[TrainingStyle, ...]
     folder: Path
-    """Where checkpoints, curves, sheets and the finished style files go."""
+    """Folder of checkpoints, curves, sheets and the finished style files."""
     network: str = "fast"
     blur: bool = False
-    """Give it blurred halvings; see `Architecture`."""
+    """True for blurred down-sampling; see `Architecture`."""
     start: Path | None = None
-    """A models folder to start from instead of from random numbers: the trunk of the same name, or a narrower one of
-    the same depth, which is widened; and the codes of the paintings that have the same names there."""
+    """Models folder with the initial weights, instead of random numbers: the network of the same name, or a narrower
+    one of the same depth, which is widened; and the codes of the styles that have the same names there."""
     train_trunk: bool = True
-    """False learns the codes only, and leaves the trunk as it is in `start`."""
+    """False trains the codes only, and keeps the network's weights of `start`."""
     loss_network: str = "vgg19-small"
     loss_network_weights: Path | None = None
     films: Path | None = None
-    """A folder of films, from which frames in a row are taken; None moves photographs instead."""
+    """Folder of films from which consecutive frames are taken; None moves photographs instead."""
     film_share: float = 0.5
-    """Share of the samples that are such frames."""
+    """Share of the samples that come from films."""
     film_flow: str = "dis"
-    """What estimates their motion: dis, raft or raft-large."""
+    """Optical flow estimator for them: dis, raft or raft-large."""
     film_flow_weights: Path | None = None
 
     steps: int = 4000
@@ -91,32 +91,31 @@ class TrainConfig:
     """Share of the run from which frames are rolled out and the temporal term comes in. Before it single frames are
     stylized: paint first, steady last."""
     gate_from: float = 1.0
-    """Share of the run from which the gate of a recurrent network is learned; before it the gate stays where it
-    begins, open. The style term shuts a gate that is learned before the corrections keep the detail of what is
-    copied."""
+    """Share of the run from which the gate of a recurrent network is trained; before it the gate stays open, as it
+    begins. The style loss closes a gate that is trained before the corrections restore the detail of the prior."""
     decay_from: float = 0.7
     """Share of the run up to which the learning rates stay; then they fall along half a cosine. A run that is cut
     short before it can be finished by a short one that starts from its weights with `decay_from` 0."""
     roll_out: int = 12
-    """Most frames in a row that are stylized before the one that is judged."""
+    """Most consecutive frames that are stylized before the one that the losses see."""
     batch: int = 4
-    """Pictures a step, over all devices."""
+    """Pictures per step, over all devices."""
     accumulate: int = 1
-    """Parts a batch is worked through in, where the memory is too small for the whole."""
+    """Gradient accumulation: the number of parts of a batch, where memory is too small for the whole."""
     workers: int = 0
     """Processes that draw batches ahead, so that a GPU need not wait; 0 draws them in the training process."""
     crop: int = 224
     lr: float = 2e-3
-    """Of the trunk's weights."""
+    """Learning rate of the network's weights."""
     code_lr: float = 1e-2
-    """Of the codes: each is seen only when its painting is dealt, and there are few of them."""
+    """Learning rate of the codes: each is trained only in the samples of its style, and they are few numbers."""
     warmup: int = 100
     """Steps over which the learning rates rise."""
     average: float = 0.99
     """The weights that are validated and exported are a running mean over the last 1 / (1 - average) steps (Polyak and
     Juditsky 1992); 0 takes the last."""
     clip: float = 5.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient (gradient clipping)."""
     seed: int = 0
     bf16: bool | None = None
     """Compute in bfloat16; None does so where the processor has instructions for it."""
@@ -131,47 +130,47 @@ class TrainConfig:
     content: float = 0.4
     """Weight of the content distances, at the layers' own weights."""
     flat_content: float = 0.2
-    """How much content counts in flats; beside edges it is 1."""
+    """Weight of the content distances in flat areas; beside edges it is 1."""
     halved_share: float = 0.3
-    """Share of the steps that are judged at half the size: figures twice as large, a quarter of the arithmetic."""
+    """Share of the steps whose losses are computed at half the size: figures twice as large, a quarter of the cost."""
     shallow_share: float = 0.4
-    """Share of the steps that are judged by the style layers up to relu3_1 only, which is under half of the arithmetic;
-    in the other steps what is deeper counts the more."""
+    """Share of the steps whose losses use the style layers up to relu3_1 only, at under half of the cost; in the other
+    steps the deeper layers have more weight to make up for it."""
     flat_share: float = 0.15
-    """Share of the photographs that are blurred until next to nothing is left: skies and walls are to be painted."""
+    """Share of the photographs that are blurred until next to nothing is left: skies and walls need strokes, too."""
     card_share: float = 0.04
-    """Share of title cards: letters on one colour."""
+    """Share of title cards, letters on one colour, among the samples."""
     total_variation: float = 0.02
     grid: float = 4.0
-    """Against the faint grid that every up-sampling network tends to draw."""
+    """Weight of `losses.grid_energy`, against the faint grid that up-sampling networks draw."""
     temporal: float = 14.0
-    """The output is to be the previous output, warped, where the motion can be followed."""
+    """Weight of the temporal loss: the distance of the output to the warped previous output, by the confidence mask."""
     temporal_ramp: int = 300
-    """Steps over which it comes in, from the step at which steadying begins."""
+    """Steps over which the temporal loss rises, from `steady_from` on."""
     remembered_share: float = 0.5
     """Share of the samples whose frames are stylized with the normalisation statistics of the frame before."""
     weak_share: float = 0.25
-    """Share of the pictures painted at a random strength below 1: codes between none and full must mean something."""
+    """Share of the samples at a random strength below 1, so that interpolated codes are trained."""
     weak_fidelity: float = 2.0
     """Weight of the L1 distance to the photograph at strength 0; falls to nothing at full strength."""
 
     held_back: int = 6
     """Photographs kept out of training, for the sheets, the validation and the losses in the cards."""
     card_picture: Path | None = None
-    """A picture to paint for the cards; must be free to publish."""
+    """Picture to stylize for the cards; it must be free to publish."""
     data: str = ""
-    """What the photographs are, for the cards."""
+    """Description of the photographs, for the cards."""
     note: str = ""
-    """Anything else the cards should say."""
+    """Remark for the cards."""
     save_every: int = 100
     sheet_every: int = 200
     sheet: Path | None = None
-    """One picture that every sheet replaces; None keeps them all, in `folder`."""
+    """File that every sheet replaces; None keeps all sheets, in `folder`."""
     validate_every: int = 200
 
     def __post_init__(self) -> None:
         if not self.styles:
-            raise UsageError("name at least one painting to learn")
+            raise UsageError("name at least one style to learn")
         for layers, weights in (("style_layers", "style_weights"), ("content_layers", "content_weights")):
             if len(getattr(self, layers)) != len(getattr(self, weights)):
                 raise UsageError(f"{layers} and {weights} must be as long as each other")
