@@ -10,7 +10,7 @@ from media import film
 
 from videostyle.errors import UsageError
 from videostyle.web import allowed_files
-from videostyle.web.allowed_files import check_upload, listed, within
+from videostyle.web.allowed_files import check_upload, list_films, resolve_allowed
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_what_is_in_the_folder_opens(folders: tuple[Path, Path]) -> None:
     mine, _ = folders
-    assert within(mine / "a.mp4", [mine]) == (mine / "a.mp4").resolve()
-    assert within(mine / "sub" / ".." / "a.mp4", [mine]) == (mine / "a.mp4").resolve()
+    assert resolve_allowed(mine / "a.mp4", [mine]) == (mine / "a.mp4").resolve()
+    assert resolve_allowed(mine / "sub" / ".." / "a.mp4", [mine]) == (mine / "a.mp4").resolve()
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_nothing_leads_out_of_the_folder(folders: tuple[Path, Path], path: str) 
     (mine / "out.mp4").symlink_to(other / "secret.mp4")
     (mine / "up").symlink_to(other)
     with pytest.raises(UsageError, match="is not in a folder that this page may open"):
-        within(path.format(mine=mine), [mine])
+        resolve_allowed(path.format(mine=mine), [mine])
 
 
 def test_what_is_outside_is_not_told_to_exist(folders: tuple[Path, Path]) -> None:
     mine, other = folders
     for name in ("secret.mp4", "nothing.mp4"):
         with pytest.raises(UsageError, match="is not in a folder"):
-            within(other / name, [mine])
+            resolve_allowed(other / name, [mine])
 
 
 def test_only_films_and_pictures_open(folders: tuple[Path, Path]) -> None:
@@ -53,14 +53,14 @@ def test_only_films_and_pictures_open(folders: tuple[Path, Path]) -> None:
     (mine / "list.m3u8").write_text("#EXTM3U\n")
     for name in ("list.m3u8", "missing.mp4", "."):
         with pytest.raises(UsageError, match="is no film or picture"):
-            within(mine / name, [mine])
+            resolve_allowed(mine / name, [mine])
 
 
 def test_the_list_has_what_may_be_opened(folders: tuple[Path, Path]) -> None:
     mine, other = folders
     (mine / "notes.txt").write_text("not a film")
     (mine / "out.mp4").symlink_to(other / "secret.mp4")
-    assert listed([mine]) == [str(mine / "a.mp4")]
+    assert list_films([mine]) == [str(mine / "a.mp4")]
 
 
 def test_long_uploads_are_refused(folders: tuple[Path, Path]) -> None:

@@ -183,7 +183,7 @@ def test_the_studio_takes_films_and_photos_and_the_camera(tab: Any, toy_models: 
             tab.get_by_role("option", name="Waves" if where == "Camera" else "Dots").click()
         tab.get_by_text("Open a film or a photo, and it is painted here: dots.").wait_for()
         assert tab.locator(".toast-body").count() == 0
-        tab.click("#shelf input")
+        tab.click("#listed input")
         tab.get_by_role("option", name="here.mp4").click()
         tab.wait_for_function(PLAYING)
         first = tab.get_attribute("#wipe video", "src")
@@ -216,7 +216,7 @@ def test_stop_ends_ones_own_painting_alone_and_who_leaves_leaves_nothing(
             page.goto(address)
             page.click("#size input")
             page.get_by_role("option", name="240").click()
-            page.click("#shelf input")
+            page.click("#listed input")
             page.get_by_role("option", name="long.mp4").click()
             page.wait_for_function(PLAYING)
         tab.fill("#name textarea, #name input", "first.mp4")

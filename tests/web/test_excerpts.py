@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from media import Planes, flat, natural, write_film
 
-from videostyle.web.excerpts import Glance, choose, glance
+from videostyle.web.excerpts import FrameStatistics, choose, measure_frames
 
 
-def calm(time: float, **more: float) -> Glance:
-    return Glance(time, **{"motion": 1.0, "light": 100.0, "detail": 5.0, **more})  # type: ignore[arg-type]
+def calm(time: float, **more: float) -> FrameStatistics:
+    return FrameStatistics(time, **{"motion": 1.0, "light": 100.0, "detail": 5.0, **more})  # type: ignore[arg-type]
 
 
-def film(seconds: int, rate: int = 10) -> list[Glance]:
+def film(seconds: int, rate: int = 10) -> list[FrameStatistics]:
     return [calm(number / rate) for number in range(seconds * rate)]
 
 
-def starts(found: list[Glance], seconds: float = 4.0) -> dict[str, float]:
+def starts(found: list[FrameStatistics], seconds: float = 4.0) -> dict[str, float]:
     return {one.reason: one.start for one in choose(found, seconds, found[-1].time + 0.1)}
 
 
@@ -32,7 +32,7 @@ def test_each_reason_finds_its_moment() -> None:
             found[number] = calm(one.time, light=30.0)
         elif 45 <= one.time < 49:
             found[number] = calm(one.time, detail=40.0)
-    found[350] = Glance(35.0, math.nan, 100.0, 5.0, is_cut=True)
+    found[350] = FrameStatistics(35.0, math.nan, 100.0, 5.0, is_cut=True)
     chosen = starts(found)
     assert chosen["the most motion"] == pytest.approx(10, abs=0.3)
     assert chosen["the darkest"] == pytest.approx(25, abs=0.3)
@@ -52,7 +52,7 @@ def test_black_is_not_dark() -> None:
 
 def test_a_cut_is_not_motion() -> None:
     found = film(40)
-    found[100] = Glance(10.0, math.nan, 100.0, 5.0, is_cut=True)
+    found[100] = FrameStatistics(10.0, math.nan, 100.0, 5.0, is_cut=True)
     found[300] = calm(30.0, motion=8.0)
     assert starts(found)["the most motion"] == pytest.approx(28, abs=2)
 
@@ -78,7 +78,7 @@ def test_a_film_is_seen_as_it_is(tmp_path: Path) -> None:
     lively: list[Planes] = [natural(size, "yuv420p", 4 * number) for number in range(10)]
     path = write_film(tmp_path / "two.mp4", [*grey, *lively], rate=10)  # type: ignore[arg-type]
     shares: list[float] = []
-    found = glance(str(path), shares.append)
+    found = measure_frames(str(path), shares.append)
     assert [one.time for one in found] == pytest.approx(np.arange(20) / 10)
     assert [one.time for one in found if one.is_cut] == [1.0]
     assert found[5].motion == 0 < found[15].motion

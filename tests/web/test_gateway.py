@@ -25,7 +25,7 @@ def nobody(name: str) -> None:
 
 
 class Inside:
-    """An app behind a door, which remembers what has reached it."""
+    """An app behind a gateway, which remembers what has reached it."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []
@@ -99,13 +99,13 @@ def uploads(tmp_path: Path) -> Uploads:
 
 
 @pytest.fixture
-def door(inside: Inside, uploads: Uploads) -> Gateway:
+def gateway(inside: Inside, uploads: Uploads) -> Gateway:
     return Gateway(inside, uploads, Visitors(nobody))
 
 
-def test_only_what_the_page_needs_is_there(door: Gateway, inside: Inside) -> None:
+def test_only_what_the_page_needs_is_there(gateway: Gateway, inside: Inside) -> None:
     for path in ("/", "/theme.css", "/assets/index.js", "/media/a.mp4", "/gradio_api/heartbeat/abc"):
-        assert ask(door, path)[0] == 200
+        assert ask(gateway, path)[0] == 200
     reached = list(inside.paths)
     for path in (
         "/gradio_api/file=/etc/passwd",
@@ -125,33 +125,33 @@ def test_only_what_the_page_needs_is_there(door: Gateway, inside: Inside) -> Non
         "/assets/..",
         "/elsewhere",
     ):
-        assert ask(door, path)[0] == 404
+        assert ask(gateway, path)[0] == 404
     for path in ("/", "/gradio_api/call/open", "/gradio_api/api/open", "/login", "/gradio_api/process_recording"):
-        assert ask(door, path, [b"{}"])[0] == 404
-    assert ask(door, "/", method="PUT")[0] == 404
+        assert ask(gateway, path, [b"{}"])[0] == 404
+    assert ask(gateway, "/", method="PUT")[0] == 404
     assert inside.paths == reached
 
 
-def test_no_other_sites_page_shows_this_one(door: Gateway) -> None:
-    headers = ask(door, "/")[2]
+def test_no_other_sites_page_shows_this_one(gateway: Gateway) -> None:
+    headers = ask(gateway, "/")[2]
     assert headers["x-frame-options"] == "DENY"
     assert headers["content-security-policy"] == "frame-ancestors 'none'"
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def event(door: Gateway, data: Any, path: str = "/gradio_api/queue/join") -> int:
+def event(gateway: Gateway, data: Any, path: str = "/gradio_api/queue/join") -> int:
     body = json.dumps({"data": data, "fn_index": 3, "session_hash": "abc"}).encode()
-    return ask(door, path, [body])[0]
+    return ask(gateway, path, [body])[0]
 
 
 def test_uploads_reach_the_app_by_their_path_and_nothing_else_does(
-    door: Gateway, inside: Inside, uploads: Uploads, tmp_path: Path
+    gateway: Gateway, inside: Inside, uploads: Uploads, tmp_path: Path
 ) -> None:
     path = film(uploads.folder / "a.mp4", 2)
     name = uploads.add(path)
     for route in ("/gradio_api/queue/join", "/gradio_api/run/predict"):
         told = {"path": name, "url": "http://x/y", "size": 7, "orig_name": "../b.svg", "is_stream": True, "meta": META}
-        assert event(door, ["a text", 1, None, told], route) == 200
+        assert event(gateway, ["a text", 1, None, told], route) == 200
         given = {"path": str(path), "url": None, "size": path.stat().st_size, "orig_name": "a.mp4", "meta": META}
         assert inside.bodies.pop()["data"] == ["a text", 1, None, given]
     secret = film(tmp_path / "secret.mp4", 2)
@@ -167,31 +167,31 @@ def test_uploads_reach_the_app_by_their_path_and_nothing_else_does(
             {"value": {"image": {"path": other, "meta": META}}},
         ):
             for data in ([told], {"deep": [[told]]}):
-                assert event(door, data) == 403
+                assert event(gateway, data) == 403
     assert inside.bodies == []
 
 
-def test_pictures_of_the_camera_come_inline_alone(door: Gateway, inside: Inside) -> None:
+def test_pictures_of_the_camera_come_inline_alone(gateway: Gateway, inside: Inside) -> None:
     picture = {"path": None, "url": "data:image/jpeg;base64,AAAA", "orig_name": "x", "meta": META}
-    assert event(door, [picture]) == 200
+    assert event(gateway, [picture]) == 200
     assert inside.bodies.pop()["data"] == [{"path": None, "url": "data:image/jpeg;base64,AAAA", "meta": META}]
     for url in ("data:text/html;base64,AAAA", "http://example.org/a.png", "file:///etc/passwd", "/etc/passwd", None):
-        assert event(door, [{"path": None, "url": url, "meta": META}]) == 403
+        assert event(gateway, [{"path": None, "url": url, "meta": META}]) == 403
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"7", b"\xff\xfe", b"[" * 200_000])
-def test_what_is_no_request_is_refused(door: Gateway, inside: Inside, body: bytes) -> None:
-    assert ask(door, "/gradio_api/queue/join", [body])[0] == 400
+def test_what_is_no_request_is_refused(gateway: Gateway, inside: Inside, body: bytes) -> None:
+    assert ask(gateway, "/gradio_api/queue/join", [body])[0] == 400
     assert inside.bodies == []
 
 
-def test_a_request_is_no_larger_than_a_picture(door: Gateway, inside: Inside) -> None:
+def test_a_request_is_no_larger_than_a_picture(gateway: Gateway, inside: Inside) -> None:
     chunks = [b"x" * 1_000_000] * (LARGEST_REQUEST // 1_000_000 + 2)
-    assert ask(door, "/gradio_api/queue/join", chunks)[0] == 413
+    assert ask(gateway, "/gradio_api/queue/join", chunks)[0] == 413
     assert inside.paths == ["/gradio_api/queue/join"] * 0
 
 
-def test_uploads_are_shown_to_who_knows_their_names(door: Gateway, uploads: Uploads) -> None:
+def test_uploads_are_shown_to_who_knows_their_names(gateway: Gateway, uploads: Uploads) -> None:
     for file, kind in (
         ("a.png", "image/png"),
         ("a.svg", "application/octet-stream"),
@@ -199,7 +199,7 @@ def test_uploads_are_shown_to_who_knows_their_names(door: Gateway, uploads: Uplo
     ):
         (uploads.folder / file).write_bytes(b"content")
         name = uploads.add(uploads.folder / file)
-        status, body, headers = ask(door, f"/gradio_api/file={name}")
+        status, body, headers = ask(gateway, f"/gradio_api/file={name}")
         assert (status, body) == (200, b"content")
         assert headers["content-type"] == kind
         assert headers["content-disposition"].startswith("inline" if kind == "image/png" else "attachment")
@@ -225,19 +225,22 @@ def test_who_has_left_is_told_of_once() -> None:
 
 @pytest.fixture
 def studio(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The studio's page behind its gate and its door, as it is served."""
+    """The studio's page behind its gate and its gateway, as it is served."""
     pytest.importorskip("gradio")
     from videostyle.web.blocks import build
-    from videostyle.web.jobs import Desk
-    from videostyle.web.page import Page, Settings
+    from videostyle.web.jobs import JobQueue
+    from videostyle.web.page import Page
+    from videostyle.web.page_files import Settings
     from videostyle.web.server import application
 
     work = tmp_path / "work"
     for name in ("media", "gradio"):
         (work / name).mkdir(parents=True)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(work / "gradio"))
-    page = Page(Settings(RenderPlan("", "", style=Style((("dots", 1.0),))), work.resolve(), largest=1_000_000), Desk())
-    app = application(build(page), work, None, page.uploads, Visitors(page.leave))
+    page = Page(
+        Settings(RenderPlan("", "", style=Style((("dots", 1.0),))), work.resolve(), largest=1_000_000), JobQueue()
+    )
+    app = application(build(page), work, None, page.sessions.uploads, Visitors(page.sessions.leave))
     return app, page
 
 
@@ -248,7 +251,7 @@ def form(content: bytes, name: str = "a.mp4") -> tuple[bytes, bytes, dict[str, s
 
 
 def left_over(page: Any) -> list[Path]:
-    return [path for path in page.uploads.folder.rglob("*") if path.is_file()]
+    return [path for path in page.sessions.uploads.folder.rglob("*") if path.is_file()]
 
 
 def test_an_upload_is_answered_by_a_name_and_no_path(studio: Any) -> None:
@@ -258,7 +261,7 @@ def test_an_upload_is_answered_by_a_name_and_no_path(studio: Any) -> None:
     (name,) = json.loads(body)
     assert status == 200
     assert str(page.settings.work) not in name
-    assert page.uploads.find(name).read_bytes() == b"content"
+    assert page.sessions.uploads.find(name).read_bytes() == b"content"
     assert ask(app, f"/gradio_api/file={name}")[:2] == (200, b"content")
 
 
@@ -280,7 +283,7 @@ def test_an_upload_that_is_refused_or_breaks_off_leaves_nothing(studio: Any) -> 
     whole, end, headers = form(b"content")
     (name,) = json.loads(ask(app, "/gradio_api/upload", [whole, end], headers=headers)[1])
     ask(app, "/gradio_api/upload", [start, None], headers=headers)
-    assert left_over(page) == [page.uploads.find(name)]
+    assert left_over(page) == [page.sessions.uploads.find(name)]
 
 
 def test_many_uploads_at_once_are_bounded(studio: Any) -> None:

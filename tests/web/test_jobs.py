@@ -9,15 +9,15 @@ from collections.abc import Callable
 import pytest
 
 from videostyle.errors import UsageError
-from videostyle.web.jobs import Desk, Stopped, visitor
+from videostyle.web.jobs import JobQueue, Stopped, visitor
 
 
 class Worker(threading.Thread):
-    """Works at a desk until it is stopped or let go."""
+    """Works in a job queue until it is stopped or let go."""
 
-    def __init__(self, desk: Desk, name: str, log: list[str], stays: bool = False) -> None:
+    def __init__(self, job_queue: JobQueue, name: str, log: list[str], stays: bool = False) -> None:
         super().__init__()
-        self.desk, self.owner, self.log, self.stays = desk, name, log, stays
+        self.job_queue, self.owner, self.log, self.stays = job_queue, name, log, stays
         self.begun, self.go, self.ended = threading.Event(), threading.Event(), threading.Event()
         self.waited: list[int] = []
         self.stopped = False
@@ -26,7 +26,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         visitor.set(self.owner)
         try:
-            with self.desk.work(lambda before, seconds: self.waited.append(before), stays=self.stays) as job:
+            with self.job_queue.run(lambda before, seconds: self.waited.append(before), stays=self.stays) as job:
                 self.log.append(self.owner)
                 self.begun.set()
                 while not self.go.wait(0.01):
@@ -44,13 +44,13 @@ def by(name: str, function: Callable[[], None]) -> None:
 
 
 def test_they_work_in_the_order_of_asking_and_are_told_their_places() -> None:
-    desk, log = Desk(), list[str]()
-    first = Worker(desk, "A", log)
+    job_queue, log = JobQueue(), list[str]()
+    first = Worker(job_queue, "A", log)
     assert first.begun.wait(10)
     others = []
     for name in "BCD":
-        others.append(Worker(desk, name, log))
-        while not desk.is_busy(name):
+        others.append(Worker(job_queue, name, log))
+        while not job_queue.is_busy(name):
             time.sleep(0.01)
     while not all(other.waited for other in others):
         time.sleep(0.01)
@@ -62,20 +62,20 @@ def test_they_work_in_the_order_of_asking_and_are_told_their_places() -> None:
 
 
 def test_stop_ends_ones_own_work_alone() -> None:
-    desk, log = Desk(), list[str]()
-    a = Worker(desk, "A", log)
+    job_queue, log = JobQueue(), list[str]()
+    a = Worker(job_queue, "A", log)
     assert a.begun.wait(10)
-    b, c = Worker(desk, "B", log), Worker(desk, "C", log)
-    while not (desk.is_busy("B") and desk.is_busy("C")):
+    b, c = Worker(job_queue, "B", log), Worker(job_queue, "C", log)
+    while not (job_queue.is_busy("B") and job_queue.is_busy("C")):
         time.sleep(0.01)
-    by("B", desk.stop)
+    by("B", job_queue.stop)
     assert b.ended.wait(10)
     assert b.stopped
     assert not b.begun.is_set()
-    by("D", desk.stop)
-    desk.leave("D")
+    by("D", job_queue.stop)
+    job_queue.leave("D")
     assert not a.ended.wait(0.2)
-    by("A", desk.stop)
+    by("A", job_queue.stop)
     assert a.ended.wait(10)
     assert a.stopped
     assert c.begun.wait(10)
@@ -83,42 +83,42 @@ def test_stop_ends_ones_own_work_alone() -> None:
 
 
 def test_who_has_left_leaves_the_place_unless_it_is_to_stay() -> None:
-    desk, log = Desk(), list[str]()
-    a, b, c = (Worker(desk, "A", log, stays=True), *(Worker(desk, name, log) for name in "BC"))
+    job_queue, log = JobQueue(), list[str]()
+    a, b, c = (Worker(job_queue, "A", log, stays=True), *(Worker(job_queue, name, log) for name in "BC"))
     assert a.begun.wait(10)
-    desk.leave("B")
+    job_queue.leave("B")
     assert b.ended.wait(10)
-    desk.leave("A")
+    job_queue.leave("A")
     assert not a.ended.wait(0.2)
     a.go.set()
     assert c.begun.wait(10)
-    desk.leave("C")
+    job_queue.leave("C")
     assert c.ended.wait(10)
     assert (a.stopped, b.stopped, c.stopped) == (False, True, True)
 
 
 def test_places_are_bounded() -> None:
-    desk, log = Desk(), list[str]()
-    workers = [Worker(desk, "A", log) for _ in range(4)]
+    job_queue, log = JobQueue(), list[str]()
+    workers = [Worker(job_queue, "A", log) for _ in range(4)]
     while not all(worker.begun.is_set() or worker.waited for worker in workers):
         time.sleep(0.01)
     visitor.set("A")
-    with pytest.raises(UsageError, match="too much is waiting"), desk.work():
+    with pytest.raises(UsageError, match="too much is waiting"), job_queue.run():
         pass
     visitor.set("B")
-    other = Worker(desk, "B", log)
+    other = Worker(job_queue, "B", log)
     while not (other.waited or other.begun.is_set()):
         time.sleep(0.01)
-    desk.close()
+    job_queue.close()
     for worker in (*workers, other):
         assert worker.ended.wait(10)
 
 
 def test_closing_waits_for_the_work_and_lets_none_begin() -> None:
-    desk, log = Desk(), list[str]()
-    worker = Worker(desk, "A", log)
+    job_queue, log = JobQueue(), list[str]()
+    worker = Worker(job_queue, "A", log)
     assert worker.begun.wait(10)
-    desk.close()
+    job_queue.close()
     assert worker.ended.is_set()
-    with pytest.raises(Stopped), desk.work():
+    with pytest.raises(Stopped), job_queue.run():
         raise AssertionError("it began")

@@ -26,14 +26,18 @@ from videostyle.train.plan import LearnPlan
 
 pytest.importorskip("gradio")
 
+import videostyle.web.camera
 import videostyle.web.page
 import videostyle.web.storage
 from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
-from videostyle.web.jobs import Desk, Stopped, visitor
-from videostyle.web.page import LONGEST, NONE, OWN_SIZE, Page, Settings, as_gradio_error, look
+from videostyle.web.controls import LONGEST, NONE, OWN_SIZE, look
+from videostyle.web.gradio_errors import as_gradio_error
+from videostyle.web.jobs import JobQueue, Stopped, visitor
+from videostyle.web.page import Page
+from videostyle.web.page_files import Settings
 from videostyle.weights import styles_folder
 
 CONTROLS = ("dots", NONE, 0.5, 1.0, False, 1.0, "fast", 1.0, OWN_SIZE)
@@ -58,13 +62,13 @@ def page(toy_gallery: Path, tmp_path: Path, films: Path) -> Page:
     (work / "media").mkdir(parents=True)
     (work / "gradio").mkdir()
     base = RenderPlan("", "", style=Style((("dots", 1.0),)), engine="torch")
-    return Page(Settings(base, work.resolve(), (films,), largest=10_000_000), Desk())
+    return Page(Settings(base, work.resolve(), (films,), largest=10_000_000), JobQueue())
 
 
 def uploaded(page: Page, name: str = "b c.mp4", count: int = 4) -> str:
     """The path of an upload that the visitor has taken up."""
-    path = film(page.uploads.folder / name, count, (64, 48))
-    assert page.uploads.use(page.uploads.add(path), visitor.get()) == path
+    path = film(page.sessions.uploads.folder / name, count, (64, 48))
+    assert page.sessions.uploads.use(page.sessions.uploads.add(path), visitor.get()) == path
     return str(path)
 
 
@@ -103,7 +107,7 @@ def test_sliders_end_with_the_film(page: Page, films: Path) -> None:
     *_, start, seconds, _, _, _ = page.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
     assert start["value"] <= start["maximum"]
     assert seconds["value"] <= seconds["maximum"] == 0.5
-    late = Page(Settings(page.settings.base, page.settings.work, film=str(films / "a.mp4"), at=7.0), Desk())
+    late = Page(Settings(page.settings.base, page.settings.work, film=str(films / "a.mp4"), at=7.0), JobQueue())
     with pytest.raises(UsageError, match=r"--at 7: a\.mp4 lasts 0\.48 s; choose an earlier time"):
         late.open(str(films / "a.mp4"), silent)  # type: ignore[arg-type]
 
@@ -116,17 +120,17 @@ def test_no_file_elsewhere_is_opened(page: Page, tmp_path: Path, films: Path) ->
             page.open(str(path), silent)  # type: ignore[arg-type]
         assert str(tmp_path) not in str(caught.value)
     # What lies beside the uploads is none.
-    beside = film(page.uploads.folder / "beside.mp4", 2)
-    (page.uploads.folder / "link.mp4").symlink_to(secret)
-    for path in (beside, page.uploads.folder / "link.mp4", page.media.folder / "beside.mp4"):
+    beside = film(page.sessions.uploads.folder / "beside.mp4", 2)
+    (page.sessions.uploads.folder / "link.mp4").symlink_to(secret)
+    for path in (beside, page.sessions.uploads.folder / "link.mp4", page.sessions.media.folder / "beside.mp4"):
         with pytest.raises(UsageError, match=r"was not uploaded here|is not in a folder"):
             page.open(str(path), silent)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="was not uploaded here"):
-            page.learn(str(path), "x", 1.0, None, False, progress=silent)  # type: ignore[arg-type]
+            page.learning.learn(str(path), "x", 1.0, None, False, progress=silent)  # type: ignore[arg-type]
 
 
 def test_the_page_of_one_film_opens_no_other(page: Page, films: Path) -> None:
-    one = Page(replace(page.settings, film=str(films / "a.mp4")), Desk())
+    one = Page(replace(page.settings, film=str(films / "a.mp4")), JobQueue())
     other = film(films / "b.mp4", 2)
     for path in (str(other), uploaded(page)):
         with pytest.raises(UsageError, match="one film only"):
@@ -134,7 +138,7 @@ def test_the_page_of_one_film_opens_no_other(page: Page, films: Path) -> None:
 
 
 def test_the_list_names_no_folder(page: Page, films: Path) -> None:
-    ((name, key),) = page.shelf()
+    ((name, key),) = page.files.choices()
     assert name == "a.mp4"
     assert str(films) not in key
     assert page.open(key, silent)[0] == str(films / "a.mp4")  # type: ignore[arg-type]
@@ -167,7 +171,7 @@ def test_what_the_controls_do_not_offer_is_refused(page: Page, films: Path, plac
     with pytest.raises(UsageError):
         page.start(path, "", False, *controls, progress=silent)  # type: ignore[arg-type]
     with pytest.raises(UsageError):
-        page.see(np.zeros((8, 8, 3), np.uint8), *controls)
+        page.camera.see(np.zeros((8, 8, 3), np.uint8), *controls)
     assert sorted(path.name for path in films.iterdir()) == ["a.mp4"]
 
 
@@ -196,7 +200,7 @@ def test_a_painting_chosen_before_a_film_is_no_error(page: Page) -> None:
 
 
 def test_a_long_upload_is_refused_and_a_long_film_of_ones_own_is_not(page: Page, films: Path) -> None:
-    short = Page(Settings(page.settings.base, page.settings.work, (films,), minutes=0.001), Desk())
+    short = Page(Settings(page.settings.base, page.settings.work, (films,), minutes=0.001), JobQueue())
     with pytest.raises(UsageError, match="--max-minutes"):
         short.open(uploaded(short), silent)  # type: ignore[arg-type]
     assert short.open(str(films / "a.mp4"), silent)[0]  # type: ignore[arg-type]
@@ -211,7 +215,7 @@ def test_the_command_of_a_preview_names_the_film_as_it_was_named(page: Page, fil
         ("-a.mp4", None, "-a.mp4", "./-a-dots.mp4"),
         ("a.mp4", Path("out"), "a.mp4", "out/a-dots.mp4"),
     ):
-        one = Page(replace(page.settings, film=path, named=named, output=output), Desk())
+        one = Page(replace(page.settings, film=path, named=named, output=output), JobQueue())
         words = shlex.split(one.command(path, "" if named[0] != "-" else "-a-dots.mp4", *CONTROLS))
         assert words[2:5] == [source, "-o", painted]
     assert page.command(None, "", *CONTROLS) == ""
@@ -248,7 +252,7 @@ def test_the_whole_film_is_painted_and_an_upload_comes_back(
     said = page.start(uploaded(page), "", False, *CONTROLS, progress=silent)  # type: ignore[arg-type]
     assert len(decode(tmp_path / "b c-dots.mp4")) == 4
     link = said.partition('href="/media/')[2].partition('"')[0].replace("%20", " ")
-    assert (page.media.folder / link).read_bytes() == (tmp_path / "b c-dots.mp4").read_bytes()
+    assert (page.sessions.media.folder / link).read_bytes() == (tmp_path / "b c-dots.mp4").read_bytes()
     with pytest.raises(UsageError, match="exists already"):
         page.start(str(films / "a.mp4"), "mine.mp4", False, *CONTROLS, progress=silent)  # type: ignore[arg-type]
 
@@ -256,7 +260,7 @@ def test_the_whole_film_is_painted_and_an_upload_comes_back(
 def test_stop_ends_the_work_at_its_next_frame(page: Page, films: Path) -> None:
     def stop(at: Any, **_: Any) -> None:
         if at[0] == 10:  # by then some are on the disk
-            page.desk.stop()
+            page.sessions.job_queue.stop()
 
     with pytest.raises(Stopped, match="what was painted so far is in"):
         page.start(str(films / "a.mp4"), "mine.mp4", False, *CONTROLS, progress=stop)  # type: ignore[arg-type]
@@ -282,18 +286,18 @@ def test_a_painting_is_learned_and_can_be_chosen(
 
     monkeypatch.setattr(videostyle.train.learn, "learn", learn)
     film = str(films / "a.mp4")
-    cv2.imwrite(str(page.uploads.folder / "painting.png"), np.zeros((64, 64, 3), np.uint8))
-    picture = page.uploads.use(page.uploads.add(page.uploads.folder / "painting.png"), "")
-    said, sheet, styles, others = page.learn(str(picture), " mine ", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
+    cv2.imwrite(str(page.sessions.uploads.folder / "painting.png"), np.zeros((64, 64, 3), np.uint8))
+    picture = page.sessions.uploads.use(page.sessions.uploads.add(page.sessions.uploads.folder / "painting.png"), "")
+    said, sheet, styles, others = page.learning.learn(str(picture), " mine ", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
     (plan,) = plans
     assert (plan.style.name, plan.minutes, plan.content) == ("mine", 2.0, Path(film))
     assert "style mine." in said
-    assert (page.media.folder / sheet.partition("/media/")[2].partition('"')[0]).read_bytes() == b"a sheet"
+    assert (page.sessions.media.folder / sheet.partition("/media/")[2].partition('"')[0]).read_bytes() == b"a sheet"
     assert styles["value"] == "mine"
     assert "mine" in dict(styles["choices"]).values()
     assert "mine" in dict(others["choices"]).values()
     with pytest.raises(UsageError, match="choose a picture"):
-        page.learn(None, "mine", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
+        page.learning.learn(None, "mine", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
 
 
 def test_who_stops_learning_may_go_on_until_they_leave(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,19 +307,21 @@ def test_who_stops_learning_may_go_on_until_they_leave(page: Page, monkeypatch: 
         """Learns until it is stopped, which it is in the middle of a step."""
         (learning.work_folder(plan.output)).mkdir(parents=True, exist_ok=True)
         (learning.work_folder(plan.output) / "lock").touch()
-        page.desk.stop()
+        page.sessions.job_queue.stop()
         interrupt.check()
         raise AssertionError("it was not stopped")
 
     monkeypatch.setattr(learning, "learn", learn)
-    cv2.imwrite(str(page.uploads.folder / "p.png"), np.zeros((64, 64, 3), np.uint8))
-    picture = as_visitor("A", lambda: page.uploads.use(page.uploads.add(page.uploads.folder / "p.png"), "A"))
+    cv2.imwrite(str(page.sessions.uploads.folder / "p.png"), np.zeros((64, 64, 3), np.uint8))
+    picture = as_visitor(
+        "A", lambda: page.sessions.uploads.use(page.sessions.uploads.add(page.sessions.uploads.folder / "p.png"), "A")
+    )
     for _ in range(2):
         with pytest.raises(Stopped, match="with the same picture and name it goes on"):
-            as_visitor("A", lambda: page.learn(str(picture), "mine", 2.0, None, False, progress=silent))  # type: ignore[arg-type]
+            as_visitor("A", lambda: page.learning.learn(str(picture), "mine", 2.0, None, False, progress=silent))  # type: ignore[arg-type]
         (left,) = styles_folder().iterdir()
         assert left.name == ".mine.learning"
-    page.leave("A")
+    page.sessions.leave("A")
     assert not list(styles_folder().iterdir())
 
 
@@ -376,17 +382,17 @@ def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
 
 
 def test_a_camera_goes_with_its_visitor_and_there_are_only_so_many(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(videostyle.web.page, "_CAMERAS", 2)
+    monkeypatch.setattr(videostyle.web.camera, "_CAMERAS", 2)
     made: list[Camera] = []
-    monkeypatch.setattr(videostyle.web.page, "Camera", lambda plan: made.append(Camera(plan)) or made[-1])
+    monkeypatch.setattr(videostyle.web.camera, "Camera", lambda plan: made.append(Camera(plan)) or made[-1])
     picture = np.zeros((48, 64, 3), np.uint8)
 
     def see(name: str) -> int:
-        assert "<img" in as_visitor(name, lambda: page.see(picture, *CONTROLS))  # type: ignore[arg-type]
+        assert "<img" in as_visitor(name, lambda: page.camera.see(picture, *CONTROLS))  # type: ignore[arg-type]
         return len(made)
 
     assert [see(name) for name in "AABA"] == [1, 1, 2, 2]
-    page.leave("A")
+    page.sessions.leave("A")
     assert [see(name) for name in "BA"] == [2, 3]
     # A third one: who has not sent a picture for longest begins anew.
     assert [see(name) for name in "CAB"] == [4, 4, 5]
@@ -395,7 +401,7 @@ def test_a_camera_goes_with_its_visitor_and_there_are_only_so_many(page: Page, m
 @pytest.mark.parametrize("film", ["films/a.mp4", None])
 def test_the_page_is_laid_out(page: Page, films: Path, film: str | None) -> None:
     settings = replace(page.settings, film=film and str(films / "a.mp4"))
-    blocks = build(Page(settings, Desk()))
+    blocks = build(Page(settings, JobQueue()))
     events = blocks.config["dependencies"]
     assert events
     assert all(event["api_visibility"] == "private" for event in events)
@@ -411,7 +417,7 @@ def test_a_style_that_changes_has_no_control(page: Page) -> None:
         (Style((("dots", 1.0), ("waves", 1.0), ("lines", 1.0))), "two paintings at most"),
     ):
         with pytest.raises(UsageError, match=match):
-            build(Page(Settings(RenderPlan("", "", style=style), page.settings.work), Desk()))
+            build(Page(Settings(RenderPlan("", "", style=style), page.settings.work), JobQueue()))
 
 
 def as_visitor(name: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -466,16 +472,16 @@ def test_nobody_ends_anothers_work(page: Page, films: Path, monkeypatch: pytest.
     first, told_first = painting(page, path, "A")
     assert slow.begun.wait(10)
     second, told_second = painting(page, path, "B")
-    while not page.desk.is_busy("B"):
+    while not page.sessions.job_queue.is_busy("B"):
         time.sleep(0.01)
     # B, who waits, stops: only what B has asked for ends.
-    as_visitor("B", page.desk.stop)
+    as_visitor("B", page.sessions.job_queue.stop)
     second.join(10)
     assert told_second == ["Stopped: "]
-    as_visitor("B", page.desk.stop)
-    as_visitor("C", page.desk.stop)
-    page.leave("B")
-    page.leave("C")
+    as_visitor("B", page.sessions.job_queue.stop)
+    as_visitor("C", page.sessions.job_queue.stop)
+    page.sessions.leave("B")
+    page.sessions.leave("C")
     assert not slow.ended.is_set()
     slow.go_on.set()
     first.join(10)
@@ -489,17 +495,17 @@ def test_who_has_left_keeps_no_place_and_leaves_nothing(
     path = as_visitor("A", uploaded, page)
     first, told = painting(page, path, "A")
     assert slow.begun.wait(10)
-    page.leave("A")
+    page.sessions.leave("A")
     first.join(10)
     assert told == ["Stopped: "]
     assert not slow.partial.exists()
     assert not Path(path).exists()
     # Who stops on purpose keeps what was painted so far.
     second, told = painting(page, str(films / "a.mp4"), "B")
-    while not page.desk.is_busy("B"):
+    while not page.sessions.job_queue.is_busy("B"):
         time.sleep(0.01)
     slow.begun.wait(10)
-    as_visitor("B", page.desk.stop)
+    as_visitor("B", page.sessions.job_queue.stop)
     second.join(10)
     assert "what was painted so far is in" in told[0] or told == ["Stopped: "]
 
@@ -509,7 +515,7 @@ def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: p
     path = as_visitor("A", uploaded, page)
     first, told = painting(page, path, "A", stays=True)
     assert slow.begun.wait(10)
-    page.leave("A")
+    page.sessions.leave("A")
     assert not slow.ended.wait(0.3)
     assert Path(path).exists()
     slow.go_on.set()
@@ -524,10 +530,10 @@ def test_of_who_has_left_before_the_end_nothing_is_kept_to_be_shown(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(videostyle.web.storage, "FILES", 0)
     path = as_visitor("A", uploaded, page)
-    leave = lambda at, **_: page.leave("A") if at[0] == 4 else None  # noqa: E731 - with the last frame
+    leave = lambda at, **_: page.sessions.leave("A") if at[0] == 4 else None  # noqa: E731 - with the last frame
     as_visitor("A", lambda: page.start(path, "mine.mp4", True, *CONTROLS, progress=leave))  # type: ignore[arg-type]
     assert len(decode(tmp_path / "mine.mp4")) == 4
-    assert not list(page.media.folder.glob("*.mp4"))
+    assert not list(page.sessions.media.folder.glob("*.mp4"))
 
 
 def test_what_is_shown_stays_however_much_is_painted_after(
@@ -539,14 +545,14 @@ def test_what_is_shown_stays_however_much_is_painted_after(
     def shown(name: str, strength: float) -> list[Path]:
         controls = (*CONTROLS[:3], strength, *CONTROLS[4:])
         box, told = as_visitor(name, lambda: page.paint(path, 0.0, 0.2, 0.5, *controls, progress=silent))  # type: ignore[arg-type]
-        return [page.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + told)]
+        return [page.sessions.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + told)]
 
     first = shown("A", 1.0)
     assert len(first) == 6
     for number in range(3):
         last = shown("B", 0.2 + number / 10)
     assert all(file.exists() for file in (*first, *last))
-    page.leave("A")
-    page.leave("B")
-    assert len(list(page.media.folder.iterdir())) <= 3
+    page.sessions.leave("A")
+    page.sessions.leave("B")
+    assert len(list(page.sessions.media.folder.iterdir())) <= 3
     assert all(file.exists() for file in shown("A", 1.0))

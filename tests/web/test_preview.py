@@ -15,16 +15,16 @@ from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.style import Style
 from videostyle.timeline import Span
 from videostyle.web.preview import (
-    ALONE,
     FILM,
+    FRAME_BY_FRAME,
     PAINTED,
     PHOTO,
-    STEADY,
+    STABILIZED,
     Estimate,
     PreviewCache,
-    clock,
     estimate,
     flicker,
+    format_time,
     slices,
 )
 
@@ -50,7 +50,7 @@ def cache(tmp_path: Path) -> PreviewCache:
 
 def test_an_excerpt_comes_in_three_versions_that_browsers_play(plan: RenderPlan, cache: PreviewCache) -> None:
     versions = cache.versions(plan, quiet)
-    assert list(versions) == [FILM, ALONE, STEADY]
+    assert list(versions) == [FILM, FRAME_BY_FRAME, STABILIZED]
     for painted in versions.values():
         assert painted.frames == len(decode(painted.path)) == 12
         with av.open(str(painted.path)) as container:
@@ -65,10 +65,10 @@ def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, cache: Pre
     first = cache.versions(plan, quiet)
     touched: list[str] = []
     second = cache.versions(replace(plan, stabilize=StabilizeOptions(0.5)), lambda share, name: touched.append(name))
-    assert set(touched) == {STEADY}
+    assert set(touched) == {STABILIZED}
     assert second[FILM] == first[FILM]
-    assert second[ALONE] == first[ALONE]
-    assert second[STEADY].path != first[STEADY].path
+    assert second[FRAME_BY_FRAME] == first[FRAME_BY_FRAME]
+    assert second[STABILIZED].path != first[STABILIZED].path
 
 
 def test_old_versions_are_forgotten_and_painted_again(plan: RenderPlan, tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_old_versions_are_forgotten_and_painted_again(plan: RenderPlan, tmp_path
     cache = PreviewCache(folder, keep=3)
     first = cache.versions(plan, quiet)
     cache.versions(replace(plan, stabilize=StabilizeOptions(0.5)), quiet)
-    first[STEADY].path.unlink()
+    first[STABILIZED].path.unlink()
     again = cache.versions(plan, quiet)
-    assert again[STEADY].path == first[STEADY].path
-    assert again[STEADY].path.exists()
+    assert again[STABILIZED].path == first[STABILIZED].path
+    assert again[STABILIZED].path.exists()
 
 
 def test_a_picture_has_two_versions(plan: RenderPlan, cache: PreviewCache, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_picture_has_two_versions(plan: RenderPlan, cache: PreviewCache, tmp_p
 
 def test_stopping_leaves_nothing_half_done(plan: RenderPlan, cache: PreviewCache) -> None:
     def stop(share: float, what: str) -> None:
-        if what == STEADY:
+        if what == STABILIZED:
             raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
@@ -102,7 +102,7 @@ def test_stopping_leaves_nothing_half_done(plan: RenderPlan, cache: PreviewCache
     left = sorted(path.name for path in cache.folder.iterdir())
     assert len(left) == 2
     assert not any("unfinished" in name or name.startswith(".") for name in left)
-    assert cache.versions(plan, quiet)[STEADY].frames == 12
+    assert cache.versions(plan, quiet)[STABILIZED].frames == 12
 
 
 def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, cache: PreviewCache) -> None:
@@ -113,7 +113,7 @@ def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, cache: Preview
     for line in found.errors.values():
         assert line == found.errors[FILM]
         assert all(value >= 0 for value in line)
-    assert found.means()[STEADY] < 1000
+    assert found.means()[STABILIZED] < 1000
 
 
 def test_a_picture_too_small_to_judge_is_not_judged(toy_gallery: Path, cache: PreviewCache, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_slice_is_one_row_over_time(plan: RenderPlan, cache: PreviewCache) -> 
 
 
 def test_the_whole_film_is_estimated_from_its_excerpt(plan: RenderPlan, cache: PreviewCache) -> None:
-    painted = cache.versions(plan, quiet)[STEADY]
+    painted = cache.versions(plan, quiet)[STABILIZED]
     told = estimate(painted, plan)
     assert told.frames == 30
     assert told.seconds == pytest.approx(30 * painted.seconds)
@@ -157,7 +157,13 @@ def test_estimates_are_told_in_words(seconds: float, size: float, told: tuple[st
 
 
 def test_times_are_told_as_the_command_line_takes_them() -> None:
-    assert [clock(seconds) for seconds in (0, 7.5, 59.96, 62, 3723)] == ["0:00", "0:07.5", "1:00", "1:02", "1:02:03"]
+    assert [format_time(seconds) for seconds in (0, 7.5, 59.96, 62, 3723)] == [
+        "0:00",
+        "0:07.5",
+        "1:00",
+        "1:02",
+        "1:02:03",
+    ]
 
 
 def test_the_painted_film_is_named_after_film_and_style() -> None:

@@ -14,14 +14,14 @@ import pytest
 import videostyle.web.storage as storage
 from videostyle.errors import UsageError
 from videostyle.train.learn import work_folder
-from videostyle.web.storage import Making, Media, Uploads, workplace
+from videostyle.web.storage import Media, PendingOutputs, Uploads, server_folder
 
 
 def test_what_was_put_in_the_workplace_is_gone_afterwards() -> None:
-    with workplace() as work:
+    with server_folder() as work:
         (work / "media" / "film.mp4").write_bytes(b"1")
     assert not work.exists()
-    with pytest.raises(RuntimeError), workplace() as work:
+    with pytest.raises(RuntimeError), server_folder() as work:
         raise RuntimeError
     assert not work.exists()
 
@@ -36,16 +36,16 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
         from contextlib import ExitStack
         from pathlib import Path
         from videostyle.files import PartialFile, hold
-        from videostyle.web.storage import Making, workplace
+        from videostyle.web.storage import PendingOutputs, server_folder
 
         folder = Path(sys.argv[1])
         with ExitStack() as stack:
-            work = stack.enter_context(workplace())
-            making = Making(work)
-            stack.enter_context(making.film(folder / "film.mp4"))
+            work = stack.enter_context(server_folder())
+            pending = PendingOutputs(work)
+            stack.enter_context(pending.film(folder / "film.mp4"))
             PartialFile(folder / "film.mp4").claim()
             for name in ("begun", "the user's"):
-                stack.enter_context(making.style(folder / f"{name}.safetensors", "A"))
+                stack.enter_context(pending.style(folder / f"{name}.safetensors", "A"))
                 stack.enter_context(hold(folder / f".{name}.learning", "it"))
                 (folder / f"{name}-samples.jpg").touch()
             (work / "media" / "film.mp4").write_bytes(bytes(1000))
@@ -68,22 +68,22 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
     assert made == sorted([".film.mp4.partial", ".begun.learning", "begun-samples.jpg", *users])
     somebodys = tmp_path / "videostyle-notes"
     somebodys.mkdir()
-    with workplace() as work:
+    with server_folder() as work:
         assert work.parent == theirs.parent == tmp_path
         assert (theirs / "media" / "film.mp4").exists()
     assert sorted(path.name for path in outside.iterdir()) == made
     program.communicate("\n", timeout=60)
     assert program.returncode == -9
     assert (theirs / "media" / "film.mp4").exists()
-    with workplace():
+    with server_folder():
         assert not theirs.exists()
     assert sorted(tmp_path.iterdir()) == [outside, somebodys]
     assert sorted(path.name for path in outside.iterdir()) == sorted(users)
 
 
-def begun(making: Making, output: Path, visitor: str) -> Path:
+def begun(pending: PendingOutputs, output: Path, visitor: str) -> Path:
     """The folder of a painting that a visitor has learned for a while."""
-    with making.style(output, visitor):
+    with pending.style(output, visitor):
         work_folder(output).mkdir(exist_ok=True)
         for name in ("lock", "checkpoint.pt"):
             (work_folder(output) / name).write_bytes(bytes(100))
@@ -91,32 +91,32 @@ def begun(making: Making, output: Path, visitor: str) -> Path:
 
 
 def test_what_is_half_learned_goes_with_its_visitor(tmp_path: Path) -> None:
-    making = Making(tmp_path)
-    first, second = (begun(making, tmp_path / f"{name}.safetensors", name) for name in "AB")
+    pending = PendingOutputs(tmp_path)
+    first, second = (begun(pending, tmp_path / f"{name}.safetensors", name) for name in "AB")
     users = tmp_path / ".mine.learning"
     users.mkdir()
-    assert begun(making, tmp_path / "mine.safetensors", "A") == users
-    begun(making, tmp_path / "A.safetensors", "A")  # it goes on
-    making.leave("A")
+    assert begun(pending, tmp_path / "mine.safetensors", "A") == users
+    begun(pending, tmp_path / "A.safetensors", "A")  # it goes on
+    pending.leave("A")
     assert (first.exists(), second.exists(), users.exists()) == (False, True, True)
-    making.close()
+    pending.close()
     assert not second.exists()
     assert users.exists()
 
 
 def test_what_is_half_learned_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    making = Making(tmp_path)
+    pending = PendingOutputs(tmp_path)
 
     def left(count: int) -> list[int]:
-        folders = [begun(making, tmp_path / f"{number}.safetensors", "A") for number in range(count)]
+        folders = [begun(pending, tmp_path / f"{number}.safetensors", "A") for number in range(count)]
         return [number for number, folder in enumerate(folders) if folder.exists()]
 
-    assert left(storage.BEGUN + 2) == list(range(2, storage.BEGUN + 2))
-    making.close()
-    monkeypatch.setattr(storage, "BEGUN_BYTES", 500)
+    assert left(storage.RESUMABLE + 2) == list(range(2, storage.RESUMABLE + 2))
+    pending.close()
+    monkeypatch.setattr(storage, "RESUMABLE_BYTES", 500)
     assert left(4) == [2, 3]
-    monkeypatch.setattr(storage, "BEGUN_AGE", -1.0)
-    making.sweep()
+    monkeypatch.setattr(storage, "RESUMABLE_AGE", -1.0)
+    pending.sweep()
     assert not list(tmp_path.glob("*.learning"))
 
 
@@ -235,7 +235,7 @@ def test_a_painted_film_is_offered_by_a_name_that_cannot_be_guessed(tmp_path: Pa
     film = tmp_path / "a film.mp4"
     film.write_bytes(b"film")
     media = Media(tmp_path / "media")
-    first, second = media.offer(film, "A", "film"), media.offer(film, "A", "film")
+    first, second = media.publish(film, "A", "film"), media.publish(film, "A", "film")
     assert first != second
     assert first.endswith("-a%20film.mp4")
     assert len(files(media.folder)) == 2

@@ -1,4 +1,4 @@
-"""Show a few seconds of a film in the browser: itself, painted frame by frame, and stabilised, side by side."""
+"""Show a few seconds of a film in the browser: the film, painted frame by frame, and stabilised, side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SETTINGS = setting_names(without=["start", "end"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options; what the page has a control for begins there."""
+    """Declare the options; the page's controls begin with their values."""
     parser.add_argument("film", metavar="FILM", help="film, GIF or picture")
     parser.add_argument("--at", metavar="T", type=seconds, help="where the excerpt begins; default: most motion")
     parser.add_argument(
@@ -52,35 +52,36 @@ def run(args: argparse.Namespace) -> int:
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
-    """Declare who may see the page, and where; `serve_page` reads it."""
+    """Declare the address of the page; `serve_page` reads it."""
     page = parser.add_argument_group("the page")
     page.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to answer at; at any other than this computer's own a token is asked for; default: %(default)s",
+        help="address to listen at; at any other than this computer's own a token is required; default: %(default)s",
     )
     page.add_argument("--port", type=int, default=7860, help="0 takes a free one; default: %(default)s")
     page.add_argument("--no-browser", action="store_true", help="print the address only")
 
 
 def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:
-    """Serve a page with these `videostyle.web.page.Settings` until Ctrl-C, then remove what it left."""
+    """Serve a page with these `videostyle.web.page_files.Settings` until Ctrl-C, then remove its temporary files."""
     from videostyle.web import server
-    from videostyle.web.storage import workplace
+    from videostyle.web.storage import server_folder
 
-    with workplace() as work:
+    with server_folder() as work:
         server.require_gradio(work)
         from videostyle.web.blocks import build
         from videostyle.web.gateway import Visitors
-        from videostyle.web.jobs import Desk
-        from videostyle.web.page import Page, Settings
+        from videostyle.web.jobs import JobQueue
+        from videostyle.web.page import Page
+        from videostyle.web.page_files import Settings
 
         token = server.new_token(args.host)
         listener = server.bind(args.host, args.port)
-        page = Page(Settings(base, work, **settings), Desk())
-        visitors = Visitors(page.leave, on_tick=page.sweep)
+        page = Page(Settings(base, work, **settings), JobQueue())
+        visitors = Visitors(page.sessions.leave, on_tick=page.sessions.sweep)
         try:
-            app = server.application(build(page), work, token, page.uploads, visitors)
+            app = server.application(build(page), work, token, page.sessions.uploads, visitors)
             url = server.address(listener, args.host, token)
             print(url, flush=True)
             print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)
@@ -89,9 +90,9 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
             visitors.start()
             server.serve(app, listener)
         except KeyboardInterrupt:
-            pass  # that is how it ends
+            pass  # the normal end of a server
         finally:
             listener.close()
             visitors.close()
-            page.close()
+            page.sessions.close()
     return 0

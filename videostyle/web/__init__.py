@@ -1,4 +1,4 @@
-"""A page in the browser: a few seconds of a film painted, side by side, before hours are spent on all of it.
+"""Browser pages: a few seconds of a film stylized, side by side, before hours are spent on all of it.
 
-What needs Gradio imports it when it is called: the extra is optional, and slow to import.
+Modules that need Gradio import it when they are called: the extra is optional, and slow to import.
 """

@@ -1,4 +1,4 @@
-"""Which files a page may open: those in chosen folders, and what was handed to it."""
+"""Files that a page may open: those in chosen folders, and uploads."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from videostyle.weights import models_folder, styles_folder
 
 LARGEST = 40_000_000
 """Pixels of an uploaded picture or a film's frame: somewhat more than 8K."""
-# A longer list helps nobody to choose.
-_MOST = 500
+# Files in a page's list at most; a longer one is of no help in choosing.
+_LONGEST_LIST = 500
 
 
-def within(path: str | Path, folders: Iterable[Path]) -> Path:
-    """The file that `path` really is, every link and .. followed; UsageError unless that is in one of the folders."""
+def resolve_allowed(path: str | Path, folders: Iterable[Path]) -> Path:
+    """Resolve `path`, every link and .. followed; raise UsageError unless the file is in one of the folders."""
     real = Path(path).resolve()
     if not any(real.is_relative_to(folder.resolve()) for folder in folders):
-        # The same words whether there is such a file or not: what is outside is nobody's business.
+        # The same message whether the file exists or not, so that a page learns nothing of what is outside.
         raise UsageError(f"{real.name}: is not in a folder that this page may open; name its folder with --folder")
     if not real.is_file() or real.suffix.lower() not in FILMS + EXTENSIONS:
         raise UsageError(f"{real.name}: is no film or picture; choose one that ends in {', '.join(FILMS + EXTENSIONS)}")
     return real
 
 
-def listed(folders: Iterable[Path]) -> list[str]:
-    """The films and pictures in the folders, not in folders in them; links that lead outside are left out."""
+def list_films(folders: Iterable[Path]) -> list[str]:
+    """List the films and pictures in the folders, not in their subfolders; links that lead outside are left out."""
     folders = list(folders)
     found = []
     for folder in folders:
@@ -49,18 +49,18 @@ def listed(folders: Iterable[Path]) -> list[str]:
                 real = path.resolve()
                 if any(real.is_relative_to(one.resolve()) for one in folders):
                     found.append(str(path))
-    return list(islice(found, _MOST))
+    return list(islice(found, _LONGEST_LIST))
 
 
-def key_of(path: str) -> str:
-    """What a page calls a file of the list: it is told no path."""
+def file_key(path: str) -> str:
+    """Return the name under which a page asks for a file of the list: pages never see a path."""
     return f"here/{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}"
 
 
 def check_upload(path: Path, minutes: float) -> VideoInfo:
-    """What is in an uploaded file; UsageError where it is larger or longer than is allowed.
+    """Probe an uploaded file; raise UsageError if it is larger or longer than is allowed.
 
-    Nothing that it declares is believed: sizes are read before anything is decoded, and a film is as long as its
+    The declared values are not relied on: sizes are read before anything is decoded, and a film is as long as its
     packets last.
     """
     if is_picture(str(path)):
@@ -101,7 +101,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _picture_size(path: Path) -> tuple[int, int]:
-    """Width and height that a picture's header tells, before anything is decoded."""
+    """Read width and height from a picture's header, before anything is decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -121,12 +121,12 @@ def _picture_size(path: Path) -> tuple[int, int]:
         raise UsageError(f"{path.name}: is no picture that can be read; save it again as PNG or JPEG") from error
 
 
-def nameless(text: str, folders: Iterable[Path] = ()) -> str:
-    """`text` without the folders of this computer in it: a page is told names, never where they are."""
+def without_folders(text: str, folders: Iterable[Path] = ()) -> str:
+    """Return `text` without the folders of this computer: a page shows the names of files, never their folders."""
     known = [*folders, Path(tempfile.gettempdir()), Path.cwd(), Path.home(), styles_folder()]
-    with suppress(VideostyleError):  # there are none, which is what the text may be about
+    with suppress(VideostyleError):  # there are no models, and the text may be about that
         known.append(models_folder())
     for folder in sorted({str(one) for one in known} - {"/"}, key=len, reverse=True):
-        # The folders inside, too: these names may have spaces.
+        # Subfolders are removed, too; their names may have spaces.
         text = re.sub(re.escape(folder) + r"(?:/[^/\n:'\"]*[^/\s:'\"](?=/))*/?", "", text)
     return re.sub(r"(?<![\w/.~<-])/(?:[^\s/:;,'\"<>]+/)+", "", text)

@@ -1,4 +1,4 @@
-"""How the page is laid out, and which control does what. Imports Gradio; call `server.require_gradio` first."""
+"""Layout of the page, and the functions of its controls. Imports Gradio; call `server.require_gradio` first."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from videostyle.io.names import FILMS
 from videostyle.plan import RenderPlan
 from videostyle.style import Blend
 from videostyle.timeline import Timeline
+from videostyle.web.controls import LONGEST, NONE, OWN_SIZE, SIZES, style_choices
+from videostyle.web.gradio_errors import as_gradio_error
 from videostyle.web.html import thumbnails
-from videostyle.web.page import LONGEST, MINUTES, NONE, OWN_SIZE, SIZES, Page, as_gradio_error, style_choices
+from videostyle.web.learning import MINUTES
+from videostyle.web.page import Page
 from videostyle.weights import models_folder, read_manifest
 
-# The desk lets one work after the other, and says who waits for whom.
-_ONE: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
+# The page's own job queue runs one job at a time, and shows how many wait.
+_QUEUED: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private"}
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 _PICK = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) trigger("click", { name: button.dataset.name });
 });"""
-_SEEN = 64
-"""Pixels of height that a bar and its text need."""
+_PROGRESS_HEIGHT = 64
+"""Height of a progress bar and its text, in pixels."""
 _EMPTY = '<div class="empty">{}</div>'
 
 
 def build(page: Page) -> gr.Blocks:
-    """The page for one film (`settings.film`), or the studio, where films, photos and paintings are brought along."""
+    """Build the page for one film (`settings.film`), or the studio, where films, photos and paintings are uploaded."""
     settings = page.settings
     studio = settings.film is None
     title = "videostyle studio" if studio else "videostyle preview"
@@ -40,23 +43,23 @@ def build(page: Page) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 gr.Markdown(f"# {title}")
-                controls, picked = _controls(settings.base, page.media.folder)
+                controls, picked = _controls(settings.base, page.sessions.media.folder)
             with gr.Column(scale=3, min_width=520):
                 if studio:
                     with gr.Tabs():
                         with gr.Tab("Film or photo"):
-                            _film(page, film, controls, picked, blocks)
+                            _film_tab(page, film, controls, picked, blocks)
                         with gr.Tab("Learn a painting"):
-                            _learn(page, film, controls[:2])
+                            _learning_tab(page, film, controls[:2])
                         with gr.Tab("Camera"):
-                            _camera(page, controls)
+                            _camera_tab(page, controls)
                 else:
-                    _film(page, film, controls, picked, blocks)
+                    _film_tab(page, film, controls, picked, blocks)
     return blocks
 
 
 def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
-    """The look, in the order of `page.look`, and what happens when a painting is picked by its picture."""
+    """Make the controls, in the order of `controls.look`, and the event of picking a style by its thumbnail."""
     first, second, share, strong = _constant(base)
     choices = style_choices()
     choices += [(name, name) for name in (first, second) if name not in {*dict(choices).values(), NONE}]
@@ -67,14 +70,14 @@ def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
     weight = gr.Slider(0, 1, share, step=0.05, label="Share of the second painting", visible=second != NONE)
     other.change(lambda name: gr.update(visible=name != NONE), other, weight, **_QUIET)
     strength = gr.Slider(0, 1, strong, step=0.05, label="Strength", info="0 is the film, 1 the painting")
-    steady = gr.Slider(
+    stabilize = gr.Slider(
         0,
         1,
         base.stabilize.amount,
         step=0.05,
         label="Stabilising",
-        info="0 paints every frame afresh",
-        elem_id="steady",
+        info="0 stylizes every frame by itself",
+        elem_id="stabilize",
     )
     brush = gr.Slider(0.25, 4, base.style.brush, step=0.25, label="Brush", info="larger is coarser and faster")
     keep = gr.Checkbox(base.style.keep_colors, label="Keep the film's colours")
@@ -87,7 +90,7 @@ def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
         elem_id="size",
     )
     picked = shown.click(_picked, outputs=style, **_QUIET)
-    return [style, other, weight, strength, keep, brush, network, steady, size], picked
+    return [style, other, weight, strength, keep, brush, network, stabilize, size], picked
 
 
 def _picked(event: gr.EventData) -> str:
@@ -95,7 +98,7 @@ def _picked(event: gr.EventData) -> str:
 
 
 def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
-    """The two styles that there are controls for, the second's share, and the strength; or UsageError."""
+    """Return both styles, the second's share, and the strength; raise UsageError for values that change over time."""
     style = base.style
     if isinstance(style.blend, Timeline) or isinstance(style.strength, Timeline):
         raise UsageError("the page shows one look at a time: give --style and --strength without times")
@@ -108,23 +111,23 @@ def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
     return blend[0][0], blend[1][0], blend[1][1] / total, style.strength
 
 
-def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
-    """Choosing a film, its excerpt, what became of it, and the whole film."""
-    settings, call = page.settings, partial(as_gradio_error, folders=page.folders)
+def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
+    """Make the tab with the film, its excerpt, the measurements, and the whole film."""
+    settings, call = page.settings, partial(as_gradio_error, folders=page.files.folders)
     if settings.film is None:
         with gr.Row():
             limits = f"up to {settings.largest / 1e6:g} MB and {settings.minutes:g} minutes"
             upload = gr.File(
                 label=f"A film or a photo, {limits}", file_types=[*FILMS, *EXTENSIONS], height=120, elem_id="upload"
             )
-            there = page.shelf()
-            if there:
-                shelf = gr.Dropdown(there, value=None, label="or one that is here already", elem_id="shelf")
-    # Boxes in which progress is shown are never empty, nor without height.
+            listed = page.files.choices()
+            if listed:
+                chooser = gr.Dropdown(listed, value=None, label="or one that is here already", elem_id="listed")
+    # Boxes that show progress need a text and a height.
     about = gr.Markdown(
         "Choose a film or a photo." if settings.film is None else "Looking at the film…",
         elem_id="about",
-        min_height=_SEEN,
+        min_height=_PROGRESS_HEIGHT,
         container=True,
     )
     moments = gr.Radio([], label="Telling moments", visible=False, elem_id="moments")
@@ -137,8 +140,8 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
         js_on_load=(Path(__file__).parent / "wipe.js").read_text(encoding="utf-8"),
         elem_id="wipe",
     )
-    with gr.Accordion("What it costs, and how steady it is") as measures:
-        told = gr.HTML(elem_id="figures")
+    with gr.Accordion("Cost, and flicker") as measures:
+        measurements = gr.HTML(elem_id="figures")
         row = gr.Slider(0, 1, 0.5, step=0.01, label="Row of the slices, from the top", elem_id="row")
     name = gr.Textbox(
         label="Name of the painted film", placeholder="the film's name with the painting's", elem_id="name"
@@ -151,44 +154,46 @@ def _film(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) 
     line = gr.Textbox(
         label="The same on the command line", visible=False, interactive=False, buttons=["copy"], elem_id="command"
     )
-    done = gr.Markdown("The whole film is not painted yet.", elem_id="done", min_height=_SEEN, container=True)
+    done = gr.Markdown(
+        "The whole film is not painted yet.", elem_id="done", min_height=_PROGRESS_HEIGHT, container=True
+    )
 
     opened = [film, about, moments, start, seconds, measures, paint, start_all]
     excerpt = [film, start, seconds, row, *controls]
     whole = [film, name, *controls]
-    work: dict[str, Any] = {"fn": call(page.paint), "inputs": excerpt, "outputs": [shown, told], **_ONE}
+    work: dict[str, Any] = {"fn": call(page.paint), "inputs": excerpt, "outputs": [shown, measurements], **_QUEUED}
     work["show_progress_on"] = shown
     command: dict[str, Any] = {"fn": call(page.command), "inputs": whole, "outputs": line, **_QUIET}
     if settings.film is None:
-        chosen = upload.upload(call(page.open), upload, opened, show_progress_on=about, **_ONE)
+        chosen = upload.upload(call(page.open), upload, opened, show_progress_on=about, **_QUEUED)
         chosen.success(**work).then(**command)
-        if there:
-            taken = shelf.input(call(page.open), shelf, opened, show_progress_on=about, **_ONE)
+        if listed:
+            taken = chooser.input(call(page.open), chooser, opened, show_progress_on=about, **_QUEUED)
             taken.success(**work).then(**command)
     else:
         only = gr.State(settings.film)
-        first = blocks.load(call(page.open), only, opened, show_progress_on=about, **_ONE)
+        first = blocks.load(call(page.open), only, opened, show_progress_on=about, **_QUEUED)
         first.success(**work).then(**command)
     moments.input(lambda at: float(at), moments, start, **_QUIET).then(**work)
-    # What is released or chosen is painted at once; of many changes meanwhile, the last.
+    # A released slider or a choice renders at once; of several changes meanwhile, the last counts.
     sliders = [one.release for one in [start, seconds, row, *controls] if isinstance(one, gr.Slider)]
     others = [one.input for one in controls if not isinstance(one, gr.Slider)]
     gr.on([paint.click, *sliders, *others], trigger_mode="always_last", **work)
     picked.success(**work)
     gr.on([one.change for one in [name, *controls]], **command)
     show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
-    start_all.click(call(page.start), [film, name, stays, *controls], done, show_progress_on=done, **_ONE)
-    stop.click(call(page.desk.stop), **_QUIET)
+    start_all.click(call(page.start), [film, name, stays, *controls], done, show_progress_on=done, **_QUEUED)
+    stop.click(call(page.sessions.job_queue.stop), **_QUIET)
 
 
-def _learn(page: Page, film: Any, styles: list[Any]) -> None:
-    """A painting of one's own."""
+def _learning_tab(page: Page, film: Any, styles: list[Any]) -> None:
+    """Make the tab that learns a painting of the visitor's own."""
     gr.Markdown(
         "A picture of a painting becomes a style of your own, a file of a few kilobytes. Ten minutes are enough; "
         "stopped, it goes on where it was when the same picture and name are given again."
     )
     with gr.Row():
-        # As it was uploaded: nothing is decoded before its size is looked at.
+        # The picture stays as it was uploaded: its size is checked before it is decoded.
         painting = gr.Image(
             type="filepath",
             image_mode=None,
@@ -205,29 +210,29 @@ def _learn(page: Page, film: Any, styles: list[Any]) -> None:
             with gr.Row():
                 go = gr.Button("Learn it", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
-    said = gr.Markdown("Nothing is learned yet.", elem_id="said", min_height=_SEEN, container=True)
+    said = gr.Markdown("Nothing is learned yet.", elem_id="said", min_height=_PROGRESS_HEIGHT, container=True)
     sheet = gr.HTML()
-    call = partial(as_gradio_error, folders=page.folders)
-    # So that the server knows whose it is, and keeps it.
-    painting.upload(lambda picture: None, painting, **_ONE, show_progress="hidden")
+    call = partial(as_gradio_error, folders=page.files.folders)
+    # This request registers the upload as the visitor's, so that it is kept.
+    painting.upload(lambda picture: None, painting, **_QUEUED, show_progress="hidden")
     go.click(
-        call(page.learn),
+        call(page.learning.learn),
         [painting, name, minutes, film, on_film],
         [said, sheet, *styles],
         show_progress_on=said,
-        **_ONE,
+        **_QUEUED,
     )
-    stop.click(call(page.desk.stop), **_QUIET)
+    stop.click(call(page.sessions.job_queue.stop), **_QUIET)
 
 
-def _camera(page: Page, controls: list[Any]) -> None:
-    """What the browser's camera sees."""
-    gr.Markdown("Painted on this computer as the browser sends it, steadied by what came before; nothing is kept.")
+def _camera_tab(page: Page, controls: list[Any]) -> None:
+    """Make the tab that stylizes the browser's camera."""
+    gr.Markdown("Painted on this computer as the browser sends it, and stabilised; nothing is kept.")
     with gr.Row():
         seen = gr.Image(sources="webcam", streaming=True, type="numpy", label="Camera", elem_id="camera")
         painted = gr.HTML(_EMPTY.format("Painted"), elem_id="painted")
     seen.stream(
-        as_gradio_error(page.see, page.folders),
+        as_gradio_error(page.camera.see, page.files.folders),
         [seen, *controls],
         painted,
         stream_every=0.1,

@@ -1,38 +1,47 @@
-"""The browser's camera: one picture in, one painted picture out, steadied by those before it."""
+"""The browser's camera: one picture in, one stylized and stabilized picture out."""
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
 
 from videostyle.engines import choose_device, choose_engine
+from videostyle.errors import UsageError
+from videostyle.metrics.report import data_uri
 from videostyle.moments import Moments
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
 from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer
+from videostyle.web.allowed_files import LARGEST
+from videostyle.web.controls import checked_look
+from videostyle.web.jobs import visitor
 
-# The short side at which what the camera sees is painted, unless the plan says otherwise.
+# Short side, in pixels, at which camera pictures are stylized, unless the plan says otherwise.
 _SIZE = "240"
+# Visitors with a camera at most; for one more, the camera that has been idle for longest begins anew.
+_CAMERAS = 16
 
 
 class Camera:
-    """Paints what one browser's camera sees; pictures come one by one, whenever the browser has one."""
+    """Stylizes the pictures of one browser's camera, which come one by one, whenever the browser has one."""
 
     def __init__(self, plan: RenderPlan) -> None:
-        """`plan` says how; the whole film's source, output and part are of no account."""
+        """Load the stylizer and the stabilizer of `plan`, whose source, output and span are ignored."""
         self.plan = plan
         self._device = choose_device(plan.device)
-        self._paint = load_stylizer(plan.style, choose_engine(plan.engine, self._device), self._device)
-        self._steady = load_stabilizer(replace(plan.stabilize, mode="causal"), plan.flow, self._device)
+        self._stylizer = load_stylizer(plan.style, choose_engine(plan.engine, self._device), self._device)
+        self._stabilizer = load_stabilizer(replace(plan.stabilize, mode="causal"), plan.flow, self._device)
         self._moments = Moments(
-            self._paint,
-            self._steady,
+            self._stylizer,
+            self._stabilizer,
             plan.flow,
             self._device,
             steady=plan.stabilize.amount > 0,
@@ -41,14 +50,43 @@ class Camera:
         self._began = time.monotonic()
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The painting of an (H, W, 3) uint8 RGB picture, of the size to paint at."""
-        # Copied: Gradio's are read-only, of which torch warns.
+        """Stylize an (H, W, 3) uint8 RGB picture; the result has the size at which it is stylized."""
+        # Copied, because Gradio's arrays are read-only, of which torch warns.
         content = to_float(torch.from_numpy(picture.copy()).permute(2, 0, 1), self._device)
         height, width = picture.shape[:2]
         wide, tall = fit(self.plan.size or _SIZE, width, height)
         content = resize(content, (tall, wide))
-        # A camera does not cut; when its size changes the stabiliser notices by itself.
+        # A camera has no cuts; the stabilizer detects a change of size by itself.
         moment = self._moments(content, Fraction(time.monotonic() - self._began), False)
-        fresh = self._paint(content, replace(moment, is_cut=moment.motion is None))
-        ((_, painted),) = self._steady.stabilize([(None, fresh, moment.motion)])
+        fresh = self._stylizer(content, replace(moment, is_cut=moment.motion is None))
+        ((_, painted),) = self._stabilizer.stabilize([(None, fresh, moment.motion)])
         return to_pixels(painted[0]).permute(1, 2, 0).contiguous().numpy()
+
+
+class CameraTab:
+    """Cameras of the page's visitors."""
+
+    def __init__(self, base: RenderPlan) -> None:
+        """Take the settings without a control from `base`."""
+        self._base = base
+        self._cameras: OrderedDict[str, Camera] = OrderedDict()
+        """Cameras by visitor, the last used last."""
+
+    def see(self, picture: np.ndarray | None, *values: Any) -> str:
+        """Stylize a picture of the visitor's camera for the values of the controls; return it as HTML."""
+        plan = checked_look(self._base, values)
+        if picture is None:
+            return ""
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.shape[0] * picture.shape[1] > LARGEST:
+            raise UsageError("that is no picture of a camera")
+        camera = self._cameras.pop(visitor.get(), None)
+        if camera is None or camera.plan != plan:
+            camera = Camera(plan)
+        self._cameras[visitor.get()] = camera
+        while len(self._cameras) > _CAMERAS:
+            self._cameras.popitem(last=False)
+        return f'<img class="live" src="{data_uri(camera(picture))}" alt="painted">'
+
+    def leave(self, name: str) -> None:
+        """Remove the camera of a visitor who has left."""
+        self._cameras.pop(name, None)

@@ -1,4 +1,4 @@
-"""The command line that does what a plan says."""
+"""Command lines for render plans."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from videostyle.timeline import Timeline
 
 
 def command(plan: RenderPlan) -> str:
-    """`videostyle stylize ...` for a POSIX shell; what is as by default is left out.
+    """Return `videostyle stylize ...` for a POSIX shell, without the settings that have their defaults.
 
-    The command line cannot say a region in several styles, nor keys of a timeline at thirds of a second.
+    The command line cannot express a region in several styles, nor keys of a timeline at thirds of a second.
     """
     return shlex.join(["videostyle", "stylize", *arguments(plan)])
 
 
 def arguments(plan: RenderPlan) -> list[str]:
-    """What follows `videostyle stylize`."""
+    """Return the arguments of `videostyle stylize` for a plan."""
     words = [plan.source, "-o", plan.output]
     for name, each in settings_of(RenderPlan).items():
         value: Any = plan
@@ -51,7 +51,7 @@ def _pairs(name: str, values: list[str], moment: str) -> list[str]:
 
 
 def _weighted(blend: Blend) -> list[str]:
-    # One style alone weighs 1 unsaid, unless its name could be read as having a weight.
+    # The weight of a single style is left out, unless its name could be read as having one.
     if len(blend) == 1 and blend[0][1] == 1 and ":" not in blend[0][0]:
         return [blend[0][0]]
     return [f"{name}:{weight!r}" for name, weight in blend]
@@ -64,6 +64,6 @@ def _moment(value: object, start: Fraction, hold: Fraction) -> str:
 
 
 def _seconds(time: Fraction) -> str:
-    """12.5 where decimals tell it exactly, 1/24 where they do not."""
+    """Write a time as 12.5 where decimals are exact, else as 1/24."""
     decimal = Decimal(time.numerator) / Decimal(time.denominator)
     return f"{decimal:f}" if Fraction(decimal) == time else str(time)

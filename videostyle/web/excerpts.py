@@ -1,4 +1,4 @@
-"""Which few seconds of a film tell most: where a painting flickers, smears, sinks into the dark or loses a face."""
+"""Excerpts: the few seconds of a film in which stylization is most likely to flicker, smear, darken or lose a face."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from videostyle.cuts import mark_cuts, small_bgr
 from videostyle.io import open_source
 from videostyle.timeline import Span
 
-# A film longer than this is looked into here and there: so many looks of so many seconds, evenly spread.
-_WHOLE, _LOOKS, _LOOK = 60, 40, Fraction(1)
+# A film longer than _WHOLE seconds is sampled: _SAMPLES samples of _SAMPLE seconds, evenly spread.
+_WHOLE, _SAMPLES, _SAMPLE = 60, 40, Fraction(1)
 # Mean brightness, of 255, below which there is nothing to see: leaders, fades, the pause between titles.
 _BLACK = 8
 # A face that matters is about a third of the picture's height.
@@ -22,33 +22,33 @@ _FACE = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """What one frame is like, seen small."""
+class FrameStatistics:
+    """Statistics of one frame, measured on a small copy."""
 
     time: float
     """Seconds from the film's first frame."""
     motion: float
-    """Mean difference to the frame before, of 255; nan where there is none, or another shot."""
+    """Mean difference to the previous frame, of 255; nan for the first frame of a shot."""
     light: float
     """Mean brightness, of 255."""
     detail: float
-    """Mean edge strength of the most detailed part that is as large as a face."""
+    """Mean edge strength of the most detailed square of a face's size."""
     is_cut: bool = False
-    """The first frame of a shot that is not the film's first."""
+    """True for the first frame of a shot that is not the film's first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A few seconds of a film, and why."""
+    """A few seconds of a film, and the reason for choosing them."""
 
     start: float
     seconds: float
     reason: str
 
 
-def glance(path: str, on_share: Callable[[float], None] | None = None) -> list[Glance]:
-    """Look through a film once; into a long one here and there. `on_share` is told how far it is, 0..1."""
-    found: list[Glance] = []
+def measure_frames(path: str, on_share: Callable[[float], None] | None = None) -> list[FrameStatistics]:
+    """Measure the frames of a film, or samples of a long one; `on_share` is called with the share done, 0..1."""
+    found: list[FrameStatistics] = []
     with open_source(path) as film:
         origin = film.info.start or Fraction(0)
         duration = film.info.duration
@@ -60,7 +60,7 @@ def glance(path: str, on_share: Callable[[float], None] | None = None) -> list[G
                 time = float(frame.pts * frame.time_base - origin)
                 is_cut = frame.is_cut and before is not None
                 motion = np.nan if before is None or is_cut else float(cv2.absdiff(picture, before).mean())
-                found.append(Glance(time, motion, float(picture.mean()), _detail(picture), is_cut))
+                found.append(FrameStatistics(time, motion, float(picture.mean()), _detail(picture), is_cut))
                 before = picture
                 if on_share is not None and duration:
                     on_share(min(time / float(duration), 1) if len(spans) == 1 else number / len(spans))
@@ -70,8 +70,8 @@ def glance(path: str, on_share: Callable[[float], None] | None = None) -> list[G
 def _spans(duration: Fraction | None) -> list[Span]:
     if duration is None or duration <= _WHOLE:
         return [Span()]
-    starts = [(duration - _LOOK) * number / (_LOOKS - 1) for number in range(_LOOKS)]
-    return [Span(start, start + _LOOK) for start in starts]
+    starts = [(duration - _SAMPLE) * number / (_SAMPLES - 1) for number in range(_SAMPLES)]
+    return [Span(start, start + _SAMPLE) for start in starts]
 
 
 def _detail(picture: np.ndarray) -> float:
@@ -80,20 +80,20 @@ def _detail(picture: np.ndarray) -> float:
     return float(cv2.blur(np.abs(edges), (side, side)).max())
 
 
-def choose(glances: Sequence[Glance], seconds: float, duration: float | None = None) -> list[Excerpt]:
-    """Up to four excerpts of `seconds`, no two of them half the same: most motion, darkest, across a cut, most detail.
+def choose(frames: Sequence[FrameStatistics], seconds: float, duration: float | None = None) -> list[Excerpt]:
+    """Choose up to four excerpts of `seconds`: most motion, darkest, across a cut, most detail.
 
-    `duration` is the film's, where it is known. A film no longer than an excerpt is one.
+    No two of them overlap by half. `duration` is the film's, if it is known. A film no longer than an excerpt is one.
     """
-    if not glances:
+    if not frames:
         return []
-    end = duration or glances[-1].time
+    end = duration or frames[-1].time
     if end <= seconds:
         return [Excerpt(0.0, end, "the whole film")]
-    times = np.array([one.time for one in glances])
-    motion, light, detail = (_around(times, [getattr(one, name) for one in glances], seconds) for name in _MEASURES)
-    black = _around(times, [float(one.light < _BLACK) for one in glances], seconds)
-    cuts = [number for number, one in enumerate(glances) if one.is_cut]
+    times = np.array([one.time for one in frames])
+    motion, light, detail = (_around(times, [getattr(one, name) for one in frames], seconds) for name in _MEASURES)
+    black = _around(times, [float(one.light < _BLACK) for one in frames], seconds)
+    cuts = [number for number, one in enumerate(frames) if one.is_cut]
     wanted = {
         "the most motion": _best(motion),
         "the darkest": _best(np.where(black == 0, -light, np.nan)),
@@ -114,7 +114,7 @@ _MEASURES = ("motion", "light", "detail")
 
 
 def _around(times: np.ndarray, values: Sequence[float], seconds: float) -> np.ndarray:
-    """The mean of what is known within half of `seconds` of each time; nan where nothing is."""
+    """Return the mean of the known values within half of `seconds` of each time; nan if there are none."""
     known = np.nan_to_num(np.array(values)), ~np.isnan(np.array(values))
     sums, counts = (np.concatenate([[0], np.cumsum(row)]) for row in known)
     first = np.searchsorted(times, times - seconds / 2, "left")
@@ -124,5 +124,5 @@ def _around(times: np.ndarray, values: Sequence[float], seconds: float) -> np.nd
 
 
 def _best(scores: np.ndarray) -> Iterator[int]:
-    """Numbers of the frames with a score, the highest first."""
+    """Yield the numbers of the frames that have a score, the highest first."""
     return (int(number) for number in np.argsort(-scores, kind="stable") if not np.isnan(scores[number]))

@@ -1,8 +1,8 @@
-"""What a page may ask for: its own routes and nothing else, files by name only, and no more bytes than are allowed.
+"""Gateway in front of Gradio: a page may request its own routes only, files by name only, within limits of size.
 
-Gradio, behind it, takes any path that a page names for a file that was uploaded, fetches addresses for pages, and
-serves whatever it has copied. So a page never gets to name a path: uploads have names that cannot be guessed, which
-are exchanged for their paths here, and every other path or address in a request is refused.
+Gradio takes any path that a page names for an uploaded file, fetches addresses for pages, and serves every file that it
+has copied. Therefore a page cannot name a path: uploads have names that cannot be guessed, the gateway replaces them by
+their paths, and refuses every other path or address in a request.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
 LARGEST_REQUEST = 16_000_000
-"""Bytes of a request that is no upload: a picture of the camera, and room to spare."""
+"""Bytes of a request that is no upload: enough for a picture of the camera."""
 GRACE = 10.0
-"""Seconds after which a visitor whose page does not answer is taken to have left."""
+"""Seconds after which a visitor whose page does not answer counts as gone."""
 
-# What the page's own scripts ask for; of it, what may be sent.
+# Requests of the page's own scripts, by method.
 _GET = re.compile(
     r"/|/config|/favicon\.ico|/theme\.css|/robots\.txt|/manifest\.json|/(assets|static|svelte|media)/[^\\]*"
     rf"|{API}/(theme\.css|startup-events|app_id|upload_progress|queue/data|heartbeat/\w+|file=upload/.*)"
 )
 _POST = re.compile(rf"{API}/(upload|queue/join|run/predict|cancel|reset)/?")
 _STREAMS = re.compile(rf"{API}/(queue/data|heartbeat/(?P<visitor>\w+))")
-# Of what was uploaded, a page shows pictures; anything else is saved, never run.
+# Of uploads, a page shows pictures; anything else is saved by the browser, never run.
 _PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
-_ALWAYS = [
+_SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    # No other site's page may show this one under something to be clicked on.
+    # No other site may show this page in a frame, against clickjacking.
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"frame-ancestors 'none'"),
 ]
 
 
 class Visitors:
-    """Who is there: those whose pages hold a connection, and for a while those whose pages have lost it."""
+    """Visitors who are present: their pages hold a connection, or have lost it less than `grace` seconds ago."""
 
     def __init__(
         self, on_left: Callable[[str], None], grace: float = GRACE, on_tick: Callable[[], None] = lambda: None
     ) -> None:
-        """`on_left` is told of each who has left, once; `on_tick` is called again and again, in the same thread."""
+        """Call `on_left` once for each visitor who has left, and `on_tick` about every second, in the same thread."""
         self._on_left = on_left
         self._on_tick = on_tick
         self._grace = grace
@@ -65,15 +65,15 @@ class Visitors:
         self._thread = threading.Thread(target=self._watch, name="videostyle-visitors", daemon=True)
 
     def start(self) -> None:
-        """Begin to look who has left."""
+        """Start watching for visitors who leave."""
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._closed.set()
 
     def seen(self, name: str, opened: int = 0) -> None:
-        """Note that a visitor's page asked for something; `opened` is 1 where a connection begins, -1 where it ends."""
+        """Record a request of a visitor's page; `opened` is 1 when a connection begins, -1 when it ends."""
         if not name:
             return
         with self._lock:
@@ -97,7 +97,7 @@ class Visitors:
 
 
 class Gateway:
-    """Lets a page's own requests through to the app, its uploads named and counted, and refuses the rest."""
+    """Passes a page's own requests to the app, names and counts its uploads, and refuses everything else."""
 
     def __init__(self, app: App, uploads: Uploads, visitors: Visitors) -> None:
         self._app = app
@@ -117,24 +117,24 @@ class Gateway:
             await answer(scope, send, 404, "nothing here")
             return
 
-        async def armed(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *_ALWAYS]}
+                message = {**message, "headers": [*message.get("headers", []), *_SECURITY_HEADERS]}
             await send(message)
 
         if path.rstrip("/") == f"{API}/upload":
-            await self._upload(scope, receive, armed)
+            await self._upload(scope, receive, with_headers)
         elif path.startswith(f"{API}/file="):
-            await self._file(scope, receive, armed)
+            await self._file(scope, receive, with_headers)
         elif method == "POST":
-            await self._event(scope, receive, armed)
+            await self._event(scope, receive, with_headers)
         elif found := _STREAMS.fullmatch(path):
-            await self._stream(found["visitor"] or _query(scope, "session_hash"), scope, receive, armed)
+            await self._stream(found["visitor"] or _query(scope, "session_hash"), scope, receive, with_headers)
         else:
-            await self._app(scope, receive, armed)
+            await self._app(scope, receive, with_headers)
 
     async def _stream(self, visitor: str, scope: Message, receive: Receive, send: Send) -> None:
-        """A connection that is open for as long as the page is."""
+        """Pass on a connection that is open for as long as the page is."""
         self._visitors.seen(visitor, 1)
         try:
             await self._app(scope, receive, send)
@@ -142,45 +142,45 @@ class Gateway:
             self._visitors.seen(visitor, -1)
 
     async def _event(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Something is clicked: paths in what is sent are exchanged, or it is refused."""
+        """Pass on an event, with the names of uploads replaced by paths; refuse it if it names another path."""
         body = await _read(receive, LARGEST_REQUEST)
         if body is None:
             await answer(scope, send, 413, "too much at once")
             return
         try:
-            told = json.loads(body)
-            visitor = str(told.get("session_hash") or "")
+            event = json.loads(body)
+            visitor = str(event.get("session_hash") or "")
             # Before anything else, so that nothing is kept for a page that is gone.
             self._visitors.seen(visitor)
-            told = {key: self._exchanged(value, visitor) for key, value in told.items()}
+            event = {key: self._with_paths(value, visitor) for key, value in event.items()}
         except UsageError as error:
             await answer(scope, send, 403, str(error))
             return
         except (ValueError, AttributeError, TypeError, RecursionError):
             await answer(scope, send, 400, "not a request of this page")
             return
-        body = json.dumps(told).encode()
+        body = json.dumps(event).encode()
         headers = [
             (name, value) for name, value in scope["headers"] if name not in (b"content-length", b"content-type")
         ]
         headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
         parts = [body]
 
-        async def given() -> Message:
+        async def replaced() -> Message:
             if parts:
                 return {"type": "http.request", "body": parts.pop(), "more_body": False}
             return await receive()
 
-        await self._app({**scope, "headers": headers}, given, send)
+        await self._app({**scope, "headers": headers}, replaced, send)
 
-    def _exchanged(self, value: Any, visitor: str) -> Any:
-        """`value` with the paths of uploads in place of their names; raises UsageError for any other path."""
+    def _with_paths(self, value: Any, visitor: str) -> Any:
+        """Return `value` with the paths of uploads in place of their names; raise UsageError for any other path."""
         if isinstance(value, list):
-            return [self._exchanged(one, visitor) for one in value]
+            return [self._with_paths(one, visitor) for one in value]
         if not isinstance(value, dict):
             return value
         if "path" not in value and "meta" not in value:
-            return {key: self._exchanged(one, visitor) for key, one in value.items()}
+            return {key: self._with_paths(one, visitor) for key, one in value.items()}
         name, url = value.get("path"), value.get("url")
         meta = {"_type": "gradio.FileData"}
         if not name and isinstance(url, str) and url.startswith("data:image/"):
@@ -188,11 +188,11 @@ class Gateway:
         path = self._uploads.use(name, visitor) if isinstance(name, str) else None
         if path is None:
             raise UsageError("that file was not uploaded here, or is not here any more; upload it again")
-        # Nothing else that the page says of the file is believed.
+        # Nothing else that the page says about the file is used.
         return {"path": str(path), "url": None, "size": path.stat().st_size, "orig_name": path.name, "meta": meta}
 
     async def _file(self, scope: Message, receive: Receive, send: Send) -> None:
-        """An upload shown to whoever knows its name."""
+        """Serve an upload by its name, which cannot be guessed."""
         from starlette.responses import FileResponse
 
         path = self._uploads.find(unquote(scope["path"].partition("file=")[2]))
@@ -209,9 +209,9 @@ class Gateway:
         await response(scope, receive, send)
 
     async def _upload(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Take in a file: its bytes are counted as they come, whatever was said of their number."""
+        """Receive an upload; its bytes are counted as they arrive, whatever its headers declare."""
         declared = dict(scope["headers"]).get(b"content-length", b"")
-        most = self._uploads.largest + 100_000  # what surrounds the file
+        most = self._uploads.largest + 100_000  # the parts of the request around the file
         if not self._uploads.largest:
             await answer(scope, send, 404, "nothing here")
             return
@@ -219,13 +219,13 @@ class Gateway:
         if size > most:
             await answer(scope, send, 413, _too_large(self._uploads.largest))
             return
-        came = 0
+        received = 0
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal received
             message = await receive()
-            came += len(message.get("body", b""))
-            if came > size or message["type"] == "http.disconnect":
+            received += len(message.get("body", b""))
+            if received > size or message["type"] == "http.disconnect":
                 raise _EndedEarly
             return message
 
@@ -237,23 +237,23 @@ class Gateway:
         except UsageError as error:
             await answer(scope, send, 507, str(error))
             return
-        except Exception:  # whatever the app makes of an upload that ends early, or is none
-            if came <= size:
+        except Exception:  # the app may raise anything for an upload that ends early, or is none
+            if received <= size:
                 return
         if names:
             await answer(scope, send, 200, json.dumps(names), kind="application/json")
-        elif answered.status == 413 or came > size:
+        elif answered.status == 413 or received > size:
             await answer(scope, send, 413, _too_large(self._uploads.largest))
         else:
             await answer(scope, send, 400, "no file came in; try again")
 
 
 class _EndedEarly(Exception):  # noqa: N818
-    """More bytes came than were said, or the page is gone in the middle of an upload."""
+    """More bytes arrived than were declared, or the page was closed during an upload."""
 
 
 class _Answer:
-    """Catches what an app answers."""
+    """Captures the response of an app."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -266,7 +266,7 @@ class _Answer:
             self._body += message.get("body", b"")
 
     def listed(self) -> list[str]:
-        """The list in it, where it is one."""
+        """Return the list in the body; an empty one if the body is no list or the status is not 200."""
         found = json.loads(self._body) if self.status == 200 else []
         return found if isinstance(found, list) else []
 
@@ -276,7 +276,7 @@ def _too_large(largest: int) -> str:
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:
-    """The body of a request; None where it is longer than `most`."""
+    """Return the body of a request; None if it is longer than `most` bytes."""
     body = bytearray()
     while True:
         message = await receive()
@@ -299,11 +299,11 @@ async def answer(
     headers: list[tuple[str, str]] | None = None,
     kind: str = "text/plain; charset=utf-8",
 ) -> None:
-    """Answer by `text` alone."""
+    """Send `text` as the whole response."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    told = [("content-type", kind), ("cache-control", "no-store"), *(headers or [])]
-    encoded = [(name.encode(), value.encode("latin-1")) for name, value in told]
+    fields = [("content-type", kind), ("cache-control", "no-store"), *(headers or [])]
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in fields]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": text.encode()})

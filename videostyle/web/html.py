@@ -1,4 +1,4 @@
-"""What is on the page beside controls, as HTML: the films one upon the other, and what was measured of them."""
+"""HTML of the page: the versions of an excerpt on top of each other, their measurements, and the style thumbnails."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.metrics.report import chart
 from videostyle.plan import RenderPlan
-from videostyle.web.preview import ALONE, STEADY, Flicker, Painted, estimate
+from videostyle.text import prose
+from videostyle.web.preview import FRAME_BY_FRAME, STABILIZED, Flicker, Version, estimate
 from videostyle.weights import gallery
 
 _THUMBNAIL = (192, 108)
 
 
-def wipe(versions: dict[str, Painted]) -> str:
-    """The versions one upon the other, the borders between them to be moved; `wipe.js` moves them."""
+def wipe(versions: dict[str, Version]) -> str:
+    """Return the versions on top of each other, with a border that can be moved; `wipe.js` moves it."""
     names = list(versions)
     with open_source(str(next(iter(versions.values())).path)) as film:
         width, height = film.info.width, film.info.height
     layers = []
-    for name, painted in versions.items():
-        where = f'class="layer" data-version="{name}" src="/media/{painted.path.name}"'
+    for name, version in versions.items():
+        where = f'class="layer" data-version="{name}" src="/media/{version.path.name}"'
         layers.append(
             f'<img {where} alt="{name}">'
-            if is_picture(painted.path.name)
+            if is_picture(version.path.name)
             else f"<video {where} muted playsinline></video>"
         )
     pairs = [(names[0], names[-1])]
@@ -50,17 +51,22 @@ def wipe(versions: dict[str, Painted]) -> str:
     )
 
 
-def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, drawn: dict[str, Path]) -> str:
-    """What the excerpt tells of the whole film, its flicker over time, and its slices."""
-    all_of_it = estimate(versions[STEADY], plan)
+def no_film(label: str) -> str:
+    """Return the text that is shown in place of an excerpt before a film is open."""
+    return f'<div class="empty">Open a film or a photo, and it is painted here: {prose(label)}.</div>'
+
+
+def figures(plan: RenderPlan, versions: dict[str, Version], measured: Flicker, drawn: dict[str, Path]) -> str:
+    """Return an estimate for the whole film, the excerpt's flicker over time, and its slices."""
+    whole = estimate(versions[STABILIZED], plan)
     means = measured.means()
     facts = [
-        ("whole film, about", all_of_it.time),
-        ("file, about", all_of_it.size),
-        ("painted", f"{1 / versions[STEADY].seconds:.1f} frames/s"),
+        ("whole film, about", whole.time),
+        ("file, about", whole.size),
+        ("painted", f"{1 / versions[STABILIZED].seconds:.1f} frames/s"),
     ]
-    if means[ALONE] > 0:
-        facts.append(("flicker left", f"{means[STEADY] / means[ALONE]:.0%}"))
+    if means[FRAME_BY_FRAME] > 0:
+        facts.append(("flicker left", f"{means[STABILIZED] / means[FRAME_BY_FRAME]:.0%}"))
     boxes = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for name, value in facts)
     curve = chart("Flicker: warping error ×1000 from frame to frame", measured.times, measured.errors, measured.cuts)
     strips = "".join(
@@ -69,14 +75,14 @@ def figures(plan: RenderPlan, versions: dict[str, Painted], measured: Flicker, d
     )
     return (
         f'<div class="figures"><div class="facts">{boxes}</div>{curve}'
-        "<p>Lower is steadier; the film's own curve is the floor. Dashed lines are cuts.</p>"
+        "<p>Lower is less flicker; the film's own curve is the floor. Dashed lines are cuts.</p>"
         f'<div class="slices">{strips}</div>'
-        "<p>One row of pixels, time running downwards: smooth threads are steady paint, frayed ones flicker.</p></div>"
+        "<p>One row of pixels, time running downwards: smooth threads are stable, frayed ones flicker.</p></div>"
     )
 
 
 def thumbnails(network: str, media: Path) -> str:
-    """A button for each style whose card has a picture: the picture, small."""
+    """Return a button with a small picture for each style whose card has a picture."""
     buttons = []
     folder = media / "styles"
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""An excerpt three times over: the film, painted frame by frame, and stabilised; and what can be measured of it."""
+"""Preview of an excerpt in three versions, the film, stylized frame by frame, and stabilized, with measurements."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ from videostyle.stabilize import WINDOW
 from videostyle.timeline import Span
 from videostyle.types import Frame, Source
 
-FILM, ALONE, STEADY = "film", "frame by frame", "stabilised"
+FILM, FRAME_BY_FRAME, STABILIZED = "film", "frame by frame", "stabilised"
 """The versions of a film, in the order they are shown."""
 PHOTO, PAINTED = "photo", "painted"
-"""Those of a picture."""
-# Steadiness is judged on pictures of this width: the judge's flow is costly.
-_JUDGED = 480
-# A slice is at least so many pixels high, however few its frames.
+"""The versions of a picture."""
+# Flicker is measured at this width, in pixels, because the evaluation flow is costly.
+_EVALUATION_WIDTH = 480
+# Least height of a slice in pixels, however few its frames.
 _SLICE = 160
 
 OnShare = Callable[[float, str], None]
+"""Callback with the share of a step that is done, 0..1, and the name of the step."""
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
+class Version:
     """One version of an excerpt, in a file that browsers play."""
 
     path: Path
     frames: int
     seconds: float
-    """To paint one frame, start-up left out as far as it can be told."""
+    """Seconds to stylize one frame, without start-up as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What the whole film would take."""
+    """Estimated cost of the whole film."""
 
     seconds: float
     bytes: int
@@ -60,7 +61,7 @@ class Estimate:
 
     @property
     def time(self) -> str:
-        """For people."""
+        """Time to render it, for people."""
         seconds = max(round(self.seconds), 1)
         minutes = round(seconds / 60)
         if seconds < 90:
@@ -69,7 +70,7 @@ class Estimate:
 
     @property
     def size(self) -> str:
-        """For people."""
+        """Size of its file, for people."""
         return f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{max(self.bytes / 1e6, 0.1):.1f} MB"
 
 
@@ -79,67 +80,68 @@ class Flicker:
 
     times: list[float]
     errors: dict[str, list[float]]
-    """By version; nan where nothing could be judged."""
+    """Errors by version; nan where the motion cannot be followed."""
     cuts: list[float]
 
     def means(self) -> dict[str, float]:
-        """Over the excerpt."""
+        """Return the mean error of each version over the excerpt."""
         return {name: mean(line) for name, line in self.errors.items()}
 
 
 class PreviewCache:
-    """Paints excerpts into a folder, and remembers what it has painted: a slider moved back costs nothing.
+    """Renders excerpts into a folder and keeps them: moving a slider back costs nothing.
 
-    Whose folder it is removes files in time; what is not there any more is painted again.
+    The owner of the folder removes old files; a version whose file is gone is rendered again.
     """
 
     def __init__(self, folder: Path, keep: int = 512) -> None:
-        """`keep` is how many files are remembered."""
+        """Cache `keep` versions in `folder`."""
         self.folder = folder
         self._keep = keep
-        self._painted: dict[str, Painted] = {}
+        self._versions: dict[str, Version] = {}
 
-    def versions(self, plan: RenderPlan, on_share: OnShare) -> dict[str, Painted]:
-        """The excerpt that `plan.span` names in all versions, the film first; of a picture, it and its painting.
+    def versions(self, plan: RenderPlan, on_share: OnShare) -> dict[str, Version]:
+        """Render the excerpt `plan.span` in all versions, the film first; of a picture, the picture and the output.
 
-        `on_share` is told how far one of them is, 0..1, and which; what it raises ends the work.
+        `on_share` is called with the share of a version that is done, 0..1, and its name; an exception from it ends the
+        work.
         """
         bare = RenderPlan(plan.source, "", span=plan.span, size=plan.size)
         alone = replace(plan, stabilize=StabilizeOptions(0))
-        film = {FILM: bare, ALONE: alone, STEADY: plan}
+        film = {FILM: bare, FRAME_BY_FRAME: alone, STABILIZED: plan}
         plans = {PHOTO: bare, PAINTED: plan} if is_picture(plan.source) else film
         done = {}
         for name, one in plans.items():
-            done[name] = self._paint(one, partial(_of, on_share, name))
+            done[name] = self._render(one, partial(_report, on_share, name))
         return done
 
-    def _paint(self, plan: RenderPlan, on_share: Callable[[float], None]) -> Painted:
+    def _render(self, plan: RenderPlan, on_share: Callable[[float], None]) -> Version:
         stamp = Path(plan.source).stat().st_mtime_ns if Path(plan.source).exists() else 0
         picture = is_picture(plan.source)
-        # Every browser plays this; the page's own choice of a codec is for the whole film.
+        # Every browser plays H.264; the codec chosen on the page is for the whole film.
         encode = EncodeOptions() if picture else EncodeOptions(codec="h264", pix_fmt="yuv420p")
         plan = replace(plan, output="", encode=encode)
         key = hashlib.sha256(f"{plan} {stamp}".encode()).hexdigest()[:24]
-        done = self._painted.pop(key, None)
+        done = self._versions.pop(key, None)
         if done is None or not done.path.exists():
             path = self.folder / f"{key}{'.png' if picture else '.mp4'}"
             try:
-                done = _timed(replace(plan, output=str(path)), on_share)
+                done = _render_timed(replace(plan, output=str(path)), on_share)
             finally:
-                # Of an excerpt that is stopped, nobody wants the beginning.
+                # The beginning of a stopped excerpt is of no use.
                 for unfinished in self.folder.glob(f"{key}.unfinished*"):
                     unfinished.unlink()
-        self._painted[key] = done
-        while len(self._painted) > self._keep:
-            del self._painted[next(iter(self._painted))]
+        self._versions[key] = done
+        while len(self._versions) > self._keep:
+            del self._versions[next(iter(self._versions))]
         return done
 
 
-def _of(on_share: OnShare, name: str, share: float) -> None:
+def _report(on_share: OnShare, name: str, share: float) -> None:
     on_share(share, name)
 
 
-def _timed(plan: RenderPlan, on_share: Callable[[float], None]) -> Painted:
+def _render_timed(plan: RenderPlan, on_share: Callable[[float], None]) -> Version:
     started = time.perf_counter()
     shown: list[float] = []
     expected = 0.0
@@ -156,33 +158,33 @@ def _timed(plan: RenderPlan, on_share: Callable[[float], None]) -> Painted:
     with open_source(plan.source) as film:
         size = _even(plan, film.info.width, film.info.height)
     report = render(replace(plan, size=size), on_start=start, on_frame=step)
-    # By the time the first one is out, so many are painted; and the network has been made ready for this size.
+    # When the first frame comes out, this many are stylized, and the network is compiled for this size.
     ahead = WINDOW if report.stabilizer == "lookahead" else 1
     if len(shown) >= 2 * ahead and len(shown) > 1:
         each = (shown[-1] - shown[0]) / (len(shown) - ahead)
     else:
         each = (shown[-1] - started) / len(shown)
-    return Painted(Path(plan.output), report.frames, each)
+    return Version(Path(plan.output), report.frames, each)
 
 
 def _even(plan: RenderPlan, width: int, height: int) -> str | None:
-    """The plan's size; a film of odd sides is shown a pixel smaller, for browsers play no other."""
+    """Return the plan's size; a film with an odd side gets one a pixel smaller, because browsers play no other."""
     if plan.size is None and not is_picture(plan.source) and (width % 2 or height % 2):
         return str(min(width, height) // 2 * 2)
     return plan.size
 
 
-def estimate(painted: Painted, plan: RenderPlan) -> Estimate:
-    """Time and size of all of the film, from an excerpt of it painted in the same way."""
+def estimate(version: Version, plan: RenderPlan) -> Estimate:
+    """Estimate time and size of the whole film from an excerpt of it, rendered with the same settings."""
     with open_source(plan.source) as film:
         info = film.info
     rate = info.average_rate or 24
-    frames = info.frame_count or (round(info.duration * rate) if info.duration else painted.frames)
-    return Estimate(painted.seconds * frames, round(painted.path.stat().st_size * frames / painted.frames), frames)
+    frames = info.frame_count or (round(info.duration * rate) if info.duration else version.frames)
+    return Estimate(version.seconds * frames, round(version.path.stat().st_size * frames / version.frames), frames)
 
 
-def flicker(versions: dict[str, Painted], on_share: OnShare) -> Flicker:
-    """How steady each version is from frame to frame; the flow that judges is not the one that steadied."""
+def flicker(versions: dict[str, Version], on_share: OnShare) -> Flicker:
+    """Measure the warping error of each version; the evaluation flow is not the one that stabilized."""
     found = Flicker([], {name: [] for name in versions}, [])
     pairs = Pairs()
     total = versions[FILM].frames
@@ -190,7 +192,7 @@ def flicker(versions: dict[str, Painted], on_share: OnShare) -> Flicker:
         on_share(number / total, "flicker")
         film = frames[FILM]
         height, width = film.pixels.shape[1:]
-        wide = min(width, _JUDGED)
+        wide = min(width, _EVALUATION_WIDTH)
         size = max(round(height * wide / width), 1), wide
         if min(size) < SMALLEST:
             break
@@ -204,10 +206,10 @@ def flicker(versions: dict[str, Painted], on_share: OnShare) -> Flicker:
     return found
 
 
-def slices(versions: dict[str, Painted], row: float, folder: Path) -> dict[str, Path]:
-    """One row of pixels of each version over time, running downwards; `row` is its height, 0 for the top to 1.
+def slices(versions: dict[str, Version], row: float, folder: Path) -> dict[str, Path]:
+    """Write one row of pixels of each version over time, running downwards; `row` is 0 for the top to 1.
 
-    A thing that stands still draws an upright line, one that moves a slanted one, and flicker a line that is frayed.
+    Things that stand still draw upright lines, moving ones slanted lines, and flicker frays the lines.
     """
     rows: dict[str, list[np.ndarray]] = {name: [] for name in versions}
     for frames in _side_by_side(versions):
@@ -223,7 +225,7 @@ def slices(versions: dict[str, Painted], row: float, folder: Path) -> dict[str, 
     return paths
 
 
-def _side_by_side(versions: dict[str, Painted]) -> Iterator[dict[str, Frame]]:
+def _side_by_side(versions: dict[str, Version]) -> Iterator[dict[str, Frame]]:
     with ExitStack() as stack:
         opened: list[Source] = [open_source(str(one.path)) for one in versions.values()]
         films = [stack.enter_context(source).frames(Span()) for source in opened]
@@ -232,8 +234,8 @@ def _side_by_side(versions: dict[str, Painted]) -> Iterator[dict[str, Frame]]:
             yield dict(zip(versions, frames, strict=True))
 
 
-def clock(seconds: float) -> str:
-    """0:07.5, 1:02:03: as `--start` takes it."""
+def format_time(seconds: float) -> str:
+    """Format a time as `--start` takes it: 0:07.5, 1:02:03."""
     whole, tenths = divmod(round(10 * seconds), 10)
     hours, minutes = divmod(whole // 60, 60)
     text = f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

@@ -1,4 +1,4 @@
-"""Serves a page on this computer alone, or to whoever has the token."""
+"""Web server of the page: reachable from this computer only, or with a token."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def require_gradio(temporary: Path | None = None) -> None:
-    """Import Gradio, told to report to nobody and to keep its files in `temporary`; or MissingDependencyError."""
+    """Import Gradio, without telemetry and with its files in `temporary`; raise MissingDependencyError."""
     report_nothing()
     if temporary is not None:
         os.environ["GRADIO_TEMP_DIR"] = str(temporary / "gradio")
@@ -37,12 +37,12 @@ def require_gradio(temporary: Path | None = None) -> None:
         from PIL import Image
     except ImportError as error:
         raise MissingDependencyError("the page needs Gradio: pip install gradio") from error
-    # Gradio decodes what the camera sends: it refuses what has twice as many pixels as this.
+    # Gradio decodes the pictures of the camera; Pillow refuses pictures with twice as many pixels as this.
     Image.MAX_IMAGE_PIXELS = LARGEST // 2
 
 
 def is_loopback(host: str) -> bool:
-    """True where only this computer can reach what is bound to `host`."""
+    """Return True if only this computer can reach the address `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -50,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; 0 is any free port. UsageError where it cannot be had."""
+    """Open a listening socket; port 0 is any free one. Raise UsageError if the address is not available."""
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be between 0 and 65535, got {port}")
     try:
@@ -72,10 +72,11 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Auth:
-    """Lets through who may come in: asks for `token` if there is one, and by which name it was called if not.
+    """Authenticates requests: by `token` if there is one, else by the host name of the request.
 
-    The token comes once in the address, `?token=...`, and is then kept in a cookie. Without one, on a loopback
-    address, other sites' names are refused: a page elsewhere could have its own name point here and read the answers.
+    The token arrives once in the address, `?token=...`, and is then kept in a cookie. Without a token, on a loopback
+    address, other host names are refused: another site could point its own name here and read the answers (DNS
+    rebinding).
     """
 
     def __init__(self, app: App, token: str | None, cookie: str = "videostyle") -> None:
@@ -100,7 +101,7 @@ class Auth:
             return
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         if self._is_right(dict(query).get("token", "")) and scope["type"] == "http":
-            # Out of the address, so that it is not in what is copied from there, nor told to other sites.
+            # The token is removed from the address, so that it is neither copied with it nor sent to other sites.
             rest = urlencode([pair for pair in query if pair[0] != "token"])
             # One slash: "//elsewhere" would be another site.
             where = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
@@ -112,12 +113,12 @@ class Auth:
             await answer(scope, send, 401, "open the address that videostyle printed, with its token")
 
     def _is_right(self, given: str) -> bool:
-        # Takes as long for a token that is nearly right: it cannot be guessed letter by letter.
+        # The comparison takes constant time, so that the token cannot be guessed letter by letter.
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
 
 
 def _is_own(headers: dict[str, str], host: str) -> bool:
-    """Whether this page itself asks, or somebody who opens it; not a page of another site, nor one of another port."""
+    """Return True for requests of this page or of a visitor who opens it, not of another site or port."""
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host:
         return False
@@ -149,16 +150,16 @@ def application(
     visitors: Visitors,
     cookie: str = "videostyle",
 ) -> App:
-    """The page and the films in `work`/media, behind a gate and a door."""
+    """Return the app that serves the page and the files in `work`/media, behind `Auth` and `Gateway`."""
     import gradio
     from fastapi import FastAPI
     from starlette.staticfiles import StaticFiles
 
-    # Not even an error tells where something lies on this computer.
+    # Error pages show no paths of this computer.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.mount("/media", StaticFiles(directory=work / "media"))
     here = Path(__file__).parent
-    # Fonts of the system: the page works without a network, and tells nobody that it is open.
+    # System fonts: the page works without a network, and no font server learns that it is open.
     theme = gradio.themes.Default(
         primary_hue="orange",
         neutral_hue="stone",
@@ -180,11 +181,11 @@ def application(
 
 
 def serve(app: App, listener: socket.socket) -> None:
-    """Answer until Ctrl-C or SIGTERM."""
+    """Serve until Ctrl-C or SIGTERM."""
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Ends when a stop is asked for, without signal handlers of its own."""
+        """Ends when an interrupt is requested, without signal handlers of its own."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -201,12 +202,12 @@ def serve(app: App, listener: socket.socket) -> None:
 
 
 def new_token(host: str) -> str | None:
-    """None where the page is this computer's own."""
+    """Return a new token; None for a loopback address, which needs none."""
     return None if is_loopback(host) else secrets.token_urlsafe(24)
 
 
 def address(listener: socket.socket, host: str, token: str | None) -> str:
-    """What to open in a browser."""
+    """Return the URL to open in a browser."""
     port = listener.getsockname()[1]
     if host in ("0.0.0.0", "::"):
         host = socket.gethostname()
@@ -215,5 +216,5 @@ def address(listener: socket.socket, host: str, token: str | None) -> str:
 
 
 def open_browser(url: str) -> None:
-    """In a thread: some browsers do not return before they are closed."""
+    """Open a browser in a thread, because some browsers do not return before they are closed."""
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a page keeps on disk: uploads, what is shown, and the folder of both; bounded by bytes, number and age."""
+"""Files that a page keeps on disk: uploads, shown media, and the folder of both; bounded by bytes, number and age."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from videostyle.train.learn import forget, work_folder
 _PREFIX = "videostyle-"
 _LOCK, _FILMS, _STYLES = "lock", "films elsewhere", "styles elsewhere"
 UNUSED = 120.0
-"""Seconds after which an upload that no page has taken up is removed; pages do it at once."""
+"""Seconds after which an upload that no page has used is removed; pages use theirs at once."""
 EACH = 4
-"""Uploads that a visitor keeps; the oldest goes first."""
+"""Uploads kept for a visitor; the oldest is removed first."""
 FILES, BYTES = 96, 2_000_000_000
-"""Files in the media folder that nobody is shown any more, and their bytes, kept for whoever comes back to them."""
-BEGUN, BEGUN_BYTES, BEGUN_AGE = 8, 1_000_000_000, 86_400.0
-"""Paintings whose learning visitors have stopped, their bytes, and the seconds that one is kept to be gone on with."""
+"""Files in the media folder that no page shows any more, and their bytes, kept as a cache."""
+RESUMABLE, RESUMABLE_BYTES, RESUMABLE_AGE = 8, 1_000_000_000, 86_400.0
+"""Number of stopped learning runs that are kept to be resumed, their bytes, and their age in seconds."""
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
-    """A folder for everything that is uploaded and painted on the way; gone afterwards.
+def server_folder() -> Iterator[Path]:
+    """Make a temporary folder for uploads and rendered files, which is removed at the end of the block.
 
-    What a server that was killed has left, here and where it noted it, is removed when the next one starts: a lock,
-    which ends with its owner, tells a living server's folder from a dead one's.
+    Files left by a server that was killed, in its folder and listed there, are removed when the next one starts: a lock
+    file, which is released with its process, distinguishes the folder of a running server.
     """
-    _clear_away()
+    _remove_dead_servers()
     folder, lock = _locked_folder()
     try:
         for name in ("media", "gradio"):
@@ -59,14 +59,14 @@ def _locked_folder() -> tuple[Path, FileLock]:
         try:
             lock.acquire()
         except (Timeout, OSError):
-            continue  # another server, starting at this very moment, took it for a dead one's
+            continue  # another server, starting at this moment, took the folder for an abandoned one
         if (folder / _LOCK).exists():
             return folder, lock
         lock.release()
 
 
-def _clear_away() -> None:
-    """Remove the folders of servers that live no more."""
+def _remove_dead_servers() -> None:
+    """Remove the folders of servers that do not run any more."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         if folder.is_symlink() or not folder.is_dir():
             continue
@@ -75,68 +75,68 @@ def _clear_away() -> None:
                 continue
             lock = FileLock(folder / _LOCK, timeout=0)
             with lock:
-                _clear_elsewhere(folder)
+                _remove_listed(folder)
                 shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
-            continue  # it lives, or is another user's
+            continue  # its server runs, or belongs to another user
 
 
-def _clear_elsewhere(folder: Path) -> None:
+def _remove_listed(folder: Path) -> None:
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
-        return  # what another user has written down there is no order
+        return  # a list written by another user is not followed
     for note in (folder / _FILMS).glob("*"):
         remove_dead(os.fsdecode(note.read_bytes()))
     for note in (folder / _STYLES).glob("*"):
         forget(Path(os.fsdecode(note.read_bytes())))
 
 
-class _Notes:
-    """Which files a server is making outside its own folder, written down in it for the start after a kill."""
+class _FileList:
+    """Files that a server is writing outside its own folder, listed in it for the start after a kill."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(exist_ok=True)
 
     def add(self, path: Path) -> None:
-        """`path` is in the making."""
+        """Add a file that is being written."""
         self._name(path).write_bytes(os.fsencode(path))
 
-    def forget(self, path: Path) -> None:
-        """It is no more."""
+    def remove(self, path: Path) -> None:
+        """Remove a file from the list."""
         self._name(path).unlink(missing_ok=True)
 
     def _name(self, path: Path) -> Path:
         return self._folder / hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
-class Making:
-    """What visitors have in the making outside the server's own folder: films, and paintings that are learned.
+class PendingOutputs:
+    """Outputs of visitors that are being made outside the server's own folder: films, and styles being learned.
 
-    A painting's folder stays for as long as its visitor is there, who may go on with it.
+    The working folder of a style stays while its visitor is present, who may resume learning.
     """
 
     def __init__(self, work: Path) -> None:
-        self._films, self._styles = _Notes(work / _FILMS), _Notes(work / _STYLES)
-        self._begun: OrderedDict[Path, tuple[str, float]] = OrderedDict()
-        """Whose each style in the making is and when it was left, the last left last."""
+        self._films, self._styles = _FileList(work / _FILMS), _FileList(work / _STYLES)
+        self._resumable: OrderedDict[Path, tuple[str, float]] = OrderedDict()
+        """Owner of each unfinished style and the time when it was stopped, the last stopped last."""
         self._lock = threading.RLock()
 
     @contextmanager
     def film(self, output: Path) -> Iterator[None]:
-        """Paint `output` in the block."""
+        """List `output` while it is rendered in the block."""
         self._films.add(output)
         try:
             yield
         finally:
-            self._films.forget(output)
+            self._films.remove(output)
 
     @contextmanager
     def style(self, output: Path, visitor: str) -> Iterator[None]:
-        """Learn `output` in the block. What is left is the visitor's, unless it was there before by another's doing."""
+        """List `output` while it is learned in the block; its folder is the visitor's unless another made it."""
         with self._lock:
-            is_ours = output in self._begun or not work_folder(output).exists()
-            self._begun.pop(output, None)
-        if not is_ours:
+            is_own = output in self._resumable or not work_folder(output).exists()
+            self._resumable.pop(output, None)
+        if not is_own:
             yield
             return
         self._styles.add(output)
@@ -144,42 +144,42 @@ class Making:
             yield
         finally:
             with self._lock:
-                self._begun[output] = visitor, time.monotonic()
+                self._resumable[output] = visitor, time.monotonic()
                 self._sweep()
 
     def leave(self, visitor: str) -> None:
-        """Remove what only this visitor could go on with."""
+        """Remove the unfinished outputs of a visitor who has left."""
         with self._lock:
-            self._remove([output for output, (owner, _) in self._begun.items() if owner == visitor])
+            self._remove([output for output, (owner, _) in self._resumable.items() if owner == visitor])
 
     def sweep(self) -> None:
-        """Remove what is too old."""
+        """Remove outputs and uploads that are too old."""
         with self._lock:
             self._sweep()
 
     def close(self) -> None:
-        """Remove everything."""
+        """Remove all unfinished outputs."""
         with self._lock:
-            self._remove(list(self._begun))
+            self._remove(list(self._resumable))
 
     def _sweep(self) -> None:
         now, total = time.monotonic(), 0
-        for number, (output, (_, since)) in enumerate(reversed(list(self._begun.items()))):
+        for number, (output, (_, since)) in enumerate(reversed(list(self._resumable.items()))):
             folder = work_folder(output)
             total += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            if not folder.exists() or number >= BEGUN or total > BEGUN_BYTES or now - since > BEGUN_AGE:
+            if not folder.exists() or number >= RESUMABLE or total > RESUMABLE_BYTES or now - since > RESUMABLE_AGE:
                 self._remove([output])
 
     def _remove(self, outputs: Iterable[Path]) -> None:
         for output in outputs:
-            del self._begun[output]
+            del self._resumable[output]
             forget(output)
-            self._styles.forget(output)
+            self._styles.remove(output)
 
 
 @dataclass(slots=True, eq=False)
 class _Upload:
-    """A file that was uploaded."""
+    """One uploaded file."""
 
     path: Path
     size: int
@@ -189,10 +189,10 @@ class _Upload:
 
 
 class Uploads:
-    """The files that were uploaded, by a name that cannot be guessed; nothing else can be named by a page."""
+    """Uploaded files, by names that cannot be guessed; a page can name no other file."""
 
     def __init__(self, folder: Path, largest: int, most: int | None = None) -> None:
-        """`largest` is of one file, in bytes, and 0 allows none; `most` of all together, by default four such."""
+        """Allow `largest` bytes a file, 0 for none, and `most` bytes of all together, by default four times that."""
         self.folder = folder
         self.largest = largest
         self.most = 4 * largest if most is None else most
@@ -202,9 +202,9 @@ class Uploads:
 
     @contextmanager
     def arriving(self, size: int) -> Iterator[None]:
-        """Keep room for an upload of `size` bytes while it comes in; UsageError where there is none.
+        """Reserve `size` bytes while an upload arrives in the block; raise UsageError if there is no room.
 
-        What it leaves half-written is removed.
+        Incomplete files are removed.
         """
         key = object()
         with self._lock:
@@ -218,17 +218,17 @@ class Uploads:
             with self._lock:
                 del self._arriving[key]
                 if not self._arriving:
-                    self._tidy()
+                    self._remove_incomplete()
 
     def add(self, path: Path) -> str:
-        """Take in a file that has arrived; returns the name by which pages call it."""
+        """Register a file that has arrived, and return the name by which pages refer to it."""
         name = f"upload/{secrets.token_urlsafe(16)}/{path.name}"
         with self._lock:
             self._files[name] = _Upload(path.resolve(), path.stat().st_size, time.monotonic())
         return name
 
     def find(self, name: str) -> Path | None:
-        """The file that a page calls so; None where there is none, or it is not what it was."""
+        """Return the file of a name; None if there is none, or it is not a plain file any more."""
         with self._lock:
             found = self._files.get(name)
         if found is None or found.path.is_symlink() or not found.path.is_file():
@@ -236,7 +236,7 @@ class Uploads:
         return found.path
 
     def use(self, name: str, visitor: str) -> Path | None:
-        """The same, kept from now on for as long as the visitor is there."""
+        """Return the file of a name like `find`, and keep it from now on while the visitor is present."""
         path = self.find(name)
         if path is None:
             return None
@@ -252,19 +252,19 @@ class Uploads:
         return path
 
     def is_one(self, path: Path) -> bool:
-        """Whether a file of this server's, links followed, is an upload."""
+        """Return True if a resolved path is an upload."""
         with self._lock:
             return any(one.path == path for one in self._files.values())
 
     def leave(self, visitor: str) -> None:
-        """Remove what nobody but this visitor has used."""
+        """Remove the uploads that only this visitor has used."""
         with self._lock:
             for one in self._files.values():
                 one.owners.discard(visitor)
             self._sweep()
 
     def sweep(self) -> None:
-        """Remove what is too old."""
+        """Remove outputs and uploads that are too old."""
         with self._lock:
             self._sweep()
 
@@ -282,11 +282,11 @@ class Uploads:
         sizes = {one.path: one.size for one in self._files.values()}
         return sum(sizes.values()) + sum(self._arriving.values())
 
-    def _tidy(self) -> None:
-        """Remove what is in the folder and was not taken in: uploads that broke off or were refused."""
-        taken = {one.path for one in self._files.values()}
+    def _remove_incomplete(self) -> None:
+        """Remove files in the folder that were not registered: uploads that broke off or were refused."""
+        registered = {one.path for one in self._files.values()}
         for path in list(self.folder.rglob("*")) if self.folder.is_dir() else ():
-            if path.is_file() and path.resolve() not in taken:
+            if path.is_file() and path.resolve() not in registered:
                 path.unlink(missing_ok=True)
                 _remove_empty(path.parent, self.folder)
 
@@ -295,24 +295,24 @@ def _remove_empty(folder: Path, end: Path) -> None:
     try:
         if folder != end:
             folder.rmdir()
-    except OSError:  # there is something in it
+    except OSError:  # it is not empty
         pass
 
 
 class Media:
-    """The folder that pages are shown pictures and films from; what a visitor looks at stays until they have left."""
+    """Folder of the pictures and films that pages show; the files shown to a visitor stay until they have left."""
 
     def __init__(self, folder: Path) -> None:
-        """Whatever is in `folder` counts, whoever made it; what lies in folders in it is the page's own and stays."""
+        """All files in `folder` count; its subfolders hold the page's own files and stay."""
         self.folder = folder
         self._shown: dict[tuple[str, str], list[Path]] = {}
-        """By visitor and box."""
+        """Shown files by visitor and box of the page."""
         self._used: dict[Path, float] = {}
-        """When a file was last shown, as files tell their age."""
+        """Time when a file was last shown, in seconds since the epoch, like st_mtime."""
         self._lock = threading.RLock()
 
     def show(self, visitor: str, box: str, paths: Iterable[Path]) -> None:
-        """Note what a visitor's box shows from now on, in place of what it showed; old things are removed."""
+        """Record the files that a visitor's box shows from now on, and remove old files."""
         with self._lock:
             self._shown[visitor, box] = list(paths)
             for path in self._shown[visitor, box]:
@@ -320,14 +320,14 @@ class Media:
             self._trim()
 
     def leave(self, visitor: str) -> None:
-        """The visitor looks at nothing any more."""
+        """Release all files shown to a visitor."""
         with self._lock:
             for key in [key for key in self._shown if key[0] == visitor]:
                 del self._shown[key]
             self._trim()
 
-    def offer(self, path: Path, visitor: str, box: str) -> str:
-        """Let a file be fetched from /media: the rest of its address. Linked where the disk allows, else copied."""
+    def publish(self, path: Path, visitor: str, box: str) -> str:
+        """Link or copy a file into the folder, and return its name in /media."""
         name = f"{secrets.token_hex(8)}-{path.name}"
         try:
             os.link(path, self.folder / name)
@@ -340,7 +340,7 @@ class Media:
         shown = {path for paths in self._shown.values() for path in paths}
         there = {path: path.stat() for path in self.folder.iterdir() if path.is_file()}
         self._used = {path: at for path, at in self._used.items() if path in there}
-        # What is hidden grows; it goes by itself.
+        # Hidden files are being written; the writer removes them.
         sizes = {
             path: one.st_size for path, one in there.items() if path not in shown and not path.name.startswith(".")
         }

@@ -1,0 +1,81 @@
+"""The page's tab that learns a painting as a new style. Imports Gradio; call `server.require_gradio` first."""
+
+from __future__ import annotations
+
+import html
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from videostyle.errors import UsageError
+from videostyle.io.images import is_picture
+from videostyle.text import plain, prose
+from videostyle.train.plan import LearnPlan, TrainingStyle
+from videostyle.web.allowed_files import without_folders
+from videostyle.web.controls import NONE, checked_number, style_choices
+from videostyle.web.jobs import Stopped, visitor
+from videostyle.web.page_files import PageFiles
+from videostyle.web.sessions import Sessions
+from videostyle.weights import styles_folder
+
+MINUTES = 60
+"""Longest time for learning a painting, in minutes."""
+# Gradio looks for such a default and gives each call one of its own.
+_PROGRESS = gr.Progress()
+
+
+class LearningTab:
+    """Learns uploaded paintings as styles of the user."""
+
+    def __init__(self, files: PageFiles, sessions: Sessions) -> None:
+        self._files = files
+        self._sessions = sessions
+
+    def learn(
+        self,
+        painting: str | None,
+        name: str,
+        minutes: float,
+        film: str | None,
+        on_film: bool,
+        progress: gr.Progress = _PROGRESS,
+    ) -> tuple[str, str, Any, Any]:
+        """Learn a painting; return a message, the sheet of samples, and the new choices of both styles."""
+        from videostyle.train.learn import learn
+
+        if painting is None:
+            raise UsageError("choose a picture of the painting first")
+        picture = self._files.resolve_painting(painting)
+        if not 0 < checked_number("the time", minutes) <= MINUTES:
+            raise UsageError(f"a painting is learned in up to {MINUTES} minutes")
+        name = name.strip() or picture.stem
+        plan = LearnPlan(
+            TrainingStyle(name, picture),
+            styles_folder() / f"{name}.safetensors",
+            content=Path(film) if on_film and film and not is_picture(film) else None,
+            minutes=minutes,
+        )
+        began = time.monotonic()
+        with self._sessions.job(progress) as job, self._sessions.pending.style(plan.output, visitor.get()):
+
+            def log(line: str) -> None:
+                job.check()
+                share = min((time.monotonic() - began) / (60 * minutes), 0.99)
+                progress(share, desc=plain(without_folders(line, self._files.folders)))
+
+            try:
+                style = learn(plan, log)
+            except (Stopped, KeyboardInterrupt) as stopped:
+                raise Stopped("with the same picture and name it goes on from here") from stopped
+            samples = style.with_name(f"{style.stem}-samples.jpg")
+            sheet = self._sessions.media.publish(samples, visitor.get(), "sheet")
+        shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
+        choices = style_choices()
+        return (
+            f"**Learned:** it is now the style {prose(name)}.",
+            shown,
+            gr.update(choices=choices, value=name),
+            gr.update(choices=[(NONE, NONE), *choices]),
+        )

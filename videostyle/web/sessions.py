@@ -1,0 +1,70 @@
+"""Sessions of the page's visitors: their jobs, uploads and shown files, which are released when they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradio as gr
+
+from videostyle import interrupt
+from videostyle.web.jobs import Job, JobQueue, OnWait
+from videostyle.web.storage import Media, PendingOutputs, Uploads
+
+
+class Sessions:
+    """Runs the jobs of visitors, and removes their files once they have left and their last job has ended."""
+
+    def __init__(self, work: Path, largest: int, job_queue: JobQueue) -> None:
+        """Take the server's temporary folder `work`, and the size of the largest upload in bytes, 0 for none."""
+        self.job_queue = job_queue
+        self.uploads = Uploads(work / "gradio", largest)
+        self.media = Media(work / "media")
+        self.pending = PendingOutputs(work)
+        self.on_leave: list[Callable[[str], object]] = []
+        """Callbacks with the name of a visitor who has left."""
+        self._left: set[str] = set()
+        """Visitors who have left while a job of theirs was running."""
+
+    @contextmanager
+    def job(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
+        """Wait for the jobs before, showing that in `progress`; then run the visitor's job in the block."""
+        try:
+            with self.job_queue.run(_waiting(progress), stays=stays) as job, interrupt.also_if(job.is_ended):
+                yield job
+        finally:
+            self._release()
+
+    def leave(self, name: str) -> None:
+        """End the jobs of a visitor who has left, and remove the files that only they needed."""
+        self.job_queue.leave(name)
+        for call in self.on_leave:
+            call(name)
+        self._left.add(name)
+        self._release()
+
+    def _release(self) -> None:
+        for name in [name for name in self._left if not self.job_queue.is_busy(name)]:
+            self._left.discard(name)
+            self.media.leave(name)
+            self.uploads.leave(name)
+            self.pending.leave(name)
+
+    def sweep(self) -> None:
+        """Remove files that are too old; called about every second."""
+        self.uploads.sweep()
+        self.pending.sweep()
+
+    def close(self) -> None:
+        """End all jobs, and remove unfinished outputs."""
+        self.job_queue.close()
+        self.pending.close()
+
+
+def _waiting(progress: gr.Progress) -> OnWait:
+    def show(before: int, seconds: float) -> None:
+        jobs = "1 job is" if before == 1 else f"{before} jobs are"
+        progress(0, desc=f"waiting for {seconds:.0f} s: {jobs} before this one")
+
+    return show
