@@ -57,7 +57,7 @@ def still_room(film: str, plan: LivePlan, deviation: float, frames: int = 72) ->
     def flicker(**settings: Any) -> float:
         painter = LivePainter(replace(plan, adapt=False, **settings), size)
         # The gate and the stabiliser have settled after a second.
-        pictures = [one.painting.pixels.float() for one in painter.painted(room)][24:]
+        pictures = [one.stylized.pixels.float() for one in painter.painted(room)][24:]
         return round(mean(float((a - b).abs().mean()) for a, b in pairwise(pictures)), 3)
 
     return {

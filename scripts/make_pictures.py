@@ -151,7 +151,7 @@ def live() -> np.ndarray:
         painter = LivePainter(plan, (video.info.width, video.info.height))
         for one in painter.painted(video.frames(Span(end=Fraction(5, 2)))):
             if len(shown) < len(moments) and one.film.time >= moments[len(shown)]:
-                shown.append(split(one.film, one.painting) if one.controls.split else one.painting)
+                shown.append(split(one.film, one.stylized) if one.controls.split else one.stylized)
     return side_by_side([one.pixels.permute(1, 2, 0).numpy() for one in shown])
 
 

@@ -29,10 +29,10 @@ from videostyle.cli import main
 from videostyle.cli.options import seconds
 from videostyle.errors import SinkError, SourceError, UnknownNameError, UsageError
 from videostyle.io.camera import TICK, CameraSource
-from videostyle.live.controls import BLENDS, Controls, Desk, press, read_keys
+from videostyle.live.controls import BLENDS, Controls, LiveControls, press, read_keys
 from videostyle.live.gate import MOVING, NoiseGate
-from videostyle.live.ladder import LATER, REMEMBERED, SETTLING, SOON, Ladder
-from videostyle.live.painter import GLIDE, LivePainter, StyleMixer, load_mixer, style_names
+from videostyle.live.ladder import HISTORY, LATER, SETTLING, SOON, Ladder
+from videostyle.live.painter import TRANSITION, LivePainter, StyleMixer, load_mixer, style_names
 from videostyle.live.plan import LivePlan
 from videostyle.live.recorder import Recorder
 from videostyle.live.run import run
@@ -74,7 +74,7 @@ NOW = Controls(("dots", "lines", "waves"))
         ("b", {"blend": BLENDS[1]}),
         ("b b b b", {}),
         ("b n", {"style": 1}),
-        ("v c s", {"split": True, "keep_colors": True, "steady": False}),
+        ("v c s", {"split": True, "keep_colors": True, "stabilize": False}),
         ("r f i h", {"record": True, "full_screen": True, "figures": True, "help": True}),
         ("v v", {}),
         ("space space", {"snapshots": 2}),
@@ -91,19 +91,19 @@ def test_keys(keys: str, changes: dict[str, object]) -> None:
 
 
 def test_a_desk_takes_keys_and_values_from_any_thread() -> None:
-    desk = Desk(NOW)
-    threads = [threading.Thread(target=lambda: [desk.press("space") for _ in range(200)]) for _ in range(4)]
+    live_controls = LiveControls(NOW)
+    threads = [threading.Thread(target=lambda: [live_controls.press("space") for _ in range(200)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert desk.now.snapshots == 800
-    assert desk.set(style="waves", strength=0.3).name == "waves"
+    assert live_controls.now.snapshots == 800
+    assert live_controls.set(style="waves", strength=0.3).name == "waves"
     with pytest.raises(UnknownNameError, match="did you mean dots"):
-        desk.set(style="dotz")
+        live_controls.set(style="dotz")
     with pytest.raises(UsageError, match="strength must be between"):
-        desk.set(strength=2)
-    assert desk.now == replace(NOW, snapshots=800, style=2, strength=0.3)
+        live_controls.set(strength=2)
+    assert live_controls.now == replace(NOW, snapshots=800, style=2, strength=0.3)
 
 
 def test_a_script_of_keys() -> None:
@@ -126,7 +126,7 @@ def climb(ladder: Ladder, cost_at_full: float, frames: int) -> list[tuple[int, i
     full = ladder.sizes[0][0] * ladder.sizes[0][1]
     sizes = []
     for _ in range(frames):
-        ladder.judge(cost_at_full * ladder.size[0] * ladder.size[1] / full)
+        ladder.add(cost_at_full * ladder.size[0] * ladder.size[1] / full)
         sizes.append(ladder.size)
     return sizes
 
@@ -149,14 +149,14 @@ def test_far_too_slow_a_painter_steps_down_after_a_few_frames_to_the_least() -> 
 def test_one_slow_frame_is_no_reason() -> None:
     ladder = Ladder((640, 360), 24)
     climb(ladder, 1 / 30, 40)
-    ladder.judge(0.4)
+    ladder.add(0.4)
     assert set(climb(ladder, 1 / 30, 40)) == {(640, 360)}
 
 
 def test_many_slow_frames_are() -> None:
     ladder = Ladder((640, 360), 24)
     for number in range(40):
-        ladder.judge(3 / 24 if number % 4 == 0 else 0.7 / 24)
+        ladder.add(3 / 24 if number % 4 == 0 else 0.7 / 24)
     assert ladder.size != (640, 360)
 
 
@@ -171,10 +171,10 @@ def test_it_climbs_again_late_and_rung_by_rung() -> None:
 def test_what_a_ladder_remembers_does_not_grow_with_the_days() -> None:
     """Climbs in vain for longer and longer: what they wait for is counted, and not kept."""
     ladder = Ladder((640, 360), 24)
-    for _ in range(20 * REMEMBERED):
-        ladder.judge(1.2 / 24 if ladder.rung == 0 else 0.4 / 24)
-    assert ladder._patience > 2 * REMEMBERED
-    assert len(ladder._costs) <= REMEMBERED
+    for _ in range(20 * HISTORY):
+        ladder.add(1.2 / 24 if ladder.rung == 0 else 0.4 / 24)
+    assert ladder._patience > 2 * HISTORY
+    assert len(ladder._costs) <= HISTORY
 
 
 def test_a_climb_in_vain_is_tried_less_and_less_often() -> None:
@@ -183,7 +183,7 @@ def test_a_climb_in_vain_is_tried_less_and_less_often() -> None:
     climbs = []
     for number in range(3000):
         before = ladder.rung
-        ladder.judge(1.2 / 24 if ladder.rung == 0 else 0.4 / 24)
+        ladder.add(1.2 / 24 if ladder.rung == 0 else 0.4 / 24)
         if ladder.rung < before:
             climbs.append(number)
     waits = [later - earlier for earlier, later in itertools.pairwise(climbs)]
@@ -279,27 +279,27 @@ def test_the_palette_is_what_was_named_and_then_the_gallery(toy_gallery: Path) -
 def test_styles_glide(toy_gallery: Path) -> None:
     codes = load_mixer(PLAN, PLAN.styles, "torch", "cpu").codes
     first, second = (key.value for key in codes.blends.keys[:2])
-    palette = StyleMixer(codes)
-    code, gliding = palette.at(NOW, Fraction(7))
+    mixer = StyleMixer(codes)
+    code, in_transition = mixer.at(NOW, Fraction(7))
     assert torch.equal(code, first)
-    assert not gliding
+    assert not in_transition
     other = press(NOW, "2")
-    code, gliding = palette.at(other, Fraction(8))
+    code, in_transition = mixer.at(other, Fraction(8))
     assert torch.equal(code, first)
-    assert gliding
-    half, _ = palette.at(other, 8 + GLIDE / 2)
+    assert in_transition
+    half, _ = mixer.at(other, 8 + TRANSITION / 2)
     assert torch.allclose(half, (first + second) / 2)
     # Turned back half-way, it goes on from where it is.
-    assert torch.allclose(palette.at(NOW, 8 + GLIDE / 2)[0], half)
-    code, gliding = palette.at(NOW, 8 + 2 * GLIDE)
+    assert torch.allclose(mixer.at(NOW, 8 + TRANSITION / 2)[0], half)
+    code, in_transition = mixer.at(NOW, 8 + 2 * TRANSITION)
     assert torch.equal(code, first)
-    assert not gliding
+    assert not in_transition
     weak = replace(NOW, strength=0.0)
-    palette.at(weak, Fraction(20))
-    assert torch.equal(palette.at(weak, Fraction(21))[0], codes.identity)
+    mixer.at(weak, Fraction(20))
+    assert torch.equal(mixer.at(weak, Fraction(21))[0], codes.identity)
     blended = replace(NOW, blend=0.25)
-    palette.at(blended, Fraction(30))
-    assert torch.allclose(palette.at(blended, Fraction(31))[0], torch.lerp(first, second, 0.25))
+    mixer.at(blended, Fraction(30))
+    assert torch.allclose(mixer.at(blended, Fraction(31))[0], torch.lerp(first, second, 0.25))
 
 
 # The loop
@@ -317,8 +317,8 @@ def test_live_paints_what_a_causal_render_paints(toy_gallery: Path) -> None:
     painter = LivePainter(PLAN, SIZE)
     # The stabiliser alone is told of cuts by another rule; here there are none but the first.
     for live, frame in zip(painter.painted(wall(8)), rendered, strict=True):
-        assert torch.equal(live.painting.pixels, frame.pixels)
-        assert live.painting.pts == frame.pts
+        assert torch.equal(live.stylized.pixels, frame.pixels)
+        assert live.stylized.pts == frame.pts
 
 
 def test_changes_take_effect_on_the_next_frame(toy_gallery: Path) -> None:
@@ -330,16 +330,16 @@ def test_changes_take_effect_on_the_next_frame(toy_gallery: Path) -> None:
         now, at = live.controls, live.film.time
         assert now.keep_colors == (at >= 0.2)
         assert now.split == (at >= 0.4)
-        assert now.steady == (at < 0.6)
+        assert now.stabilize == (at < 0.6)
         assert now.style == (at >= 0.8)
     plain = list(LivePainter(PLAN, SIZE).painted(wall(len(lives))))
-    differ = [not torch.equal(a.painting.pixels, b.painting.pixels) for a, b in zip(lives, plain, strict=True)]
+    differ = [not torch.equal(a.stylized.pixels, b.stylized.pixels) for a, b in zip(lives, plain, strict=True)]
     assert differ == [number >= 5 for number in range(len(lives))]  # 0.2 s are 4.8 frames
 
 
 def test_at_strength_none_the_camera_is_seen(toy_gallery: Path) -> None:
     for live in LivePainter(replace(PLAN, strength=0.0), SIZE).painted(wall(3)):
-        assert torch.equal(live.painting.pixels, live.film.pixels)
+        assert torch.equal(live.stylized.pixels, live.film.pixels)
 
 
 def test_the_gate_stills_the_painting_of_a_still_room(toy_gallery: Path) -> None:
@@ -347,7 +347,7 @@ def test_the_gate_stills_the_painting_of_a_still_room(toy_gallery: Path) -> None
         pictures = noisy(moving.pan(1, (0, 0), size=SIZE[::-1])[0], 40, 3 / 255)
         frames = [Frame((p[0] * 255).to(torch.uint8), n * 3750, TICK, None, n) for n, p in enumerate(pictures)]
         painter = LivePainter(replace(PLAN, gate=gate, stabilize=0.0), SIZE)
-        return unrest([live.painting.pixels.float() for live in painter.painted(frames)][20:])
+        return unrest([live.stylized.pixels.float() for live in painter.painted(frames)][20:])
 
     assert flicker(True) < 0.35 * flicker(False)
 
@@ -412,7 +412,7 @@ def test_the_size_painted_at_changes_and_the_size_shown_does_not(toy_gallery: Pa
     assert lives[-1].size == painter.ladder.size == painter.ladder.sizes[-1]
     assert said[-1] == f"painting at {painter.ladder.size[0]}x{painter.ladder.size[1]} to keep 200 fps"
     assert painter.ladder.size == (160, 128)
-    assert {live.painting.pixels.shape for live in lives} == {(3, 160, 200)}
+    assert {live.stylized.pixels.shape for live in lives} == {(3, 160, 200)}
 
 
 def test_large_pictures_begin_small(toy_gallery: Path) -> None:
@@ -428,9 +428,9 @@ def test_leaving_early_waits_for_nothing(toy_gallery: Path) -> None:
         yield from wall(2)
         stopped.wait(60)
 
-    paintings = LivePainter(PLAN, SIZE).painted(hanging(), stop=stopped.set)
-    assert next(paintings).painting.pixels.shape == (3, 48, 64)
-    paintings.close()
+    stylized = LivePainter(PLAN, SIZE).painted(hanging(), stop=stopped.set)
+    assert next(stylized).stylized.pixels.shape == (3, 48, 64)
+    stylized.close()
     assert stopped.is_set()
 
 
@@ -448,7 +448,7 @@ def test_quitting_while_nothing_comes(toy_gallery: Path) -> None:
         nonlocal waits
         waits += 1
         if waits == 3:
-            painter.desk.press("q")
+            painter.controls.press("q")
 
     assert len(list(painter.painted(hanging(), stop=stopped.set, on_wait=on_wait))) <= 2
 
@@ -548,12 +548,12 @@ def test_time_runs_out(toy_gallery: Path, tmp_path: Path) -> None:
 
 def test_split_shows_the_film_on_the_left(toy_gallery: Path) -> None:
     (one,) = LivePainter(PLAN, SIZE).painted(wall(1))
-    both = split(one.film, one.painting).pixels
+    both = split(one.film, one.stylized).pixels
     assert torch.equal(both[..., :31], one.film.pixels[..., :31])
-    assert torch.equal(both[..., 33:], one.painting.pixels[..., 33:])
-    named = caption(one.painting, ["h: these keys"]).pixels
-    assert not torch.equal(named, one.painting.pixels)
-    assert torch.equal(caption(one.painting, []).pixels, one.painting.pixels)
+    assert torch.equal(both[..., 33:], one.stylized.pixels[..., 33:])
+    named = caption(one.stylized, ["h: these keys"]).pixels
+    assert not torch.equal(named, one.stylized.pixels)
+    assert torch.equal(caption(one.stylized, []).pixels, one.stylized.pixels)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SourceError("camera: the camera is gone"), OSError("no idea")])

@@ -1,1 +1,1 @@
-"""Live: from a camera to a window, a virtual camera, a file or a web page, painted as it comes."""
+"""Live rendering: from a camera to a window, a virtual camera, a file or a web page, frame by frame as they come."""

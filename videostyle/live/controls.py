@@ -1,4 +1,4 @@
-"""What can be changed while it is painted, the keys that change it, and keys pressed by a script."""
+"""Live controls: settings that change between frames, the keys that change them, and scripts of keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from videostyle.errors import UnknownNameError, UsageError
 
-# A press of `b` leads from one share of the next style to the next of these.
+# Shares of the next style that successive presses of `b` select.
 BLENDS = (0.0, 0.25, 0.5, 0.75)
 STEP = 0.1
 
@@ -19,7 +19,7 @@ KEYS = (
     ("1-9", "styles"),
     ("n p", "next, previous style"),
     ("+ - up down", "strength"),
-    ("b", "blend with the next style: 1/4, 1/2, 3/4, not"),
+    ("b", "blend with the next style: 1/4, 1/2, 3/4, none"),
     ("v", "before and after, side by side"),
     ("c", "keep the camera's colours"),
     ("s", "stabiliser on, off"),
@@ -30,27 +30,27 @@ KEYS = (
     ("h", "these keys"),
     ("q esc", "quit"),
 )
-"""Keys and what they do, for people."""
+"""Keys and their effects, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """All that may be changed between two frames; each frame is painted by one of these, whole."""
+    """Settings that may change between two frames; each frame is stylized with one consistent set of them."""
 
     styles: tuple[str, ...]
-    """The names there are to choose from."""
+    """Names of the styles to choose from."""
     style: int = 0
-    """Which of them."""
+    """Index of the current style."""
     blend: float = 0.0
-    """Share of the style that follows it."""
+    """Share of the following style in the blend, 0..1."""
     strength: float = 1.0
     keep_colors: bool = False
-    steady: bool = True
+    stabilize: bool = True
     split: bool = False
-    """The film on the left, its painting on the right."""
+    """True for the split view: the film on the left, the stylized frame on the right."""
     record: bool = False
     snapshots: int = 0
-    """How many were asked for so far."""
+    """Number of snapshots requested so far."""
     full_screen: bool = False
     figures: bool = False
     help: bool = False
@@ -65,18 +65,18 @@ class Controls:
 
     @property
     def name(self) -> str:
-        """What is painted, for people."""
+        """Name of the current style or blend, for people."""
         name = self.styles[self.style]
         return f"{name} and {self.following}" if self.blend else name
 
     @property
     def following(self) -> str:
-        """The style after this one; after the last comes the first."""
+        """Name of the style after the current one; the first comes after the last."""
         return self.styles[(self.style + 1) % len(self.styles)]
 
 
 def press(now: Controls, key: str) -> Controls:
-    """The controls after a key: "1", "n", "up", "space"; a key without a meaning changes nothing."""
+    """Return the controls after a key, "1", "n", "up" or "space"; a key without a meaning changes nothing."""
     if len(key) == 1 and key in "123456789":
         number = int(key) - 1
         return replace(now, style=number, blend=0.0) if number < len(now.styles) else now
@@ -89,7 +89,7 @@ def press(now: Controls, key: str) -> Controls:
         "b": {"blend": next((share for share in BLENDS if share > now.blend), 0.0)},
         "v": {"split": not now.split},
         "c": {"keep_colors": not now.keep_colors},
-        "s": {"steady": not now.steady},
+        "s": {"stabilize": not now.stabilize},
         "r": {"record": not now.record},
         "space": {"snapshots": now.snapshots + 1},
         "f": {"full_screen": not now.full_screen},
@@ -101,8 +101,8 @@ def press(now: Controls, key: str) -> Controls:
     return replace(now, **changes.get(key, {}))
 
 
-class Desk:
-    """The controls as they are now: read by the painter at every frame, changed from any thread."""
+class LiveControls:
+    """Holds the current controls: read by the painter at every frame, changed from any thread."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
@@ -110,15 +110,15 @@ class Desk:
 
     @property
     def now(self) -> Controls:
-        """What the next frame will be painted by."""
+        """Controls of the next frame."""
         return self._controls
 
     def press(self, key: str) -> Controls:
-        """Press a key; returns the controls it led to."""
+        """Press a key, and return the controls after it."""
         return self._change(lambda now: press(now, key))
 
     def set(self, **changes: Any) -> Controls:
-        """Change fields of `Controls`, a style also by its name; raises UsageError for values that make no sense."""
+        """Change fields of `Controls`, a style also by its name; raise UsageError for invalid values."""
         name = changes.get("style")
         if isinstance(name, str):
             if name not in self._controls.styles:
@@ -133,11 +133,11 @@ class Desk:
 
 
 Script = tuple[tuple[Fraction, str], ...]
-"""Keys and the seconds at which they are pressed, in order."""
+"""Times in seconds and the keys pressed at them, in order."""
 
 
 def read_keys(text: str, seconds: Callable[[str], Fraction]) -> Script:
-    """The script in "3@2 v@4 q@0:08", KEY@T; `seconds` reads a time. Raises UsageError."""
+    """Read a script of keys, KEY@T as in "3@2 v@4 q@0:08"; `seconds` reads a time. Raises UsageError."""
     known = {key for keys, _ in KEYS for key in keys.split()} - {"1-9"} | set("123456789=")
     script = []
     for word in text.split():

@@ -1,10 +1,10 @@
-"""The live loop: watch, paint, steady, each in a thread, with as few frames on the way as keep them all busy.
+"""The live loop: watch, stylize and stabilize in a thread each, with as few frames in flight as keep them all busy.
 
-    camera ─▶ watch: scale, gate, cuts, motion ─▶ paint ─▶ steady ─▶ whoever asks
-    thread    thread                              thread   caller
+    camera ─▶ watch: scale, gate, cuts, motion ─▶ stylize ─▶ stabilize ─▶ output
+    thread    thread                              thread     caller
 
-A frame is taken from the camera only when there is room for it, and then it is the newest. With n frames on the way
-at most, one of them waits for n others at most: latency is bounded, and does not grow however slow the machine.
+A frame is taken from the camera only when there is room for it, and then it is the newest. With at most n frames in
+flight, a frame waits for n others at most: latency is bounded, and does not grow however slow the machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from videostyle.cuts import mark_cuts
 from videostyle.engines import choose_device, choose_engine, has_own_threads
 from videostyle.flow import choose_flow, load_flow
-from videostyle.live.controls import Controls, Desk
+from videostyle.live.controls import Controls, LiveControls
 from videostyle.live.gate import NoiseGate
 from videostyle.live.ladder import Ladder
 from videostyle.live.plan import LivePlan
@@ -43,63 +43,63 @@ from videostyle.timeline import Key, Timeline
 from videostyle.types import Flow, Frame, Moment, Motion
 from videostyle.weights import Codes, gallery, own_network, own_styles
 
-# Seconds from one style, blend or strength to another.
-GLIDE = Fraction(1, 2)
-# Trust in what was painted before while it glides: with all of it, the new style would come half a second late.
-GLIDING = 0.5
-# More frames on the way than stages gain nothing.
+# Seconds of the transition from one style, blend or strength to another.
+TRANSITION = Fraction(1, 2)
+# Factor of the confidence during a transition: at 1, the new style would come half a second late.
+TRANSITION_CONFIDENCE = 0.5
+# More frames in flight than stages gain nothing.
 STAGES = 3
-# Where to begin on the ladder: at about the area two cores of a laptop can paint 24 times a second.
+# Area in pixels at which the ladder begins: two cores of a laptop can stylize about this 24 times a second.
 EASY = 640 * 360
-# Seconds between two looks at whether somebody wants to quit while nothing comes.
-_LOOK = 0.05
+# Seconds between two checks for a request to quit while no frame comes.
+_POLL = 0.05
 
 
 @dataclass(slots=True, eq=False)
 class LiveFrame:
-    """A frame on its way through the stages, and what came out."""
+    """A frame in the live pipeline, with its intermediate and final results."""
 
     film: Frame
-    """As the camera gave it."""
+    """The camera's frame."""
     controls: Controls
-    """What it is painted by."""
+    """The controls of this frame."""
     content: Tensor
-    """(1, 3, h, w) in 0..1, of the size painted at, without noise."""
+    """(1, 3, h, w) in 0..1, the camera's picture without noise, at the size at which it is stylized."""
     moment: Moment
-    painting: Frame
-    """Painted and steady, of the film's size; the film itself until then."""
+    stylized: Frame
+    """The stylized and stabilized frame, of the film's size; the film itself until then."""
     admitted: float
-    """When it was taken from the camera, by `time.perf_counter`."""
+    """Time when it was taken from the camera, by `time.perf_counter`."""
     layers: Tensor | None = None
-    """Painted afresh, as `content`."""
+    """The stylized frame before stabilization, shaped like `content`."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """What each stage took."""
+    """Seconds of each stage."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height it was painted at."""
+        """Width and height at which it was stylized."""
         return self.content.shape[3], self.content.shape[2]
 
 
 class StyleMixer:
-    """The codes of all styles, and what is between the one left and the one wanted."""
+    """Mixes the codes of all styles, with transitions when the controls change."""
 
     def __init__(self, codes: Codes) -> None:
-        """`codes` has a key for each style, in order."""
+        """Take `codes`, whose timeline has a key for each style, in order."""
         self._identity = codes.identity
         self._styles = [key.value for key in codes.blends.keys]
-        self._wanted: Tensor | None = None
-        self._left = codes.identity
+        self._target: Tensor | None = None
+        self._origin = codes.identity
         self._since = Fraction(0)
 
     def at(self, controls: Controls, time: Fraction) -> tuple[Tensor, bool]:
-        """The code (1, code_size) to paint with at `time`, and whether it is gliding."""
-        wanted = self._code(controls)
-        if self._wanted is None:
-            self._wanted, self._since = wanted, time - GLIDE
-        elif not torch.equal(wanted, self._wanted):
-            self._left, self._wanted, self._since = self._between(time), wanted, time
-        return self._between(time), time - self._since < GLIDE
+        """Return the style code (1, code_size) at `time`, and True during a transition."""
+        target = self._code(controls)
+        if self._target is None:
+            self._target, self._since = target, time - TRANSITION
+        elif not torch.equal(target, self._target):
+            self._origin, self._target, self._since = self._between(time), target, time
+        return self._between(time), time - self._since < TRANSITION
 
     def _code(self, controls: Controls) -> Tensor:
         first = self._styles[controls.style]
@@ -107,24 +107,24 @@ class StyleMixer:
         return torch.lerp(self._identity, torch.lerp(first, second, controls.blend), controls.strength)
 
     def _between(self, time: Fraction) -> Tensor:
-        assert self._wanted is not None
-        way = float((time - self._since) / GLIDE)
-        return self._wanted if way >= 1 else torch.lerp(self._left, self._wanted, max(way, 0.0))
+        assert self._target is not None
+        way = float((time - self._since) / TRANSITION)
+        return self._target if way >= 1 else torch.lerp(self._origin, self._target, max(way, 0.0))
 
 
 class LivePainter:
-    """Paints frames as they come, by the controls on the desk as they are then."""
+    """Stylizes frames as they come, each with the controls at its time."""
 
     def __init__(
         self,
         plan: LivePlan,
         size: tuple[int, int],
         *,
-        desk: Desk | None = None,
+        controls: LiveControls | None = None,
         stylizer: FeedForward | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`size` is the frames' (width, height); `say` is told when another is painted at.
+        """Load the styles of `plan` for frames of `size` (width, height); `say` is called when the size changes.
 
         `stylizer` has a code for each style in its timeline; by default it is loaded. Raises UnknownNameError,
         WeightsError.
@@ -135,7 +135,7 @@ class LivePainter:
         names = style_names(plan)
         self._stylizer = stylizer or load_mixer(plan, names, self.engine, self.device)
         self._mixer = StyleMixer(self._stylizer.codes)
-        self.desk = desk or Desk(Controls(names, strength=plan.strength, keep_colors=plan.keep_colors))
+        self.controls = controls or LiveControls(Controls(names, strength=plan.strength, keep_colors=plan.keep_colors))
         flow = FlowOptions() if plan.stabilize else FlowOptions(method="none")
         self.flow = choose_flow(flow, self.device)
         self._stabilizer = CausalStabilizer(load_flow(flow, self.device), StabilizeOptions(plan.stabilize, "causal"))
@@ -152,10 +152,10 @@ class LivePainter:
         self.ladder = Ladder(size, plan.fps, EASY if plan.adapt else None)
         self._size = self.ladder.size
         self.room = min(cores(), STAGES)
-        """Frames that may be on the way at once: as many as can be worked on."""
+        """Frames that may be in flight at once: as many as can be processed in parallel."""
         self._script = list(plan.keys)
-        self._steady = False
-        self._keeps = self.desk.now.keep_colors
+        self._stabilized_before = False
+        self._kept_colors = self.controls.now.keep_colors
 
     def painted(
         self,
@@ -164,10 +164,10 @@ class LivePainter:
         stop: Callable[[], None] = lambda: None,
         on_wait: Callable[[], None] = lambda: None,
     ) -> Generator[LiveFrame, None, None]:
-        """Painted frames, until the frames end or the controls say quit; closing the iterator ends its threads.
+        """Yield stylized frames until the frames end or the controls quit; closing the iterator ends its threads.
 
-        Frames' times are real: glides and the script of keys go by them. `stop` is called first of all at the end, so
-        that `frames` need not wait for one more; `on_wait` some twenty times a second while nothing comes.
+        Frames' times are real: transitions and the script of keys follow them. `stop` is called first at the end, so
+        that `frames` need not wait for another one; `on_wait` some twenty times a second while no frame comes.
         """
         room = _InFlightLimit(self.room)
         with ExitStack() as stack:
@@ -175,18 +175,18 @@ class LivePainter:
                 stack.enter_context(one_thread_each())
             self._warm()
             watched = stack.enter_context(prefetch(self._watched(room.admitted(frames)), 1))
-            fresh = stack.enter_context(prefetch(map(self._paint, watched), 1))
+            fresh = stack.enter_context(prefetch(map(self._stylize, watched), 1))
             stack.callback(room.close)
             stack.callback(stop)
             while True:
-                while not fresh.wait(_LOOK):
+                while not fresh.wait(_POLL):
                     on_wait()
-                    if self.desk.now.quit:
+                    if self.controls.now.quit:
                         return
                 live = next(fresh, None)
                 if live is None:
                     return
-                yield self._steadied(live)
+                yield self._stabilize(live)
                 room.leave()
                 self._adapt(live)
 
@@ -198,72 +198,73 @@ class LivePainter:
         for frame in mark_cuts(frames, live=True):
             started = time.perf_counter()
             self._press(frame)
-            controls = self.desk.now
+            controls = self.controls.now
             if controls.quit:
                 return
             content = to_float(resized(frame, self._size, cv2.INTER_AREA), self.device)
             if self.plan.gate:
                 content = self._gate(content, frame.is_cut)
             at = frame.pts * frame.time_base
-            moment = self._moments(content, at, frame.is_cut or (controls.steady and not self._steady))
-            if not controls.steady:
+            moment = self._moments(content, at, frame.is_cut or (controls.stabilize and not self._stabilized_before))
+            if not controls.stabilize:
                 moment = replace(moment, motion=None)
-            self._steady = controls.steady
+            self._stabilized_before = controls.stabilize
             live = LiveFrame(frame, controls, content, moment, frame, started)
             live.seconds["watch"] = time.perf_counter() - started
             yield live
 
     def _press(self, frame: Frame) -> None:
         while self._script and self._script[0][0] <= frame.pts * frame.time_base:
-            self.desk.press(self._script.pop(0)[1])
+            self.controls.press(self._script.pop(0)[1])
 
-    def _paint(self, live: LiveFrame) -> LiveFrame:
+    def _stylize(self, live: LiveFrame) -> LiveFrame:
         started = time.perf_counter()
         at = live.film.pts * live.film.time_base
-        code, gliding = self._mixer.at(live.controls, at)
-        seen = bool((opacity(code) > 0).all())
+        code, in_transition = self._mixer.at(live.controls, at)
+        visible = bool((opacity(code) > 0).all())
         live.layers = live.content
-        if seen:
+        if visible:
             self._stylizer.codes = Codes(code, Timeline.of(code), (), Timeline.of(1.0))
-            if gliding and live.moment.motion is not None:
+            if in_transition and live.moment.motion is not None:
                 back = live.moment.motion.backward
-                live.moment = replace(live.moment, motion=Motion(Flow(back.vectors, back.confidence * GLIDING)))
+                flow = Flow(back.vectors, back.confidence * TRANSITION_CONFIDENCE)
+                live.moment = replace(live.moment, motion=Motion(flow))
             live.layers = self._stylizer(live.content, live.moment)
             if live.controls.keep_colors:
                 live.layers = keep_colors(live.layers, live.content)
-        if not seen or live.controls.keep_colors != self._keeps:
-            # There is nothing to steady, or it is another painting at once.
+        if not visible or live.controls.keep_colors != self._kept_colors:
+            # The film itself needs no stabilization, and a switch of colours is a new picture.
             live.moment = replace(live.moment, motion=None)
-        self._keeps = live.controls.keep_colors
+        self._kept_colors = live.controls.keep_colors
         live.seconds["paint"] = time.perf_counter() - started
         return live
 
-    def _steadied(self, live: LiveFrame) -> LiveFrame:
+    def _stabilize(self, live: LiveFrame) -> LiveFrame:
         started = time.perf_counter()
         assert live.layers is not None
-        steady = live.film.with_pixels(to_pixels(self._stabilizer.blend(live.layers, live.moment.motion)[0]))
+        stabilized = live.film.with_pixels(to_pixels(self._stabilizer.blend(live.layers, live.moment.motion)[0]))
         _, height, width = live.film.pixels.shape
-        live.painting = resized(steady, (width, height), cv2.INTER_CUBIC)
+        live.stylized = resized(stabilized, (width, height), cv2.INTER_CUBIC)
         live.seconds["steady"] = time.perf_counter() - started
         return live
 
     def _adapt(self, live: LiveFrame) -> None:
-        # Two bounds on what is done side by side: the slowest stage; and with so many frames on the way, their stay.
+        # Two bounds on the throughput of the pipeline: the slowest stage, and the latency over the frames in flight.
         cost = max(*live.seconds.values(), (time.perf_counter() - live.admitted) / self.room)
-        if self.plan.adapt and self.ladder.judge(cost):
+        if self.plan.adapt and self.ladder.add(cost):
             self._size = self.ladder.size
             self._say("painting at {}x{} to keep {:g} fps".format(*self._size, self.plan.fps))
 
 
 class _InFlightLimit:
-    """Lets so many frames be on the way at once."""
+    """Limits the number of frames that are in flight at once."""
 
     def __init__(self, frames: int) -> None:
         self._free = threading.Semaphore(frames)
         self._closed = False
 
     def admitted(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        """The frames, each asked for only when there is room for it."""
+        """Yield the frames, requesting each only when there is room for it."""
         iterator = iter(frames)
         while True:
             self._free.acquire()
@@ -275,7 +276,7 @@ class _InFlightLimit:
             yield frame
 
     def leave(self) -> None:
-        """A frame is done with."""
+        """Release the room of a finished frame."""
         self._free.release()
 
     def close(self) -> None:
@@ -285,7 +286,7 @@ class _InFlightLimit:
 
 
 def style_names(plan: LivePlan) -> tuple[str, ...]:
-    """The plan's styles, then the rest of the gallery; the plan's alone where one has a network of its own."""
+    """Return the plan's styles, then the gallery's; only the plan's if one has a network of its own."""
     own = {entry.name: entry.file for entry in own_styles() if entry.network == plan.network}
     if any(own_network(own.get(name, Path(name))).is_file() for name in plan.styles):
         return tuple(dict.fromkeys(plan.styles))
@@ -294,7 +295,7 @@ def style_names(plan: LivePlan) -> tuple[str, ...]:
 
 
 def load_mixer(plan: LivePlan, names: tuple[str, ...], engine: str, device: str) -> FeedForward:
-    """The network with the codes of all `names`, one key of its timeline each."""
+    """Load the network with the codes of all `names`, one key of its timeline each."""
     keys: tuple[Key[Blend], ...] = tuple(Key(((name, 1.0),), Fraction(n)) for n, name in enumerate(names))
     stylizer = load_stylizer(Style(Timeline(keys), brush=plan.brush, network=plan.network), engine, device)
     assert isinstance(stylizer, FeedForward)
@@ -302,7 +303,7 @@ def load_mixer(plan: LivePlan, names: tuple[str, ...], engine: str, device: str)
 
 
 def resized(frame: Frame, size: tuple[int, int], interpolation: int) -> Frame:
-    """The frame at another (width, height); itself where it has that."""
+    """Resize a frame to (width, height); return it unchanged if it has that size."""
     _, height, width = frame.pixels.shape
     if (width, height) == size:
         return frame

@@ -1,4 +1,4 @@
-"""Recordings and snapshots of what is live, under names of their own."""
+"""Recordings and snapshots of live output, under names of their own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from videostyle.plan import EncodeOptions
 from videostyle.threads import Background, background
 from videostyle.types import Frame, Sink, VideoInfo
 
-# Frames the encoder may be behind.
+# Frames that may wait for the encoder.
 DEPTH = 8
 
 
 class Recorder:
-    """Records while it is told to, with the frames' own times; each recording begins at 0.
+    """Records on request, with the frames' own times; each recording begins at 0.
 
-    However it ends, what was recorded is closed and takes its final name: unlike a render, it was meant to end
-    somewhere.
+    However it ends, a recording is closed and takes its final name: unlike a render, it is complete at any length.
     """
 
     def __init__(
@@ -38,12 +37,12 @@ class Recorder:
         encode: EncodeOptions,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`path` is the first recording's, None for one named by the time; `source` what it must not overwrite.
+        """Open the first recording at `path`, None for a name with the current time; it must not overwrite `source`.
 
         Frames are of `size` (width, height). Raises UsageError and SinkError for a path that cannot be written to.
         """
         self.files: list[str] = []
-        """Recordings that are whole."""
+        """Paths of complete recordings."""
         self.snapshots: list[str] = []
         self.warnings: list[str] = []
         self._rate = Fraction(fps).limit_denominator(1001)
@@ -52,14 +51,14 @@ class Recorder:
         self._encode = encode
         self._say = say
         self._path = path or f"live-{datetime.now():%Y%m%d-%H%M%S}.mp4"
-        # Whatever is wrong with it should be told before anything is painted.
+        # Errors of the path are reported before the first frame.
         self._first: Sink | None = self._made(self._path, encode)
         self._sink: Background | None = None
-        self._growing = ""
+        self._recording = ""
         self._origin = 0
 
     def __call__(self, frame: Frame, record: bool) -> None:
-        """Write a frame if `record`; begins and ends recordings when that changes."""
+        """Write a frame if `record`; begin or end a recording when that changes."""
         if not record:
             self.close()
             return
@@ -69,7 +68,7 @@ class Recorder:
         self._sink.write(replace(frame, pts=frame.pts - self._origin))
 
     def close(self) -> None:
-        """End the recording, if there is one. Raises SinkError where it could not be written."""
+        """End the recording, if there is one. Raises SinkError if it could not be written."""
         sink, self._sink = self._sink, None
         if sink is None:
             return
@@ -77,11 +76,11 @@ class Recorder:
             sink.__exit__(None, None, None)
         finally:
             self.warnings += [line for line in sink.warnings if line not in self.warnings]
-        self.files.append(self._growing)
-        self._say(f"recorded {self._growing}")
+        self.files.append(self._recording)
+        self._say(f"recorded {self._recording}")
 
     def snapshot(self, frame: Frame) -> None:
-        """Write one picture; where that fails it is said, and painting goes on."""
+        """Write one picture; a failure is reported, and rendering goes on."""
         path = _free(str(Path(self._path).with_suffix(".png")))
         try:
             with open_sink(path, self._info) as sink:
@@ -93,22 +92,22 @@ class Recorder:
         self._say(f"snapshot {path}")
 
     def _begin(self, frame: Frame) -> None:
-        self._growing = self._path
+        self._recording = self._path
         sink, self._first = self._first, None
         if sink is None:
-            self._growing = _free(self._path)
-            sink = self._made(self._growing, replace(self._encode, overwrite=False))
-        # One that another run is writing is not entered, and not to be closed.
+            self._recording = _free(self._path)
+            sink = self._made(self._recording, replace(self._encode, overwrite=False))
+        # A file that another run is writing raises here: it is not entered, so it is not closed.
         self._sink = background(sink, DEPTH, patient=True).__enter__()
         self._origin = frame.pts
-        self._say(f"recording {self._growing}")
+        self._say(f"recording {self._recording}")
 
     def _made(self, path: str, encode: EncodeOptions) -> Sink:
         return open_sink(path, self._info, encode, average_rate=self._rate)
 
 
 def _free(path: str) -> str:
-    """The path, or the first of path-2, path-3... that is not there yet."""
+    """Return the path, or the first of path-2, path-3... that does not exist."""
     found, number = Path(path), 1
     while found.exists():
         number += 1

@@ -1,4 +1,4 @@
-"""From a camera to wherever it is wanted, with keys, recordings and figures."""
+"""Live run: from a camera to a window, a virtual camera and recordings, with keys and figures."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ from videostyle.threads import cores
 from videostyle.timeline import Span
 from videostyle.types import Frame
 
-# Figures are of so many frames, the last ones, however long it runs.
-REMEMBERED = 20_000
-# Seconds over which the figures in the window are taken, and for which a change of the painting is named there.
+# Figures are computed over the last frames, at most this many.
+HISTORY = 20_000
+# Seconds over which the figures in the window are computed, and for which a new style is named there.
 RECENT, NAMED = 2.0, 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class LiveReport:
-    """What came in, what went out, and how late; `to_json` is what `--report` writes."""
+    """Counts, rates and latencies of a live run; `--report` writes `to_json`."""
 
     camera: str
     seconds: float
-    """From the first painted frame to the last."""
+    """Seconds from the first stylized frame to the last."""
     fps: float
-    """Painted frames a second."""
+    """Stylized frames a second."""
     latency_ms: dict[str, float]
-    """From a picture's arrival, before it is decoded, to when its painting was shown: median, 95 %, worst."""
+    """Milliseconds from a picture's arrival, before decoding, until it is shown stylized: median, 95 %, worst."""
     frames: dict[str, int]
-    """captured, dropped (overtaken by newer ones), painted."""
+    """Counts by kind: captured, dropped (overtaken by newer ones), painted."""
     size: tuple[int, int]
-    """Width and height of what came out."""
+    """Width and height of the output."""
     sizes: dict[str, int]
-    """Frames painted at each size."""
+    """Number of frames stylized at each size."""
     stages: dict[str, float]
-    """Milliseconds a frame, median; the stages work side by side."""
+    """Median milliseconds a frame by stage; the stages run in parallel."""
     engine: str
     device: str
     cores: int
     on_the_way: int
-    """Frames that may be between camera and output at once."""
+    """Frames that may be in flight between camera and output at once."""
     recordings: list[str]
     snapshots: list[str]
     warnings: list[str]
     interrupted: bool
-    """By Ctrl-C; all is whole none the less."""
+    """True if ended by Ctrl-C; recordings are complete all the same."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -68,18 +68,18 @@ class LiveReport:
 
 
 class Figures:
-    """Counts frames and how late they were."""
+    """Counts frames and measures their latency."""
 
     def __init__(self) -> None:
         self.painted = 0
         self.sizes: Counter[tuple[int, int]] = Counter()
-        self.latencies: deque[float] = deque(maxlen=REMEMBERED)
-        self.shown: deque[float] = deque(maxlen=REMEMBERED)
+        self.latencies: deque[float] = deque(maxlen=HISTORY)
+        self.shown: deque[float] = deque(maxlen=HISTORY)
         self.stages: dict[str, deque[float]] = {}
         self.first = 0.0
 
     def add(self, live: LiveFrame, arrived: float, now: float) -> None:
-        """A frame that `arrived` and is shown `now`, both in seconds of one clock."""
+        """Add a frame that `arrived` and is shown `now`, both in seconds of one clock."""
         if not self.painted:
             self.first = now
         self.painted += 1
@@ -87,11 +87,11 @@ class Figures:
         self.latencies.append(now - arrived)
         self.shown.append(now)
         for stage, seconds in live.seconds.items():
-            self.stages.setdefault(stage, deque(maxlen=REMEMBERED)).append(seconds)
+            self.stages.setdefault(stage, deque(maxlen=HISTORY)).append(seconds)
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the last."""
+        """Seconds from the first frame to the last."""
         return self.shown[-1] - self.first if self.shown else 0.0
 
     @property
@@ -100,7 +100,7 @@ class Figures:
         return (self.painted - 1) / self.seconds if self.seconds else 0.0
 
     def latency_ms(self) -> dict[str, float]:
-        """Milliseconds: median, 95th percentile, worst."""
+        """Return the latency in milliseconds: median, 95th percentile, worst."""
         if not self.latencies:
             return {}
         late = list(self.latencies)
@@ -108,7 +108,7 @@ class Figures:
         return {"median": round(median(late) * 1e3, 1), "95%": round(most * 1e3, 1), "worst": round(max(late) * 1e3, 1)}
 
     def lines(self, size: tuple[int, int], dropped: int) -> list[str]:
-        """The last seconds, for the window."""
+        """Return lines about the last seconds, for the window."""
         recent = [at for at in self.shown if at > self.shown[-1] - RECENT] if self.shown else []
         gaps = [later - earlier for earlier, later in pairwise(recent)]
         late = median(list(self.latencies)[-len(recent) :]) if recent else 0.0
@@ -124,10 +124,10 @@ def run(
     say: Callable[[str], None] = lambda line: None,
     on_frame: Callable[[LiveFrame, Frame], None] | None = None,
 ) -> LiveReport:
-    """Paint what a camera sees until it ends, somebody quits, or Ctrl-C, which is a way to quit.
+    """Stylize the pictures of a camera until it ends, the user quits, or Ctrl-C, which is a way to quit.
 
-    `on_frame` is called with each frame and what is shown of it; `say` with a line when something happens.
-    Raises SourceError, SinkError, UsageError, WeightsError, MissingDependencyError; recordings are whole then, too.
+    `on_frame` is called with each frame and the frame that is shown; `say` with a line for each event.
+    Raises SourceError, SinkError, UsageError, WeightsError, MissingDependencyError; recordings are complete then, too.
     """
     with interrupt.deferring(), ExitStack() as stack:
         wish = fit(plan.size, 1920, 1080)
@@ -143,21 +143,21 @@ def run(
         recorder = Recorder(plan.output, plan.camera, size, plan.fps, plan.encode, say)
         stack.callback(recorder.close)
         painter = LivePainter(plan, size, say=say)
-        desk = painter.desk
-        desk.set(record=plan.output is not None)
+        controls = painter.controls
+        controls.set(record=plan.output is not None)
         figures = Figures()
-        view = _View(desk.now)
+        view = _View(controls.now)
 
         def keys() -> None:
             for key in window.keys() if window is not None else ():
-                desk.press(key)
+                controls.press(key)
 
         frames = camera.frames(Span(end=plan.seconds))
-        paintings = stack.enter_context(closing(painter.painted(frames, stop=camera.stop, on_wait=keys)))
+        stylized = stack.enter_context(closing(painter.painted(frames, stop=camera.stop, on_wait=keys)))
         interrupted = False
         try:
-            for live in paintings:
-                shown = split(live.film, live.painting) if live.controls.split else live.painting
+            for live in stylized:
+                shown = split(live.film, live.stylized) if live.controls.split else live.stylized
                 if window is not None:
                     window.write(caption(shown, view.lines(live, figures, camera.dropped)))
                     window.full_screen(live.controls.full_screen)
@@ -196,7 +196,7 @@ def run(
 
 
 class _View:
-    """What the window says, and when."""
+    """Text shown in the window."""
 
     def __init__(self, controls: Controls) -> None:
         self._named = ""
@@ -206,7 +206,7 @@ class _View:
     def lines(self, live: LiveFrame, figures: Figures, dropped: int) -> list[str]:
         controls = live.controls
         name = f"{controls.name}, strength {controls.strength:.1f}"
-        name += ", camera's colours" * controls.keep_colors + ", not steadied" * (not controls.steady)
+        name += ", camera's colours" * controls.keep_colors + ", not stabilised" * (not controls.stabilize)
         if name != self._named:
             self._named, self._until = name, live.film.time + NAMED
         lines = [f"{keys}: {what}" for keys, what in KEYS] if controls.help else []

@@ -1,4 +1,4 @@
-"""What is drawn into live pictures: the split view, and words for the window."""
+"""Drawing into live frames: the split view, and text for the window."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from videostyle.types import Frame
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def split(film: Frame, painting: Frame) -> Frame:
-    """The film on the left, its painting on the right, a white line between them; both have the same size."""
-    picture = painting.pixels.permute(1, 2, 0).numpy().copy()
+def split(film: Frame, stylized: Frame) -> Frame:
+    """Draw the film on the left, the stylized frame on the right, a white line between them; both have one size."""
+    picture = stylized.pixels.permute(1, 2, 0).numpy().copy()
     middle = picture.shape[1] // 2
     picture[:, :middle] = film.pixels.permute(1, 2, 0).numpy()[:, :middle]
     picture[:, max(middle - 1, 0) : middle + 1] = 255
-    return _with(painting, picture)
+    return _with(stylized, picture)
 
 
 def caption(frame: Frame, lines: Sequence[str]) -> Frame:
-    """The frame with lines of text at its top left, on a darkened ground."""
+    """Draw lines of text at the top left of a frame, on a darkened background."""
     if not lines:
         return frame
     picture = frame.pixels.permute(1, 2, 0).numpy().copy()
-    # A dozen lines fill the picture, whatever its size, and more are made to fit.
+    # A dozen lines fill the picture, whatever its size; more lines are smaller.
     scale = picture.shape[0] / (32 * max(len(lines) + 1, 13))
     longest = max(cv2.getTextSize(line, _FONT, scale, 1)[0][0] for line in lines)
     scale *= min(0.95 * picture.shape[1] / longest, 1)
     step = max(round(32 * scale), 1)
     width = round(min(longest, 0.95 * picture.shape[1])) + step
-    ground = picture[: step * len(lines) + step // 2, :width]
-    ground[:] = ground // 3
+    background = picture[: step * len(lines) + step // 2, :width]
+    background[:] = background // 3
     for number, line in enumerate(lines, 1):
         at = (step // 2, step * number)
         cv2.putText(picture, line, at, _FONT, scale, (255, 255, 255), max(round(scale), 1), cv2.LINE_AA)
