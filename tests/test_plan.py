@@ -39,7 +39,7 @@ def test_none_is_none_only_alone() -> None:
 
 
 def test_training_needs_something_to_learn(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(UsageError, match="painting"):
+    with pytest.raises(UsageError, match="name at least one style"):
         TrainConfig(tmp_path, (), tmp_path)
     with pytest.raises(UsageError, match="as long as"):
         TrainConfig(tmp_path, (TrainingStyle("a", tmp_path),), tmp_path, style_weights=(1.0,))
