@@ -18,8 +18,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROO
 
 # A docstring that begins so has no subject, or hides the term behind a clause.
 HEADLESS = {
-    *('what', 'where', 'whose', 'who', 'whoever', 'of', 'that', 'those', 'whether', 'when', 'how', 'as'),
-    *('by', 'among', 'for', 'to', 'from', 'with', 'in', 'nobody', 'anything', 'nothing', 'everything'),
+    *("what", "where", "whose", "who", "whoever", "of", "that", "those", "whether", "when", "how", "as"),
+    *("by", "among", "for", "to", "from", "with", "in", "nobody", "anything", "nothing", "everything"),
 }
 
 # Words that only their author understood, and the field's.

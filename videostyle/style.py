@@ -46,8 +46,8 @@ class Style:
     blend: Blend | Timeline[Blend] = setting(
         (("none", 1.0),),
         "a name from `videostyle styles`, a style file, or none; several are blended by their weights. With times "
-        "of the film (whatever --start says) the style glides from one to the next: scream@0:05 is reached at 0:05, "
-        "scream@0:05-0:09 stays until 0:09; where the next begins just then it jumps",
+        "of the film (whatever --start says) styles are interpolated linearly: scream@0:05 is reached at 0:05, "
+        "scream@0:05-0:09 holds until 0:09; if the next style starts just then, it is a hard cut",
         "the painting",
         name="style",
         metavar="NAME[:WEIGHT][@T[-T]]",
@@ -79,7 +79,7 @@ class Style:
     )
     regions: tuple[Region, ...] = setting(
         (),
-        "paint in another style where FILE is white, over those before it; each costs a pass of the network",
+        "paint in another style where FILE is white, over the regions before; each region adds a pass of the network",
         "the painting",
         name="region",
         metavar="NAME=FILE",
@@ -96,14 +96,14 @@ class Style:
     )
     statistics: Literal["frame", "shot"] = setting(
         "frame",
-        "what the network normalises by: each frame's own statistics, or their running mean over the shot, so that "
+        "statistics that the network normalizes by: each frame's own, or their running mean over the shot, so that "
         "brightness does not pump",
         "flicker",
         choices=lambda: ("frame", "shot"),
     )
     seed: int = setting(
         0,
-        "seed of the noise that strokes hang on: another number gives another take",
+        "seed of the noise that strokes follow: another number gives another take",
         "flicker",
         low=0,
         metavar="N",
