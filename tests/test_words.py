@@ -41,7 +41,8 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
     """Yield line and text of all docstrings of a module, those of attributes included."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        for statement in getattr(node, "body", None) or ():
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else ():
             if (
                 isinstance(statement, ast.Expr)
                 and isinstance(statement.value, ast.Constant)
