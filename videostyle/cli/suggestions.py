@@ -35,6 +35,11 @@ _ELSEWHERE = {
     "--gpu": "--device cuda",
     "--cpu": "--device cpu",
     "--paint-engine": "--engine",
+    "--backbone": "--loss-network",
+    "--backbone-weights": "--loss-network-weights",
+    "--perceptual": "--loss-network",
+    "--perceptual-weights": "--loss-network-weights",
+    "--rate": "--lr",
 }
 
 
