@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -11,9 +12,16 @@ import numpy as np
 import pytest
 from media import film
 
+from videostyle import engines, stabilize
+from videostyle.batch import segments
+from videostyle.engines import openvino
+from videostyle.live import ladder
+from videostyle.live.plan import LivePlan
+from videostyle.nets import style_network
 from videostyle.nets.style_network import macs_per_pixel
 from videostyle.plan import RenderPlan
 from videostyle.settings import settings_of
+from videostyle.stylizers import feedforward
 from videostyle.weights import load_network
 
 ROOT = Path(__file__).parents[1]
@@ -73,3 +81,28 @@ def test_the_readme_is_short_and_its_table_is_measured() -> None:
     for name, row in measured.items():
         net = load_network(name).net
         assert row["thousand multiply-adds a pixel"] == round(macs_per_pixel(net.architecture) / 1000, 1)
+
+
+QUOTED: list[tuple[str, str, float]] = [
+    ("docs/architecture.md", r"darker than ([\d.]+) of white", feedforward.LIT),
+    ("docs/architecture.md", r"and below ([\d.]+) the output is the film", feedforward.BLACK),
+    ("docs/architecture.md", r"stylizes at most (\d+) lines", feedforward.GALLERY),
+    ("docs/architecture.md", r"time constant (\d+) s", feedforward.TIME_CONSTANT),
+    ("docs/architecture.md", r"new one \(at most ([\d.]+)\s+of it\)", style_network._GATE_CAP),
+    ("docs/architecture.md", r"visitor \((\d+) at most\)", engines.KEPT),
+    ("docs/architecture.md", r"for a size \((\d+)\s+sizes", openvino.KEPT),
+    ("docs/architecture.md", r"and (\d+) million pixels together", openvino.KEPT_PIXELS / 1e6),
+    ("docs/architecture.md", r"up to (\d+)\s+frames later", stabilize.WINDOW),
+    ("docs/guide/batch.md", r"Shots of more than (\d+) frames", segments.LONGEST),
+    ("docs/guide/live.md", r"never below (\d+) lines", ladder.FEWEST_LINES),
+    ("docs/guide/live.md", r"`--fps` \((\d+)\)", LivePlan.fps),
+    ("docs/guide/train.md", r"open \(([\d.]+) where", round(0.95 / (1 + math.exp(-style_network.GATE_START)), 2)),
+    ("README.md", r"Films of more than (\d+) lines", feedforward.GALLERY),
+]
+
+
+@pytest.mark.parametrize(("page", "words", "value"), QUOTED, ids=[words for _, words, _ in QUOTED])
+def test_figures_in_the_docs_are_those_of_the_code(page: str, words: str, value: float) -> None:
+    found = re.search(words, (ROOT / page).read_text(encoding="utf-8"))
+    assert found is not None
+    assert float(found[1]) == value
