@@ -79,7 +79,7 @@ WRONG: dict[str, Callable[[list[Any]], None]] = {
     "segments that overlap": segment_with(end=20),
     "a segment that ends first": segment_with(end=3),
     "a text as a frame": segment_with(start="9"),
-    "no check": lambda lines: lines[1]["segments"][1].pop("check"),
+    "no check": lambda lines: lines[1]["segments"][1].pop("crc32"),
     "cuts that are null": segment_with(cuts=None),
     "not split": lambda lines: lines.pop(1),
     "a segment there is none of": lines_with(2, segment=3),
@@ -111,10 +111,10 @@ RAW = {
     b'"warnings": [], "bytes": 4}\n',
 }
 ALTERED: dict[str, Callable[[list[Any]], None]] = {
-    "fewer frames": lambda lines: lines[1]["segments"][2].update(end=24, ahead=24),
-    "more frames than any film has": lambda lines: lines[1]["segments"][2].update(end=10**18, ahead=10**18),
+    "fewer frames": lambda lines: lines[1]["segments"][2].update(end=24, lookahead_end=24),
+    "more frames than any film has": lambda lines: lines[1]["segments"][2].update(end=10**18, lookahead_end=10**18),
     "a time beyond any clock": segment_with(pts=10**30),
-    "another picture": segment_with(check=4),
+    "another picture": segment_with(crc32=4),
     "a cut elsewhere": segment_with(cuts=[10]),
     "another plan": lines_with(0, plan="0" * 64),
     "another film": lines_with(0, source="/elsewhere.mp4"),
@@ -148,6 +148,21 @@ def test_a_damaged_journal_is_told_of_in_one_line(film: RenderPlan, name: str) -
     assert found.error.startswith(f"{journal}: damaged (")
     assert found.error.endswith(f"remove {journal.parent} to start the film again")
     assert "\n" not in found.error
+
+
+def test_a_journal_of_another_version_is_refused_in_one_line(film: RenderPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keys may mean something else, so it is neither continued nor removed."""
+    for how in (lines_with(0, version=1), lines_with(0, version=...)):
+        journal = begun(film)
+        change(journal, how, signed=True)
+        before = journal.read_bytes()
+        monkeypatch.setattr(schedule, "load_executor", Inline())
+        (result,) = run(BatchPlan((film,), Path(film.output).parent))
+        assert result.state == "failed"
+        remedy = f"remove {journal.parent} to start the film again"
+        assert result.error == f"{journal}: was written by another version of videostyle; {remedy}"
+        assert journal.read_bytes() == before
+        journal.unlink()
 
 
 def test_the_other_films_go_on(film: RenderPlan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +206,7 @@ def test_a_film_that_is_not_the_one_that_was_split_is_told_with_a_remedy(
 ) -> None:
     """As where another FFmpeg decodes it."""
     journal = begun(film)
-    change(journal, segment_with(check=4), signed=True)
+    change(journal, segment_with(crc32=4), signed=True)
     monkeypatch.setattr(schedule, "load_executor", Inline())
     said: list[str] = []
     (result,) = run(BatchPlan((film,), Path(film.output).parent), log=said.append)

@@ -215,7 +215,7 @@ def test_a_segment_is_tried_again(bench: Bench) -> None:
     def flaky(task: Any, *more: Any) -> dict[str, Any]:
         if isinstance(task, PaintTask) and failing.get(task.segment.start, 0) > 0:
             failing[task.segment.start] -= 1
-            return {"error": "the network was away", "hopeless": False, "full": False}
+            return {"error": "the network was away", "retryable": True, "disk_full": False}
         return whole(task, *more)
 
     import shots as module

@@ -33,11 +33,11 @@ def in_pieces(plan: RenderPlan, folder: Path, shortest: int = 1) -> tuple[Segmen
     pieces = split(found(plan), plan, shortest)
     paths = tuple(str(folder / f"{number}.mp4") for number in range(len(pieces)))
     for path, segment in reversed(list(zip(paths, pieces, strict=True))):
-        told = carry_out(PaintTask(plan, segment, path), lambda frames: None)
-        assert "error" not in told, told
-        assert told["frames"] == segment.end - segment.start
-    told = carry_out(JoinTask(plan, paths), lambda frames: None)
-    assert "error" not in told, told
+        result = carry_out(PaintTask(plan, segment, path), lambda frames: None)
+        assert "error" not in result, result
+        assert result["frames"] == segment.end - segment.start
+    result = carry_out(JoinTask(plan, paths), lambda frames: None)
+    assert "error" not in result, result
     return pieces
 
 
@@ -93,7 +93,7 @@ def test_a_mask_keeps_in_step(toy_gallery: Path, tmp_path: Path) -> None:
 def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shots are long from 40 frames, and split into pieces of about 32."""
     monkeypatch.setattr(segments, "LONGEST", 64)
-    monkeypatch.setattr(segments, "WARM", 32)
+    monkeypatch.setattr(segments, "WARMUP", 32)
 
 
 @pytest.mark.parametrize("mode", ["lookahead", "causal"])
@@ -102,10 +102,10 @@ def test_split_within_a_shot_it_is_nearly_the_same(
 ) -> None:
     film = plan(shots(tmp_path / "film.mp4", (100,)), tmp_path / "joined.mkv", stabilize=StabilizeOptions(mode=mode))
     pieces = in_pieces(film, tmp_path)
-    assert [(one.start, one.end, one.warm) for one in pieces] == [(0, 32, 0), (32, 64, 0), (64, 100, 32)]
+    assert [(one.start, one.end, one.warmup_start) for one in pieces] == [(0, 32, 0), (32, 64, 0), (64, 100, 32)]
     videostyle.render(replace(film, output=str(tmp_path / "single.mkv")))
     largest, mean = distance(tmp_path / "joined.mkv", tmp_path / "single.mkv")
-    # Of what was painted 32 frames before, a seventh remains; with WARM as it ships, a three-thousandth.
+    # Of what was painted 32 frames before, a seventh remains; with WARMUP as it ships, a three-thousandth.
     assert largest <= 24
     assert mean < 0.2
     # The second piece is painted from the shot's first frame on.
@@ -118,7 +118,7 @@ def test_what_remembers_nothing_is_the_same_wherever_it_is_split(
 ) -> None:
     film = plan(shots(tmp_path / "film.mp4", (100,)), tmp_path / "joined.mkv", stabilize=StabilizeOptions(0))
     pieces = in_pieces(film, tmp_path)
-    assert [one.warm for one in pieces] == [one.start for one in pieces]
+    assert [one.warmup_start for one in pieces] == [one.start for one in pieces]
     assert len(pieces) == 3
     videostyle.render(replace(film, output=str(tmp_path / "single.mkv")))
     assert distance(tmp_path / "joined.mkv", tmp_path / "single.mkv") == (0, 0)
@@ -146,7 +146,7 @@ def test_every_frame_is_in_one_segment(tmp_path: Path, short_of_patience: None) 
         pieces = split(found(film), film, shortest)
         assert [pieces[0].start, pieces[-1].end] == [0, 120]
         assert all(one.end == other.start for one, other in itertools.pairwise(pieces))
-        assert all(one.warm <= one.start < one.end <= one.ahead <= 120 for one in pieces)
+        assert all(one.warmup_start <= one.start < one.end <= one.lookahead_end <= 120 for one in pieces)
 
 
 def test_a_damaged_film_is_not_split(tmp_path: Path) -> None:
@@ -198,12 +198,12 @@ def test_joined_a_film_has_every_frame_at_its_time(tmp_path: Path, codec: str, s
     paths = tuple(str(tmp_path / f"{n}{part_suffix(film, videostyle.probe(str(source)))}") for n in range(3))
     for path, segment in zip(paths, pieces, strict=True):
         assert "error" not in carry_out(PaintTask(film, segment, path), lambda frames: None)
-    told = carry_out(JoinTask(film, paths), lambda frames: None)
+    result = carry_out(JoinTask(film, paths), lambda frames: None)
     single = replace(film, output=str(tmp_path / f"single.{suffix}"))
     report = videostyle.render(single)
     assert media.times(film.output) == media.times(single.output)
     assert media.packets(film.output) == media.packets(single.output)
-    assert told["warnings"] == report.warnings
+    assert result["warnings"] == report.warnings
     one, other = videostyle.probe(film.output), videostyle.probe(single.output)
     assert replace(one, path="", frame_count=0, duration=None, average_rate=None) == replace(
         other, path="", frame_count=0, duration=None, average_rate=None

@@ -1,1 +1,1 @@
-"""Many films on many workers: split at shots, painted piece by piece, joined; what is done survives a kill."""
+"""Batches of films on many workers: split at shots, rendered in segments, joined; finished work survives a kill."""

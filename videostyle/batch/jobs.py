@@ -1,4 +1,4 @@
-"""What to paint, from a job list or from films and styles named on the command line, as the plans of single films."""
+"""Job lists, and films and styles of the command line, as render plans of single films."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from videostyle.timeline import as_seconds
 M = TypeVar("M", bound=BaseModel)
 
 NAME = "{stem}-{style}{suffix}"
-"""Of a painted film; {stem} and {suffix} are the source's."""
+"""Template for the name of an output; {stem} and {suffix} are the source's."""
 _FIELDS = ("stem", "style", "suffix", "network")
 
 
@@ -37,10 +37,10 @@ def _as_time(value: Any) -> Fraction:
 
 
 _KINDS: dict[type, Any] = {Fraction: Annotated[Fraction, BeforeValidator(_as_time)], Path: str}
-_Painting = str | dict[str, float]
-"""A name, or names and weights."""
-_ELSEWHERE = ("overwrite",)
-"""Settings of a render that a job list cannot say: whether files are replaced is for who starts the batch."""
+_Style = str | dict[str, float]
+"""A style's name, or names and weights."""
+_EXCLUDED = ("overwrite",)
+"""Settings of a render that a job list cannot contain: replacing files is up to the user of the command."""
 
 
 class _Region(BaseModel):
@@ -48,14 +48,14 @@ class _Region(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    style: _Painting
+    style: _Style
     mask: str
 
 
 def _field(name: str, each: Setting) -> Any:
-    """What pydantic is told of a setting; what a table leaves out is None."""
+    """Return a setting as a field of a pydantic model; a setting that a table leaves out is None."""
     if name == "style":
-        kind: Any = _Painting
+        kind: Any = _Style
     elif name == "strength":
         kind = float
     elif name == "region":
@@ -70,9 +70,9 @@ def _field(name: str, each: Setting) -> Any:
 Settings = create_model(
     "Settings",
     __config__=ConfigDict(extra="forbid", strict=True),
-    __doc__="What a table of a job list may say; what it leaves open is as on the command line, or as by default.",
-    **{name: _field(name, each) for name, each in settings_of(RenderPlan).items() if name not in _ELSEWHERE},
-    styles=(list[_Painting] | None, Field(default=None, min_length=1)),
+    __doc__="Settings in a table of a job list; those left out are as on the command line, or the defaults.",
+    **{name: _field(name, each) for name, each in settings_of(RenderPlan).items() if name not in _EXCLUDED},
+    styles=(list[_Style] | None, Field(default=None, min_length=1)),
     name=(str | None, None),
 )
 
@@ -84,7 +84,7 @@ class Job(Settings):  # type: ignore[misc, valid-type]
 
 
 class Defaults(BaseModel):
-    """A user's own file."""
+    """A user's file of defaults."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,7 +92,7 @@ class Defaults(BaseModel):
 
 
 class JobList(BaseModel):
-    """The whole file."""
+    """A whole job list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -101,7 +101,7 @@ class JobList(BaseModel):
 
 
 def films_of(source: str) -> list[str]:
-    """The films that a file, a folder or a glob names, in order; raises SourceError where there is none."""
+    """List the films of a file, a folder or a glob pattern, in order; raise SourceError if there is none."""
     if os.path.isdir(source):
         found = [str(path) for path in sorted(Path(source).iterdir()) if path.suffix.lower() in FILMS]
         if not found:
@@ -118,7 +118,7 @@ def films_of(source: str) -> list[str]:
 def plans(
     sources: Sequence[str], styles: Sequence[Style], folder: Path, base: RenderPlan, name: str = NAME
 ) -> Iterator[RenderPlan]:
-    """A plan for each film in each style, its other settings those of `base`."""
+    """Yield a plan for each film in each style, with the other settings of `base`."""
     for source in (film for one in sources for film in films_of(one)):
         for style in styles:
             wanted = folder / output_name(name, source, style)
@@ -127,7 +127,7 @@ def plans(
 
 
 def output_name(name: str, source: str, style: Style) -> str:
-    """`name` with its fields filled in; raises UsageError for a field there is not."""
+    """Fill in the fields of the template `name`; raise UsageError for an unknown field."""
     path = Path(source)
     suffix = path.suffix.lower() if path.suffix.lower() in KEPT else ".mp4"
     values = {"stem": path.stem, "style": style.label, "suffix": suffix, "network": style.network}
@@ -147,7 +147,7 @@ def output_name(name: str, source: str, style: Style) -> str:
 def read_jobs(
     path: Path, styles: Sequence[Style], folder: Path, base: RenderPlan, name: str = NAME
 ) -> list[RenderPlan]:
-    """The plans that a job list asks for; what it leaves open is as in `styles`, `base` and `name`.
+    """Read the plans of a job list; settings that it leaves out are those of `styles`, `base` and `name`.
 
     Paths in it are relative to it. Raises UsageError naming the line and the key.
     """
@@ -155,7 +155,7 @@ def read_jobs(
     found: list[RenderPlan] = []
     for number, job in enumerate(listed.jobs):
         given = {key: value for key, value in [*listed.defaults, *job] if value is not None}
-        if job.style is not None or job.styles is not None:  # a job's own replace the defaults', either way written
+        if job.style is not None or job.styles is not None:  # a job's styles replace the defaults', written either way
             given = {key: value for key, value in given.items() if key in job.model_fields_set or "style" not in key}
         try:
             settings = _settings(given, base, path.parent)
@@ -171,7 +171,7 @@ def read_jobs(
 
 
 def read_defaults(path: Path) -> RenderPlan:
-    """A plan with the settings of the table [defaults] of a user's file; raises SourceError or UsageError.
+    """Read a plan with the settings of the table [defaults] of a user's file; raise SourceError or UsageError.
 
     Paths in it are relative to it.
     """
@@ -188,7 +188,7 @@ def read_defaults(path: Path) -> RenderPlan:
 
 
 def _read(path: Path, model: type[M]) -> tuple[str, M]:
-    """The text of a TOML file, and what it says by `model`; raises SourceError, or UsageError naming the line."""
+    """Read the text of a TOML file and its content as `model`; raise SourceError, or UsageError naming the line."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -200,40 +200,42 @@ def _read(path: Path, model: type[M]) -> tuple[str, M]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not a TOML file ({error})") from error
     except ValidationError as error:
-        raise UsageError("; ".join(_told(path, text, one, model.model_fields) for one in error.errors()[:3])) from error
+        raise UsageError(
+            "; ".join(_message(path, text, one, model.model_fields) for one in error.errors()[:3])
+        ) from error
 
 
-def _looks(given: dict[str, Any], styles: Sequence[Style], said: Style, base: Style) -> list[Style]:
-    """The styles of a job: those it names, or else those of the command line with what the job `said` of them."""
+def _looks(given: dict[str, Any], styles: Sequence[Style], chosen: Style, base: Style) -> list[Style]:
+    """Return the styles that a job names, or else those of the command line with the job's settings, `chosen`."""
     if given.get("style") is not None and given.get("styles") is not None:
         raise UsageError("style and styles: give one of them")
     if "style" in given:
-        return [said]
+        return [chosen]
     if "styles" in given:
-        return [replace(said, blend=painting) for painting in given["styles"]]
+        return [replace(chosen, blend=style) for style in given["styles"]]
     if not styles:
         raise UsageError("source has no style: write styles = [...], in the job or in [defaults]")
-    changed = {one.name: getattr(said, one.name) for one in fields(Style) if one.name != "blend"}
+    changed = {one.name: getattr(chosen, one.name) for one in fields(Style) if one.name != "blend"}
     changed = {name: value for name, value in changed.items() if value != getattr(base, name)}
     return [replace(style, **changed) for style in styles]
 
 
 def _settings(given: dict[str, Any], base: RenderPlan, here: Path) -> RenderPlan:
-    """`base` with what a job says; paths are relative to the folder `here`."""
+    """Return `base` with a job's settings; paths are relative to the folder `here`."""
     declared = settings_of(RenderPlan)
-    said = {name: value for name, value in given.items() if name in declared}
+    named = {name: value for name, value in given.items() if name in declared}
     for name in ("mask", "flow_weights"):
-        if name in said:
-            said[name] = str(here / Path(said[name]).expanduser())
-    if "region" in said:
-        said["region"] = tuple(Region(one.style, str(here / Path(one.mask).expanduser())) for one in said["region"])
-    return assemble(RenderPlan, base, **said)
+        if name in named:
+            named[name] = str(here / Path(named[name]).expanduser())
+    if "region" in named:
+        named["region"] = tuple(Region(one.style, str(here / Path(one.mask).expanduser())) for one in named["region"])
+    return assemble(RenderPlan, base, **named)
 
 
-def _told(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:
-    """One of pydantic's complaints, in a line that says where to look."""
+def _message(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:
+    """Return one of pydantic's errors as a line with the place in the file."""
     where = list(error["loc"])
-    # A union is told once for each of its members, which is not in the file.
+    # pydantic reports a union once for each of its members, which are not in the file.
     known = [part for part in where if not (isinstance(part, str) and ("[" in part or part in ("str", "float")))]
     key = ".".join(f"{part + 1}" if isinstance(part, int) else part for part in known)
     what = {"extra_forbidden": "no such setting", "missing": "is missing"}.get(error["type"])
@@ -245,10 +247,10 @@ def _told(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:
 
 
 def _line(text: str, where: Sequence[str | int]) -> int | None:
-    """The line at which a value of a TOML file begins.
+    """Return the line at which a value of a TOML file begins.
 
-    A file cut off after a line is a file, unless it is cut within a value: the shortest that holds the value ends where
-    the value does, and the value begins after the longest before it that is a file.
+    A file cut off after a line is valid TOML, unless it is cut within a value: the shortest valid part with the value
+    ends where the value does, and the value begins after the longest valid part before.
     """
     begins = 1
     lines = text.splitlines()

@@ -1,4 +1,4 @@
-"""What is done of one film, on disk: JSON lines, each for good once written; a kill loses the line it cuts off."""
+"""Journal of one film's progress on disk: JSON lines; a kill loses at most the line that it cuts off."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from videostyle.files import make_folder
 from videostyle.io.images import is_pattern
 from videostyle.plan import RenderPlan
 
-# Raise it when the same plan comes to be painted differently: what older versions left is then not gone on with.
-VERSION = 1
+# Version of the journal. Raise it when its keys change, or when the same plan comes to be rendered differently: the
+# journals of other versions are then refused.
+VERSION = 2
 
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -32,11 +33,12 @@ _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class _Line(BaseModel):
     """A line of a journal, of one of the four kinds below."""
 
-    # A text is no number, and no number a text.
+    # Strict: a text is not read as a number, nor a number as a text.
     model_config = ConfigDict(strict=True)
 
 
 class _Begun(_Line):
+    version: int
     plan: str
     source: str
     output: str
@@ -48,7 +50,7 @@ class _Split(_Line):
 
 
 class _Work(_Line):
-    """What was told of work that is done."""
+    """Result of finished work."""
 
     frames: _Count
     painted: _Count
@@ -74,30 +76,30 @@ _LINES: TypeAdapter[_Begun | _Split | _Painted | _Finished] = TypeAdapter(_Begun
 
 
 class Journal:
-    """The folder in which one film is made, and its journal.
+    """The working folder of one film, and its journal.
 
-    A segment is done when its file bears its final name and its line is written; the film, when it bears its own name
-    and a line says so. Whoever writes holds the lock on the whole output folder.
+    A segment is done when its file has its final name and its line is written; the film, when it has its own name and
+    its line is written. A writer holds the lock on the whole output folder.
     """
 
     def __init__(self, folder: Path, plan: RenderPlan) -> None:
-        """Reads what is there, and touches nothing."""
+        """Read the journal in `folder`, without changing anything."""
         self.folder = folder
         self.plan = plan
         self.segments: tuple[Segment, ...] | None = None
         """None until the film is split."""
         self.done: dict[int, dict[str, Any]] = {}
-        """What was told of each segment that is done, by number."""
+        """Results of the finished segments, by number."""
         self.film: dict[str, Any] | None = None
-        """What was told of the whole film, once it is done."""
+        """Result of the whole film, once it is done."""
         self.warnings: list[str] = []
-        """Of the film as it was read."""
+        """Warnings about the source film."""
         self.begun = False
-        """True where what stands under the film's name can only be ours."""
+        """True if a file under the output's name can only be from this batch."""
         self.stale = False
-        """True where the folder holds what was done by another plan, or of another state of the files it names."""
+        """True if the folder holds the work of another plan, or of another state of the files that it names."""
         self.damage = ""
-        """What is wrong with the journal, in a line, where it cannot be read: the film cannot be gone on with."""
+        """Error message if the journal cannot be read: the film cannot be resumed then."""
         self._path = folder / "journal.jsonl"
         self._mark = fingerprint(plan)
         try:
@@ -106,18 +108,18 @@ class Journal:
             self.damage = str(error)
 
     def part(self, number: int, suffix: str) -> Path:
-        """The file of a segment."""
+        """Return the path of a segment's file."""
         return self.folder / f"{number:06}{suffix}"
 
     @property
     def frames(self) -> int:
-        """Frames that are painted, and need not be painted again."""
+        """Number of frames that are rendered, and need not be rendered again."""
         if self.film is not None:
             return int(self.film["frames"])
-        return sum(int(told["frames"]) for told in self.done.values())
+        return sum(int(result["frames"]) for result in self.done.values())
 
     def _read(self, lines: list[_Line]) -> None:
-        """Take over what the lines tell; raises SinkError, with nothing taken, where they contradict themselves."""
+        """Take over the lines; raise SinkError, with nothing taken over, if they contradict each other."""
         if not lines:
             return
         first, *rest = lines
@@ -145,10 +147,10 @@ class Journal:
                 if _has_size(self.folder / line.file, line.bytes):
                     self.done[line.segment] = line.model_dump()
             elif isinstance(line, _Finished):
-                # Numbered pictures have no one file to know them by.
+                # Numbered pictures have no single file whose size could be compared.
                 if is_pattern(self.plan.output) or _has_size(Path(self.plan.output), line.film.bytes):
                     self.film = line.film.model_dump()
-                else:  # what is there now, if anything, is somebody else's
+                else:  # the file there now, if any, is not from this batch
                     self.begun = False
 
     def _damaged(self, reason: str) -> SinkError:
@@ -166,19 +168,28 @@ class Journal:
         except OSError as error:
             raise SinkError(f"{self._path}: cannot be read ({error.strerror})") from error
         found: list[_Line] = []
-        # What a kill cut off has no end.
+        # A line that a kill cut off has no line end.
         for number, row in enumerate(text.splitlines(keepends=True), 1):
             if row.endswith(b"\n"):
                 try:
-                    found.append(_LINES.validate_json(_checked(row)))
-                except ValueError as error:
+                    text = _checked(row)
+                    if number == 1:
+                        self._check_version(json.loads(text))
+                    found.append(_LINES.validate_json(text))
+                except (ValueError, RecursionError) as error:
                     raise self._damaged(f"line {number}") from error
         return found
 
-    def begin(self) -> None:
-        """Make the folder fit to go on in: nothing half written, nothing of another plan.
+    def _check_version(self, line: Any) -> None:
+        """Raise SinkError for the first line of a journal of another version."""
+        if isinstance(line, dict) and "plan" in line and line.get("version") != VERSION:
+            reason = "was written by another version of videostyle"
+            raise SinkError(f"{self._path}: {reason}; remove {self.folder} to start the film again")
 
-        Raises SinkError where that cannot be done.
+    def begin(self) -> None:
+        """Prepare the folder for work: remove unfinished files, and the work of another plan.
+
+        Raises SinkError if that is not possible.
         """
         try:
             if self.stale:
@@ -186,7 +197,7 @@ class Journal:
                 self.stale = False
             make_folder(self.folder)
             self._clean()
-            # A line cut off in the middle would run into the next.
+            # An incomplete line would run into the next one.
             text = self._path.read_bytes() if self._path.exists() else b""
             whole = text[: text.rfind(b"\n") + 1]
             if whole != text:
@@ -194,31 +205,33 @@ class Journal:
         except SinkError:
             raise
         except OSError as error:
-            raise SinkError(f"{error.filename or self.folder}: cannot be gone on with ({error.strerror})") from error
+            raise SinkError(f"{error.filename or self.folder}: cannot be resumed ({error.strerror})") from error
         if not whole:
-            self._write({"plan": self._mark, "source": self.plan.source, "output": self.plan.output})
+            self._write(
+                {"version": VERSION, "plan": self._mark, "source": self.plan.source, "output": self.plan.output}
+            )
 
     def split(self, segments: tuple[Segment, ...], warnings: Sequence[str]) -> None:
-        """Note how the film is split, and what there is to warn of."""
+        """Record the segments of the film, and its warnings."""
         self.segments, self.warnings = segments, list(warnings)
         self._write({"segments": [asdict(segment) for segment in segments], "warnings": self.warnings})
 
-    def painted(self, number: int, file: Path, told: dict[str, Any]) -> None:
-        """Note that a segment is done."""
-        self.done[number] = {"segment": number, "file": file.name, **told}
+    def painted(self, number: int, file: Path, result: dict[str, Any]) -> None:
+        """Record that a segment is done."""
+        self.done[number] = {"segment": number, "file": file.name, **result}
         self._write(self.done[number])
 
-    def finished(self, told: dict[str, Any]) -> None:
-        """Note that the film is done, and remove its segments: joined, they are the film."""
-        self.film = told
-        self._write({"film": told})
-        with suppress(OSError):  # the film is there, whatever cannot be removed
+    def finished(self, result: dict[str, Any]) -> None:
+        """Record that the film is done, and remove its segments, which were joined to it."""
+        self.film = result
+        self._write({"film": result})
+        with suppress(OSError):  # the film is complete, even if something cannot be removed
             for line in self.done.values():
                 (self.folder / line["file"]).unlink(missing_ok=True)
             self._clean()
 
     def _clean(self) -> None:
-        """Remove what workers that died left half written."""
+        """Remove the unfinished files of workers that died."""
         for partial in self.folder.glob("*.partial*"):
             if not partial.is_dir():
                 partial.unlink()
@@ -226,27 +239,27 @@ class Journal:
     def _write(self, line: dict[str, Any]) -> None:
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(_with_check(line))
+                file.write(_with_crc32(line))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise SinkError(f"{self._path}: cannot be written ({error.strerror})") from error
 
 
-_CHECK = ', "crc32": '
-"""Before the sum over what comes before it, at the end of a line: whatever a line may say, a damaged one is noticed."""
+_CRC32 = ', "crc32": '
+"""Key of the checksum at the end of a line, over the text before it, by which any damage is detected."""
 
 
-def _with_check(line: dict[str, Any]) -> str:
+def _with_crc32(line: dict[str, Any]) -> str:
     text = json.dumps(line)
-    return f"{text[:-1]}{_CHECK}{zlib.crc32(text.encode())}}}\n"
+    return f"{text[:-1]}{_CRC32}{zlib.crc32(text.encode())}}}\n"
 
 
 def _checked(row: bytes) -> bytes:
-    """A line without its sum; raises ValueError where it is not the line's."""
-    text, _, check = row.rpartition(_CHECK.encode())
+    """Return a line without its checksum; raise ValueError if the checksum is wrong."""
+    text, _, check = row.rpartition(_CRC32.encode())
     if check.rstrip() != b"%d}" % zlib.crc32(text + b"}"):
-        raise ValueError("the sum is wrong")
+        raise ValueError("the checksum is wrong")
     return text + b"}"
 
 
@@ -259,19 +272,19 @@ def _has_size(path: Path, size: int | None) -> bool:
 
 
 def _is_whole(segments: Sequence[Segment]) -> bool:
-    """Whether they follow upon each other from the film's first frame on, each with something in it."""
+    """Return True if the segments are not empty and follow each other from the film's first frame on."""
     at = 0
     for one in segments:
-        if not (one.start == at < one.end <= one.ahead and 0 <= one.warm <= one.start):
+        if not (one.start == at < one.end <= one.lookahead_end and 0 <= one.warmup_start <= one.start):
             return False
         at = one.end
     return bool(segments)
 
 
 def fingerprint(plan: RenderPlan) -> str:
-    """Changes with everything that the painted film depends on: settings, the source, masks and style files.
+    """Compute a hash of everything that the output depends on: settings, the source, masks and style files.
 
-    Not with what only decides how it is reached: where the output is, how many frames wait in queues.
+    Settings that do not change the frames are left out: the folder of the output, the depth of queues.
     """
     from videostyle.weights import gallery, models_folder, own_network, own_styles, read_manifest
 
@@ -289,11 +302,11 @@ def fingerprint(plan: RenderPlan) -> str:
 
 
 def _stamp(path: Path) -> list[int] | None:
-    """Size and time of the last change; of a folder or a numbered sequence, of everything in the folder."""
+    """Return size and modification time; of a folder or a numbered sequence, those of all files in the folder."""
     path = path.parent if is_pattern(str(path)) else path
     try:
         files = sorted(path.iterdir()) if os.path.isdir(path) else [path]
         stats = [file.stat() for file in files]
-    except (OSError, ValueError):  # no such file, or no name that a file can have
+    except (OSError, ValueError):  # no such file, or an invalid file name
         return None
     return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]

@@ -11,42 +11,42 @@ from videostyle.plan import RenderPlan
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a film that is painted on its own. Frames are counted from 0 in the part that the plan asks for."""
+    """A part of a film that is rendered on its own. Frames are counted from 0 in the span of the plan."""
 
     start: int
     end: int
     """Frames from `start` to before `end` are kept."""
-    warm: int
-    """Painting begins at this frame, that what is remembered at `start` is what the whole film's painter remembers."""
-    ahead: int
-    """Frames to before this one are painted, for those who look ahead."""
+    warmup_start: int
+    """First frame that is stylized, so that the temporal state at `start` is that of a single run."""
+    lookahead_end: int
+    """End of the frames that are stylized, for the lookahead stabilizer; frames from `end` on are not kept."""
     pts: int
-    """Of the frame `warm`."""
-    check: int
-    """CRC-32 of the pixels of the frame `warm`: not every film gives the same frames when it is entered midway."""
+    """Presentation time of the frame `warmup_start`."""
+    crc32: int
+    """CRC-32 of the pixels of the frame `warmup_start`: some films decode differently after a seek."""
     cuts: tuple[int, ...] = ()
     """Frames at which shots begin."""
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Films to paint into one folder."""
+    """Films to render into one folder."""
 
     films: tuple[RenderPlan, ...]
     folder: Path
     workers: int | None = None
-    """How many paint at a time; None asks the machine."""
+    """Number of workers; None chooses by the machine."""
     executor: str = "local"
-    """What carries the work out, by name: local (processes) or ray."""
+    """Name of the executor: local (processes) or ray."""
     address: str | None = None
-    """Of the Ray cluster; None is the one this machine belongs to, or a new one."""
+    """Address of the Ray cluster; None is the one this machine belongs to, or a new one."""
     retries: int = 1
-    """How often a segment is tried again before its film has failed."""
+    """Number of times that a segment is tried again before its film fails."""
     segment: int = 240
-    """Frames of a segment, at least: what starting one costs is then small against painting it. Fewer where workers
-    would have nothing to do."""
+    """Least number of frames in a segment, so that its start-up costs little beside its rendering. Segments are shorter
+    if workers would be idle otherwise."""
     whole_shots: bool = False
-    """Never split within a shot, however long: the film is then the single run's to the bit."""
+    """Never split within a shot, however long: the output is then that of a single run to the bit."""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:

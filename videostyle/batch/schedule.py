@@ -1,4 +1,4 @@
-"""Hands the segments of all films to the workers, notes what is done, and joins what is whole."""
+"""Scheduler of a batch: gives the segments of all films to workers, records results, and joins finished films."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ from videostyle.style import Style
 from videostyle.stylizers import check_style
 from videostyle.types import VideoInfo
 
-# Where journals and segments are, inside the output folder.
+# Subfolder of the output folder for journals and segments.
 WORK = ".videostyle"
-# Bytes a pixel of what is painted: strong styles have much detail, and took up to 0.21 in the lossy codecs for
-# viewing, 0.86 in those for editing and archives, at 320x180 and 8 bits. Films are there twice while joined.
+# Estimated bytes per pixel of an output: strong styles have much detail, and took up to 0.21 in the lossy codecs for
+# viewing, 0.86 in those for editing and archives, at 320x180 and 8 bits. Films exist twice while they are joined.
 LOSSY, EDITING = 0.2, 1.0
-# A disk is full when less than this is left beside what is being painted.
+# The disk counts as full when less than this, in bytes, is left beside the output of the running tasks.
 LEAST_FREE = 200 * 2**20
 POLL = 0.2
 
 
 @dataclass(slots=True)
 class Result:
-    """What became of one film."""
+    """Result of one film."""
 
     source: str
     style: str
     output: str
     state: str
-    """painted, was painted (before this run), unfinished, or failed."""
+    """State: painted, was painted (before this run), unfinished, or failed."""
     frames: int = 0
-    """That are painted."""
+    """Number of frames that are rendered."""
     expected: int | None = None
-    """Frames that the film has; an estimate until it is split."""
+    """Number of frames in the film; an estimate until it is split."""
     segments: tuple[int, int] = (0, 0)
-    """Done, and in all."""
+    """Number of finished segments, and of all."""
     painted: int = 0
-    """Frames painted for it, over all runs: with those before and after segments that were thrown away."""
+    """Number of frames stylized for it, over all runs, with the frames before and after segments that are not kept."""
     seconds: float = 0.0
-    """That workers spent on it, over all runs."""
+    """Seconds of workers' time, over all runs."""
     warnings: list[str] = field(default_factory=list)
     error: str = ""
 
@@ -67,7 +67,7 @@ class Result:
 
 
 class _Film:
-    """One film on its way."""
+    """One film of a batch, with its journal and its running tasks."""
 
     def __init__(self, plan: RenderPlan, folder: Path) -> None:
         where = Path(plan.output).absolute().relative_to(folder.absolute())
@@ -77,13 +77,13 @@ class _Film:
         self.joinable = True
         self.suffix = ""
         self.busy: set[int] = set()
-        """Segments being painted; -1 is the scan, the join, or all of it."""
+        """Numbers of the segments being rendered; -1 is the scan, the join, or the whole film."""
         self.tries: Counter[int] = Counter()
         self.error = self.journal.damage
         self.was_painted = self.journal.film is not None
 
     def check(self) -> None:
-        """Find out what can be known without painting; raises VideostyleError where it cannot be painted."""
+        """Check what can be checked before rendering; raise VideostyleError if the film cannot be rendered."""
         plan = self.plan
         self.info = open_source(plan.source).info
         size = fit(plan.size, self.info.width, self.info.height)
@@ -91,7 +91,7 @@ class _Film:
         if self.joinable:
             self.suffix = part_suffix(plan, self.info)
         make_folder(Path(plan.output).parent)
-        # What is there may be ours, finished when we were stopped before we could note it.
+        # A file there may be our own, finished just before a stop that prevented the record.
         ours = self.journal.begun and not self.journal.stale
         encode = replace(plan.encode, overwrite=plan.encode.overwrite or ours)
         open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
@@ -102,7 +102,7 @@ class _Film:
 
     @property
     def expected(self) -> int | None:
-        """Frames it has, as far as known."""
+        """Number of frames in the film, as far as known."""
         if self.journal.film is not None:
             return int(self.journal.film["frames"])
         if self.journal.segments is not None:
@@ -111,11 +111,11 @@ class _Film:
 
     @property
     def over(self) -> bool:
-        """True when nothing more is to be done."""
+        """True if nothing is left to do."""
         return bool(self.error) or self.journal.film is not None
 
     def task(self, scanning: set[Any]) -> tuple[int, Task] | None:
-        """The next thing to do, by number; None while there is none. `scanning` are the sources being scanned."""
+        """Return the next task and its number; None while there is none. `scanning` are the sources being scanned."""
         segments, done = self.journal.segments, self.journal.done
         if self.over or -1 in self.busy:
             return None
@@ -133,11 +133,11 @@ class _Film:
 
     @property
     def scanned(self) -> tuple[Any, ...]:
-        """Films of which this is the same are split by one scan."""
+        """Key of the scan: films with the same key are split by one scan."""
         return self.plan.source, self.plan.span
 
     def bytes(self, frames: int) -> int:
-        """About what so many painted frames take on disk."""
+        """Estimate the bytes on disk of a number of output frames."""
         if self.info is None:
             return 0
         width, height = fit(self.plan.size, self.info.width, self.info.height)
@@ -147,37 +147,37 @@ class _Film:
             each = LOSSY if codec.crf is not None else EDITING * (2 if self.info.bit_depth > 8 else 1)
         return round(frames * width * height * each)
 
-    def take(self, number: int, task: Task, told: dict[str, Any]) -> None:
-        """Note what was done."""
+    def take(self, number: int, task: Task, result: dict[str, Any]) -> None:
+        """Record the result of a task."""
         if isinstance(task, PaintTask):
-            self.journal.painted(number, Path(task.path), told)
+            self.journal.painted(number, Path(task.path), result)
             return
         if isinstance(task, WholeTask):
-            # Numbered pictures have no one file to know them by.
+            # Numbered pictures have no single file whose size could be recorded.
             size = os.path.getsize(self.plan.output) if os.path.isfile(self.plan.output) else None
-            self.journal.finished({**told, "bytes": size})
+            self.journal.finished({**result, "bytes": size})
             return
         done = self.journal.done.values()
-        warnings = [line for one in (*done, told) for line in one["warnings"]]
+        warnings = [line for one in (*done, result) for line in one["warnings"]]
         film = {
             "frames": sum(one["frames"] for one in done),
             "painted": sum(one["painted"] for one in done),
-            "seconds": round(told["seconds"] + sum(one["seconds"] for one in done), 3),
-            "bytes": told["bytes"],
+            "seconds": round(result["seconds"] + sum(one["seconds"] for one in done), 3),
+            "bytes": result["bytes"],
             "warnings": list(dict.fromkeys([*self.journal.warnings, *warnings])),
         }
         self.journal.finished(film)
 
     def result(self) -> Result:
-        """What became of it."""
+        """Return the result of the film."""
         journal = self.journal
-        told = journal.film
-        state = "was painted" if self.was_painted else "painted" if told else "failed" if self.error else "unfinished"
+        film = journal.film
+        state = "was painted" if self.was_painted else "painted" if film else "failed" if self.error else "unfinished"
         found = Result(
             self.plan.source, self.plan.style.label, self.plan.output, state, journal.frames, self.expected,
             (len(journal.done), len(journal.segments or ())), error=self.error,
         )  # fmt: skip
-        for one in [told] if told else journal.done.values():
+        for one in [film] if film else journal.done.values():
             found.painted += one["painted"]
             found.seconds += one["seconds"]
             found.warnings += one["warnings"]
@@ -190,7 +190,7 @@ def _check_style(style: Style) -> None:
 
 
 def status(plan: BatchPlan) -> list[Result]:
-    """What is done of each film; nothing is begun, and a batch at work is not disturbed."""
+    """Return the state of each film; nothing is begun, and a running batch is not disturbed."""
     films = [_Film(film, plan.folder) for film in plan.films]
     for film in films:
         try:
@@ -206,13 +206,13 @@ def run(
     on_progress: Callable[[int, int], None] | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:
-    """Paint every film that is not painted yet, going on where an earlier run was stopped.
+    """Render every film that is not finished yet, resuming where an earlier run was stopped.
 
-    A film that fails leaves the others alone. `on_progress` is told how many frames are painted and how many there are,
-    as far as known; `log` gets a line for what should be known at once.
+    If a film fails, the others go on. `on_progress` is called with the number of rendered frames and of all frames, as
+    far as known; `log` with a line for each event that the user should see at once.
 
-    Raises UsageError where nothing can be begun, SinkError where the folder is in use, or the disk full: all that is
-    done is kept then, as after KeyboardInterrupt.
+    Raises UsageError if nothing can be begun, SinkError if the folder is in use, or the disk full: all finished work is
+    kept then, as after KeyboardInterrupt.
     """
     _check_names(plan)
     with interrupt.deferring(), hold(plan.folder / WORK, "another batch"):
@@ -236,7 +236,7 @@ def run(
         try:
             _carry_out(plan, films, on_progress or (lambda done, total: None), log)
         except BaseException as error:
-            error.add_note("all that is finished is kept; give the same command again to go on")
+            error.add_note("all finished work is kept; give the same command again to go on")
             raise
         return [film.result() for film in films]
 
@@ -245,44 +245,44 @@ def _carry_out(
     plan: BatchPlan, films: list[_Film], on_progress: Callable[[int, int], None], log: Callable[[str], None]
 ) -> None:
     begun: dict[tuple[int, int], Task] = {}
-    full = ""
+    disk_full = ""
     with load_executor(plan) as executor:
         settled = 0
         while True:
             interrupt.check()
-            for key, task in _tasks(films, begun) if not full else ():
+            for key, task in _tasks(films, begun) if not disk_full else ():
                 if len(begun) == executor.workers:
                     break
-                full = _full(plan.folder, films, {**begun, key: task})
-                if full:
-                    log(f"{full}; what is being painted is finished first")
+                disk_full = _check_disk(plan.folder, films, {**begun, key: task})
+                if disk_full:
+                    log(f"{disk_full}; running tasks are finished first")
                     break
                 films[key[0]].busy.add(key[1])
                 begun[key] = task
                 executor.submit(key, task)
             if not begun:
                 break
-            for key, told in executor.finished(POLL):
+            for key, result in executor.finished(POLL):
                 film, number, task = films[key[0]], key[1], begun.pop(key)
                 film.busy.discard(number)
-                settled += told.get("painted", 0)
-                if "error" in told:
-                    full = full or (told["error"] if told["full"] else "")
-                    _retry(film, number, told, 0 if told["hopeless"] else plan.retries, log)
+                settled += result.get("painted", 0)
+                if "error" in result:
+                    disk_full = disk_full or (result["error"] if result["disk_full"] else "")
+                    _retry(film, number, result, plan.retries if result["retryable"] else 0, log)
                 elif isinstance(task, ScanTask):
-                    _split(plan, films, film, Scan.of(told), executor.workers)
+                    _split(plan, films, film, Scan.of(result), executor.workers)
                 else:
-                    film.take(number, task, told)
+                    film.take(number, task, result)
             done = sum(film.journal.frames for film in films)
             painting = max(executor.frames - settled, 0)
             total = sum(film.expected or 0 for film in films if not film.error)
             on_progress(min(done + painting, total), total)
-    if full:
-        raise SinkError(f"{full}; free some space")
+    if disk_full:
+        raise SinkError(f"{disk_full}; free some space")
 
 
 def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[tuple[tuple[int, int], Task]]:
-    """What can be begun now, the first film first; asked again after each that is."""
+    """Yield the tasks that can begin now, the first film first; a task must be marked busy before the next."""
     for at, film in enumerate(films):
         while True:
             scanning = {films[key[0]].scanned for key, task in begun.items() if isinstance(task, ScanTask)}
@@ -293,7 +293,7 @@ def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[t
 
 
 def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan, workers: int) -> None:
-    """Split every film that this scan is of, finely enough for all workers to have some of it."""
+    """Split every film of this scan, finely enough for all workers to get a part."""
     share = found.frames * sum(not one.over for one in films) // workers
     shortest = max(min(plan.segment, share), 1)
     for one in films:
@@ -301,15 +301,15 @@ def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan, worker
             one.journal.split(split(found, one.plan, shortest, plan.whole_shots), found.warnings)
 
 
-def _retry(film: _Film, number: int, told: dict[str, Any], retries: int, log: Callable[[str], None]) -> None:
+def _retry(film: _Film, number: int, result: dict[str, Any], retries: int, log: Callable[[str], None]) -> None:
     film.tries[number] += 1
-    if told["full"] or film.error:
+    if result["disk_full"] or film.error:
         return
     if film.tries[number] <= retries:
-        log(f"{_named(film, told['error'])}; trying again")
+        log(f"{_named(film, result['error'])}; trying again")
         return
-    film.error = told["error"]
-    log(f"{film.plan.output}: failed: {told['error']}; the other films go on")
+    film.error = result["error"]
+    log(f"{film.plan.output}: failed: {result['error']}; the other films go on")
 
 
 def _named(film: _Film, error: str) -> str:
@@ -330,18 +330,18 @@ def _check_names(plan: BatchPlan) -> None:
 
 
 def _check_space(folder: Path, films: Iterable[_Film], log: Callable[[str], None]) -> None:
-    """Warn where it looks as if the films would not fit: how large they get, only painting them will tell."""
+    """Warn if the films may not fit on the disk, by an estimate of their sizes."""
     need = sum(2 * film.bytes(film.expected or 0) - film.bytes(film.journal.frames) for film in films if not film.over)
     free = shutil.disk_usage(folder).free
     if need + LEAST_FREE > free:
         log(
             f"{folder}: {_size(free)} free, and the films may need {_size(need)}; painting stops in good time, "
-            "with all that is finished kept"
+            "and all finished work is kept"
         )
 
 
-def _full(folder: Path, films: list[_Film], begun: dict[tuple[int, int], Task]) -> str:
-    """Why nothing more can be begun, if the disk has no room for what is being done."""
+def _check_disk(folder: Path, films: list[_Film], begun: dict[tuple[int, int], Task]) -> str:
+    """Return a message if the disk has no room for the running tasks, else ""."""
     need = LEAST_FREE
     for (at, _), task in begun.items():
         film = films[at]

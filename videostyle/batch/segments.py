@@ -1,8 +1,8 @@
-"""Splits a film into segments that are painted apart and come out as if the film had been painted in one go.
+"""Segments of a film that are rendered independently, with the output of a single run.
 
-What a painter remembers ends at a cut, so a segment that begins with a shot needs nothing of what was before. Within a
-shot memory fades but has no end; what comes after matters too, to those who look ahead. A segment that begins within a
-shot therefore paints some frames before it and after it, which are thrown away.
+Temporal state is reset at a cut, so a segment that begins with a shot needs no earlier frames. Within a shot the state
+fades but has no end, and the lookahead stabilizer needs the frames that follow. Therefore a segment that begins within
+a shot also stylizes some frames before it and after it, which are not kept.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from videostyle.threads import prefetch
 from videostyle.timeline import Span
 from videostyle.types import Frame
 
-# Look-ahead is done with so many frames at a time: only there can a shot be entered in step with the whole film.
+# The lookahead stabilizer advances by STEP frames: only at these can a shot be entered in step with a single run.
 STEP = WINDOW - LATENCY
-# Longer shots are split into pieces of about LONGEST / 2. What is painted in vain before each is a tenth of it, and
-# leaves differences of at most 12 steps of 255, on average 0.012 (docs/guide/batch.md).
+# Longer shots are split into pieces of about LONGEST / 2. The warm-up before each is a tenth of it, and leaves
+# differences of at most 12 steps of 255, on average 0.012 (docs/guide/batch.md).
 LONGEST = 2560
-WARM = 128
-# Filters over several frames, such as the deinterlacer's, need some before the first that counts.
+WARMUP = 128
+# Seconds read before the first frame, for filters over several frames, such as the deinterlacer.
 LEAD = Fraction(1, 5)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A frame at which a segment may begin to be painted."""
+    """A frame at which rendering of a segment may begin."""
 
     frame: int
     pts: int
-    check: int
+    crc32: int
     """CRC-32 of its pixels."""
     is_cut: bool
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What is to be known of a film to split it."""
+    """Properties of a film that are needed to split it."""
 
     frames: int
     points: tuple[Point, ...]
@@ -61,17 +61,17 @@ class Scan:
 
     @property
     def shots(self) -> list[Point]:
-        """Where shots begin."""
+        """First frames of the shots."""
         return [point for point in self.points if point.is_cut]
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> Scan:
-        """The scan that was told as plain values."""
-        return cls(plain["frames"], tuple(Point(**point) for point in plain["points"]), tuple(plain["warnings"]))
+    def of(cls, values: dict[str, Any]) -> Scan:
+        """Make a scan from the plain values of `dataclasses.asdict`."""
+        return cls(values["frames"], tuple(Point(**point) for point in values["points"]), tuple(values["warnings"]))
 
 
 def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
-    """Decode the film once, as a render would, and find its shots; `on_frame` may end it. Raises SourceError."""
+    """Decode the film once, as a render does, and find its shots; `on_frame` may end it. Raises SourceError."""
     points: list[Point] = []
     count = start = 0
     last: Tensor | None = None
@@ -81,7 +81,7 @@ def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
             if frame.is_cut:
                 start, repeats = frame.index, False
             elif not repeats and last is not None and same_pixels(frame.pixels, last):
-                # Repeated frames are not painted, and from here on the windows of look-ahead are out of step.
+                # Repeated frames are not stylized, and from here on the lookahead windows are out of step.
                 repeats = True
                 while points[-1].frame + LATENCY >= frame.index and not points[-1].is_cut:
                     points.pop()
@@ -96,31 +96,31 @@ def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
 
 
 def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = False) -> tuple[Segment, ...]:
-    """The segments of a film, in order: whole shots, gathered until they have `shortest` frames, and pieces of shots
-    that are very long.
+    """Split a film into segments, in order: whole shots, joined to at least `shortest` frames, and pieces of very long
+    shots.
     """
     shots = found.shots
     first = shots[0]
     if found.warnings:
-        # A damaged film decodes to other frames when it is entered midway.
-        return (Segment(0, found.frames, 0, found.frames, first.pts, first.check, _within(shots, 0, found.frames)),)
-    steadied = not plan.style.is_none and plan.stabilize.amount > 0
-    remembers = plan.style.statistics == "shot" and not plan.style.is_none
-    warm = WARM if steadied else 0
-    ahead = LATENCY if steadied and plan.stabilize.mode != "causal" else 0
+        # A damaged film decodes to other frames after a seek.
+        return (Segment(0, found.frames, 0, found.frames, first.pts, first.crc32, _within(shots, 0, found.frames)),)
+    is_stabilized = not plan.style.is_none and plan.stabilize.amount > 0
+    has_shot_statistics = plan.style.statistics == "shot" and not plan.style.is_none
+    warmup = WARMUP if is_stabilized else 0
+    lookahead = LATENCY if is_stabilized and plan.stabilize.mode != "causal" else 0
     starts = [first]
     entered = {0: first}
     for shot, end in zip(shots, [*(following.frame for following in shots[1:]), found.frames], strict=True):
         if shot.frame - starts[-1].frame >= shortest:
             starts.append(shot)
             entered[shot.frame] = shot
-        if whole_shots or remembers or end - shot.frame <= LONGEST:
+        if whole_shots or has_shot_statistics or end - shot.frame <= LONGEST:
             continue
         inside = {point.frame: point for point in found.points if shot.frame <= point.frame < end}
         pieces = round((end - shot.frame) / (LONGEST / 2))
         for number in range(1, pieces):
             at = shot.frame + number * (end - shot.frame) // pieces // STEP * STEP
-            enter = max(at - warm, shot.frame)
+            enter = max(at - warmup, shot.frame)
             if at in inside and enter in inside and at - starts[-1].frame >= shortest:
                 starts.append(inside[at])
                 entered[at] = inside[enter]
@@ -129,10 +129,10 @@ def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = Fals
     segments = []
     for begin, end in zip(starts, ends, strict=True):
         first = entered[begin.frame]
-        # Nobody looks ahead over a cut.
-        until = end if end in cuts else min(end + ahead, found.frames)
+        # The lookahead ends at a cut.
+        until = end if end in cuts else min(end + lookahead, found.frames)
         inner = _within(shots, first.frame, until)
-        segments.append(Segment(begin.frame, end, first.frame, until, first.pts, first.check, inner))
+        segments.append(Segment(begin.frame, end, first.frame, until, first.pts, first.crc32, inner))
     return tuple(segments)
 
 
@@ -141,14 +141,14 @@ def _within(shots: list[Point], start: int, end: int) -> tuple[int, ...]:
 
 
 class SegmentSource:
-    """The frames of one segment, and those painted in vain before and after it, as a render of the whole sees them."""
+    """A source of one segment's frames, with its warm-up and lookahead, as in a render of the whole film."""
 
     is_live = False
 
     def __init__(self, plan: RenderPlan, segment: Segment, journal: Path) -> None:
-        """`journal` is the folder of the film's journal, to be named where the film is not the one that was split.
+        """Open the film; `journal` is the folder of its journal, for the message if the film has changed.
 
-        Raises SourceError where the film cannot be read.
+        Raises SourceError if the film cannot be read.
         """
         self._journal = journal
         self._video = open_source(plan.source)
@@ -167,37 +167,37 @@ class SegmentSource:
         self._video.__exit__(kind, error, trace)
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The frames from `warm` to before `ahead`, numbered as in the whole film, cuts marked; `span` is the plan's.
+        """Yield the frames from `warmup_start` to `lookahead_end`, numbered as in the whole film, with cuts marked.
 
-        Raises SourceError where the film does not have them any more.
+        `span` is ignored: it is the plan's. Raises SourceError if frames are missing.
         """
         segment = self._segment
-        count = segment.ahead - segment.warm
-        for number, frame in enumerate(self._entered(), segment.warm):
+        count = segment.lookahead_end - segment.warmup_start
+        for number, frame in enumerate(self._from_warmup(), segment.warmup_start):
             yield replace(frame, index=number, is_cut=number in segment.cuts)
             count -= 1
             if count == 0:
                 return
         raise self._changed(f"{count} frames of it are missing")
 
-    def _entered(self) -> Iterator[Frame]:
-        """Frames from `warm` on: by a jump there where that gives the same frame, else read from the beginning."""
+    def _from_warmup(self) -> Iterator[Frame]:
+        """Yield the frames from `warmup_start` on: after a seek if that gives the same frame, else from the start."""
         segment, span = self._segment, self._plan.span
         first = segment.pts * self.info.time_base - (self.info.start or 0)
         for start in dict.fromkeys((max(first - LEAD, span.start), span.start)):
             frames = self._video.frames(Span(start, span.end))
             frame = next((frame for frame in frames if frame.pts >= segment.pts), None)
-            if frame is not None and frame.pts == segment.pts and checksum(frame.pixels) == segment.check:
+            if frame is not None and frame.pts == segment.pts and checksum(frame.pixels) == segment.crc32:
                 yield frame
                 yield from frames
                 return
-        raise self._changed(f"frame {segment.warm} is another one")
+        raise self._changed(f"frame {segment.warmup_start} is another one")
 
     def _changed(self, reason: str) -> SourceError:
-        told = f"is not the film that was split ({reason}); remove {self._journal} to start it again"
-        return SourceError(f"{self._plan.source}: {told}")
+        message = f"is not the film that was split ({reason}); remove {self._journal} to start it again"
+        return SourceError(f"{self._plan.source}: {message}")
 
 
 def checksum(pixels: Tensor) -> int:
-    """CRC-32 of a picture as it lies in memory."""
+    """Compute the CRC-32 of a picture in memory order."""
     return zlib.crc32(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()).data)

@@ -1,4 +1,4 @@
-"""What became of the films, as a table and as JSON lines."""
+"""Results of a batch, as a table and as JSON lines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HEADINGS = ("film", "style", "frames", "fps", "warnings", "output")
 
 
 def table(results: Sequence[Result]) -> str:
-    """One line a film; a failed one has its reason where the output would be."""
+    """Format a table with a line for each film; a failed one has its error in the column of the output."""
     rows = [_HEADINGS, *(tuple(map(plain, _row(result))) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    # Numbers to the right.
+    # Numbers are aligned to the right.
     lines = [
         "  ".join(
             cell.rjust(width) if column in (2, 3, 4) else cell.ljust(width)
@@ -42,5 +42,5 @@ def _row(result: Result) -> tuple[str, ...]:
 
 
 def to_json(result: Result) -> str:
-    """One line."""
+    """Format a result as a line of JSON."""
     return json.dumps({**asdict(result), "fps": round(result.fps, 3)}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a worker does: plain data in, plain data out; films are read and written by path, and frames never travel."""
+"""Tasks of batch workers: plain data in and out; films are read and written by path, frames are never sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ScanTask:
 
 @dataclass(frozen=True)
 class PaintTask:
-    """Paint one segment of a film into a file of its own, without sound."""
+    """Render one segment of a film into a file of its own, without sound."""
 
     plan: RenderPlan
     segment: Segment
@@ -42,7 +42,7 @@ class PaintTask:
 
 @dataclass(frozen=True)
 class JoinTask:
-    """Make the film out of its segments, with sound and all else that the source holds."""
+    """Join the segments of a film, and add sound and all other streams of the source."""
 
     plan: RenderPlan
     paths: tuple[str, ...]
@@ -50,7 +50,7 @@ class JoinTask:
 
 @dataclass(frozen=True)
 class WholeTask:
-    """Paint in one go what cannot be joined from parts: pictures, sequences and GIFs."""
+    """Render an output that cannot be joined from parts in one run: pictures, sequences and GIFs."""
 
     plan: RenderPlan
 
@@ -59,11 +59,12 @@ Task = ScanTask | PaintTask | JoinTask | WholeTask
 
 
 def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
-    """Do it, and tell what was done, in plain values.
+    """Carry out a task, and return its result in plain values.
 
-    `on_frames` is called at each frame, with how many were painted since; what it raises ends the task.
+    `on_frames` is called at each frame, with the number stylized since; an exception from it ends the task.
 
-    A failure is told as well: `error`, with `hopeless` where trying again would not help and `full` for a full disk.
+    The result of a failure has the keys `error`, a line; `retryable`, False if another try would not help; and
+    `disk_full`.
     """
     started = time.perf_counter()
     try:
@@ -75,27 +76,27 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
             done = _join(task)
         else:
             done = _whole(task, on_frames)
-    except Exception as error:  # whatever it is, it is this film's; the others go on
+    except Exception as error:  # any error concerns this film only; the others go on
         line = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, VideostyleError):
             line = f"unexpected {type(error).__name__}: {line}"
         cause = error.__cause__ if isinstance(error, SinkError) else error
-        full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        return {"error": line, "hopeless": isinstance(error, UsageError), "full": full}
+        disk_full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": disk_full}
     return {**done, "seconds": round(time.perf_counter() - started, 3)}
 
 
 def part_suffix(plan: RenderPlan, info: VideoInfo) -> str:
-    """The container in which segments wait: one that keeps every tick, which Matroska does not."""
+    """Return the file suffix of segments: a container that keeps exact times, which Matroska does not."""
     name = container_for(plan.output)
     codec_name, codec = choose_codec(name, plan.encode)
-    if name in ("mp4", "mov") or (codec_name == "vp9" and info.has_alpha):  # alpha in VP9 is Matroska's
+    if name in ("mp4", "mov") or (codec_name == "vp9" and info.has_alpha):  # only Matroska has alpha in VP9
         return f".{name}"
     return ".mp4" if "mp4" in codec.containers else ".mov"
 
 
 def is_joinable(plan: RenderPlan) -> bool:
-    """True where the output can be put together from parts; raises UsageError for an output that cannot be at all."""
+    """Return True if the output can be joined from segments; raise UsageError for an invalid output."""
     if is_picture(plan.output):
         return False
     codec, _ = choose_codec(container_for(plan.output), plan.encode)
@@ -105,22 +106,22 @@ def is_joinable(plan: RenderPlan) -> bool:
 def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     segment, plan = task.segment, task.plan
     final = Path(task.path)
-    # Of this try alone: where processes do not die with their master, one may still be writing.
-    growing = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}.partial{final.suffix}")
+    # A name for this try only: on systems where workers survive their master, an old one may still be writing.
+    partial = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}.partial{final.suffix}")
     source = SegmentSource(plan, segment, final.parent)
     name, _ = choose_codec(container_for(plan.output), plan.encode)
     size = fit(plan.size, source.info.width, source.info.height)
-    sink = VideoSink(str(growing), source.info, replace(plan.encode, codec=name, overwrite=True), size=size)
+    sink = VideoSink(str(partial), source.info, replace(plan.encode, codec=name, overwrite=True), size=size)
     try:
         report = render(
-            plan, source=source, sink=_Kept(sink, segment), on_frame=lambda frame: on_frames(1), cuts_known=True
+            plan, source=source, sink=_SegmentSink(sink, segment), on_frame=lambda frame: on_frames(1), cuts_known=True
         )
         try:
-            os.replace(growing, final)
+            os.replace(partial, final)
         except OSError as error:
             raise SinkError(f"{final}: cannot be written ({error.strerror})") from error
     finally:
-        growing.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         if sink.partial is not None:
             Path(sink.partial).unlink(missing_ok=True)
     return {
@@ -139,14 +140,14 @@ def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     try:
         report = render(plan, sink=sink, on_frame=lambda frame: on_frames(1))
     finally:
-        # It is painted again from its beginning.
+        # The film is rendered again from its beginning.
         if sink.partial is not None:
             Path(sink.partial).unlink(missing_ok=True)
     return {"frames": report.frames, "warnings": report.warnings, "painted": report.frames}
 
 
-class _Kept:
-    """A sink for the frames that count."""
+class _SegmentSink:
+    """A sink that keeps only the frames of a segment."""
 
     def __init__(self, sink: Sink, segment: Segment) -> None:
         self._sink = sink
@@ -171,7 +172,7 @@ def _join(task: JoinTask) -> dict[str, Any]:
     plan = task.plan
     info = open_source(plan.source).info
     size = fit(plan.size, info.width, info.height)
-    # What stands in its way is what it replaces: an older painting, or this one if the end of the join was not noted.
+    # An existing file is replaced: an older output, or this one if the end of the join was not recorded.
     options = replace(plan.encode, overwrite=True)
     copy_from = None if info.container == "pictures" else plan.source
     with VideoSink(plan.output, info, options, plan.span, size, copy_from) as sink:

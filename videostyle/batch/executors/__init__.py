@@ -1,4 +1,4 @@
-"""Where tasks are carried out: one module an executor, each with `build(plan) -> Executor`."""
+"""Executors of batch tasks: one module each, with `build(plan) -> Executor`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """Carries out tasks on several workers. A context manager; leaving it ends what is still being done."""
+    """Runs tasks on several workers. A context manager; leaving it ends the running tasks."""
 
     workers: int
-    """How many tasks it carries out at a time."""
+    """Number of tasks that run at a time."""
 
     @property
     def frames(self) -> int:
-        """Frames painted by all workers since the start, as far as known."""
+        """Frames stylized by all workers since the start, as far as known."""
 
     def submit(self, key: Any, task: Task) -> None:
-        """Begin a task when a worker is free."""
+        """Submit a task, which begins when a worker is free."""
 
     def finished(self, timeout: float) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """The tasks that came to their end, by key, and what `carry_out` told of each; waits for so many seconds."""
+        """Yield the keys of tasks that ended and their results of `carry_out`; wait up to `timeout` seconds."""
 
     def __enter__(self) -> Self: ...
 
@@ -35,11 +35,11 @@ class Executor(Protocol):
 
 
 def load_executor(plan: BatchPlan) -> Executor:
-    """The executor that the plan names; raises UnknownNameError, or MissingDependencyError saying what to install."""
+    """Load the executor that the plan names; raise UnknownNameError or MissingDependencyError."""
     executor: Executor = load(sys.modules[__name__], plan.executor)(plan)
     return executor
 
 
 def lost(why: BaseException) -> dict[str, Any]:
-    """What is told of a task whose worker died."""
-    return {"error": f"its worker died ({type(why).__name__}); out of memory?", "hopeless": False, "full": False}
+    """Return the result of a task whose worker died."""
+    return {"error": f"its worker died ({type(why).__name__}); out of memory?", "retryable": True, "disk_full": False}

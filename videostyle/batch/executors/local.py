@@ -1,4 +1,4 @@
-"""Processes on this machine: one a GPU, or each on its share of the processor's cores."""
+"""Local executor: processes on this machine, one a GPU, or each on its share of the processor's cores."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 # <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
-# Started afresh rather than forked: the libraries that paint have threads, which a fork would leave out.
+# Spawned rather than forked: the libraries used have threads, which a fork would leave out.
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Local:
-    """A pool of processes; a process that dies takes its task with it, and the pool is made anew."""
+    """A pool of processes; if one dies, its task is lost and the pool is made again."""
 
     def __init__(self, workers: int, gpus: int) -> None:
         self.workers = workers
@@ -75,15 +75,15 @@ class Local:
         self._pool.shutdown(cancel_futures=True)
 
 
-# What a worker was given when it began: the counter of frames.
+# Initial arguments of a worker process: the counter of frames.
 _given: list[Any] = []
 
 
 def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> None:
-    """Make this process a worker: its own share of the machine, and no life beyond its master's."""
+    """Initialize a worker process: give it its share of the machine, and let it end with its master."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the master decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGHUP"):  # a terminal that closes tells the master, too
+    if hasattr(signal, "SIGHUP"):  # the master gets the signal of a closed terminal, too
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _die_with_master()
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
@@ -102,9 +102,9 @@ def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> Non
 
 
 def _die_with_master() -> None:
-    """Have Linux kill this process together with its master: at once, even while a library holds Python's lock.
+    """Let Linux kill this process together with its master: at once, even while a library holds Python's lock.
 
-    A master that is killed tells nobody, and what its workers went on with would be in the way of its successor's.
+    A killed master cannot stop its workers, which would then write to the same files as the workers of the next run.
     """
     master = multiprocessing.parent_process()
     if master is None:
@@ -112,12 +112,12 @@ def _die_with_master() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != master.pid:  # it died before it could be asked for
+    if os.getppid() != master.pid:  # the master died before prctl took effect
         os._exit(1)
 
 
 def _watch(stop: Any) -> None:
-    """Pass on the master's request to stop, and end with it on systems other than Linux, by the pipe that breaks."""
+    """Pass on the master's request to stop, and end with it on systems other than Linux, when its pipe breaks."""
     master = multiprocessing.parent_process()
     assert master is not None
     while not wait_for([master.sentinel], interrupt.POLL):
@@ -139,12 +139,12 @@ def _work(task: Task) -> dict[str, Any]:
 
 
 def build(plan: BatchPlan) -> Local:
-    """Workers as the plan says, or else one a GPU, or one for every two cores, which is what one keeps busy."""
-    # What knows of cores loads torch, and workers must have their share of the machine before that.
+    """Make the plan's number of workers, or else one a GPU, or one for every two cores, which one keeps busy."""
+    # This import loads torch, and workers must have their share of the machine before that.
     from videostyle.threads import cores
 
     gpus = 0
-    if all(film.device in ("auto", "cuda") for film in plan.films):  # else the films say which, or none
+    if all(film.device in ("auto", "cuda") for film in plan.films):  # else the films name a GPU or none
         import torch
 
         gpus = torch.cuda.device_count()

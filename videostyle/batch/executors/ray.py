@@ -1,4 +1,4 @@
-"""A Ray cluster: plans travel, films are on storage that every node sees under the same path."""
+"""Ray executor: plans are sent to the nodes; films are on storage that every node sees under the same path."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from videostyle.privacy import report_nothing
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
 
-# Ray gives the task of a node that is lost to another; so often, each time counted anew by `retries` if that fails.
+# Number of times that Ray moves the task of a lost node to another one, beside the plan's `retries`.
 _MOVES = 5
-_CORES = 2  # that one task keeps busy
+_CORES = 2  # kept busy by one task
 
 
 class Ray:
-    """Tasks on whatever nodes the cluster has; a node that is lost has its tasks started again elsewhere."""
+    """Runs tasks on the nodes of a cluster; the tasks of a lost node are started again on another."""
 
     def __init__(self, plan: BatchPlan) -> None:
         report_nothing()
@@ -41,7 +41,7 @@ class Ray:
         on_gpu = gpus > 0 and any(film.device != "cpu" for film in plan.films)
         self.workers = plan.workers or (gpus if on_gpu else max(cores // _CORES, 1))
         self.frames = 0
-        # As many cores as there are for each, so that the tasks spread over the nodes.
+        # Each task requests its share of the cores, so that the tasks spread over the nodes.
         share = max(min(cores // self.workers, _CORES), 1)
         self._work = ray.remote(_work).options(num_cpus=share, num_gpus=int(on_gpu), max_retries=_MOVES)
         self._tasks: dict[Any, Any] = {}
@@ -55,11 +55,11 @@ class Ray:
         for reference in self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)[0]:
             key = self._tasks.pop(reference)
             try:
-                told = self._ray.get(reference)
+                result = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
-                told = lost(error)
-            self.frames += told.get("painted", 0)
-            yield key, told
+                result = lost(error)
+            self.frames += result.get("painted", 0)
+            yield key, result
 
     def __enter__(self) -> Self:
         return self
@@ -78,5 +78,5 @@ def _work(task: Task) -> dict[str, Any]:
 
 
 def build(plan: BatchPlan) -> Ray:
-    """A new cluster on this machine unless the plan, or RAY_ADDRESS, says where one is."""
+    """Connect to the cluster of the plan or of RAY_ADDRESS, or start one on this machine."""
     return Ray(plan)
