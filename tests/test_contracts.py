@@ -31,7 +31,7 @@ from videostyle.io import open_sink, open_source
 from videostyle.io.camera import CameraSource
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.plan import RenderPlan
-from videostyle.plugins import available, part
+from videostyle.plugins import available, load_module
 from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
 from videostyle.timeline import Span
@@ -45,7 +45,7 @@ SIZE = (48, 32)
 
 @pytest.fixture(params=available(videostyle.stylizers))
 def stylizer(request: pytest.FixtureRequest, toy_gallery: Path) -> Stylizer:
-    module = part(videostyle.stylizers, request.param)
+    module = load_module(videostyle.stylizers, request.param)
     return load_stylizer(Style(getattr(module, "STYLE", "dots")), "torch", "cpu")
 
 
@@ -314,6 +314,6 @@ KINDS = [videostyle.engines, videostyle.flow, videostyle.stylizers, videostyle.b
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_part_has_a_build_function_and_a_docstring(kind: Any) -> None:
     for name in available(kind):
-        module = part(kind, name)
+        module = load_module(kind, name)
         assert callable(module.build)
         assert module.__doc__

@@ -18,17 +18,8 @@ import pytest
 
 from videostyle import files
 from videostyle.errors import SinkError, UsageError
-from videostyle.files import (
-    PartialFile,
-    check_distinct,
-    check_output,
-    check_sequence,
-    fitted_name,
-    hold,
-    remove_dead,
-    reserved,
-    write_whole,
-)
+from videostyle.files import check_distinct, check_output, check_sequence, fit_name
+from videostyle.partial_files import PartialFile, atomic_write, lock_folder, remove_stale, reserve_output
 
 
 def names(folder: Path) -> list[str]:
@@ -61,7 +52,7 @@ def test_the_source_is_never_written_to_under_any_name(source: Path, make: objec
     with pytest.raises(UsageError, match="is the input itself"):
         check_output(target, overwrite=True, sources=[None, source])
     with pytest.raises(UsageError, match="is the input itself"):
-        write_whole(target, b"new", sources=[source])
+        atomic_write(target, b"new", sources=[source])
     assert source.read_bytes() == b"precious"
 
 
@@ -79,9 +70,9 @@ def test_a_picture_of_the_source_sequence_is_the_source(tmp_path: Path) -> None:
 
 def test_what_exists_is_replaced_only_when_told(source: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
-        write_whole(source, b"new", overwrite=False)
+        atomic_write(source, b"new", overwrite=False)
     assert source.read_bytes() == b"precious"
-    write_whole(source, b"new")
+    atomic_write(source, b"new")
     assert source.read_bytes() == b"new"
     assert names(source.parent) == ["source.mp4"]
 
@@ -90,14 +81,14 @@ def test_what_exists_is_replaced_only_when_told(source: Path) -> None:
     ("name", "error", "message"),
     [
         ("folder", UsageError, "is a folder"),
-        ("pipe", UsageError, "no ordinary file"),
+        ("pipe", UsageError, "not a regular file"),
         ("none/out.mp4", SinkError, "there is no folder"),
         ("source.mp4/out.mp4", SinkError, "there is no folder"),
         ("nowhere", SinkError, "there is no folder"),
         ("round", SinkError, "cannot be written"),
         ("x" * 256, SinkError, "the name is too long, 256 bytes"),
         ("ü" * 128, SinkError, "the name is too long, 256 bytes"),
-        ("nul\0byte.mp4", UsageError, "is not a name for a file"),
+        ("nul\0byte.mp4", UsageError, "is not a valid file name"),
     ],
 )
 def test_what_cannot_be_written_is_told_in_one_line(
@@ -118,9 +109,9 @@ def test_what_cannot_be_written_is_told_in_one_line(
 def test_two_outputs_of_one_command_are_two_files(tmp_path: Path) -> None:
     (tmp_path / "link.json").symlink_to(tmp_path / "a.json")
     check_distinct([tmp_path / "a.json", tmp_path / "b.json", None, None])
-    with pytest.raises(UsageError, match="is not a name for a file"):
+    with pytest.raises(UsageError, match="is not a valid file name"):
         check_distinct([tmp_path / "a\0b.json"])
-    with pytest.raises(UsageError, match="two outputs at once"):
+    with pytest.raises(UsageError, match="named for two outputs"):
         check_distinct([tmp_path / "a.json", tmp_path / "link.json"])
 
 
@@ -153,7 +144,7 @@ def test_a_link_is_written_through_and_stays(tmp_path: Path, there: bool) -> Non
         real.chmod(0o600)
     target = tmp_path / "out.mp4"
     target.symlink_to(real)
-    write_whole(target, b"new", overwrite=there)
+    atomic_write(target, b"new", overwrite=there)
     assert target.is_symlink()
     assert real.read_bytes() == b"new"
     assert names(real.parent) == ["real.mp4"]
@@ -164,7 +155,7 @@ def test_a_link_is_written_through_and_stays(tmp_path: Path, there: bool) -> Non
 @pytest.mark.parametrize("length", [5, 200, 246, 247, 250, 254, 255])
 def test_names_of_every_length_can_be_written_and_kept(tmp_path: Path, length: int) -> None:
     name = "n" * (length - 4) + ".mp4"
-    write_whole(tmp_path / name, b"whole")
+    atomic_write(tmp_path / name, b"whole")
     growing = PartialFile(tmp_path / name, overwrite=True)
     growing.claim().write_bytes(b"half")
     kept = growing.keep()
@@ -176,14 +167,14 @@ def test_names_of_every_length_can_be_written_and_kept(tmp_path: Path, length: i
 
 def test_long_names_that_begin_alike_stay_apart(tmp_path: Path) -> None:
     for letter in ("a", "é"):
-        one, other = (fitted_name(letter * 400 + end, ".mp4", tmp_path) for end in ("x", "y"))
+        one, other = (fit_name(letter * 400 + end, ".mp4", tmp_path) for end in ("x", "y"))
         assert one != other
         for name in (one, other):
             assert len(os.fsencode(name)) <= 255
             assert name.startswith(letter * 100)
             assert name.endswith(".mp4")
             assert Path(name).stem.encode().decode() == Path(name).stem
-    assert fitted_name("short", ".mp4", tmp_path) == "short.mp4"
+    assert fit_name("short", ".mp4", tmp_path) == "short.mp4"
 
 
 def test_what_is_kept_is_never_lost_to_a_later_run(tmp_path: Path) -> None:
@@ -218,12 +209,12 @@ def test_what_came_to_exist_meanwhile_is_left_alone(
     target = tmp_path / "out.mp4"
     growing = PartialFile(target)
     growing.claim().write_bytes(b"mine")
-    target.write_bytes(b"somebody's")
-    with pytest.raises(SinkError, match=r"is left alone; see .*out\.unfinished\.mp4"):
+    target.write_bytes(b"theirs")
+    with pytest.raises(SinkError, match=r"is not overwritten; the output is .*out\.unfinished\.mp4"):
         growing.commit()
-    assert target.read_bytes() == b"somebody's"
+    assert target.read_bytes() == b"theirs"
     assert (tmp_path / "out.unfinished.mp4").read_bytes() == b"mine"
-    write_whole(tmp_path / "free.mp4", b"new", overwrite=False)
+    atomic_write(tmp_path / "free.mp4", b"new", overwrite=False)
     assert names(tmp_path) == ["free.mp4", "out.mp4", "out.unfinished.mp4"]
 
 
@@ -234,7 +225,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, data: bytes | str, sm
         if there:
             target.write_bytes(b"old")
         with pytest.raises(SinkError, match="the disk is full"):
-            write_whole(target, data)
+            atomic_write(target, data)
         assert names(tmp_path) == ["report.json"] * there
     assert target.read_bytes() == b"old"
 
@@ -256,11 +247,11 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
-    write_whole(pipe, "told")
+    atomic_write(pipe, "told")
     reader.join()
     assert read == [b"told"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
-    write_whole(os.devnull, "told")
+    atomic_write(os.devnull, "told")
     assert not stat.S_ISREG(os.stat(os.devnull).st_mode)
 
 
@@ -288,7 +279,7 @@ def test_many_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     code = """
         import sys
         from videostyle.errors import VideostyleError
-        from videostyle.files import PartialFile
+        from videostyle.partial_files import PartialFile
         sys.stdin.readline()
         try:
             growing = PartialFile(sys.argv[1])
@@ -318,7 +309,7 @@ def test_many_processes_at_once_leave_one_whole_file(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     code = """
         import os, sys
-        from videostyle.files import PartialFile
+        from videostyle.partial_files import PartialFile
         PartialFile(sys.argv[1]).claim().write_bytes(b"left behind")
         os.kill(os.getpid(), 9)
     """
@@ -326,7 +317,7 @@ def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(target)], check=False)
     assert len(names(tmp_path)) == 1
     assert not target.exists()
-    write_whole(target, b"new")
+    atomic_write(target, b"new")
     assert names(tmp_path) == ["out.mp4"]
     assert target.read_bytes() == b"new"
 
@@ -344,7 +335,7 @@ def test_a_leftover_that_is_also_the_finished_file_does_no_harm(tmp_path: Path) 
 
 
 def test_without_locks_two_runs_have_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videostyle.files.fcntl", None)
+    monkeypatch.setattr("videostyle.partial_files.fcntl", None)
     growing = [PartialFile(tmp_path / "out.mp4", overwrite=True) for _ in range(2)]
     for number, one in enumerate(growing):
         one.claim().write_bytes(b"%d" % number)
@@ -357,19 +348,22 @@ def test_without_locks_two_runs_have_two_files(tmp_path: Path, monkeypatch: pyte
 
 def test_a_report_is_held_from_the_beginning_and_written_at_the_end(tmp_path: Path, source: Path) -> None:
     path = tmp_path / "report.json"
-    with reserved(path, overwrite=False, sources=[source]) as write:
+    with reserve_output(path, overwrite=False, sources=[source]) as write:
         assert not path.exists()
-        with pytest.raises(SinkError, match="another run is writing it"), reserved(path, overwrite=True):
+        with pytest.raises(SinkError, match="another run is writing it"), reserve_output(path, overwrite=True):
             raise AssertionError("it was held twice")
         write("{}")
     assert path.read_text() == "{}"
-    with pytest.raises(UsageError, match="is the input itself"), reserved(source, overwrite=True, sources=[source]):
+    with (
+        pytest.raises(UsageError, match="is the input itself"),
+        reserve_output(source, overwrite=True, sources=[source]),
+    ):
         pass
-    with pytest.raises(RuntimeError), reserved(path, overwrite=True) as write:
+    with pytest.raises(RuntimeError), reserve_output(path, overwrite=True) as write:
         raise RuntimeError
-    with reserved(None, overwrite=False) as write:
+    with reserve_output(None, overwrite=False) as write:
         write("nowhere")
-    with reserved(os.devnull, overwrite=False) as write:
+    with reserve_output(os.devnull, overwrite=False) as write:
         write("nowhere")
     assert names(tmp_path) == ["report.json", "source.mp4"]
     assert path.read_text() == "{}"
@@ -379,8 +373,8 @@ def test_a_folder_is_held_by_one_run_until_that_ends(tmp_path: Path) -> None:
     code = """
         import sys
         from pathlib import Path
-        from videostyle.files import hold
-        with hold(Path(sys.argv[1]), "somebody"):
+        from videostyle.partial_files import lock_folder
+        with lock_folder(Path(sys.argv[1]), "a run"):
             print("held", flush=True)
             sys.stdin.readline()
     """
@@ -388,11 +382,11 @@ def test_a_folder_is_held_by_one_run_until_that_ends(tmp_path: Path) -> None:
     owner = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     assert owner.stdout.readline() == "held\n"
-    with pytest.raises(SinkError, match="somebody else is at work there"), hold(tmp_path / "work", "somebody else"):
+    with pytest.raises(SinkError, match="another run is at work there"), lock_folder(tmp_path / "work", "another run"):
         pass
     owner.kill()
     owner.communicate()
-    with hold(tmp_path / "work", "somebody else"):
+    with lock_folder(tmp_path / "work", "another run"):
         pass
 
 
@@ -409,7 +403,7 @@ def test_nobody_else_writes_files() -> None:
                 if name in ("os.replace", "os.rename") or name.endswith((".write_text", ".write_bytes")) or opens:
                     found.add(path.relative_to(package).as_posix())
     assert found == {
-        *("files.py", "train/journal.py", "batch/journal.py", "batch/tasks.py", "io/boxes.py", "web/storage.py")
+        *("partial_files.py", "train/journal.py", "batch/journal.py", "batch/tasks.py", "io/boxes.py", "web/storage.py")
     }
 
 
@@ -437,12 +431,12 @@ def test_what_a_dead_run_left_is_removed_and_nothing_else(tmp_path: Path, name: 
     living = PartialFile(tmp_path / "there" / name)
     living.claim()
     before = names(tmp_path)
-    remove_dead(tmp_path / "there" / name)
-    remove_dead(tmp_path / name)
+    remove_stale(tmp_path / "there" / name)
+    remove_stale(tmp_path / name)
     assert living.partial.exists()
     assert names(tmp_path) == sorted(set(before) - {path.name for path in dead})
     living.discard()
-    remove_dead(tmp_path / "gone" / name)
+    remove_stale(tmp_path / "gone" / name)
 
 
 def test_a_dead_runs_folder_is_removed_and_no_other(tmp_path: Path) -> None:
@@ -451,7 +445,7 @@ def test_a_dead_runs_folder_is_removed_and_no_other(tmp_path: Path) -> None:
         (tmp_path / name / "precious").touch()
     for name in (".dead.learning", "visible"):
         (tmp_path / name / "lock").touch()
-    with hold(tmp_path / ".living.learning", "this test"):
+    with lock_folder(tmp_path / ".living.learning", "this test"):
         for path in list(tmp_path.iterdir()):
-            remove_dead(path)
+            remove_stale(path)
     assert names(tmp_path) == [".living.learning", ".mine", "visible"]

@@ -120,7 +120,7 @@ def test_a_mask_of_another_shape_is_named(
     assert main([*words, "--mask", mask]) == 0
     text = told(capsys.readouterr().err)
     wide, tall = size
-    assert (f"mask.png: {wide}x{tall} is another shape than what is painted, 64x48" in text) == warned
+    assert (f"mask.png: the mask is {wide}x{tall}, another shape than the frames, 64x48" in text) == warned
     assert bool(text) == warned
 
 

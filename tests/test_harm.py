@@ -18,8 +18,8 @@ import pytest
 from command import failing, told
 
 from videostyle.cli import main
-from videostyle.files import reserved
 from videostyle.io.names import painted_name
+from videostyle.partial_files import reserve_output
 
 
 @pytest.fixture
@@ -365,7 +365,7 @@ def test_who_would_write_a_report_that_another_run_writes_is_told_before_the_wor
     film: Path, painted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
 ) -> None:
     words = [word.format(film=film, painted=painted, folder=tmp_path) for word in argv]
-    with reserved(tmp_path / "r.json", overwrite=False) as write:
+    with reserve_output(tmp_path / "r.json", overwrite=False) as write:
         status, said = failing(capsys, *words, str(tmp_path / "r.json"))
         assert status == 1
         assert told(said).endswith("another run is writing it; wait until it ends or choose another name")

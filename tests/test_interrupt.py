@@ -32,12 +32,12 @@ def test_a_signal_sets_a_flag_and_raises_nothing(number: signal.Signals) -> None
     with interrupt.listening():
         interrupt.check()
         os.kill(os.getpid(), number)
-        wait_until(interrupt.asked)
+        wait_until(interrupt.stop_requested)
         with pytest.raises(KeyboardInterrupt):
             interrupt.check()
-        interrupt.settle()
+        interrupt.acknowledge()
         interrupt.check()
-    assert not interrupt.asked()
+    assert not interrupt.stop_requested()
     assert not interrupt.is_listening()
     assert [signal.getsignal(one) for one in SIGNALS] == before
 
@@ -46,8 +46,8 @@ def test_listening_twice_is_listening_once() -> None:
     with interrupt.listening():
         with interrupt.listening(), interrupt.deferring():
             os.kill(os.getpid(), signal.SIGTERM)
-            wait_until(interrupt.asked)
-        assert interrupt.asked()
+            wait_until(interrupt.stop_requested)
+        assert interrupt.stop_requested()
 
 
 def test_only_the_main_thread_listens() -> None:
@@ -69,14 +69,14 @@ def test_a_library_call_sees_ctrl_c_as_a_request_and_the_second_at_once() -> Non
     def work() -> None:
         with interrupt.deferring():
             signal.raise_signal(signal.SIGINT)
-            asked.append(interrupt.asked())
+            asked.append(interrupt.stop_requested())
             signal.raise_signal(signal.SIGINT)
             asked.append(False)  # not reached
 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert asked == [True]
-    assert not interrupt.asked()
+    assert not interrupt.stop_requested()
     with pytest.raises(KeyboardInterrupt), interrupt.deferring():
         signal.raise_signal(signal.SIGINT)  # nobody looks: raised when the block is left
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -85,7 +85,7 @@ def test_a_library_call_sees_ctrl_c_as_a_request_and_the_second_at_once() -> Non
 def test_a_program_s_own_handler_is_left_alone(own_handler: list[int]) -> None:
     with interrupt.deferring():
         signal.raise_signal(signal.SIGINT)
-        assert not interrupt.asked()
+        assert not interrupt.stop_requested()
     assert own_handler == [signal.SIGINT]
 
 
@@ -109,7 +109,7 @@ def test_a_second_ctrl_c_ends_at_once_even_in_native_code() -> None:
             print("ready", flush=True)
             stuck = threading.Lock()
             stuck.acquire()
-            while not interrupt.asked():
+            while not interrupt.stop_requested():
                 time.sleep(0.01)
             print("asked", flush=True)
             stuck.acquire()  # for ever
@@ -136,7 +136,7 @@ def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
         with interrupt.listening():
             os.kill(os.getpid(), {int(number)})
             time.sleep(0.3)
-            print(interrupt.asked())
+            print(interrupt.stop_requested())
         """,
         preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
     )
@@ -146,13 +146,13 @@ def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
 def test_one_visitors_work_stops_and_no_other() -> None:
     ended = threading.Event()
     told: list[bool] = []
-    with interrupt.also_if(ended.is_set):
+    with interrupt.also_stop_if(ended.is_set):
         interrupt.check()
         ended.set()
-        assert interrupt.asked()
+        assert interrupt.stop_requested()
         with pytest.raises(KeyboardInterrupt):
             interrupt.check()
-        thread = threading.Thread(target=lambda: told.append(interrupt.asked()))
+        thread = threading.Thread(target=lambda: told.append(interrupt.stop_requested()))
         thread.start()
         thread.join()
     assert told == [False]

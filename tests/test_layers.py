@@ -24,6 +24,7 @@ LAYERS = [
         "threads",
         "interrupt",
         "files",
+        "partial_files",
         "text",
     },
     {"ops", "nets", "tensorfile", "arrays"},

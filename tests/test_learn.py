@@ -21,8 +21,9 @@ from command import failing, told
 from videostyle import weights
 from videostyle.cli import main
 from videostyle.errors import UsageError
-from videostyle.files import PartialFile, sink_error
+from videostyle.files import sink_error
 from videostyle.nets.style_network import ARCHITECTURES, StyleNetwork
+from videostyle.partial_files import PartialFile
 from videostyle.style import Style
 from videostyle.train import learn as learning
 from videostyle.train.learn import learn
@@ -277,7 +278,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
         ({"--content": "{folder}/gone"}, 1, "gone"),
         ({"--content": "{folder}/broken"}, 1, "0 pictures can be read, 5 are needed"),
         ({"--content": "{folder}/text.mp4"}, 1, "text.mp4"),
-        ({"-o": "{folder}/text.jpg/mine.safetensors"}, 1, "cannot be made a folder"),
+        ({"-o": "{folder}/text.jpg/mine.safetensors"}, 1, "the folder cannot be created"),
         ({"-o": "{folder}/mine.pt"}, 2, "should end in .safetensors"),
     ],
 )

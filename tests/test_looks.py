@@ -153,7 +153,7 @@ def test_a_short_mask_is_told_of_in_the_report(toy_gallery: Path, tmp_path: Path
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full(SIZE, 255, np.uint8))
     plan = RenderPlan("memory", "memory", style=Style(DOTS, mask=str(tmp_path / "%d.png")), engine="torch")
     report = render(plan, source=MemorySource(FILM), sink=MemorySink())
-    assert any("its last picture stays" in warning for warning in report.warnings)
+    assert any("its last frame is used" in warning for warning in report.warnings)
     assert "mask" in report.stages
     assert report.to_json()["style"]["mask"] == str(tmp_path / "%d.png")
 

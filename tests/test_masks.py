@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from videostyle.errors import SourceError
 from videostyle.io import open_source
 from videostyle.io.memory import MemorySource
-from videostyle.masks import Mask, compose, draw
+from videostyle.masks import Mask, compose, mask_from_pixels
 from videostyle.types import Frame
 
 WHITE, BLACK = (torch.full((3, 6, 8), value, dtype=torch.uint8) for value in (255, 0))
@@ -30,28 +30,32 @@ def levels(mask: Mask, times: list[Fraction]) -> list[int]:
 def test_white_is_one_and_black_is_nothing_exactly() -> None:
     for feather in (0, 2, 50):
         for size in ((6, 8), (3, 5), (31, 17)):
-            assert torch.equal(draw(WHITE, size, feather), torch.ones(1, *size))
-            assert torch.equal(draw(BLACK, size, feather), torch.zeros(1, *size))
+            assert torch.equal(mask_from_pixels(WHITE, size, feather), torch.ones(1, *size))
+            assert torch.equal(mask_from_pixels(BLACK, size, feather), torch.zeros(1, *size))
 
 
 def test_what_a_codec_makes_of_black_and_white_counts_as_such() -> None:
     nearly = torch.randint(0, 4, (3, 6, 8), dtype=torch.uint8)
-    assert torch.equal(draw(nearly, (6, 8), 1), torch.zeros(1, 6, 8))
-    assert torch.equal(draw(255 - nearly, (6, 8), 1), torch.ones(1, 6, 8))
+    assert torch.equal(mask_from_pixels(nearly, (6, 8), 1), torch.zeros(1, 6, 8))
+    assert torch.equal(mask_from_pixels(255 - nearly, (6, 8), 1), torch.ones(1, 6, 8))
 
 
 def test_grey_is_partial_and_alpha_counts() -> None:
-    assert draw(torch.full((3, 6, 8), 128, dtype=torch.uint8), (6, 8), 0).mean() == pytest.approx(0.5, abs=0.01)
-    assert draw(torch.full((3, 6, 8), 32768, dtype=torch.uint16), (6, 8), 0).mean() == pytest.approx(0.5, abs=0.01)
+    assert mask_from_pixels(torch.full((3, 6, 8), 128, dtype=torch.uint8), (6, 8), 0).mean() == pytest.approx(
+        0.5, abs=0.01
+    )
+    assert mask_from_pixels(torch.full((3, 6, 8), 32768, dtype=torch.uint16), (6, 8), 0).mean() == pytest.approx(
+        0.5, abs=0.01
+    )
     cut_out = torch.full((4, 6, 8), 255, dtype=torch.uint8)
     cut_out[3, :, :4] = 0
-    assert torch.equal(draw(cut_out, (6, 8), 0)[0, 0], torch.tensor([0.0] * 4 + [1.0] * 4))
+    assert torch.equal(mask_from_pixels(cut_out, (6, 8), 0)[0, 0], torch.tensor([0.0] * 4 + [1.0] * 4))
 
 
 def test_feathering_softens_the_edge_and_ends() -> None:
     half = torch.zeros(3, 64, 64, dtype=torch.uint8)
     half[:, :, 32:] = 255
-    hard, soft = (draw(half, (64, 64), feather)[0, 32] for feather in (0, 2))
+    hard, soft = (mask_from_pixels(half, (64, 64), feather)[0, 32] for feather in (0, 2))
     assert ((hard > 0) & (hard < 1)).sum() == 0
     assert 4 <= ((soft > 0) & (soft < 1)).sum() <= 16
     assert torch.equal(soft, soft.sort().values)
@@ -79,7 +83,7 @@ def test_a_mask_that_ends_early_keeps_its_last_picture_and_says_so() -> None:
     assert levels(mask, [Fraction(n, 24) for n in (0, 1, 2)]) == [10, 60, 110]
     assert mask.warnings == []
     assert levels(mask, [Fraction(n, 24) for n in (3, 4, 60)]) == [110, 110, 110]
-    assert mask.warnings == ["memory: ends at 0.12 s, before the film; its last picture stays"]
+    assert mask.warnings == ["memory: the mask ends at 0.12 s, before the film; its last frame is used from there on"]
 
 
 def test_a_single_picture_lasts_and_needs_no_warning() -> None:
@@ -101,7 +105,7 @@ def test_a_mask_without_pictures_is_an_error() -> None:
         def frames(self, span=None):  # type: ignore[no-untyped-def]
             return iter(())
 
-    with pytest.raises(SourceError, match="no picture"):
+    with pytest.raises(SourceError, match="no frame"):
         Mask(Empty([WHITE]), 0).at(Fraction(0), (6, 8))
 
 

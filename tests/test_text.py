@@ -17,7 +17,7 @@ from media import film
 from videostyle import weights
 from videostyle.cli import main
 from videostyle.cli.terminal import shown_plainly
-from videostyle.text import cleaned, plain, prose
+from videostyle.text import escape_markup, sanitize, sanitize_line
 
 EVIL = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202eback\r\nsecond\tline\x00\udcff"
 
@@ -31,22 +31,22 @@ def is_harmless(text: str, kept: str = "") -> bool:
 
 @given(st.text(st.characters(exclude_categories=[])))
 def test_what_is_shown_is_one_harmless_line(text: str) -> None:
-    assert is_harmless(plain(text))
-    assert is_harmless(cleaned(text), "\n\r\t")
-    assert len(plain(text, 20)) <= 20
-    shown = prose(text)
+    assert is_harmless(sanitize_line(text))
+    assert is_harmless(sanitize(text), "\n\r\t")
+    assert len(sanitize_line(text, 20)) <= 20
+    shown = escape_markup(text)
     assert is_harmless(shown)
     assert not set("<>\"'`*[]!_") & set(shown.replace("&#", "&"))
-    assert html.unescape(shown) == plain(text)
+    assert html.unescape(shown) == sanitize_line(text)
 
 
 def test_letters_of_all_languages_stay() -> None:
     for text in ("Ночь  звёздная", "神奈川沖浪裏", "שלום", "👩‍🎨 paints", "a/b: c — “d”"):
-        assert plain(text) == cleaned(text) == text
+        assert sanitize_line(text) == sanitize(text) == text
 
 
 def test_bytes_that_are_no_letters_show_as_such() -> None:
-    assert plain("a\udcff.mp4") == plain(repr("a\udcff.mp4"))[1:-1] == "a\N{REPLACEMENT CHARACTER}.mp4"
+    assert sanitize_line("a\udcff.mp4") == sanitize_line(repr("a\udcff.mp4"))[1:-1] == "a\N{REPLACEMENT CHARACTER}.mp4"
 
 
 def test_a_terminal_is_sent_nothing_to_obey(capsys: pytest.CaptureFixture[str]) -> None:

@@ -375,10 +375,10 @@ def test_it_passes_the_sinks_warnings_on_and_refuses_frames_after_the_end() -> N
 @pytest.fixture
 def asked() -> Iterator[threading.Timer]:
     """Asks for a stop a little later, once it is started."""
-    timer = threading.Timer(0.05, interrupt.request)
+    timer = threading.Timer(0.05, interrupt.request_stop)
     yield timer
     timer.join()
-    interrupt._forget()
+    interrupt._reset()
 
 
 @pytest.mark.parametrize("wait", [lambda items: next(items), lambda items: items.wait(0), lambda items: list(items)])
@@ -431,21 +431,21 @@ def test_so_does_who_waits_for_the_sink_and_what_is_queued_is_dropped(asked: thr
     assert len(tape.written) <= 1
 
 
-@pytest.mark.parametrize("patient", [False, True])
+@pytest.mark.parametrize("drain_on_stop", [False, True])
 def test_a_stop_while_the_last_frames_are_written_discards_unless_one_is_patient(
-    patient: bool, asked: threading.Timer
+    drain_on_stop: bool, asked: threading.Timer
 ) -> None:
     tape = Tape()
     tape.gate.clear()
 
     def use() -> None:
-        with background(tape, 4, patient=patient) as out:
+        with background(tape, 4, drain_on_stop=drain_on_stop) as out:
             for number in range(3):
                 out.write(frame(number))
             asked.start()
             threading.Timer(0.5, tape.gate.set).start()
 
-    if patient:
+    if drain_on_stop:
         use()
         assert tape.written == [0, 1, 2]
         assert tape.outcome == "committed"

@@ -1,4 +1,4 @@
-"""Finds the first frame of each shot, frame by frame, with PySceneDetect's detectors."""
+"""Cut detection: marks the first frame of each shot, frame by frame, with PySceneDetect's detectors."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 
 from videostyle.types import Frame
 
-# Detectors judge colours, not details: 192 px is enough, and costs a tenth of what full size would.
+# Detectors compare colours, not details: a width of 192 px is enough, and costs a tenth of full size.
 WIDTH = 192
-# Films on twos and threes show each drawing two or three times. Repeats are not judged, or every new drawing would
-# look like a cut; past this many the next frame is judged all the same, so the delay stays bounded.
+# Films animated on twos and threes show each drawing two or three times. Repeated frames are not compared, or every new
+# drawing would look like a cut; after this many the next frame is compared in any case, so the delay stays bounded.
 MOST_REPEATS = 3
-# Mean difference, in steps of 255, under which a frame repeats the one before; film grain is above it.
+# Mean difference, in steps of 255, under which a frame repeats the previous one; film grain is above it.
 REPEAT = 0.5
 
 
 def mark_cuts(frames: Iterable[Frame], live: bool = False) -> Iterator[Frame]:
-    """The same frames, `is_cut` set on the first frame of each shot (and on the very first).
+    """Yield the same frames with `is_cut` set on the first frame of each shot, the very first included.
 
-    Frames come out one frame late, up to four where a film repeats frames: a frame is the start of a shot when it
-    differs three times as much from the one before it as its neighbours do from theirs, so quick motion and single
-    flashes are not cuts. With `live` there is no delay: a frame that differs much is a cut unless the one before did
-    too, and a flash is taken for a cut. A change of size is always a cut; marks that frames carry already are kept.
+    The delay is one frame, and up to four where a film repeats frames: a shot starts at a frame that differs three
+    times as much from the previous one as its neighbours do from theirs, so quick motion and single flashes are not
+    cuts. With `live` there is no delay: a frame that differs much is a cut unless the previous one did too, and a flash
+    counts as a cut. A change of size is always a cut; frames that are already marked stay marked.
     """
     finder: _Finder | None = None
     shape = None
@@ -37,21 +37,21 @@ def mark_cuts(frames: Iterable[Frame], live: bool = False) -> Iterator[Frame]:
             if finder is not None:
                 yield from finder.flush()
             shape = frame.pixels.shape
-            finder = _Live() if live else _Delayed()
+            finder = _LiveDetector() if live else _DelayedDetector()
             frame = replace(frame, is_cut=True)
         yield from finder.add(frame)
     if finder is not None:
         yield from finder.flush()
 
 
-class _Delayed:
+class _DelayedDetector:
     """Compares each frame with both its neighbours."""
 
     def __init__(self) -> None:
-        # Two frames a shot: the first frame has no difference to compare the second's with.
+        # A shot has two frames at least: the first frame has no difference with which the second's could be compared.
         self._detector = AdaptiveDetector(window_width=1, min_scene_len=2)
         self._waiting: deque[Frame] = deque()
-        self._judged: np.ndarray | None = None
+        self._compared: np.ndarray | None = None
         self._repeats = 0
         self._count = 0
 
@@ -59,14 +59,14 @@ class _Delayed:
         picture = small_bgr(frame.pixels)
         self._waiting.append(frame)
         self._count += 1
-        repeats = self._judged is not None and cv2.absdiff(picture, self._judged).mean() < REPEAT
+        repeats = self._compared is not None and cv2.absdiff(picture, self._compared).mean() < REPEAT
         if repeats and self._repeats < MOST_REPEATS:
             self._repeats += 1
             return
         self._repeats = 0
-        self._judged = picture
+        self._compared = picture
         cuts = _cuts(self._detector, self._count - 1, picture)
-        # The judgement is on the frame fed before this one; it and its repeats can go.
+        # The detector has now decided about the frame before this one; it and its repeats can be yielded.
         while len(self._waiting) > 1:
             number = self._count - len(self._waiting)
             waiting = self._waiting.popleft()
@@ -77,8 +77,8 @@ class _Delayed:
         self._waiting.clear()
 
 
-class _Live:
-    """Compares each frame with the one before, at once."""
+class _LiveDetector:
+    """Compares each frame with the previous one, without delay."""
 
     def __init__(self) -> None:
         self._detector = ContentDetector(min_scene_len=0)
@@ -88,7 +88,7 @@ class _Live:
     def add(self, frame: Frame) -> Iterator[Frame]:
         differs = bool(_cuts(self._detector, self._count, small_bgr(frame.pixels)))
         self._count += 1
-        # Quick motion differs for many frames on end; forgetting each time would leave it all unsteady.
+        # Quick motion differs for many frames on end; a cut at each of them would leave the whole motion to flicker.
         is_cut = differs and not self._differed
         self._differed = differs
         yield replace(frame, is_cut=True) if is_cut else frame
@@ -97,13 +97,13 @@ class _Live:
         return iter(())
 
 
-_Finder = _Delayed | _Live
+_Finder = _DelayedDetector | _LiveDetector
 
 
 def small_bgr(pixels: Tensor) -> np.ndarray:
-    """Frame pixels (3 or 4, H, W), uint8 or uint16, as a (h, w, 3) uint8 BGR array about 192 px wide."""
+    """Shrink frame pixels (3 or 4, H, W), uint8 or uint16, to a (h, w, 3) uint8 BGR array about 192 px wide."""
     height, width = pixels.shape[1:]
-    # Leaving out rows and columns before averaging the rest: shots differ in more than what aliases.
+    # Rows and columns are skipped before the rest is averaged: the aliasing is small beside the difference of shots.
     step = max(width // (2 * WIDTH), 1)
     rgb = np.ascontiguousarray(pixels[:3, ::step, ::step].permute(1, 2, 0).numpy())
     if width > WIDTH:
@@ -114,5 +114,5 @@ def small_bgr(pixels: Tensor) -> np.ndarray:
 
 
 def _cuts(detector: SceneDetector, number: int, picture: np.ndarray) -> set[int]:
-    # Frame numbers are all that is asked of the timecode; the rate is only there because it wants one.
+    # Only the frame number of the timecode is used; its constructor requires a rate.
     return {cut.frame_num for cut in detector.process_frame(FrameTimecode(number, 25.0), picture)}

@@ -1,18 +1,18 @@
-"""Everything videostyle raises on purpose.
+"""Exceptions that videostyle raises on purpose.
 
 VideostyleError
-├── UsageError (ValueError)               a request that cannot be carried out as asked; exit status 2
-│   ├── SettingError                      a value that a setting cannot have
+├── UsageError (ValueError)               an invalid request; exit status 2
+│   ├── SettingError                      an invalid value of a setting
 │   └── UnknownNameError (LookupError)    no style, codec, flow or engine of that name
 ├── SourceError (OSError)                 the input cannot be read
 ├── SinkError (OSError)                   the output cannot be written
 ├── WeightsError (RuntimeError)           a weights file is missing, damaged or of another kind
 ├── MissingDependencyError (ImportError)  an optional package is not installed
-└── TrainingError (RuntimeError)          training cannot start or go on
-    └── DivergedError                     its loss is not finite any more
+└── TrainingError (RuntimeError)          training cannot start or continue
+    └── DivergedError                     the loss is no longer finite
 
-Each message names the thing, says what is wrong and what to do about it, in one line.
-Each class also derives from the builtin a caller would expect.
+Each message states in one line which input or setting is concerned, the problem, and a remedy.
+Each class also derives from the builtin exception that a caller would expect.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 
 class VideostyleError(Exception):
-    """Base of everything raised on purpose; the command line prints its message and exits with `status`."""
+    """Base class of all errors raised on purpose; the command line prints the message and exits with `status`."""
 
     status = 1
 
-    # OSError formats (errno, text) pairs and ImportError keeps a `msg`: say plainly what to print.
+    # OSError formats (errno, text) pairs and ImportError keeps a `msg`: the first argument alone is the message.
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
 
 
 class UsageError(VideostyleError, ValueError):
-    """A request that cannot be carried out as asked."""
+    """A request that is invalid: an option, a value or a combination of them."""
 
     status = 2
 
 
 class SettingError(UsageError):
-    """A value that a setting cannot have; the message begins with the setting's name."""
+    """An invalid value of a setting; the message begins with the setting's name."""
 
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting} {problem}")
@@ -52,36 +52,38 @@ class SettingError(UsageError):
 
 
 class UnknownNameError(UsageError, LookupError):
-    """No such name; the message lists the allowed ones and suggests near ones."""
+    """An unknown name; the message lists the allowed names and suggests similar ones."""
 
     @classmethod
     def among(cls, kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
-        """The error for `name`, which is not one of the `allowed` names of this `kind` of thing."""
+        """Make the error for `name`, which is not one of the `allowed` names of this `kind`, such as "style"."""
         names = sorted(allowed)
         near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        return cls(f"no {kind} named '{plain(name, 100)}'; {hint}choose from: {', '.join(names) or 'none installed'}")
+        return cls(
+            f"no {kind} named '{sanitize_line(name, 100)}'; {hint}choose from: {', '.join(names) or 'none installed'}"
+        )
 
 
 class SourceError(VideostyleError, OSError):
-    """The input cannot be read."""
+    """An input that cannot be read."""
 
 
 class SinkError(VideostyleError, OSError):
-    """The output cannot be written."""
+    """An output that cannot be written."""
 
 
 class WeightsError(VideostyleError, RuntimeError):
-    """A weights file is missing, damaged or of another kind."""
+    """A weights file that is missing, damaged or of another kind."""
 
 
 class MissingDependencyError(VideostyleError, ImportError):
-    """An optional package is not installed."""
+    """An optional package that is not installed."""
 
 
 class TrainingError(VideostyleError, RuntimeError):
-    """Training cannot start or go on."""
+    """A training that cannot start or continue."""
 
 
 class DivergedError(TrainingError):
-    """The loss is not finite any more."""
+    """A training whose loss is no longer finite."""

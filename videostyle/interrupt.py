@@ -1,8 +1,8 @@
-"""Requests to stop. A signal sets a flag, and the work looks at the flag where it can be left.
+"""Stop requests: a signal sets a flag, and the work checks the flag where it can stop safely.
 
-An exception raised by a signal handler can come up anywhere: inside a lock of Python's own, in the middle of an import
-or of a network's conversion, and what was interrupted is then broken. Here SIGINT, SIGTERM and SIGHUP raise nothing.
-Loops call `check`, which raises KeyboardInterrupt at a place of their own choosing, and every wait for a queue is cut
+An exception raised by a signal handler can occur anywhere: inside a lock of Python's own, in the middle of an import
+or of the conversion of a network, and the interrupted object is then broken. Here SIGINT, SIGTERM and SIGHUP raise no
+exception. Loops call `check`, which raises KeyboardInterrupt at a safe place, and every wait for a queue is divided
 into waits of `POLL` seconds with a check between them.
 """
 
@@ -19,81 +19,81 @@ from contextvars import ContextVar
 from types import FrameType
 
 POLL = 0.1
-"""Seconds between two looks at the flag while waiting."""
+"""Seconds between two checks of the flag while waiting."""
 STATUS = 130
-"""The exit status of a command that was stopped, as shells report SIGINT."""
+"""Exit status of a stopped command, as shells report SIGINT."""
 
 # SIGHUP, which a closing terminal sends, is not known to Windows.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# GNU timeout sends its signal twice at once, to the process and to its group: that is one request.
+# GNU timeout sends its signal twice at once, to the process and to its group: signals this close are one request.
 _ECHO = 0.1
 _END = b"\0"
 
 # Plain values: a lock, even an Event's, cannot be taken in a signal handler. No two threads need to agree on them.
-_asked = False
-_settled = False
+_requested = False
+_acknowledged = False
 _listening = False
 
 
-_also: ContextVar[Callable[[], bool]] = ContextVar("_also", default=lambda: False)
+_extra_condition: ContextVar[Callable[[], bool]] = ContextVar("_extra_condition", default=lambda: False)
 
 
-def asked() -> bool:
-    """True once the user, or the system, has asked to stop, or whoever the work at hand is done for."""
-    return _asked or _also.get()()
+def stop_requested() -> bool:
+    """Return True once the user or the system has requested a stop, or the condition of `also_stop_if` holds."""
+    return _requested or _extra_condition.get()()
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a stop was asked for."""
-    if asked():
+    """Raise KeyboardInterrupt if a stop was requested."""
+    if stop_requested():
         raise KeyboardInterrupt
 
 
 @contextmanager
-def also_if(ended: Callable[[], bool]) -> Iterator[None]:
-    """Let what is done in the block, in this thread, stop once `ended` says so too: one visitor's work of several."""
-    token = _also.set(ended)
+def also_stop_if(condition: Callable[[], bool]) -> Iterator[None]:
+    """Make the work of the block, in this thread, also stop once `condition` is true, such as one visitor's job."""
+    token = _extra_condition.set(condition)
     try:
         yield
     finally:
-        _also.reset(token)
+        _extra_condition.reset(token)
 
 
-def request() -> None:
-    """Ask to stop, as a signal does; from any thread."""
-    global _asked
-    _asked = not _settled
+def request_stop() -> None:
+    """Request a stop, as a signal does; may be called from any thread."""
+    global _requested
+    _requested = not _acknowledged
 
 
-def settle() -> None:
-    """Say that the request is being carried out: `check` is quiet from here on, and finishing may take its time."""
-    global _asked, _settled
-    _asked, _settled = False, True
+def acknowledge() -> None:
+    """Acknowledge the stop request: from here on `check` raises nothing, and the work may finish without a limit."""
+    global _requested, _acknowledged
+    _requested, _acknowledged = False, True
 
 
-def _forget() -> None:
-    global _asked, _settled
-    _asked = _settled = False
+def _reset() -> None:
+    global _requested, _acknowledged
+    _requested = _acknowledged = False
 
 
 def is_listening() -> bool:
-    """True inside `listening` or `deferring`: a signal is a request, and not an exception."""
+    """Return True inside `listening` or `deferring`, where a signal is a stop request and not an exception."""
     return _listening
 
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Turn signals into requests for the whole process; a second Ctrl-C ends it at once, with status 130.
+    """Turn signals into stop requests for the whole process; a second Ctrl-C ends it at once, with status 130.
 
-    Signals that are ignored stay ignored, as in the background of a shell or under nohup. Only the main thread can
-    receive signals: in another one, and inside another `listening`, this does nothing.
+    Ignored signals stay ignored, as in the background of a shell or under nohup. Only the main thread can receive
+    signals: in another thread, and inside another `listening`, this function has no effect.
     """
     global _listening
     if _listening or threading.current_thread() is not threading.main_thread():
         yield
         return
     caught = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    # The numbers of signals arrive here the moment they are sent, even while the main thread is in native code.
+    # Signal numbers arrive at this socket when they are sent, even while the main thread runs native code.
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     handlers = {number: signal.signal(number, _do_nothing) for number in caught}
@@ -113,16 +113,16 @@ def listening() -> Iterator[None]:
         listener.join()
         ours.close()
         theirs.close()
-        _forget()
+        _reset()
 
 
 @contextmanager
 def deferring() -> Iterator[None]:
-    """Turn Ctrl-C into a request while a function of this library is called from somebody's program.
+    """Turn Ctrl-C into a stop request while another program calls a function of this library.
 
-    A second one raises KeyboardInterrupt at once, as Python does by itself. So does leaving the block after a request
-    that came too late to be seen. Does nothing inside `listening`, in other threads than the main one, and where the
-    program has a handler of its own.
+    A second Ctrl-C raises KeyboardInterrupt at once, as Python does by itself. So does leaving the block after a
+    request that no check has seen. The function has no effect inside `listening`, in threads other than the main one,
+    and where the program has a signal handler of its own.
     """
     global _listening
     if (
@@ -140,16 +140,16 @@ def deferring() -> Iterator[None]:
     finally:
         _listening = False
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _forget()
+        _reset()
 
 
 def _request_or_raise(number: int, frame: FrameType | None) -> None:
     check()
-    request()
+    request_stop()
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
-    """Stand in for the handler that raises: Python writes the signal's number to the wakeup descriptor."""
+    """Replace the handler that raises: Python writes the signal's number to the wakeup descriptor."""
 
 
 def _listen(arriving: socket.socket) -> None:
@@ -160,7 +160,7 @@ def _listen(arriving: socket.socket) -> None:
         now = time.monotonic()
         if first is None:
             first = now
-            request()
+            request_stop()
         elif number[0] == signal.SIGINT and now - first > _ECHO:
-            # What grows has another name than what is whole, so there is nothing to clear up.
+            # Unfinished files have names of their own, so no clean-up is needed.
             os._exit(STATUS)

@@ -13,7 +13,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from videostyle.arrays import Back, read_picture, read_pictures
+from videostyle.arrays import Restore, picture_to_pixels, pictures_to_pixels
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError
 from videostyle.files import AnyPath
@@ -78,9 +78,9 @@ class Painter:
 
     def __call__(self, pictures: Any) -> Any:
         """Each picture painted by itself, whatever was painted before."""
-        given, back = read_pictures(pictures)
+        given, restore = pictures_to_pixels(pictures)
         still = replace(self.plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
-        return back([_pixels(Frame(pixels, 0, Fraction(1, 24)), still, self._stylizer) for pixels in given])
+        return restore([_pixels(Frame(pixels, 0, Fraction(1, 24)), still, self._stylizer) for pixels in given])
 
     def video(self, frames: Iterable[Any], fps: float | Fraction = 24) -> Iterator[Any]:
         """The frames of one film, painted and steadied, one by one as they come.
@@ -90,12 +90,12 @@ class Painter:
         rate = Fraction(fps).limit_denominator(100_000) if isinstance(fps, float) else Fraction(fps)
         if rate <= 0:
             raise UsageError(f"fps must be above 0, got {fps}")
-        backs: list[Back] = []
+        backs: list[Restore] = []
 
         def read() -> Iterator[Frame]:
             for number, one in enumerate(frames):
-                pixels, back = read_picture(one)
-                backs.append(back)
+                pixels, restore = picture_to_pixels(one)
+                backs.append(restore)
                 yield Frame(pixels, number, 1 / rate, index=number)
 
         for frame in PaintedFrames(read(), self.plan, self._stylizer):

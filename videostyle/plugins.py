@@ -1,4 +1,4 @@
-"""A folder of modules as a registry: dropping a file in adds a part, and nothing else has to know."""
+"""Plugins: a package whose modules are its registry. Adding a file adds a plugin; no other code needs a change."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from videostyle.errors import UnknownNameError
 
 
 def available(package: ModuleType | str) -> list[str]:
-    """Names of the parts in a package, or in the package of that name, without importing anything.
+    """List the names of the plugins in a package, or in the package of that name, without importing them.
 
-    They are its modules that do not start with an underscore.
+    Plugins are the modules of the package that do not start with an underscore.
     """
     if isinstance(package, str):
         package = sys.modules.get(package) or package
@@ -31,14 +31,14 @@ def available(package: ModuleType | str) -> list[str]:
 
 
 def load(package: ModuleType, name: str) -> Any:
-    """The `build` function of one part; see `part`."""
-    return part(package, name).build
+    """Return the `build` function of one plugin; see `load_module`."""
+    return load_module(package, name).build
 
 
-def part(package: ModuleType, name: str) -> Any:
-    """The module of one part, for what it declares beside `build`.
+def load_module(package: ModuleType, name: str) -> Any:
+    """Import the module of one plugin, with its `build` function and its other declarations.
 
-    Raises UnknownNameError naming the allowed ones. The part's heavy imports happen here and not before.
+    Raises UnknownNameError, which lists the allowed names. The plugin's heavy imports happen here and not before.
     """
     if name not in available(package):
         kind = package.__name__.rpartition(".")[2].removesuffix("s")

@@ -1,8 +1,8 @@
-"""Threads between the stages of a render: decode ahead, encode behind, drop what comes too late.
+"""Threads between the stages of a render: decode ahead, encode behind, drop frames that come too late.
 
-Each is a context manager: enter it after what it reads from or writes to, so that it is left before, and no thread
-outlives its `with`. Each holds a bounded number of items. An exception in the thread is raised again in the caller.
-Whoever waits for a queue looks at `interrupt` meanwhile, and raises KeyboardInterrupt where a stop was asked for.
+Each is a context manager: enter it after the object that it reads from or writes to, so that it is left before, and no
+thread outlives its `with`. Each holds a bounded number of items. An exception in the thread is raised again in the
+caller. A thread that waits for a queue checks `interrupt` meanwhile, and raises KeyboardInterrupt after a stop request.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 
 class Prefetch(Generic[T]):
-    """Reads an iterable in a thread and hands its items on in order. Made by `prefetch` and `latest`."""
+    """Reads an iterable in a thread and yields its items in order. Made by `prefetch` and `latest`."""
 
     def __init__(self, iterable: Iterable[T], depth: int, *, drop: bool) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")
         self.dropped = 0
-        """Items thrown away because newer ones came before anyone asked."""
+        """Number of items discarded because newer ones came before they were read."""
         self._iterable = iterable
         self._depth = depth
         self._drop = drop
@@ -63,7 +63,7 @@ class Prefetch(Generic[T]):
         return self
 
     def wait(self, seconds: float) -> bool:
-        """True as soon as the next item, or the end, is there; False where `seconds` pass before."""
+        """Return True as soon as the next item or the end is there; False if `seconds` pass before."""
         interrupt.check()
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._items) or self._ended, seconds)
@@ -97,7 +97,7 @@ class Prefetch(Generic[T]):
         finally:
             try:
                 close = getattr(iterator, "close", None)
-                if close is not None:  # a generator runs its own clean-up in the thread that ran it
+                if close is not None:  # a generator runs its clean-up in the thread that ran it
                     close()
             except BaseException as error:
                 self._error = self._error or error
@@ -106,7 +106,7 @@ class Prefetch(Generic[T]):
                 self._changed.notify_all()
 
     def _put(self, item: T) -> bool:
-        """False when the reader has left."""
+        """Queue an item; return False when the reader has left."""
         with self._changed:
             if self._drop and len(self._items) >= self._depth:
                 self._items.popleft()
@@ -123,27 +123,27 @@ class Prefetch(Generic[T]):
 def prefetch(iterable: Iterable[T], depth: int) -> Prefetch[T]:
     """Read `iterable` in a thread, at most `depth` items ahead.
 
-    The items that came before a failure are handed on first, then its exception is raised. Leaving early stops the
-    thread after the item it is reading and closes the iterable if it is a generator. What the thread itself holds
-    counts too: `depth` items wait and one more is in its hands.
+    The items read before a failure are yielded first, then its exception is raised. Leaving early stops the thread
+    after the item it is reading and closes the iterable if it is a generator. Up to `depth` + 1 items are in memory:
+    `depth` in the queue, and the one that the thread holds.
     """
     return Prefetch(iterable, depth, drop=False)
 
 
 def latest(iterable: Iterable[T]) -> Prefetch[T]:
-    """Read `iterable` in a thread and hand on the newest item, dropping those it overtakes. For live sources."""
+    """Read `iterable` in a thread and yield the newest item only, for live sources; older ones are dropped."""
     return Prefetch(iterable, 1, drop=True)
 
 
 class Background:
-    """Writes frames to a sink in a thread. Itself a sink. Made by `background`."""
+    """Writes frames to a sink in a thread, and is a sink itself. Made by `background`."""
 
-    def __init__(self, sink: Sink, depth: int, *, patient: bool = False) -> None:
+    def __init__(self, sink: Sink, depth: int, *, drain_on_stop: bool = False) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")
         self._sink = sink
         self._depth = depth
-        self._patient = patient
+        self._drain_on_stop = drain_on_stop
         self._items: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._finish = False
@@ -153,7 +153,7 @@ class Background:
 
     @property
     def warnings(self) -> list[str]:
-        """The sink's own."""
+        """Warnings of the sink."""
         return self._sink.warnings
 
     def __enter__(self) -> Self:
@@ -161,13 +161,13 @@ class Background:
         self._thread = threading.Thread(target=self._consume, name="videostyle-background", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError as error:  # no memory for one more
+        except RuntimeError as error:  # no memory for another thread
             self._sink.__exit__(RuntimeError, error, error.__traceback__)
             raise
         return self
 
     def write(self, frame: Frame) -> None:
-        """Queue a frame; waits while `depth` of them are queued. Raises what the sink raised on an earlier one."""
+        """Queue a frame; wait while `depth` frames are queued. Raises the sink's exception on an earlier frame."""
         with self._changed:
             if self._thread is None or self._finish or self._abort:
                 raise RuntimeError("a background sink is written to inside its with block")
@@ -185,7 +185,7 @@ class Background:
         if error is None:
             try:
                 self._stop(abort=False)
-            except BaseException as interruption:  # a stop is asked for while the last frames are encoded
+            except BaseException as interruption:  # a stop request while the last frames are encoded
                 self._stop(abort=True)
                 self._sink.__exit__(type(interruption), interruption, interruption.__traceback__)
                 raise
@@ -210,7 +210,7 @@ class Background:
                     self._check()
 
     def _check(self) -> None:
-        if not self._patient:
+        if not self._drain_on_stop:
             interrupt.check()
 
     def _consume(self) -> None:
@@ -224,7 +224,7 @@ class Background:
                 self._changed.notify_all()
 
     def _take(self) -> Frame | None:
-        """The next frame; None when there is nothing more to do."""
+        """Return the next frame; None when there is nothing more to do."""
         with self._changed:
             while not self._items and not self._finish and not self._abort:
                 self._changed.wait(POLL)
@@ -235,29 +235,29 @@ class Background:
             return frame
 
 
-def background(sink: Sink, depth: int, *, patient: bool = False) -> Background:
+def background(sink: Sink, depth: int, *, drain_on_stop: bool = False) -> Background:
     """Write to `sink` in a thread, at most `depth` frames behind.
 
-    Left normally: writes what is queued, then lets the sink commit. Left by an exception, the caller's or the
-    sink's own: drops what is queued and hands the exception to the sink, which discards. The sink is entered and left
-    in the caller's thread. A request to stop is such an exception, unless the writer is `patient`: then what is queued
-    is written all the same.
+    Left normally, it writes the queued frames, then lets the sink commit. Left by an exception, the caller's or the
+    sink's own, it drops the queued frames and passes the exception to the sink, which discards. The sink is entered and
+    left in the caller's thread. A stop request counts as such an exception, unless `drain_on_stop` is true: then the
+    queued frames are written first.
     """
-    return Background(sink, depth, patient=patient)
+    return Background(sink, depth, drain_on_stop=drain_on_stop)
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Count the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int | None:
-    """Bytes that this process may still take, of the machine's or of its container's; None where nobody says."""
+    """Return the free memory in bytes, of the machine or of its container; None where the system does not say."""
     found = []
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
-    with suppress(OSError, ValueError):  # a limit of "max" is none
+    with suppress(OSError, ValueError):  # "max" means no limit
         group = Path("/sys/fs/cgroup")
         limit = int((group / "memory.max").read_text(encoding="ascii"))
         cached = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
@@ -267,10 +267,10 @@ def free_memory() -> int | None:
 
 
 def silence_ffmpeg() -> None:
-    """Take out PyAV's log callback, which some releases of torchvision install when they are imported.
+    """Remove PyAV's log callback, which some releases of torchvision install when they are imported.
 
-    The callback waits for Python's lock. A decoder's thread that logs while Python, holding the lock, frees the decoder
-    would wait for ever, and so would the program.
+    The callback waits for Python's global lock. A decoder thread that logs while Python holds the lock and frees the
+    decoder would wait for ever, and so would the program.
     """
     av = sys.modules.get("av")
     if av is not None and av.logging.get_level() is not None:

@@ -23,7 +23,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from videostyle import tensorfile
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
-from videostyle.files import make_folder, write_whole
+from videostyle.files import make_folder
+from videostyle.partial_files import atomic_write
 from videostyle.style import Blend, Style
 from videostyle.tensorfile import Card, NetworkCard, StyleCard, TensorFile
 from videostyle.timeline import Key, Timeline
@@ -386,7 +387,7 @@ def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any], *, over
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, {tensorfile.KEY: json.dumps(card)}
     )
     make_folder(path.parent)
-    write_whole(path, data, overwrite=overwrite)
+    atomic_write(path, data, overwrite=overwrite)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -402,7 +403,7 @@ def write_manifest(folder: Path) -> None:
             styles.append({**_about(file.card), "file": where, "sha256": file.sha256, "size": file.size})
     manifest = {"networks": listed["network"], "loss_networks": listed["loss_network"], "styles": styles}
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    write_whole(folder / "manifest.json", text + "\n")
+    atomic_write(folder / "manifest.json", text + "\n")
 
 
 def _about(card: Card) -> dict[str, Any]:

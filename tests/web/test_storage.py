@@ -35,7 +35,7 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
         import os, signal, sys
         from contextlib import ExitStack
         from pathlib import Path
-        from videostyle.files import PartialFile, hold
+        from videostyle.partial_files import PartialFile, lock_folder
         from videostyle.web.storage import PendingOutputs, server_folder
 
         folder = Path(sys.argv[1])
@@ -46,7 +46,7 @@ def test_a_dead_servers_folder_is_cleared_away_and_a_living_ones_is_not(
             PartialFile(folder / "film.mp4").claim()
             for name in ("begun", "the user's"):
                 stack.enter_context(pending.style(folder / f"{name}.safetensors", "A"))
-                stack.enter_context(hold(folder / f".{name}.learning", "it"))
+                stack.enter_context(lock_folder(folder / f".{name}.learning", "it"))
                 (folder / f"{name}-samples.jpg").touch()
             (work / "media" / "film.mp4").write_bytes(bytes(1000))
             print(work, flush=True)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from videostyle.errors import SettingError, SourceError, UsageError
-from videostyle.files import fitted_name
+from videostyle.files import fit_name
 from videostyle.io.names import FILMS, KEPT
 from videostyle.plan import RenderPlan
 from videostyle.settings import Setting, assemble, settings_of
@@ -122,7 +122,7 @@ def plans(
     for source in (film for one in sources for film in films_of(one)):
         for style in styles:
             wanted = folder / output_name(name, source, style)
-            output = wanted.with_name(fitted_name(wanted.stem, wanted.suffix))
+            output = wanted.with_name(fit_name(wanted.stem, wanted.suffix))
             yield replace(base, source=source, output=str(output), style=style)
 
 

@@ -18,10 +18,11 @@ from videostyle.batch.plan import BatchPlan
 from videostyle.batch.segments import Scan, split
 from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
 from videostyle.errors import SinkError, UsageError, VideostyleError
-from videostyle.files import hold, make_folder
+from videostyle.files import make_folder
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
 from videostyle.io.images import is_picture
+from videostyle.partial_files import lock_folder
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
 from videostyle.style import Style
@@ -215,7 +216,7 @@ def run(
     kept then, as after KeyboardInterrupt.
     """
     _check_names(plan)
-    with interrupt.deferring(), hold(plan.folder / WORK, "another batch"):
+    with interrupt.deferring(), lock_folder(plan.folder / WORK, "another batch"):
         films = [_Film(film, plan.folder) for film in plan.films]
         for film in films:
             interrupt.check()

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from videostyle.batch.schedule import Result
-from videostyle.text import plain
 
 _HEADINGS = ("film", "style", "frames", "fps", "warnings", "output")
 

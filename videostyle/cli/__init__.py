@@ -16,7 +16,7 @@ from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.cli.terminal import shown_plainly
 from videostyle.errors import SettingError, UsageError, VideostyleError
 from videostyle.settings import flag
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 # As shells report SIGPIPE.
 _BROKEN_PIPE = 141
@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
         if prefix == "unrecognized arguments":
             option = next((word for word in rest.split() if word.startswith("-")), None)
             message = unknown_option(option, self.options) if option else f"too many inputs: {rest}"
-        self.exit(2, f"{plain(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
+        self.exit(2, f"{sanitize_line(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
 
     @property
     def options(self) -> list[str]:
@@ -171,6 +171,6 @@ def _as_option(error: VideostyleError, args: argparse.Namespace) -> str:
 
 
 def _say(line: str, error: BaseException) -> None:
-    print(plain(line), file=sys.stderr)
+    print(sanitize_line(line), file=sys.stderr)
     for note in getattr(error, "__notes__", []):
-        print(f"videostyle: {plain(note)}", file=sys.stderr)
+        print(f"videostyle: {sanitize_line(note)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from videostyle.cli.progress import frames_bar
 from videostyle.errors import UsageError
 from videostyle.plugins import available
 from videostyle.style import Style
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
             def log(line: str) -> None:
                 with tqdm.external_write_mode(file=sys.stderr):
-                    print(f"videostyle: {plain(line)}", file=sys.stderr)
+                    print(f"videostyle: {sanitize_line(line)}", file=sys.stderr)
 
             results = schedule.run(plan, on_progress=progress, log=log)
         for result in results:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from videostyle.cli.options import check_reports, seconds, warn
 from videostyle.cli.progress import frames_bar
 from videostyle.errors import SourceError, UsageError
-from videostyle.files import reserved
 from videostyle.metrics.options import EvaluateOptions
+from videostyle.partial_files import reserve_output
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.plugins import available
 from videostyle.style import Style
@@ -123,8 +123,8 @@ def run(args: argparse.Namespace) -> int:
     if args.still_frames < 1:
         raise UsageError(f"--still-frames must be at least 1, got {args.still_frames}")
     with (
-        reserved(args.html, overwrite=args.overwrite, sources=read) as write_page,
-        reserved(table, overwrite=args.overwrite, sources=read) as write_table,
+        reserve_output(args.html, overwrite=args.overwrite, sources=read) as write_page,
+        reserve_output(table, overwrite=args.overwrite, sources=read) as write_table,
     ):
         evaluation, warnings = _evaluate(args)
         probes = _probe(args) if args.style else None

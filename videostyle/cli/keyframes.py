@@ -14,7 +14,7 @@ from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
 from videostyle.optimize.plan import KeyframePlan, StyleImage
 from videostyle.plan import RenderPlan
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 if TYPE_CHECKING:
     from videostyle.types import Frame, Source
@@ -72,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
         with progress:
             files = export_keyframes(film, args.export, every, progress.share)
         if not args.quiet:
-            print(f"{len(files)} keyframes in {plain(args.export)}; paint over them, then: --keys", file=sys.stderr)
+            print(
+                f"{len(files)} keyframes in {sanitize_line(args.export)}; paint over them, then: --keys",
+                file=sys.stderr,
+            )
         print_path(args.export)
         return 0
     plan = KeyframePlan(
@@ -89,8 +92,8 @@ def run(args: argparse.Namespace) -> int:
     warn(report.warnings)
     if not args.quiet:
         print(
-            f"{plain(report.render.output)}: {report.render.frames} frames from {len(report.keys)} keyframes, "
-            f"which are in {plain(report.folder)}",
+            f"{sanitize_line(report.render.output)}: {report.render.frames} frames from {len(report.keys)} keyframes, "
+            f"which are in {sanitize_line(report.folder)}",
             file=sys.stderr,
         )
     print_path(report.render.output)

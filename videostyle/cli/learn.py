@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from videostyle.cli.terminal import print_path
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan, TrainingStyle
 
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         loss_network_weights=args.loss_network_weights,
         overwrite=args.overwrite,
     )
-    output = learn(plan, log=lambda line: print(plain(line), file=sys.stderr, flush=True))
-    print(f"now: videostyle stylize FILM --style {plain(args.output or name)}", file=sys.stderr)
+    output = learn(plan, log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True))
+    print(f"now: videostyle stylize FILM --style {sanitize_line(args.output or name)}", file=sys.stderr)
     print_path(output)
     return 0

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from videostyle.cli.options import add_settings, check_reports, given_settings, seconds, setting_names, warn
-from videostyle.files import reserved
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.live.plan import LivePlan
+from videostyle.partial_files import reserve_output
 from videostyle.settings import assemble
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 _SETTINGS = [
     "strength",
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
     from videostyle.live.run import run as paint
 
-    with reserved(file, overwrite=args.overwrite, sources=sources) as write_report:
+    with reserve_output(file, overwrite=args.overwrite, sources=sources) as write_report:
         report = paint(plan, say=_silent if args.quiet else _say)
         warn(report.warnings)
         told = json.dumps(report.to_json(), indent=2)
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(f"videostyle: {plain(line)}", file=sys.stderr, flush=True)
+    print(f"videostyle: {sanitize_line(line)}", file=sys.stderr, flush=True)
 
 
 def _silent(line: str) -> None:

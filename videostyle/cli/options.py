@@ -17,7 +17,7 @@ from videostyle.files import check_distinct, check_output
 from videostyle.plan import RenderPlan
 from videostyle.settings import Group, Setting, assemble, flag, settings_of
 from videostyle.style import Blend, Region
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 from videostyle.timeline import Key, Span, Timeline, read_seconds, read_timecode
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def expected_frames(video: Source, span: Span) -> int | None:
 def warn(lines: Iterable[str]) -> None:
     """Tell the user, whatever else is kept quiet."""
     for line in lines:
-        print(f"videostyle: {plain(line)}", file=sys.stderr)
+        print(f"videostyle: {sanitize_line(line)}", file=sys.stderr)
 
 
 def check_reports(
@@ -182,7 +182,7 @@ def check_reports(
     """Raise UsageError or SinkError where a report may not be written, which nobody wants to learn when all is painted.
 
     It may be none of the `sources`, none of the other `outputs`, and no existing file unless told to `overwrite`. Write
-    it inside `files.reserved`.
+    it inside `files.reserve_output`.
     """
     sources, reports = list(sources), list(reports)
     check_distinct([*outputs, *reports])

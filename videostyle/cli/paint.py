@@ -14,9 +14,10 @@ from videostyle.cli.options import check_reports, read_pair, read_weighted, warn
 from videostyle.cli.progress import share_bar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.files import check_sequence, reserved
+from videostyle.files import check_sequence
 from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
-from videostyle.text import plain
+from videostyle.partial_files import reserve_output
+from videostyle.text import sanitize_line
 
 if TYPE_CHECKING:
     from videostyle.optimize.stills import PaintReport, Progress
@@ -161,14 +162,14 @@ def run(args: argparse.Namespace) -> int:
         args.overwrite,
     )
     check_reports([args.curve], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
-    with reserved(args.curve, overwrite=args.overwrite, sources=plan.files) as write_curve:
+    with reserve_output(args.curve, overwrite=args.overwrite, sources=plan.files) as write_curve:
         report = _paint(plan, args.save_every, args.quiet)
         warn(report.warnings)
         if args.curve is not None:
             write_curve(drawn_curve(report, args.curve))
     if not args.quiet:
         print(
-            f"{plain(report.output)}: {report.size[0]}x{report.size[1]}, "
+            f"{sanitize_line(report.output)}: {report.size[0]}x{report.size[1]}, "
             f"{report.steps} steps in {report.seconds:.0f} s, loss {report.terms.total:.4f}",
             file=sys.stderr,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TextIO
 
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 # Seconds between lines where standard error is a file, a pipe or a log.
 EVERY = 10.0
@@ -27,7 +27,7 @@ def share_bar(doing: str = "", *, quiet: bool) -> Any:
 def _bar(doing: str, line: str, quiet: bool, bar: str | None = None, **settings: Any) -> Any:
     from tqdm import tqdm
 
-    doing, out = plain(doing, 80), sys.stderr
+    doing, out = sanitize_line(doing, 80), sys.stderr
     if quiet or out is None:  # a program without a console has no standard error
         return tqdm(disable=True, **settings)
     if out.isatty():

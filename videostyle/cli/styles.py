@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 
 from videostyle.cli.options import warn
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +24,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str))
         return 0
-    names = [plain(entry.name, 80) for entry in entries]
+    names = [sanitize_line(entry.name, 80) for entry in entries]
     others = styles_without_code()
     width = max(map(len, [*names, *others]), default=0)
     for name, entry in zip(names, entries, strict=True):
-        painting = plain(", ".join(part for part in (entry.title, entry.painter, entry.year) if part), 200)
+        painting = sanitize_line(", ".join(part for part in (entry.title, entry.painter, entry.year) if part), 200)
         whose = "yours, " if entry.own else ""
         print(f"{name:{width}}  {painting}  ({whose}{entry.network}, {entry.size / 1024:.1f} kB)")
     for name, summary in others.items():

@@ -19,10 +19,11 @@ from videostyle.cli.options import (
 )
 from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
-from videostyle.files import PLACEHOLDER, make_folder, reserved
+from videostyle.files import PLACEHOLDER, make_folder
+from videostyle.partial_files import reserve_output
 from videostyle.plan import RenderPlan
 from videostyle.style import Style
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 EXAMPLES = """examples:
   videostyle stylize film.mp4 --style great-wave
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if into is not None:
         make_folder(into)
-    with reserved(args.report, overwrite=args.overwrite, sources=plan.files) as write_report:
+    with reserve_output(args.report, overwrite=args.overwrite, sources=plan.files) as write_report:
         report = render_with_progress(plan, quiet=args.quiet)
         warn(report.warnings)
         write_report(json.dumps(report.to_json(), indent=2) + "\n")
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         flow = f", flow {report.flow}" if report.flow != "none" else ""
         count = "1 picture" if report.frames == 1 else f"{report.frames} frames, {report.fps:.1f} frames/s"
         print(
-            f"{plain(report.output)}: {count} in {report.seconds:.1f} s "
+            f"{sanitize_line(report.output)}: {count} in {report.seconds:.1f} s "
             f"({report.engine or 'nothing painted'} on {report.device}{flow})",
             file=sys.stderr,
         )
@@ -101,8 +102,12 @@ def _told(plan: RenderPlan) -> str:
     default = RenderPlan("", "").to_json()
     chosen = {name: value for name, value in plan.to_json().items() if value != default.get(name)}
     lines = [
-        f"reads      {plain(plan.source)}, {info.width}x{info.height}",
-        f"writes     {plain(plan.output)}, {wide}x{tall}" + (f", about {frames} frames" if frames else ""),
-        *(f"{name:10} {plain(str(value))}" for name, value in chosen.items() if name not in ("source", "output")),
+        f"reads      {sanitize_line(plan.source)}, {info.width}x{info.height}",
+        f"writes     {sanitize_line(plan.output)}, {wide}x{tall}" + (f", about {frames} frames" if frames else ""),
+        *(
+            f"{name:10} {sanitize_line(str(value))}"
+            for name, value in chosen.items()
+            if name not in ("source", "output")
+        ),
     ]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from videostyle.text import cleaned, plain
+from videostyle.text import sanitize, sanitize_line
 
 _LONGEST_PATH = 10_000
 
@@ -28,7 +28,7 @@ def shown_plainly() -> Iterator[None]:
 
 def print_path(path: object) -> None:
     """Print a result that is the path of a file, in one line: a name from elsewhere may have line ends in it."""
-    print(plain(path, _LONGEST_PATH))
+    print(sanitize_line(path, _LONGEST_PATH))
 
 
 class _Plain:
@@ -39,7 +39,7 @@ class _Plain:
 
     def write(self, text: str) -> int:
         """Write `text`, cleaned, in what of it the terminal's encoding has."""
-        shown = cleaned(text)
+        shown = sanitize(text)
         try:
             self._stream.write(shown)
         except UnicodeEncodeError:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from videostyle.cli.terminal import print_path
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
-    folder = train(config, log=lambda line: print(plain(line), file=sys.stderr, flush=True) if first else None)
+    folder = train(config, log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True) if first else None)
     if first:
         print_path(folder)
     return 0

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from videostyle.cli.terminal import print_path
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps,
         ranges={**RANGES, **read_ranges(args.config)},
         within=args.within,
-        log=lambda line: print(plain(line), file=sys.stderr, flush=True),
+        log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True),
     )
     print(found.table, end="")
     print_path(found.best)

@@ -22,8 +22,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.plugins import available, part
-from videostyle.privacy import report_nothing
+from videostyle.plugins import available, load_module
+from videostyle.privacy import disable_telemetry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Engine = Callable[..., tuple["Tensor", ...]]
 
-report_nothing()
+disable_telemetry()
 
 # Engines that are kept for the next call or visitor who paints with the same network, the last used last. The shipped
 # networks need two each at most; a few megabytes an engine.
@@ -95,7 +95,7 @@ def _rank(engine: str, kind: str) -> float:
 
 def _module(engine: str) -> Any:
     try:
-        return part(sys.modules[__name__], engine)
+        return load_module(sys.modules[__name__], engine)
     except ImportError as error:
         raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
 

@@ -19,20 +19,13 @@ from torch import Tensor
 
 from videostyle import interrupt
 from videostyle.errors import SinkError, SourceError, UsageError
-from videostyle.files import (
-    PLACEHOLDER,
-    AnyPath,
-    PartialFile,
-    check_sequence,
-    sequence_pattern,
-    sink_error,
-    write_whole,
-)
+from videostyle.files import PLACEHOLDER, AnyPath, check_sequence, sequence_pattern, sink_error
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.picture_tags import printed_in_rgb, read_tags, with_tags
 from videostyle.io.side_data import named
 from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
+from videostyle.partial_files import PartialFile, atomic_write
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
@@ -114,7 +107,7 @@ def write_picture(path: Path, picture: Tensor, *, overwrite: bool = True) -> Non
     """
     pixels = to_pixels(picture).permute(1, 2, 0).contiguous().numpy()
     data = _encoded(str(path), path.suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [])
-    write_whole(path, data, overwrite=overwrite, sync=False)
+    atomic_write(path, data, overwrite=overwrite, sync=False)
 
 
 def _encoded(path: str, suffix: str, picture: np.ndarray[Any, Any], parameters: list[int]) -> bytes:
@@ -317,7 +310,7 @@ class ImageSink:
         for name in named(self._side_data.keys() - kept):
             self._warn(f"{name} dropped: {self._extension} is written without it")
         if self._numbered:
-            write_whole(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
+            atomic_write(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
             self._there.discard(Path(target).name)
         else:
             self._file.write(data)

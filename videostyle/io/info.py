@@ -26,7 +26,7 @@ from videostyle.io.colors import Orientation, color_of, orientation_of, pixel_fo
 from videostyle.io.picture_tags import read_tags
 from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
 from videostyle.io.side_data import attached, named
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
 _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
@@ -257,16 +257,16 @@ def hdr_metadata(side_data: Mapping[str, bytes]) -> tuple[str, str]:
 
 
 def to_json(info: VideoInfo) -> dict[str, Any]:
-    """`info` as plain values for JSON: exact fractions as text ("1001/30000"), with seconds as numbers beside them."""
-    plain = asdict(info)
+    """Convert `info` to values for JSON: exact fractions as text ("1001/30000"), and seconds as numbers too."""
+    values = asdict(info)
     for name in ("time_base", "average_rate", "sample_aspect_ratio", "start", "duration"):
-        plain[name] = None if plain[name] is None else str(plain[name])
-    plain["start_seconds"] = None if info.start is None else float(info.start)
-    plain["duration_seconds"] = None if info.duration is None else float(info.duration)
-    plain["frames_per_second"] = None if info.average_rate is None else float(info.average_rate)
-    plain["streams"] = [asdict(stream) for stream in info.streams]
-    plain["side_data"] = named(info.side_data)
-    return plain
+        values[name] = None if values[name] is None else str(values[name])
+    values["start_seconds"] = None if info.start is None else float(info.start)
+    values["duration_seconds"] = None if info.duration is None else float(info.duration)
+    values["frames_per_second"] = None if info.average_rate is None else float(info.average_rate)
+    values["streams"] = [asdict(stream) for stream in info.streams]
+    values["side_data"] = named(info.side_data)
+    return values
 
 
 def describe(info: VideoInfo) -> str:
@@ -284,7 +284,7 @@ def describe(info: VideoInfo) -> str:
         *named(info.side_data),
     ]
     lines = [
-        plain(f"{info.path}: {info.container}"),
+        sanitize_line(f"{info.path}: {info.container}"),
         f"  picture   {info.width}x{info.height} {info.codec} {info.pix_fmt}, {info.bit_depth} bits a channel",
         f"  time      {rate}, {frames}, time base {info.time_base}",
         "  colours   " + (", ".join(told) or "not stated"),
@@ -292,8 +292,10 @@ def describe(info: VideoInfo) -> str:
     if info.duration is not None:
         lines.insert(3, f"  duration  {float(info.duration):.3f} s")
     if any(notes):
-        lines.append("  note      " + plain(", ".join(note for note in notes if note)))
+        lines.append("  note      " + sanitize_line(", ".join(note for note in notes if note)))
     for stream in info.streams:
         language = f" [{stream.language}]" if stream.language else ""
-        lines.append("  " + plain(f"stream {stream.index}  {stream.kind} {stream.codec}{language} {stream.detail}"))
+        lines.append(
+            "  " + sanitize_line(f"stream {stream.index}  {stream.kind} {stream.codec}{language} {stream.detail}")
+        )
     return "\n".join(lines)

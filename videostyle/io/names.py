@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videostyle.files import PLACEHOLDER, fitted_name
+from videostyle.files import PLACEHOLDER, fit_name
 from videostyle.io.images import is_pattern, is_picture
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv",
@@ -31,4 +31,4 @@ def painted_name(source: str, label: str) -> str:
         stem, suffix = path.stem, suffix if suffix in KEPT or is_picture(source) else other
     # A picture called 50%d.png is one picture; its painting's name must not stand for a sequence.
     name = PLACEHOLDER.sub(lambda found: found[0].removeprefix("%"), f"{stem}-{label}")
-    return fitted_name(name, suffix, path.parent)
+    return fit_name(name, suffix, path.parent)

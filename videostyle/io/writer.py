@@ -20,7 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
-from videostyle.files import AnyPath, PartialFile, sink_error
+from videostyle.files import AnyPath, sink_error
 from videostyle.io.animations import end_animation
 from videostyle.io.codecs import (
     CONTAINERS,
@@ -46,6 +46,7 @@ from videostyle.io.picture_tags import with_tags
 from videostyle.io.pyav import open_output, time_base_of
 from videostyle.io.remux import StreamCopier, Window
 from videostyle.io.side_data import PICTURE_BY_PICTURE, stereo_mode, with_side_data
+from videostyle.partial_files import PartialFile
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 from videostyle.types import Color, Frame, VideoInfo

@@ -98,7 +98,7 @@ class Recorder:
             self._recording = _free(self._path)
             sink = self._made(self._recording, replace(self._encode, overwrite=False))
         # A file that another run is writing raises here: it is not entered, so it is not closed.
-        self._sink = background(sink, DEPTH, patient=True).__enter__()
+        self._sink = background(sink, DEPTH, drain_on_stop=True).__enter__()
         self._origin = frame.pts
         self._say(f"recording {self._recording}")
 

@@ -173,7 +173,7 @@ def run(
                 keys()
         except KeyboardInterrupt:
             interrupted = True
-            interrupt.settle()
+            interrupt.acknowledge()
         recorder.close()
         return LiveReport(
             camera=plan.camera,

@@ -22,7 +22,7 @@ from torch import Tensor
 from videostyle import __version__, interrupt
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError, VideostyleError
-from videostyle.files import fitted_name, hold, make_folder, sink_error, write_whole
+from videostyle.files import fit_name, make_folder, sink_error
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import read_picture, write_label, write_picture
 from videostyle.ops.filters import mix, shrink
@@ -35,6 +35,7 @@ from videostyle.optimize.objective import Anchor
 from videostyle.optimize.plan import KeyframePlan
 from videostyle.optimize.propagate import KeyframePropagator, PaintedKey
 from videostyle.optimize.stills import Gatys, check_paintings
+from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
 from videostyle.report import RenderReport
@@ -114,7 +115,7 @@ def paint_keyframes(
     check_paintings(plan.style_images)
     film = plan.film
     output = Path(film.output)
-    work = output.with_name(fitted_name(output.stem, ".keyframes", output.parent))
+    work = output.with_name(fit_name(output.stem, ".keyframes", output.parent))
     if plan.keys is not None and plan.keys.resolve().is_relative_to(work.resolve()):
         raise UsageError(f"{plan.keys}: is where keyframes of {output} are made again; copy them to another folder")
     device = choose_device(film.device)
@@ -123,7 +124,7 @@ def paint_keyframes(
         # What cannot be written should not take hours to notice.
         sources = [*film.files, *(str(one.image) for one in plan.style_images)]
         open_sink(film.output, video.info, film.encode, film.span, size=(width, height), sources=sources)
-    with hold(work, "another run of keyframes"):
+    with lock_folder(work, "another run of keyframes"):
         return _paint_keyframes(plan, work, (height, width), device, on_share, on_frame, on_start)
 
 
@@ -210,7 +211,7 @@ def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object
             raise UsageError(f"{folder}: holds files that were not made by this command; move them away")
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
-    write_whole(marker, said)
+    atomic_write(marker, said)
     make(folder)
     done.touch()
     return folder
@@ -284,7 +285,7 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
         raise SourceError(f"{plan.source}: no frame in the part asked for")
     write_picture(folder / "sheet.jpg", _sheet(sheet))
     about = {"film": Path(plan.source).name, "size": [width, height], "keys": listed}
-    write_whole(folder / _LIST, json.dumps(about, indent=1))
+    atomic_write(folder / _LIST, json.dumps(about, indent=1))
 
 
 def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 320) -> Tensor:

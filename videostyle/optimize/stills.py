@@ -18,7 +18,7 @@ from videostyle.engines import choose_device
 from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import EXTENSIONS, is_picture, read_painting, read_picture
-from videostyle.masks import draw
+from videostyle.masks import mask_from_pixels
 from videostyle.nets.vgg import has_bf16
 from videostyle.ops.color import keep_colors, match_colors
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
@@ -205,7 +205,7 @@ class Gatys:
 
     def _targets(self, content: Tensor, size: tuple[int, int], tile: int | None) -> list[Target]:
         regions = [
-            None if one.region is None else draw(read_picture(one.region), size, 0)[None].to(self.device)
+            None if one.region is None else mask_from_pixels(read_picture(one.region), size, 0)[None].to(self.device)
             for one in self.style_images
         ]
         painted = [region for region in regions if region is not None]
@@ -321,7 +321,7 @@ def _read_style_image(one: StyleImage) -> tuple[Tensor, Tensor | None]:
     """A painting (1, 3, H, W) in 0..1, what is transparent in it left out, and which part of it, (1, 1, H, W)."""
     painting, part = read_painting(str(one.image))
     if one.part is not None:
-        mask = draw(read_picture(str(one.part)), (painting.shape[2], painting.shape[3]), 0)[None]
+        mask = mask_from_pixels(read_picture(str(one.part)), (painting.shape[2], painting.shape[3]), 0)[None]
         part = mask if part is None else part * mask
     if part is not None and not part.sum() > 0:
         raise UsageError(f"{one.part or one.image}: nothing of the painting is left to look at")

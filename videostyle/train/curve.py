@@ -6,7 +6,7 @@ import io
 import json
 from pathlib import Path
 
-from videostyle.files import write_whole
+from videostyle.partial_files import atomic_write
 
 
 def draw_losses(log: Path, picture: Path) -> None:
@@ -40,4 +40,4 @@ def draw_losses(log: Path, picture: Path) -> None:
         axes.legend()
     data = io.BytesIO()
     figure.savefig(data, dpi=100, format=picture.suffix.removeprefix("."))
-    write_whole(picture, data.getvalue(), sync=False)
+    atomic_write(picture, data.getvalue(), sync=False)

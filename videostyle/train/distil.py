@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videostyle import weights
-from videostyle.files import write_whole
 from videostyle.nets.packed import pack
 from videostyle.nets.vgg import LossNetwork, build_small
 from videostyle.ops import losses
+from videostyle.partial_files import atomic_write
 from videostyle.train.data import Crops, held_back, list_photographs
 
 _HELD_BACK = 8
@@ -78,7 +78,7 @@ def distil(
         crops = Crops(unseen, side)
         card["errors"] = compare(full, build_small(tensors), torch.cat([crops(generator) for _ in unseen]))
     weights.save_loss_network(output, output.stem, tensors, card)
-    write_whole(output.with_suffix(".md"), _card(output, card))
+    atomic_write(output.with_suffix(".md"), _card(output, card))
     return card
 
 

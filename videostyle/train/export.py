@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from videostyle import weights
-from videostyle.files import make_folder, write_whole
+from videostyle.files import make_folder
 from videostyle.io.images import write_picture
 from videostyle.nets.style_network import StyleNetwork, macs_per_pixel
 from videostyle.noise import first_frame
+from videostyle.partial_files import atomic_write
 from videostyle.train.data import read_picture
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
@@ -56,14 +57,14 @@ def export_models(
         assert config.start is not None
         trunk, digest = weights.read_manifest(config.start)[0][config.network]
         make_folder(folder)
-        write_whole(file, trunk.read_bytes())
+        atomic_write(file, trunk.read_bytes())
     for painting, code, score in zip(config.styles, codes, scores, strict=True):
         about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}
         style_card = {**card, **about, "painting_licence": painting.licence, "losses": score}
         weights.save_style(folder / f"{painting.name}.safetensors", code.cpu(), config.network, digest, style_card)
         shown = _thumbnail(config, net, code.cpu(), folder / f"{painting.name}.jpg")
         text = _card(config, net, painting, score, steps, shown)
-        write_whole(folder / f"{painting.name}.md", text)
+        atomic_write(folder / f"{painting.name}.md", text)
     weights.write_manifest(config.folder / "models")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from torch import Tensor
 
-from videostyle.files import write_whole
+from videostyle.partial_files import atomic_write
 
 
 class Journal:
@@ -67,7 +67,7 @@ def _reopened(path: Path, end: int) -> TextIO:
     if path.exists():
         rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [row for row in rows if row.endswith("\n") and _is_before(row, end)]
-        write_whole(path, "".join(kept))
+        atomic_write(path, "".join(kept))
     return path.open("a", encoding="utf-8")
 
 

@@ -23,13 +23,14 @@ from torch import Tensor
 
 from videostyle import interrupt, weights
 from videostyle.errors import SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
-from videostyle.files import check_output, fitted_name, hold, make_folder, remove_dead, sink_error, write_whole
+from videostyle.files import check_output, fit_name, make_folder, sink_error
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import has_bf16
 from videostyle.noise import first_frame
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
+from videostyle.partial_files import atomic_write, lock_folder, remove_stale
 from videostyle.threads import silence_ffmpeg
 from videostyle.timeline import Span
 from videostyle.train.data import Crops, list_photographs
@@ -62,20 +63,20 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
     work = work_folder(plan.output)
     _check_name(plan, work)
     painting = _on_white(plan.style.image)
-    with interrupt.deferring(), hold(work, "another run of learn"):
+    with interrupt.deferring(), lock_folder(work, "another run of learn"):
         return _learn(plan, work, painting, began, log)
 
 
 def work_folder(output: Path) -> Path:
     """Where a run keeps what it has learned so far of the style file `output`; gone when that is there."""
-    return output.with_name(fitted_name(f".{output.stem}", ".learning", output.parent))
+    return output.with_name(fit_name(f".{output.stem}", ".learning", output.parent))
 
 
 def forget(output: Path) -> None:
     """Remove what a run that ended or was killed has left of its way to the style file `output`."""
     work = work_folder(output)
     if work.is_dir():
-        remove_dead(work)
+        remove_stale(work)
         if not work.exists() and not output.exists():
             _samples(output).unlink(missing_ok=True)
 
@@ -162,7 +163,7 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
 
 def _samples(output: Path) -> Path:
     """The sheet of samples beside the style file."""
-    return output.with_name(fitted_name(output.stem, "-samples.jpg", output.parent))
+    return output.with_name(fit_name(output.stem, "-samples.jpg", output.parent))
 
 
 def _half(work: Path) -> bool:
@@ -220,7 +221,7 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
             shutil.rmtree(one)
         elif one.name != "lock":  # it is held
             one.unlink()
-    write_whole(marker, json.dumps({**same, "ready": False}))
+    atomic_write(marker, json.dumps({**same, "ready": False}))
     (work / "content").mkdir()
     write_picture(work / "painting.png", painting[0])
     deadline = began + 6 * plan.minutes if plan.steps is None else float("inf")  # a tenth of the time
@@ -234,7 +235,7 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
     if count <= config.held_back:
         raise TrainingError(f"{plan.content}: {count} pictures can be read, {config.held_back + 1} are needed")
     _write_start(plan, config)
-    write_whole(marker, json.dumps({**same, "ready": True}))
+    atomic_write(marker, json.dumps({**same, "ready": True}))
 
 
 def _contents(content: Path | None) -> Iterator[Tensor]:
@@ -281,7 +282,7 @@ def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
     code = _nearest(config, network, known) if known else network.identity
     style = config.start / "style.safetensors"
     weights.save_style(style, code, plan.network, network.sha256, {"name": plan.style.name})
-    write_whole(config.start / "network.safetensors", networks[plan.network][0].read_bytes())
+    atomic_write(config.start / "network.safetensors", networks[plan.network][0].read_bytes())
     weights.write_manifest(config.start)
 
 
@@ -312,7 +313,7 @@ def _finish(plan: LearnPlan, work: Path) -> Path:
     made = work / "models" / plan.network
     code, card = weights.read_style(made / f"{plan.style.name}.safetensors")
     if plan.whole:
-        write_whole(weights.own_network(plan.output), (made / "network.safetensors").read_bytes())
+        atomic_write(weights.own_network(plan.output), (made / "network.safetensors").read_bytes())
     else:
         weights.own_network(plan.output).unlink(missing_ok=True)  # of a style that is being replaced
     del card["licence"]  # the shipped weights'; whose this one is, is not ours to say

@@ -22,10 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videostyle import interrupt, weights
 from videostyle.errors import DivergedError, TrainingError
-from videostyle.files import hold, make_folder, write_whole
+from videostyle.files import make_folder
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
+from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.plan import FlowOptions
 from videostyle.train.batch import GAPS, roll_out_length
 from videostyle.train.curve import draw_losses
@@ -69,7 +70,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         stack.enter_context(interrupt.deferring())
         here = stack.enter_context(devices(config.batch, config.accumulate))
         if here.first:
-            stack.enter_context(hold(config.folder, "another training", "train.lock"))
+            stack.enter_context(lock_folder(config.folder, "another training", "train.lock"))
         films = None
         if config.films is not None:
             flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
@@ -133,7 +134,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 net.hold_gate()
             norm = torch.nn.utils.clip_grad_norm_(learned, config.clip)
             clock = norm.new_tensor((time.monotonic() - began) / 60 if here.first else 0)
-            stops = norm.new_tensor(float(interrupt.asked()))
+            stops = norm.new_tensor(float(interrupt.stop_requested()))
             # One sum over all processes, so that all of them see, and decide, the same.
             total, full_count, *means, minutes, stops = here.total(torch.stack([*sums.values(), clock, stops])).tolist()
             if stops:
@@ -291,7 +292,7 @@ def _is_finite(value: Any) -> bool:
 def _save(path: Path, state: dict[str, Any]) -> None:
     data = io.BytesIO()  # a full disk is then an OSError
     torch.save(state, data)
-    write_whole(path, data.getvalue())
+    atomic_write(path, data.getvalue())
 
 
 def _export(config: TrainConfig, painter: Painter, objective: Objective, held: list[Path], here: Devices) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
-from videostyle.files import hold, write_whole
+from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.devices import devices
@@ -73,7 +73,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = own_weights(config, ranges)
     folder = config.folder / "tune"
-    with hold(folder, "another search"):
+    with lock_folder(folder, "another search"):
         return _tune(optuna, config, own, folder, trials, steps, ranges, within, log)
 
 
@@ -117,9 +117,9 @@ def _tune(
         study.tell(trial, [scores[aim] for aim in AIMS])
     best = choose(study, within)
     chosen = with_weights(config, best.params)
-    write_whole(folder / "best.toml", write_config(replace(chosen, folder=config.folder / "tuned")))
+    atomic_write(folder / "best.toml", write_config(replace(chosen, folder=config.folder / "tuned")))
     table = _table(study, best, own)
-    write_whole(folder / "pareto.md", table)
+    atomic_write(folder / "pareto.md", table)
     return Tuned(table, folder / "best.toml")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from videostyle.errors import UsageError
 from videostyle.io.images import is_picture
 from videostyle.plan import RenderPlan, StabilizeOptions
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 from videostyle.timeline import Span
 from videostyle.weights import gallery, models_folder, own_styles, read_manifest
 
@@ -55,11 +55,11 @@ def checked_look(base: RenderPlan, values: Sequence[Any]) -> RenderPlan:
     offered = [*(name for _, name in style_choices()), *base.style.names, NONE]
     for one in (style, second):
         if one not in offered:
-            raise UsageError(f"no style named {plain(one, 80)!r} is offered here")
+            raise UsageError(f"no style named {sanitize_line(one, 80)!r} is offered here")
     if size not in (OWN_SIZE, base.size, *SIZES):
-        raise UsageError(f"{plain(size, 80)!r} is no size that is offered here")
+        raise UsageError(f"{sanitize_line(size, 80)!r} is no size that is offered here")
     if network not in [*read_manifest(models_folder())[0], base.style.network]:
-        raise UsageError(f"no network named {plain(network, 80)!r} is offered here")
+        raise UsageError(f"no network named {sanitize_line(network, 80)!r} is offered here")
     weight = checked_number("the share", share)
     if not 0 <= weight <= 1:
         raise UsageError("the share of the second painting is between 0 and 1")
@@ -88,7 +88,7 @@ def style_choices() -> list[tuple[str, str]]:
 def checked_number(what: str, value: object) -> float:
     """Return a number that a page sent, which need not be one that its control gives; raise UsageError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{what} is no number: {plain(value, 80)!r}")
+        raise UsageError(f"{what} is no number: {sanitize_line(value, 80)!r}")
     return float(value)
 
 
@@ -96,10 +96,10 @@ def checked_file_name(name: object) -> str:
     """Return a plain file name that a page sent, or ""; raise UsageError for anything else."""
     if not isinstance(name, str):
         raise UsageError("the name of the painted film is no text")
-    if Path(name).name != name or name.startswith(".") or plain(name, _LONGEST_NAME) != name:
+    if Path(name).name != name or name.startswith(".") or sanitize_line(name, _LONGEST_NAME) != name:
         raise UsageError(
-            f"{plain(name, 80)}: is not a plain file name; the folder was chosen when the page was started"
+            f"{sanitize_line(name, 80)}: is not a plain file name; the folder was chosen when the page was started"
         )
     if len(os.fsencode(name)) > _LONGEST_NAME:
-        raise UsageError(f"{plain(name, 80)}: is too long for a file; {_LONGEST_NAME} letters are allowed")
+        raise UsageError(f"{sanitize_line(name, 80)}: is too long for a file; {_LONGEST_NAME} letters are allowed")
     return name

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from videostyle.errors import VideostyleError
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 from videostyle.web.allowed_files import without_folders
 from videostyle.web.jobs import Stopped, visitor
 
@@ -31,7 +31,7 @@ def as_gradio_error(function: Callable[P, T], folders: Sequence[Path] = ()) -> C
         except (Stopped, KeyboardInterrupt) as error:  # KeyboardInterrupt when the server is asked to end
             raise _gradio_error(str(error) or "nothing is kept", folders, title="Stopped") from error
         except Exception as error:
-            print(f"videostyle: unexpected {type(error).__name__}: {plain(error)}", file=sys.stderr, flush=True)
+            print(f"videostyle: unexpected {type(error).__name__}: {sanitize_line(error)}", file=sys.stderr, flush=True)
             message = f"unexpected {type(error).__name__}; the server's terminal says more"
             raise _gradio_error(message, folders) from error
         finally:
@@ -43,4 +43,4 @@ def as_gradio_error(function: Callable[P, T], folders: Sequence[Path] = ()) -> C
 
 
 def _gradio_error(text: str, folders: Sequence[Path], title: str = "Error") -> gr.Error:
-    return gr.Error(html.escape(plain(without_folders(text, folders))), title=title, print_exception=False)
+    return gr.Error(html.escape(sanitize_line(without_folders(text, folders))), title=title, print_exception=False)

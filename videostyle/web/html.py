@@ -11,7 +11,7 @@ from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.metrics.report import chart
 from videostyle.plan import RenderPlan
-from videostyle.text import prose
+from videostyle.text import escape_markup
 from videostyle.web.preview import FRAME_BY_FRAME, STABILIZED, Flicker, Version, estimate
 from videostyle.weights import gallery
 
@@ -53,7 +53,7 @@ def wipe(versions: dict[str, Version]) -> str:
 
 def no_film(label: str) -> str:
     """Return the text that is shown in place of an excerpt before a film is open."""
-    return f'<div class="empty">Open a film or a photo, and it is painted here: {prose(label)}.</div>'
+    return f'<div class="empty">Open a film or a photo, and it is painted here: {escape_markup(label)}.</div>'
 
 
 def figures(plan: RenderPlan, versions: dict[str, Version], measured: Flicker, drawn: dict[str, Path]) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from videostyle.errors import UsageError
 from videostyle.io.images import is_picture
-from videostyle.text import plain, prose
+from videostyle.text import escape_markup, sanitize_line
 from videostyle.train.plan import LearnPlan, TrainingStyle
 from videostyle.web.allowed_files import without_folders
 from videostyle.web.controls import NONE, checked_number, style_choices
@@ -63,7 +63,7 @@ class LearningTab:
             def log(line: str) -> None:
                 job.check()
                 share = min((time.monotonic() - began) / (60 * minutes), 0.99)
-                progress(share, desc=plain(without_folders(line, self._files.folders)))
+                progress(share, desc=sanitize_line(without_folders(line, self._files.folders)))
 
             try:
                 style = learn(plan, log)
@@ -74,7 +74,7 @@ class LearningTab:
         shown = f'<img src="/media/{sheet}" alt="samples of {html.escape(name)}">'
         choices = style_choices()
         return (
-            f"**Learned:** it is now the style {prose(name)}.",
+            f"**Learned:** it is now the style {escape_markup(name)}.",
             shown,
             gr.update(choices=choices, value=name),
             gr.update(choices=[(NONE, NONE), *choices]),

@@ -19,7 +19,7 @@ from videostyle.io.images import is_picture
 from videostyle.io.names import painted_name
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan
-from videostyle.text import prose
+from videostyle.text import escape_markup
 from videostyle.types import Frame, Source
 from videostyle.web import excerpts
 from videostyle.web.allowed_files import without_folders
@@ -78,7 +78,7 @@ class Page:
         path = self.files.resolve(path)
         with open_source(path) as film:
             info = film.info
-        name = prose(Path(path).name)
+        name = escape_markup(Path(path).name)
         if is_picture(path):
             about = f"**{name}** · {info.width}×{info.height}"
             return [path, about, *[gr.update(visible=False)] * 4, *self._buttons(True)]
@@ -201,8 +201,8 @@ class Page:
             if self.files.is_upload(film):
                 link = self.sessions.media.publish(Path(report.output), visitor.get(), "film")
         speed = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
-        lines = [f"**Done:** {prose(Path(report.output).name)}{speed}"]
-        lines += [prose(without_folders(warning, self.files.folders)) for warning in report.warnings]
+        lines = [f"**Done:** {escape_markup(Path(report.output).name)}{speed}"]
+        lines += [escape_markup(without_folders(warning, self.files.folders)) for warning in report.warnings]
         if link:
             lines.append(f'<a href="/media/{link}" download>Download it</a>')
         return "  \n".join(lines)

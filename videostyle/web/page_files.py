@@ -8,7 +8,7 @@ from pathlib import Path
 from videostyle.errors import UsageError
 from videostyle.io.images import is_picture
 from videostyle.plan import RenderPlan
-from videostyle.text import plain
+from videostyle.text import sanitize_line
 from videostyle.web.allowed_files import check_upload, file_key, list_films, resolve_allowed
 from videostyle.web.storage import Uploads
 
@@ -54,7 +54,7 @@ class PageFiles:
 
     def choices(self) -> list[tuple[str, str]]:
         """Return the films and pictures in the folders: their names for people, and their keys for the page."""
-        return [(plain(Path(path).name), file_key(path)) for path in list_films(self._settings.folders)]
+        return [(sanitize_line(Path(path).name), file_key(path)) for path in list_films(self._settings.folders)]
 
     def is_upload(self, film: str) -> bool:
         """Return True for a file in the page's own folder."""

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from videostyle import interrupt
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.privacy import report_nothing
+from videostyle.privacy import disable_telemetry
 from videostyle.web.allowed_files import LARGEST
 from videostyle.web.gateway import App, Gateway, Message, Receive, Send, Visitors, answer
 from videostyle.web.storage import Uploads
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def require_gradio(temporary: Path | None = None) -> None:
     """Import Gradio, without telemetry and with its files in `temporary`; raise MissingDependencyError."""
-    report_nothing()
+    disable_telemetry()
     if temporary is not None:
         os.environ["GRADIO_TEMP_DIR"] = str(temporary / "gradio")
     try:
@@ -193,7 +193,7 @@ def serve(app: App, listener: socket.socket) -> None:
                 yield
 
         async def on_tick(self, counter: int) -> bool:
-            return await super().on_tick(counter) or interrupt.asked()
+            return await super().on_tick(counter) or interrupt.stop_requested()
 
     config = uvicorn.Config(
         app, log_level="critical", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2

@@ -31,7 +31,7 @@ class Sessions:
     def job(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
         """Wait for the jobs before, showing that in `progress`; then run the visitor's job in the block."""
         try:
-            with self.job_queue.run(_waiting(progress), stays=stays) as job, interrupt.also_if(job.is_ended):
+            with self.job_queue.run(_waiting(progress), stays=stays) as job, interrupt.also_stop_if(job.is_ended):
                 yield job
         finally:
             self._release()

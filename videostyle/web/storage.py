@@ -19,7 +19,7 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from videostyle.errors import UsageError
-from videostyle.files import remove_dead
+from videostyle.partial_files import remove_stale
 from videostyle.train.learn import forget, work_folder
 
 _PREFIX = "videostyle-"
@@ -85,7 +85,7 @@ def _remove_listed(folder: Path) -> None:
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         return  # a list written by another user is not followed
     for note in (folder / _FILMS).glob("*"):
-        remove_dead(os.fsdecode(note.read_bytes()))
+        remove_stale(os.fsdecode(note.read_bytes()))
     for note in (folder / _STYLES).glob("*"):
         forget(Path(os.fsdecode(note.read_bytes())))
 

@@ -122,7 +122,7 @@ def _watch(stop: Any) -> None:
     assert master is not None
     while not wait_for([master.sentinel], interrupt.POLL):
         if stop.is_set():
-            interrupt.request()
+            interrupt.request_stop()
     os._exit(1)
 
 

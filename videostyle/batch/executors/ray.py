@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from videostyle.batch.executors import lost
 from videostyle.batch.plan import BatchPlan
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.privacy import report_nothing
+from videostyle.privacy import disable_telemetry
 
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
@@ -23,7 +23,7 @@ class Ray:
     """Runs tasks on the nodes of a cluster; the tasks of a lost node are started again on another."""
 
     def __init__(self, plan: BatchPlan) -> None:
-        report_nothing()
+        disable_telemetry()
         try:
             import ray
         except ImportError as error:
