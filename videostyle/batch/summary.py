@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from videostyle.batch.schedule import Result
+from videostyle.text import sanitize_line
 
 _HEADINGS = ("film", "style", "frames", "fps", "warnings", "output")
 
 
 def table(results: Sequence[Result]) -> str:
     """Format a table with a line for each film; a failed one has its error in the column of the output."""
-    rows = [_HEADINGS, *(tuple(map(plain, _row(result))) for result in results)]
+    rows = [_HEADINGS, *(tuple(map(sanitize_line, _row(result))) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     # Numbers are aligned to the right.
     lines = [
