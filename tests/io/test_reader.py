@@ -215,7 +215,7 @@ def test_cover_art_is_not_the_film(tmp_path: Path) -> None:
         out.mux(sound.encode(None))
         out.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8))))
         out.mux(cover.encode(None))
-    with pytest.raises(SourceError, match="has no video stream"):
+    with pytest.raises(SourceError, match="has no video stream, only audio, cover art;"):
         open_source(str(path))
 
 

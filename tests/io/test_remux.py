@@ -201,7 +201,7 @@ def test_fonts_and_covers_go_along(tmp_path: Path) -> None:
         encoder = av.CodecContext.create("png", "w")
         encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 16, 16, "rgb24", F(1, 25)
         image = bytes(encoder.encode(cover)[0])
-        out.add_attachment("cover.png", "image/png", image)
+        out.add_attachment("small_cover.png", "image/png", image)
         out.start_encoding()
         for i in range(3):
             frame = media.frame_of(media.natural((64, 48), "yuv420p", i), "yuv420p")
@@ -212,6 +212,7 @@ def test_fonts_and_covers_go_along(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as container:
         assert [a.data for a in container.streams.attachments] == [font]
         (art,) = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
+        assert art.metadata["filename"] == "small_cover.png"
         assert next(bytes(p) for p in container.demux(art) if p.size) == image
     warned = paint(source, tmp_path / "out.mp4")
     assert [line for line in warned if line.startswith("attachment stream 1")]

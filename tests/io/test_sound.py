@@ -158,6 +158,26 @@ def test_a_track_whose_layout_changes_stays_one_track(
 # Streams that no decoder knows
 
 
+@pytest.mark.parametrize("target", ["mp4", "mkv"])
+@pytest.mark.parametrize(("rate", "layout"), [(44100, "stereo"), (48000, "mono"), (24000, "stereo"), (48000, "stereo")])
+def test_aac_that_changes_in_mid_film_plays_as_it_did(tmp_path: Path, rate: int, layout: str, target: str) -> None:
+    """A track of mp4 or mkv has one header: copied, the second part plays too high, or not at all."""
+    one = sounding(tmp_path / "one.ts", "aac", 48000, "stereo")
+    two = sounding(tmp_path / "two.ts", "aac", rate, layout)
+    (tmp_path / "in.ts").write_bytes(one.read_bytes() + two.read_bytes())
+    warned = paint(tmp_path / "in.ts", tmp_path / f"out.{target}")
+    told = "audio stream 1 (aac) re-encoded to aac: its rate, channels or profile change in mid-film"
+    assert (told in warned) == ((rate, layout) != (48000, "stereo"))
+    assert sum("audio" in line for line in warned) == (told in warned)
+    with av.open(str(tmp_path / f"out.{target}")) as film:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in film.decode(audio=0)])
+    assert abs(len(samples) / 48000 - 2) < 0.2
+    second = samples[-40000:-8000]
+    spectrum = np.abs(np.fft.rfft(second * np.hanning(len(second))))
+    low = round(100 * len(second) / 48000)  # the clicks are below
+    assert abs((np.argmax(spectrum[low:]) + low) * 48000 / len(second) - 440) < 3
+
+
 @pytest.mark.parametrize("tag", [b"apac", b"ac-4", b"zzzz", b"\xa9\0\x01\xff"])
 @pytest.mark.parametrize("target", ["mp4", "mov", "mkv"])
 def test_sound_without_a_decoder_is_dropped_in_one_line(tmp_path: Path, tag: bytes, target: str) -> None:

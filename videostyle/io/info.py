@@ -108,8 +108,9 @@ def film_stream(container: InputContainer, path: str) -> VideoStream:
     """
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films:
-        kinds = ", ".join(sorted({kind_of(s) for s in container.streams})) or "nothing"
-        raise SourceError(f"{path}: has no video stream, only {kinds}; choose a file with a picture")
+        covers = {s.index for s in container.streams.video}
+        kinds = ", ".join(sorted({"cover art" if s.index in covers else kind_of(s) for s in container.streams}))
+        raise SourceError(f"{path}: has no video stream, only {kinds or 'nothing'}; choose a file with a picture")
     best = container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in films else films[0]
     if stream.codec_context is None:

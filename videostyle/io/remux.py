@@ -25,7 +25,7 @@ from videostyle.io.codecs import Container
 from videostyle.io.comparison import FILE_TAGS, STREAM_TAGS
 from videostyle.io.info import film_stream, open_container
 from videostyle.io.pyav import codec_of, fraction, is_marked, kind_of, open_output, time_base_of
-from videostyle.io.sound import Encoding, Recoder, encodings, refusal
+from videostyle.io.sound import Encoding, Recoder, changes_form, encodings, refusal
 from videostyle.io.subtitles import TextRecoder
 from videostyle.io.timecode import moved, timecode_of
 
@@ -33,6 +33,7 @@ _SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach 
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
 _PRIMING = 3  # packets before 0 that decoders of sound need to start with, at most
 _STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and be kept, a little late
+_CHANGES = "its rate, channels or profile change in mid-film"
 _SAMPLES = 2  # packets of a stream that a muxer is tried with
 _SAMPLED = 1000  # packets among which they are looked for
 _HELD = 500  # packets that wait for the film's, at most
@@ -292,7 +293,9 @@ class StreamCopier:
             self._drop(stream, codec, "it is empty")
             return False
         kind = {"mjpeg": "jpeg"}.get(codec, codec)
-        self._output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))
+        # By their names players tell a cover from a small one or a wide one.
+        name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
+        self._output.add_attachment(name, f"image/{kind}", bytes(packet))
         self.streams.append(f"cover art stream {stream.index} ({codec}) copied")
         return True
 
@@ -304,19 +307,27 @@ class StreamCopier:
             return False
         wanted = _matches(codec, self._container.audio)
         why = refusal(self._output, stream, self._samples.get(stream.index, ())) if wanted else ""
-        if wanted and not why:
+        changes = wanted and not why and codec == "aac" and not decoder.extradata and self._changes_form(stream)
+        if wanted and not why and not changes:
             return self._copy(stream, codec)
         if not self._container.audio_fallback:
             self._drop(stream, codec)
             return False
         for encoding in encodings(decoder, (self._container.audio_fallback, self._output.default_audio_codec)):
             with suppress(ValueError, av.FFmpegError):
-                self._recode(stream, codec, Recoder(self._output, decoder, encoding), encoding)
+                like_this = "this " if wanted else ""  # at another rate it may
+                told = _CHANGES if changes else f"{self._name} cannot hold {like_this}{codec}"
+                self._recode(stream, codec, Recoder(self._output, decoder, encoding), encoding, told)
                 return True
         self._drop(stream, codec, f"{self._name} cannot hold it, and no encoder here takes it")
         return False
 
-    def _recode(self, stream: Stream, codec: str, recoder: Recoder, encoding: Encoding) -> None:
+    def _changes_form(self, stream: Stream) -> bool:
+        with open_container(self._path) as source, suppress(av.FFmpegError, OSError):
+            return changes_form(source.demux(source.streams[stream.index]))
+        return False
+
+    def _recode(self, stream: Stream, codec: str, recoder: Recoder, encoding: Encoding, why: str) -> None:
         self._tag(stream, recoder.twin)
         decoder = cast(AudioCodecContext, stream.codec_context)
         channels = av.AudioLayout(encoding.layout).nb_channels
@@ -324,8 +335,7 @@ class StreamCopier:
         form += f" at {encoding.rate} Hz" if encoding.rate != decoder.sample_rate else ""
         done = f"audio stream {stream.index} ({codec}) re-encoded to {encoding.encoder.removeprefix('lib')}{form}"
         self.streams.append(done)
-        like_this = "this " if _matches(codec, self._container.audio) else ""  # at another rate it may
-        self._warnings.append(f"{done}: {self._name} cannot hold {like_this}{codec}")
+        self._warnings.append(f"{done}: {why}")
         self._handlers[stream.index] = lambda packet: recoder(packet, self._window.shift)
 
         def flush() -> None:

@@ -56,6 +56,23 @@ def refusal(output: OutputContainer, stream: Stream, packets: Sequence[Packet[An
     return ""
 
 
+def changes_form(packets: Iterable[Packet[Any]]) -> bool:
+    """True where AAC frames with headers of their own (ADTS) turn to another rate, channel count or profile.
+
+    A track of mp4 or Matroska has one header for all its frames, and players decode by that.
+    """
+    first: tuple[int, int] | None = None
+    for packet in packets:
+        head = bytes(packet)[:4]
+        if len(head) < 4 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+            continue
+        form = head[2] & 0b11111101, head[3] & 0b11000000
+        first = first or form
+        if form != first:
+            return True
+    return False
+
+
 def encodings(decoder: AudioCodecContext, encoders: Iterable[str]) -> Iterator[Encoding]:
     """The forms in which the sound can be encoded, the one nearest to it first; nothing where it tells no form."""
     channels, own = decoder.layout.nb_channels, decoder.sample_rate
