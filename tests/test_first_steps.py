@@ -87,7 +87,7 @@ def test_codecs_are_known_by_all_their_names(asked: str, codec: str) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--flow", "none", "--stabilize", "1"], "--flow none estimates no motion, so --stabilize 1 steadies nothing"),
+        (["--flow", "none", "--stabilize", "1"], "--flow none estimates no motion, so --stabilize 1 has no effect"),
         (["--flow", "none", "--stabilize-mode", "causal"], "so --stabilize-mode causal has no effect"),
         (["--stabilize", "0", "--stabilize-mode", "lookahead"], "so --stabilize-mode lookahead has no effect"),
         (["--flow", "dis", "--flow-weights", "raft.pt"], "so --flow-weights raft.pt is not read"),

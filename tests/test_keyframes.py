@@ -19,7 +19,7 @@ from videostyle.cli import main
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.optimize import keyframe_selection, keyframes
 from videostyle.optimize.keyframe_selection import choose_keys
-from videostyle.optimize.motion import Reach, at_size, coverage, view
+from videostyle.optimize.motion import KeyframeTracker, at_size, coverage, view
 from videostyle.optimize.plan import GatysOptions, KeyframePlan, StyleImage
 from videostyle.plan import RenderPlan
 from videostyle.types import Frame
@@ -73,10 +73,10 @@ def test_no_motion_is_trusted_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("step", [(2.0, 0.0), (-1.5, 1.0), (0.0, -3.0)])
 def test_motion_to_a_keyframe_adds_up_and_does_not_drift(step: tuple[float, float]) -> None:
     pictures = pan(16, step)
-    reach = Reach(view(pictures[0]))
+    tracker = KeyframeTracker(view(pictures[0]))
     flow = None
     for picture in pictures[1:]:
-        flow = reach(view(picture))
+        flow = tracker(view(picture))
     assert flow is not None
     found = at_size(flow, SIZE)
     sure = found.confidence[0, 0] > 0.5
@@ -87,7 +87,7 @@ def test_motion_to_a_keyframe_adds_up_and_does_not_drift(step: tuple[float, floa
 
 
 def test_another_picture_is_not_reached() -> None:
-    flow = Reach(view(pan(1, (0, 0))[0]))(view(pan(1, (0, 0), seed=5)[0]))
+    flow = KeyframeTracker(view(pan(1, (0, 0))[0]))(view(pan(1, (0, 0), seed=5)[0]))
     assert coverage(flow) < 0.05
 
 
@@ -217,7 +217,7 @@ def test_one_that_nobody_painted_is_warned_of(film: Path, capsys: pytest.Capture
         write(keys / name, negative(read(keys / name))[0])
     target = str(film.parent / "out.mp4")
     assert main(["keyframes", str(film), "--keys", str(keys), "-o", target, "-q", "--propagate", "warp"]) == 0
-    warned = [line for line in capsys.readouterr().err.splitlines() if "as it was exported" in line]
+    warned = [line for line in capsys.readouterr().err.splitlines() if "unchanged since the export" in line]
     assert len(warned) == 1
     assert "key-000016.png" in warned[0]
 

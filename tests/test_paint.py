@@ -24,7 +24,7 @@ from videostyle.ops.color import match_colors
 from videostyle.ops.losses import total_variation
 from videostyle.ops.pixels import resize, to_float
 from videostyle.optimize import objective, stills
-from videostyle.optimize.objective import HALO, Anchor, Objective, Target, Terms, painting_grams
+from videostyle.optimize.objective import HALO, Anchor, Objective, Target, Terms, style_image_grams
 from videostyle.optimize.optimizers import Conditioned, descend
 from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.optimize.stills import Gatys, Progress
@@ -57,8 +57,8 @@ def setting(judge: LossNetwork, height: int, width: int, tile: int | None = None
     left[..., : width // 2] = 1
     layers = [layer for layer, _ in STYLE]
     targets = [
-        Target(0.75, painting_grams(judge, noise(64, 80, 1), layers), left),
-        Target(0.5, painting_grams(judge, noise(70, 64, 2) ** 2, layers)),
+        Target(0.75, style_image_grams(judge, noise(64, 80, 1), layers), left),
+        Target(0.5, style_image_grams(judge, noise(70, 64, 2) ** 2, layers)),
     ]
     anchors = [Anchor(noise(height, width, 3), left, 1.5)]
     return Objective(judge, OPTIONS, noise(height, width, 4), targets, anchors, tile)
@@ -368,13 +368,13 @@ def test_begun_from_noise_or_another_picture(pictures: Path) -> None:
     ("options", "words"),
     [
         (["missing.png"], "no such file"),
-        (["photo.png"], "picture and painting at once"),
+        (["photo.png"], "both the picture and the painting"),
         (["small.png"], "hold no brush marks; at least 64x64"),
         (["red.png", "--steps", "0"], "steps must be at least 1"),
         (["red.png", "--tile", "100"], "multiple of 16"),
-        (["red.png", "--part", "blue.png=right.png"], "none of the paintings"),
+        (["red.png", "--part", "blue.png=right.png"], "is not one of the paintings"),
         (["red.png", "--region", "right.png"], "PAINTING=MASK"),
-        (["red.png", "--loss_network", "vgg11"], "no loss network named 'vgg11'"),
+        (["red.png", "--loss-network", "vgg11"], "no loss network named 'vgg11'"),
         (["red.png", "--start", "nowhere.png"], "no such file"),
         (["red.png", "--style-layers", "conv9"], "not a layer"),
         (["red.png", "--size", "20"], "at least 32"),

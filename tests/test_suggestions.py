@@ -38,6 +38,11 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         ([*STYLIZE, "--xyzzy"], "there is no option --xyzzy (try"),
         (["batch", "films", "-o", "out", "--paint-engine", "torch"], "write --engine"),
         (["stylzie", "film.mp4"], "no command named 'stylzie'; did you mean stylize?"),
+        (["--debug", *STYLIZE], "--debug is an option of the commands; write it after the command: videostyle stylize"),
+        (["--style", "none", "stylize", "film.mp4"], "write it after the command: videostyle stylize --style"),
+        (["--size=360"], "write it after the command: videostyle COMMAND --size"),
+        (["--xyzzy", *STYLIZE], "there is no option --xyzzy"),
+        (["-ss", "5", *STYLIZE], "there is no option -ss; write --start"),
         (["film.mp4"], "to paint it write: videostyle stylize film.mp4 --style great-wave"),
     ],
 )

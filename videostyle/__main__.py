@@ -11,7 +11,7 @@ from videostyle import interrupt
 
 
 def entry() -> NoReturn:
-    """Run the command. What must come before everything else is done here, the rest in `videostyle.cli`."""
+    """Run the command: open the standard streams, listen for signals, and call `videostyle.cli.main`."""
     open_standard_streams()
     try:
         # A signal in the middle of an import would leave half a module.
@@ -22,14 +22,14 @@ def entry() -> NoReturn:
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-    # Not even the program's own modules could be read.
+    # Too many files are open even to read the program's own modules.
     sys.exit("videostyle: too many files are open; raise the limit (ulimit -n 1024)")
 
 
 def open_standard_streams() -> None:
-    """Open what was closed of standard input, output and error, on the null device.
+    """Open standard input, output and error on the null device if they are closed.
 
-    Else the next file that is opened, which may be the film, takes the number, and what a library says goes into it.
+    Else the next opened file, which may be the output, gets the number, and the messages of libraries go into it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

@@ -1,4 +1,4 @@
-"""Painting from Python: films by their paths, pictures and frames in memory."""
+"""Python API: stylizes films by their paths, and pictures and frames in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILE_SETTINGS = ("start", "end")
 FRAME_SETTINGS = [
     name for name, each in settings_of(RenderPlan).items() if each.group != "the output" and name not in _FILE_SETTINGS
 ]
-"""The settings that mean something for frames which come from no file and go into none."""
+"""Settings that apply to frames in memory, which are neither read from a file nor written to one."""
 
 
 def stylize(
@@ -41,35 +41,35 @@ def stylize(
     on_frame: Callable[[Frame], None] | None = None,
     **settings: Any,
 ) -> RenderReport:
-    """Paint a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
+    """Stylize a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
 
     `style` is a name, names with weights to blend, `{"great-wave": 2, "scream": 1}`, a timeline of these or a whole
     `Style`. `settings` are those of the command line, by the same names: `strength=0.8`, `stabilize=0.5`,
     `start="1:20"`, `codec="hevc"`, `size="640x360"`, `mask="sky.png"`... Raises UsageError, SourceError, SinkError,
-    WeightsError; nothing is then left under the output's name.
+    WeightsError; no file is then left under the output's name.
     """
     return render(RenderPlan.of(source, output, style=style, **settings), on_frame=on_frame)
 
 
 def stylize_image(picture: Any, style: AnyStyle = "great-wave", **settings: Any) -> Any:
-    """Paint one picture, or a batch, in memory; see `Painter`, which is quicker for more than one."""
+    """Stylize one picture, or a batch, in memory; `Painter` is faster for more than one."""
     return Painter(style, **settings)(picture)
 
 
 class Painter:
-    """Paints pictures and frames in memory; the style network is loaded once.
+    """Stylizes pictures and frames in memory; the style network is loaded once.
 
         painter = videostyle.Painter("great-wave", strength=0.8)
         painted = painter(picture)
         for frame in painter.video(frames, fps=24): ...
 
     Pictures are NumPy arrays (H, W, 3), PIL images or tensors (3, H, W), single or as a batch, see `videostyle.arrays`;
-    what comes out is of the kind that went in. `settings` are those of `stylize` but for files and parts of films. Not
-    for several threads at a time.
+    the output is of the same kind as the input. `settings` are those of `stylize`, without those about files and spans.
+    A painter is not for several threads at a time.
     """
 
     def __init__(self, style: AnyStyle = "great-wave", **settings: Any) -> None:
-        """Raises UsageError, WeightsError, MissingDependencyError."""
+        """Load the style network; raise UsageError, WeightsError or MissingDependencyError."""
         check_names("Painter", settings, FRAME_SETTINGS)
         self.plan = RenderPlan.of("", "", style=style, **settings)
         device = choose_device(self.plan.device)
@@ -77,15 +77,15 @@ class Painter:
         self._stylizer = load_stylizer(self.plan.style, engine, device)
 
     def __call__(self, pictures: Any) -> Any:
-        """Each picture painted by itself, whatever was painted before."""
+        """Stylize each picture by itself, without temporal state."""
         given, restore = pictures_to_pixels(pictures)
         still = replace(self.plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
         return restore([_pixels(Frame(pixels, 0, Fraction(1, 24)), still, self._stylizer) for pixels in given])
 
     def video(self, frames: Iterable[Any], fps: float | Fraction = 24) -> Iterator[Any]:
-        """The frames of one film, painted and steadied, one by one as they come.
+        """Yield the frames of one film, stylized and stabilized, one by one as they come.
 
-        Raises UsageError for frames that are no pictures or differ in size.
+        Raises UsageError for frames that are not pictures or differ in size.
         """
         rate = Fraction(fps).limit_denominator(100_000) if isinstance(fps, float) else Fraction(fps)
         if rate <= 0:
@@ -103,7 +103,7 @@ class Painter:
 
 
 def paint_frames(frames: Iterable[Frame], style: AnyStyle = "great-wave", **settings: Any) -> PaintedFrames:
-    """Paint frames from anywhere, one by one, steadied like a film: for embedding in other programs.
+    """Stylize frames from any source one by one, and stabilize them like a film: for embedding in other programs.
 
     `frames` are in order and have the same size; `settings` are as for `Painter`. The style's times are the frames'
     own, and pictures of a mask sequence count 24 a second. Closing the iterator early ends its threads. Arrays, PIL
@@ -114,10 +114,10 @@ def paint_frames(frames: Iterable[Frame], style: AnyStyle = "great-wave", **sett
 
 
 class PaintedFrames(Iterator[Frame]):
-    """Painted frames as they come, and a report of them."""
+    """An iterator of stylized frames as they come, with a report."""
 
     def __init__(self, frames: Iterable[Frame], plan: RenderPlan, stylizer: Stylizer | None = None) -> None:
-        """`stylizer` paints instead of the one that the plan's style asks for."""
+        """Stylize `frames` by `plan`; `stylizer` replaces the one of the plan's style."""
         self._painter: FrameStylizer | None = None
         self._size: tuple[int, int] = (0, 0)
         self._count = 0
@@ -130,12 +130,12 @@ class PaintedFrames(Iterator[Frame]):
         return frame
 
     def close(self) -> None:
-        """End the threads that paint; no more frames come."""
+        """End the threads; no more frames come."""
         self._frames.close()
 
     @property
     def report(self) -> RenderReport:
-        """What was decided and done so far; raises UsageError before the first frame."""
+        """Report on the frames so far; raises UsageError before the first frame."""
         if self._painter is None:
             raise UsageError("there is a report once a frame was painted")
         return self._painter.report(self._count, self._size, time.perf_counter() - self._began)
@@ -177,7 +177,7 @@ def _all_checked(first: Frame, others: Iterator[Frame], size: tuple[int, int]) -
 
 
 def _checked(frame: Frame, size: tuple[int, int] | None) -> tuple[int, int]:
-    """The frame's width and height; UsageError for what is no frame, or differs from the first one's `size`."""
+    """Return a frame's width and height; raise UsageError if it is no frame, or differs from the first one's `size`."""
     if not isinstance(frame, Frame) or not isinstance(frame.pixels, Tensor):
         kind = type(frame if not isinstance(frame, Frame) else frame.pixels).__name__
         raise UsageError(
@@ -190,7 +190,7 @@ def _checked(frame: Frame, size: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def _pixels(frame: Frame, plan: RenderPlan, stylizer: Stylizer) -> Tensor:
-    """The pixels of one frame, stylized."""
+    """Stylize one frame, and return its pixels."""
     painted = list(PaintedFrames([frame], plan, stylizer))
     if not painted:
         raise SourceError("nothing was painted")

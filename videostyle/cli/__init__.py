@@ -1,4 +1,4 @@
-"""The command line: one module a subcommand, each parsing, calling one library function and printing."""
+"""Command line: one module a command, each of which parses, calls one library function and prints."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NoReturn
 
 import videostyle.cli
 from videostyle import __version__, interrupt
-from videostyle.cli.suggestions import respelled, unknown_command, unknown_option
+from videostyle.cli.suggestions import early_option, respelled, unknown_command, unknown_option
 from videostyle.cli.surroundings import forgiving_stderr, too_little
 from videostyle.cli.terminal import shown_plainly
 from videostyle.errors import SettingError, UsageError, VideostyleError
 from videostyle.settings import flag
 from videostyle.text import sanitize_line
 
-# As shells report SIGPIPE.
+# Exit status by which shells report SIGPIPE.
 _BROKEN_PIPE = 141
 
 _GROUPS = {
@@ -32,12 +32,12 @@ _GROUPS = {
         "preview": "see a few seconds side by side in the browser",
         "studio": "the same with your own films, photos, paintings and camera",
         "probe": "show what videostyle sees in a file",
-        "evaluate": "judge a painted film: how steady, and at what cost",
+        "evaluate": "measure a painted film: its flicker, and the cost of stabilising",
     },
     "with paintings of your own": {
         "learn": "learn a painting as a new style",
         "paint": "paint a picture by optimisation: slow, and the best there is",
-        "keyframes": "paint keyframes by optimisation or by hand, and carry them through the film",
+        "keyframes": "paint keyframes by optimisation or by hand, and propagate them through the film",
     },
     "for research": {
         "train": "train a style network on paintings",
@@ -51,7 +51,7 @@ _COMMANDS = {name: summary for group in _GROUPS.values() for name, summary in gr
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage in front of them, with what was probably meant."""
+    """Prints errors in one line, without the usage, with a suggestion of the option that was meant."""
 
     def error(self, message: str) -> NoReturn:
         prefix, _, rest = message.partition(": ")
@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
 
     @property
     def options(self) -> list[str]:
-        """Every option of this parser and of its commands."""
+        """All options of this parser and of its commands."""
         found: list[str] = []
         for action in self._actions:
             found += action.option_strings
@@ -103,25 +103,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _understood(argv: Sequence[str]) -> list[str]:
-    """The words as the parser has them; raises UsageError for a command that there is none of."""
+def _normalized(argv: Sequence[str]) -> list[str]:
+    """Return the words as the parser expects them; raise UsageError for an unknown command, or an option before it."""
     words = respelled(argv)
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
         raise UsageError(unknown_command(words[0], _COMMANDS))
+    top_level = ("-h", "--help", "--version")
+    if words and words[0].startswith("-") and not any(own.startswith(words[0]) for own in top_level):
+        command = next((word for word in words if word in _COMMANDS), None)
+        raise UsageError(early_option(words[0], command, _parser().options))
     return words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 for a failed run, 2 for bad usage, 130 when interrupted.
+    """Run a command; return the exit status: 0, 1 for a failed run, 2 for bad usage, 130 when interrupted.
 
-    A signal is a request, which the command looks at where it can be left; see `videostyle.interrupt`.
+    A signal is a request, which the command checks where it can stop; see `videostyle.interrupt`.
     """
     with interrupt.listening(), forgiving_stderr(), shown_plainly():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged pictures, which are told in a line
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged pictures, which are reported in a line
         try:
-            words = _understood(sys.argv[1:] if argv is None else argv)
+            words = _normalized(sys.argv[1:] if argv is None else argv)
         except UsageError as error:
             _say(f"videostyle: {error}", error)
             return error.status
@@ -129,10 +133,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             sys.stdout.flush()
         except OSError as error:
-            # Python closes it again at exit, and must not complain then.
+            # Python closes standard output again at exit, which must not fail then.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):
-                return _BROKEN_PIPE  # the reader of our output has gone, as with `| head`
+                return _BROKEN_PIPE  # the reader of the output has ended, as with `| head`
             print(f"videostyle: the result could not be printed ({error.strerror})", file=sys.stderr)
             return status or 1
         return status
@@ -164,7 +168,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _as_option(error: VideostyleError, args: argparse.Namespace) -> str:
-    """The message, which names the option where it is about a setting that the command has an option for."""
+    """Return the message; if it is about a setting for which the command has an option, it names the option."""
     if isinstance(error, SettingError) and hasattr(args, error.setting):
         return f"{flag(error.setting)} {error.problem}"
     return str(error)

@@ -1,4 +1,4 @@
-"""Paint many films: in several styles, on several workers; given again after a stop of any kind, it goes on."""
+"""Paint many films, in several styles, on several workers; after a stop of any kind, the same command resumes."""
 
 from __future__ import annotations
 
@@ -24,44 +24,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="a job list (docs/guide/batch.md), films, folders of films, or patterns such as 'rushes/**/*.mov'",
     )
-    parser.add_argument("-o", "--output", metavar="OUTDIR", type=Path, required=True, help="made if it is not there")
-    parser.add_argument("--name", metavar="TEMPLATE", help="of each output; default: {stem}-{style}{suffix}")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUTDIR",
+        type=Path,
+        required=True,
+        help="folder of the outputs, made if it does not exist",
+    )
+    parser.add_argument("--name", metavar="TEMPLATE", help="name of each output; default: {stem}-{style}{suffix}")
     work = parser.add_argument_group("the work")
     work.add_argument(
-        "--workers", metavar="N", type=int, help="how many paint at a time; default: one a GPU, or one for two cores"
+        "--workers", metavar="N", type=int, help="number of workers; default: one a GPU, or one for two cores"
     )
     work.add_argument(
         "--executor",
         choices=available("videostyle.batch.executors"),
         default=BatchPlan.executor,
-        help="what carries the work out: processes on this machine, or a Ray cluster; default: %(default)s",
+        help="runs the work in processes on this machine, or on a Ray cluster; default: %(default)s",
     )
     work.add_argument(
-        "--address", metavar="HOST:PORT", help="of the Ray cluster; default: this machine's, or a new one"
+        "--address", metavar="HOST:PORT", help="address of the Ray cluster; default: this machine's, or a new one"
     )
     work.add_argument(
-        "--retries", metavar="N", type=int, default=BatchPlan.retries, help="of what fails; default: %(default)s"
+        "--retries",
+        metavar="N",
+        type=int,
+        default=BatchPlan.retries,
+        help="further tries of a segment that fails; default: %(default)s",
     )
     work.add_argument(
         "--segment",
         metavar="FRAMES",
         type=int,
         default=BatchPlan.segment,
-        help="shots are gathered up to this length: shorter loses less to a kill and costs more; default: %(default)s",
+        help="short shots are joined up to this length; shorter: a kill loses less work; default: %(default)s",
     )
     work.add_argument(
         "--whole-shots",
         action="store_true",
-        help="never split within a shot, however long: as one run would paint it, to the last bit",
+        help="never split within a shot, however long: the output is that of a single run, to the last bit",
     )
-    work.add_argument("--status", action="store_true", help="say what is done, and do nothing")
+    work.add_argument("--status", action="store_true", help="print the state of each film, and do nothing")
     add_settings(parser, setting_names())
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each film in place of the table")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each film instead of the table")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no table; warnings still")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint as asked; 1 if any film failed."""
+    """Render the films; return 1 if any of them failed."""
     from tqdm import tqdm
 
     from videostyle.batch import schedule
@@ -98,7 +109,7 @@ def _plan(args: argparse.Namespace) -> BatchPlan:
     base = read_plan(args, names=setting_names(without=["style"]))
     lists = [path for path in args.input if path.lower().endswith(".toml")]
     films = [path for path in args.input if path not in lists]
-    # Each --style is a film of its own here, not part of a blend.
+    # Here each --style makes an output of its own, and is not part of a blend.
     styles = [_styled(base.style, text) for text in args.style or ()]
     if films and not styles:
         raise UsageError("give --style, once for each painting; `videostyle styles` lists them")

@@ -7,7 +7,7 @@ import argparse
 from videostyle.errors import MissingDependencyError
 
 SHELLS = ("bash", "zsh", "tcsh")
-EXAMPLES = """for the shells of today and to come:
+EXAMPLES = """to install it:
   videostyle completion bash > ~/.local/share/bash-completion/completions/videostyle
   videostyle completion zsh > "${fpath[1]}/_videostyle"
 """

@@ -1,4 +1,4 @@
-"""Judge a painted film: how steady it is beside its source, what that cost, and where it is worst."""
+"""Measure a painted film: its flicker beside its source, the cost of stabilising, and the worst frames."""
 
 from __future__ import annotations
 
@@ -27,40 +27,41 @@ if TYPE_CHECKING:
     from videostyle.metrics.probes import Probes
     from videostyle.types import FlowEstimator, Frame, Source
 
-# The painter is tried out on pictures of this width: what remembers does so at any.
+# Width in pixels of the pictures for the probes: temporal behaviour hardly depends on it.
 _PROBE_WIDTH = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", metavar="SOURCE", help="the film that was painted")
-    parser.add_argument("painted", metavar="PAINTED", help="its painting")
+    parser.add_argument("source", metavar="SOURCE", help="the film before it was painted")
+    parser.add_argument("painted", metavar="PAINTED", help="the painted film")
     parser.add_argument(
         "--reference",
         metavar="PER_FRAME",
-        help="the same painting with every frame painted alone (stylize --stabilize 0): shows what steadying cost",
+        help="the same film with every frame painted alone (stylize --stabilize 0): shows the cost of stabilising",
     )
     parser.add_argument(
         "--start",
         metavar="T",
         type=seconds,
         default=Fraction(0),
-        help="of SOURCE, if only a part was painted; seconds or h:mm:ss.s",
+        help="start of the painted part of SOURCE; seconds or h:mm:ss.s",
     )
     parser.add_argument(
-        "--end", metavar="T", type=seconds, help="of SOURCE, if only a part was painted; seconds or h:mm:ss.s"
+        "--end", metavar="T", type=seconds, help="end of the painted part of SOURCE; seconds or h:mm:ss.s"
     )
-    parser.add_argument("--frames", metavar="N", type=int, help="judge no more than so many")
+    parser.add_argument("--frames", metavar="N", type=int, help="compare at most this many frames")
 
-    how = parser.add_argument_group("how it is judged")
+    how = parser.add_argument_group("the measurement")
     how.add_argument(
         "--flow",
         choices=[name for name in available("videostyle.flow") if name != "none"],
         default="dis",
-        help="what finds the film's motion; give another than steadied the painting. dis is finer here than there; "
+        help="evaluation flow, which estimates the film's motion; choose another than for stylize. dis is finer "
+        "here than there; "
         "default: %(default)s",
     )
-    how.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, where torchvision has none")
+    how.add_argument("--flow-weights", metavar="FILE", type=Path, help="RAFT weights, if torchvision has none")
     how.add_argument(
         "--download", action="store_true", help="let torchvision download missing weights of RAFT or AlexNet"
     )
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         action="append",
-        help="compare frames so far apart; several may be given; default: "
+        help="compare frames this far apart; several may be given; default: "
         + " and ".join(str(gap) for gap in EvaluateOptions.gaps),
     )
     how.add_argument(
@@ -80,19 +81,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=EvaluateOptions.perceptual_every,
-        help="take style and content distances, and LPIPS, of every Nth frame; 0 for none; default: %(default)s",
+        help="compute style and content distances, and LPIPS, for every Nth frame; 0 for none; default: %(default)s",
     )
     how.add_argument("--lpips", action="store_true", help="warped LPIPS, too; needs videostyle[lpips]")
     how.add_argument(
-        "--lpips-weights", metavar="FILE", type=Path, help="torchvision's AlexNet, where torch has not kept it already"
+        "--lpips-weights",
+        metavar="FILE",
+        type=Path,
+        help="torchvision's AlexNet, if torch has not downloaded it already",
     )
 
-    painter = parser.add_argument_group("the painter itself, on films made up from two frames of SOURCE")
+    painter = parser.add_argument_group("the style network itself, on films made from two frames of SOURCE")
     painter.add_argument(
-        "--style", metavar="NAME", help="try out this style: noise, a change of light, stillness, a cut"
+        "--style", metavar="NAME", help="test this style with noise, a change of light, a still film, and a cut"
     )
     painter.add_argument(
-        "--still-frames", metavar="N", type=int, default=300, help="of stillness; default: %(default)s"
+        "--still-frames", metavar="N", type=int, default=300, help="length of the still film; default: %(default)s"
     )
     painter.add_argument("--network", metavar="NAME", default=Style.network, help="default: %(default)s")
     painter.add_argument("--statistics", choices=["frame", "shot"], default=Style.statistics)
@@ -101,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=["auto", *available("videostyle.engines")],
         default=RenderPlan.engine,
-        help="what paints them",
+        help="runtime of the style network",
     )
 
     out = parser.add_argument_group("the output")
@@ -114,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge, and tell."""
+    """Evaluate, and print or write the results."""
     table = Path(args.json) if args.json not in (None, "-") else None
     read = [args.source, args.painted, args.reference, args.style, args.flow_weights, args.lpips_weights]
     check_reports([args.html, table], overwrite=args.overwrite, sources=read)
@@ -133,17 +137,17 @@ def run(args: argparse.Namespace) -> int:
             from videostyle.metrics.report import write_html
 
             write_page(write_html(evaluation, Path(args.painted).name, probes))
-        told: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
-        write_table(json.dumps(told, indent=2) + "\n")
+        result: dict[str, Any] = {**evaluation.to_json(), "probes": probes.to_json() if probes else None}
+        write_table(json.dumps(result, indent=2) + "\n")
     if args.json == "-":
-        print(json.dumps(told, indent=2))
+        print(json.dumps(result, indent=2))
     if args.json != "-" and not args.quiet:
         print(_table(evaluation, probes))
     return 0
 
 
 def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
-    """The evaluation, and what there is to warn of."""
+    """Return the evaluation, and warnings about the films."""
     from videostyle import weights
     from videostyle.io import open_source
     from videostyle.metrics.appearance import Perception
@@ -159,7 +163,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     exact = ExactFolder(args.exact_flow) if args.exact_flow is not None else None
     perception = Perception(weights.load_loss_network("vgg19-small")) if options.perceptual_every else None
     lpips = _lpips(args) if args.lpips or args.lpips_weights is not None else None
-    # What stylize painted of a part begins at its own first frame.
+    # The output of a part of a film begins at its own first frame.
     spans = [Span(args.start, args.end), Span(), Span()]
     paths = [path for path in (args.source, args.painted, args.reference) if path is not None]
     with ExitStack() as stack:
@@ -192,14 +196,14 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
 
 
 def _lpips(args: argparse.Namespace) -> Lpips:
-    # Imports torchvision, which nothing else here may need.
+    # Imports torchvision, which is needed for nothing else here.
     from videostyle.metrics.lpips import Lpips
 
     return Lpips(args.lpips_weights, args.download)
 
 
 def _flow(args: argparse.Namespace, longest_side: int) -> tuple[FlowEstimator, str]:
-    """The flow that judges, and its name."""
+    """Return the evaluation flow, and its name."""
     from videostyle.flow import load_flow
     from videostyle.metrics.evaluation import EVALUATION_FLOW
     from videostyle.metrics.temporal import EvaluationFlow
@@ -215,16 +219,16 @@ def _probe(args: argparse.Namespace) -> Probes:
     from videostyle.painter import paint_frames
 
     style = Style(((args.style, 1.0),), network=args.network, statistics=args.statistics)
-    steady = StabilizeOptions(args.stabilize)
+    stabilize = StabilizeOptions(args.stabilize)
 
     def paint(frames: Iterable[Frame]) -> Iterable[Frame]:
-        return paint_frames(frames, style, stabilize=steady, engine=args.engine)
+        return paint_frames(frames, style, stabilize=stabilize, engine=args.engine)
 
     return probe(paint, *_two_pictures(args.source), args.still_frames)
 
 
 def _two_pictures(path: str) -> tuple[Any, Any]:
-    """The first frame of a film and the one half-way through it, (1, 3, h, w) in 0..1."""
+    """Read the first frame of a film and the one in the middle, (1, 3, h, w) in 0..1."""
     from videostyle.io import open_source
     from videostyle.ops.filters import shrink
     from videostyle.ops.pixels import to_float

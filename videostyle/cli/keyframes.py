@@ -1,4 +1,4 @@
-"""Paint keyframes of a film by optimisation, or by hand, and let its motion carry them through every shot."""
+"""Paint keyframes of a film by optimisation or by hand, and propagate them along its motion through every shot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from videostyle.types import Frame, Source
 
 
-# What is optimised has settings of its own in place of a style's.
+# Optimisation has settings of its own in place of a style's.
 _SETTINGS = setting_names("the film", "flicker", "the machine", "the output", without=["seed"])
 
 
@@ -36,21 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a picture to paint the keyframes after; several are mixed by their weights",
     )
     parser.add_argument(
-        "--every", metavar="N|auto", default="auto", help="a keyframe every N frames, or where too much is new"
+        "--every",
+        metavar="N|auto",
+        default="auto",
+        help="place a keyframe every N frames, or where much of the picture is new",
     )
-    parser.add_argument(
-        "--export", metavar="FOLDER", type=Path, help="write the keyframes there, to paint over; paints nothing"
-    )
-    parser.add_argument("--keys", metavar="FOLDER", type=Path, help="the keyframes as somebody painted them")
+    parser.add_argument("--export", metavar="FOLDER", type=Path, help="only write the keyframes there, to paint over")
+    parser.add_argument("--keys", metavar="FOLDER", type=Path, help="the folder of the keyframes, painted by hand")
     parser.add_argument(
         "--propagate",
         choices=["warp", "learned", "both"],
         default=KeyframePlan.propagate,
-        help="carry them along the motion, by a network tuned to them, or by the motion and, where it fails, the "
-        "network; default: %(default)s",
+        help="propagate them along the motion, by a network tuned to them, or along the motion and, where it fails, by "
+        "the network; default: %(default)s",
     )
     parser.add_argument(
-        "--tune-steps", metavar="N", type=int, default=KeyframePlan.tune_steps, help="default: %(default)s"
+        "--tune-steps",
+        metavar="N",
+        type=int,
+        default=KeyframePlan.tune_steps,
+        help="steps of tuning the network; default: %(default)s",
     )
     add_gatys(parser)
     add_settings(parser, _SETTINGS)
@@ -58,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, or paint and carry."""
+    """Export the keyframes, or paint and propagate them."""
     from videostyle.optimize.keyframes import export_keyframes, paint_keyframes
 
     if args.every != "auto" and not (args.every.isdigit() and int(args.every)):
@@ -101,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """A bar for each thing that is being done, one after the other."""
+    """Shows a progress bar for each stage, one after the other."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
@@ -111,7 +116,7 @@ class _Progress:
         self._bar: Any = None
 
     def share(self, doing: str, share: float) -> None:
-        """So much of what is being done is done."""
+        """Show the share of a stage that is done."""
         kind = doing.partition(" of ")[0].rstrip("0123456789 ")
         if self._bar is None or kind != self._doing:
             self._next(kind)
@@ -119,13 +124,13 @@ class _Progress:
         self._bar.update(share - self._bar.n)
 
     def start(self, film: Source, plan: RenderPlan) -> None:
-        """Painting of the film itself begins."""
+        """Begin the stage of the film itself."""
         self._expected = expected_frames(film, plan.span)
 
     def frame(self, frame: Frame) -> None:
-        """One more frame went to the encoder."""
+        """Count a frame that went to the encoder."""
         self._frames += 1
-        self.share("carrying", min(self._frames / self._expected, 1) if self._expected else 0)
+        self.share("propagating", min(self._frames / self._expected, 1) if self._expected else 0)
 
     def _next(self, kind: str) -> None:
         if self._bar is not None:

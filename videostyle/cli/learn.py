@@ -1,4 +1,4 @@
-"""Learn a painting of your own as a new style; an interrupted run goes on when the same command is given again."""
+"""Learn a painting of your own as a new style; after an interruption, the same command resumes."""
 
 from __future__ import annotations
 
@@ -13,41 +13,53 @@ from videostyle.train.plan import LearnPlan, TrainingStyle
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
-    parser.add_argument("painting", metavar="PAINTING", type=Path, help="a picture of it")
-    parser.add_argument("--name", help="what --style will call it; default: PAINTING's name")
-    parser.add_argument("-o", "--output", metavar="FILE.safetensors", type=Path, help="default: among your own styles")
-    parser.add_argument("--title", default="", help="for its card and the list of styles")
-    parser.add_argument("--painter", default="", help="likewise")
+    parser.add_argument("painting", metavar="PAINTING", type=Path, help="a picture of the painting")
+    parser.add_argument("--name", help="name of the style for --style; default: PAINTING's name")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.safetensors",
+        type=Path,
+        help="file of the style; default: among your own styles",
+    )
+    parser.add_argument("--title", default="", help="title for its card and the list of styles")
+    parser.add_argument("--painter", default="", help="painter for its card and the list of styles")
     parser.add_argument("--overwrite", action="store_true", help="replace the style if it exists")
 
-    how = parser.add_argument_group("how it is learned")
+    how = parser.add_argument_group("the training")
     how.add_argument(
-        "--minutes", metavar="M", type=float, default=LearnPlan.minutes, help="for everything; default: %(default)g"
+        "--minutes",
+        metavar="M",
+        type=float,
+        default=LearnPlan.minutes,
+        help="time for everything; default: %(default)g",
     )
-    how.add_argument("--steps", metavar="N", type=int, help="so many steps instead of minutes")
+    how.add_argument("--steps", metavar="N", type=int, help="number of steps, instead of --minutes")
     how.add_argument(
         "--size",
         metavar="PIXELS",
         type=int,
         default=TrainingStyle.size,
-        help="the painting's longer side: larger for larger marks; default: %(default)s",
+        help="longer side of the painting: larger makes larger marks; default: %(default)s",
     )
     how.add_argument(
         "--content",
         metavar="FOLDER|FILM",
         type=Path,
-        help="photographs or a film like those it is to paint; default: made-up scenes",
+        help="photographs or a film like those to be painted; default: synthetic scenes",
     )
     how.add_argument("--network", metavar="NAME", default=LearnPlan.network, help="default: %(default)s")
     how.add_argument("--whole", action="store_true", help="train the whole network for this painting alone")
     how.add_argument(
-        "--loss-network", metavar="NAME", help="the network that judges; default: vgg19 where it is, or vgg19-small"
+        "--loss-network",
+        metavar="NAME",
+        help="network of the losses; default: vgg19 if it is installed, or vgg19-small",
     )
-    how.add_argument("--loss-network-weights", metavar="FILE", type=Path, help="its weights")
+    how.add_argument("--loss-network-weights", metavar="FILE", type=Path, help="weights of the loss network")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Learn, and say how the style is used."""
+    """Learn the style, and print how to use it."""
     from videostyle.train.learn import learn
     from videostyle.weights import styles_folder
 

@@ -1,4 +1,4 @@
-"""Paint what a camera sees, as it comes: in a window, a virtual camera, a recording."""
+"""Paint the pictures of a camera as they come: in a window, a virtual camera, a recording."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a number, a device (/dev/video0), a stream (rtsp://...), or a film, which is played at its own speed; "
         "default: %(default)s",
     )
-    parser.add_argument("--loop", action="store_true", help="begin a film again at its end")
-    parser.add_argument("--seconds", metavar="T", type=seconds, help="stop after so long; seconds or h:mm:ss.s")
+    parser.add_argument("--loop", action="store_true", help="repeat a film")
+    parser.add_argument("--seconds", metavar="T", type=seconds, help="stop after this time; seconds or h:mm:ss.s")
     parser.add_argument(
-        "--keys", metavar="'KEY@T ...'", default="", help="keys that are pressed by themselves: '3@2 v@4.5 q@0:08'"
+        "--keys", metavar="'KEY@T ...'", default="", help="script of keys and times: '3@2 v@4.5 q@0:08'"
     )
 
     look = parser.add_argument_group("the painting")
@@ -47,36 +47,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--style",
         metavar="NAME",
         action="append",
-        help="a name from `videostyle styles`, or a style file; those given are keys 1, 2, ..., the gallery follows; "
+        help="a name from `videostyle styles`, or a style file; these are on keys 1, 2, ..., then the gallery; "
         f"default: {LivePlan.styles[0]}",
     )
     add_settings(parser, _SETTINGS, of=LivePlan)
     look.add_argument(
-        "--no-gate", action="store_true", help="do not average the camera's noise away where all is still"
+        "--no-gate", action="store_true", help="do not average the camera's noise where the picture is still"
     )
 
     rate = parser.add_argument_group("the frame rate")
     rate.add_argument(
-        "--fps", metavar="N", type=float, default=LivePlan.fps, help="that is to be kept; default: %(default)g"
+        "--fps", metavar="N", type=float, default=LivePlan.fps, help="frame rate to keep; default: %(default)g"
     )
     rate.add_argument(
         "--size",
         metavar="WxH|SHORT",
         default=LivePlan.size,
-        help="of what comes out, the camera's own where that is smaller; default: %(default)s",
+        help="size of the output, or the camera's own if that is smaller; default: %(default)s",
     )
     rate.add_argument(
-        "--fixed-size", action="store_true", help="paint at that size, however slow; else smaller to keep --fps"
+        "--fixed-size", action="store_true", help="always paint at that size, even if it is slower than --fps"
     )
 
-    where = parser.add_argument_group("where it goes")
+    where = parser.add_argument_group("the outputs")
     where.add_argument("--headless", action="store_true", help="open no window")
     where.add_argument(
         "--virtual-camera",
         metavar="DEVICE",
         nargs="?",
         const="",
-        help="feed a virtual camera, which other programs see as a webcam",
+        help="write to a virtual camera, which other programs see as a webcam",
     )
     where.add_argument("-o", "--output", metavar="FILE", help="record to this file, with the real times")
     where.add_argument(
@@ -84,13 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         nargs="?",
         const="-",
-        help="rate, latency, dropped frames; on stdout or in a file",
+        help="write frame rate, latency and dropped frames to a file, or print them",
     )
-    where.add_argument("-q", "--quiet", action="store_true", help="say nothing but warnings")
+    where.add_argument("-q", "--quiet", action="store_true", help="print only warnings")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint until it ends; 130 where that was Ctrl-C."""
+    """Run until the end; return 130 after Ctrl-C."""
     plan = assemble(
         LivePlan,
         camera=args.camera,
@@ -111,15 +111,15 @@ def run(args: argparse.Namespace) -> int:
     sources = [plan.camera, *plan.styles]
     check_reports([file], overwrite=args.overwrite, sources=sources, outputs=[plan.output])
 
-    from videostyle.live.run import run as paint
+    from videostyle.live.run import run as run_live
 
     with reserve_output(file, overwrite=args.overwrite, sources=sources) as write_report:
-        report = paint(plan, say=_silent if args.quiet else _say)
+        report = run_live(plan, say=_silent if args.quiet else _say)
         warn(report.warnings)
-        told = json.dumps(report.to_json(), indent=2)
-        write_report(told + "\n")
+        text = json.dumps(report.to_json(), indent=2)
+        write_report(text + "\n")
     if args.report == "-":
-        print(told)
+        print(text)
     if not args.quiet:
         late = f", {report.latency_ms['median']:.0f} ms late" if report.latency_ms else ""
         _say(

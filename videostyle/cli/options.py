@@ -1,4 +1,4 @@
-"""Options that several commands share, made from the settings of the plan, and the values they read."""
+"""Options that several commands share, made from the settings of plans, and readers of their values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def setting_names(*groups: Group, without: Iterable[str] = ()) -> list[str]:
-    """The names of a render's settings in these groups; with no group those of all."""
+    """Return the names of a render's settings in these groups, or in all."""
     found = settings_of(RenderPlan).items()
     return [name for name, each in found if (not groups or each.group in groups) and name not in set(without)]
 
@@ -46,24 +46,24 @@ def add_settings(parser: argparse.ArgumentParser, names: Iterable[str], of: type
         there = [group for group in parser._action_groups if group.title == heading]
         group = there[0] if there else parser.add_argument_group(heading)
         for name in wanted:
-            told = _declared(declared[name])
-            group.add_argument(*(["-y"] if name == "overwrite" else []), flag(name), dest=name, **told)
+            keywords = _keywords(declared[name])
+            group.add_argument(*(["-y"] if name == "overwrite" else []), flag(name), dest=name, **keywords)
 
 
-def _declared(each: Setting) -> dict[str, Any]:
-    """What argparse is told of an option. Each is None where it is not given, so that one can tell."""
+def _keywords(each: Setting) -> dict[str, Any]:
+    """Return the arguments of `add_argument` for a setting; its default is None, to tell whether it was given."""
     if each.kind is bool:
         return {"action": "store_true", "help": each.help}
-    told: dict[str, Any] = {"default": None, "metavar": each.metavar, "help": _help(each)}
+    keywords: dict[str, Any] = {"default": None, "metavar": each.metavar, "help": _help(each)}
     if each.many:
-        told["action"] = "append"
+        keywords["action"] = "append"
     else:
-        told["type"] = _READERS.get(each.kind, each.kind)
+        keywords["type"] = _READERS.get(each.kind, each.kind)
     if each.choices is not None:
-        told["choices"] = each.choices()
+        keywords["choices"] = each.choices()
     elif each.metavar is None and each.low is not None and each.high is not None:
-        told["metavar"] = f"{each.low:g}..{each.high:g}"
-    return told
+        keywords["metavar"] = f"{each.low:g}..{each.high:g}"
+    return keywords
 
 
 def _help(each: Setting) -> str:
@@ -74,7 +74,7 @@ def _help(each: Setting) -> str:
 
 
 def given_settings(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """Those of a render's settings that were given on the command line, by name, as `settings.assemble` takes them."""
+    """Return the settings that were given on the command line, by name, as `settings.assemble` takes them."""
     given: dict[str, Any] = {}
     for name in names:
         value = getattr(args, name)
@@ -89,12 +89,12 @@ def given_settings(args: argparse.Namespace, names: Iterable[str]) -> dict[str, 
 
 
 def contradictions(args: argparse.Namespace) -> Iterator[str]:
-    """The options for flicker that have no effect beside the others."""
+    """Yield a line for each stabilization option that has no effect beside the others."""
     if args.flow == "none" and args.stabilize:
-        yield f"--flow none estimates no motion, so --stabilize {args.stabilize:g} steadies nothing"
+        yield f"--flow none estimates no motion, so --stabilize {args.stabilize:g} has no effect"
     if args.stabilize_mode not in (None, "auto") and (args.flow == "none" or args.stabilize == 0):
         why = "--flow none" if args.flow == "none" else "--stabilize 0"
-        yield f"{why} steadies nothing, so --stabilize-mode {args.stabilize_mode} has no effect"
+        yield f"{why} turns stabilising off, so --stabilize-mode {args.stabilize_mode} has no effect"
     if args.flow not in (None, "auto", "raft", "raft-large") and args.flow_weights is not None:
         yield f"--flow {args.flow} has no weights, so --flow-weights {args.flow_weights} is not read"
 
@@ -102,9 +102,9 @@ def contradictions(args: argparse.Namespace) -> Iterator[str]:
 def read_plan(
     args: argparse.Namespace, source: str = "", output: str = "", names: Iterable[str] | None = None
 ) -> RenderPlan:
-    """The plan that the options of `add_settings` ask for, all of them by default.
+    """Return the plan of the options of `add_settings`, by default of all of them.
 
-    Options that have no effect beside the others are named in a line each.
+    A line is printed for each option that has no effect beside the others.
     """
     warn(contradictions(args))
     given = given_settings(args, setting_names() if names is None else names)
@@ -115,7 +115,7 @@ def read_plan(
 
 
 def defaults() -> RenderPlan:
-    """What a render's settings are where the command line says nothing: the user's own defaults, if there are any.
+    """Return the settings of a render that are not on the command line: the user's own defaults, if there are any.
 
     They are in the table [defaults] of $VIDEOSTYLE_CONFIG, or of config.toml where the system keeps a user's settings.
     """
@@ -136,7 +136,7 @@ def _in_seconds(option: str, timecode: Timecode, source: str) -> Fraction:
 
     rate = probe(source).average_rate if source else None
     if rate is None:
-        raise UsageError(f"{option} {timecode}: counts frames, and no rate of frames is known; write seconds")
+        raise UsageError(f"{option} {timecode}: counts frames, and the frame rate is not known; write seconds")
     try:
         return read_timecode(timecode, rate) or Fraction(0)
     except UsageError as error:
@@ -144,14 +144,14 @@ def _in_seconds(option: str, timecode: Timecode, source: str) -> Fraction:
 
 
 def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
-    """Render, and say how far it is, in frames."""
+    """Render with a progress bar that counts frames."""
     from videostyle.pipeline import render
 
     bar = frames_bar(Path(plan.source).name, quiet=quiet)
 
     def start(video: Source, plan: RenderPlan) -> None:
         bar.total = expected_frames(video, plan.span)
-        # The network loads before the first frame: that is not painting speed.
+        # The time before the first frame, for loading the network, is not part of the rate.
         bar.unpause()
 
     def step(frame: Frame) -> None:
@@ -162,12 +162,12 @@ def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
 
 
 def expected_frames(video: Source, span: Span) -> int | None:
-    """Frames to come, as far as the container tells."""
+    """Return the number of frames to come, as far as the container tells."""
     return video.info.frames_in(span)
 
 
 def warn(lines: Iterable[str]) -> None:
-    """Tell the user, whatever else is kept quiet."""
+    """Print warnings, even with --quiet."""
     for line in lines:
         print(f"videostyle: {sanitize_line(line)}", file=sys.stderr)
 
@@ -179,9 +179,9 @@ def check_reports(
     sources: Iterable[str | Path | None] = (),
     outputs: Iterable[str | Path | None] = (),
 ) -> None:
-    """Raise UsageError or SinkError where a report may not be written, which nobody wants to learn when all is painted.
+    """Raise UsageError or SinkError if a report cannot be written, before the work that it reports on.
 
-    It may be none of the `sources`, none of the other `outputs`, and no existing file unless told to `overwrite`. Write
+    It may be none of the `sources`, none of the other `outputs`, and no existing file unless `overwrite` is True. Write
     it inside `files.reserve_output`.
     """
     sources, reports = list(sources), list(reports)
@@ -192,12 +192,12 @@ def check_reports(
 
 
 def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) -> T | Timeline[T]:
-    """What several VALUEs say together; with times, VALUE@T or VALUE@T-T, what those of each time say together."""
+    """Read several VALUEs as one; with times, VALUE@T or VALUE@T-T, as a timeline of those of each time."""
     timed: dict[tuple[Fraction, Fraction], list[str]] = {}
     untimed: list[str] = []
     for text in texts:
         value, at, times = text.rpartition("@")
-        # An @ in a path is no time.
+        # An @ in a path does not begin a time.
         if not at or os.sep in times or times.endswith(".safetensors"):
             untimed.append(text)
             continue
@@ -215,12 +215,12 @@ def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) ->
 
 
 def read_blend(texts: list[str]) -> Blend:
-    """The blend of several NAME or NAME:WEIGHT."""
+    """Read a blend of several NAME or NAME:WEIGHT."""
     return tuple(read_weighted(text) for text in texts)
 
 
 def read_strength(texts: list[str]) -> float:
-    """The one strength among them; raises UsageError where there are more."""
+    """Read a strength; raise UsageError if there are several."""
     if len(texts) > 1:
         raise UsageError(f"--strength {' and '.join(texts)}: only one at a time")
     try:
@@ -230,16 +230,16 @@ def read_strength(texts: list[str]) -> float:
 
 
 def read_region(text: str) -> Region:
-    """The region in NAME=FILE."""
+    """Read a region from NAME=FILE."""
     name, mask = read_pair(text, f"--region {text}: write a style and its mask, NAME=FILE")
     return Region(((name, 1.0),), mask)
 
 
-def read_pair(text: str, otherwise: str) -> tuple[str, str]:
-    """What is before the first "=" and what after it; raises UsageError, saying `otherwise`, where either is empty."""
+def read_pair(text: str, message: str) -> tuple[str, str]:
+    """Split at the first "="; raise UsageError with `message` if either part is empty."""
     name, _, value = text.partition("=")
     if not name or not value:
-        raise UsageError(otherwise)
+        raise UsageError(message)
     return name, value
 
 
@@ -255,16 +255,16 @@ def read_weighted(text: str) -> tuple[str, float]:
 
 
 class Timecode(str):
-    """A time that counts frames, "0:01:20:12", and needs the film's rate to be read."""
+    """A time that counts frames, "0:01:20:12", and needs the film's frame rate to be converted."""
 
 
 def time_of_film(text: str) -> Fraction | Timecode:
-    """As `seconds`, or a `Timecode`."""
+    """Read a time like `seconds`, or a `Timecode`."""
     return Timecode(text) if read_timecode(text, Fraction(1000)) is not None else seconds(text)
 
 
 def seconds(text: str) -> Fraction:
-    """Exact seconds from "12.5", "1:02", "1:02:03.5", "1m20s" or "1/24"."""
+    """Read exact seconds from "12.5", "1:02", "1:02:03.5", "1m20s" or "1/24"."""
     try:
         return read_seconds(text)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Paint one picture after one or more paintings by optimising its pixels: slow, sharp, and no style to learn first."""
+"""Paint one picture after one or more paintings by optimising its pixels: slow, sharp, without learning a style."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
     parser.add_argument("content", metavar="CONTENT", help="the picture to paint")
-    add_originals(parser)
+    add_style_images(parser)
     parser.add_argument("-o", "--output", metavar="OUTPUT", required=True, help="a picture's name, .png for example")
     parser.add_argument("--size", metavar="N", type=int, help="longer side in pixels; default: the picture's own")
     parser.add_argument(
         "--start",
         metavar="content|noise|FILE",
         default=PaintPlan.start,
-        help="what to begin with; default: %(default)s",
+        help="initial picture; default: %(default)s",
     )
     parser.add_argument(
         "--region",
         metavar="PAINTING=MASK",
         action="append",
         default=[],
-        help="another painting where the picture MASK is white",
+        help="use another painting where the picture MASK is white",
     )
     parser.add_argument(
         "--part",
         metavar="PAINTING=MASK",
         action="append",
         default=[],
-        help="look only at the part of PAINTING where MASK is white",
+        help="use only the part of PAINTING where MASK is white",
     )
     add_gatys(parser)
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=PaintPlan.device)
@@ -57,19 +57,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 
-def add_originals(parser: argparse.ArgumentParser) -> None:
-    """Declare the paintings."""
+def add_style_images(parser: argparse.ArgumentParser) -> None:
+    """Declare the style images."""
     parser.add_argument(
         "style", metavar="PAINTING[:WEIGHT]", nargs="+", help="pictures to paint after, mixed by their weights"
     )
 
 
 def add_gatys(parser: argparse.ArgumentParser) -> None:
-    """Declare how pictures are optimised: read it with `read_gatys`."""
+    """Declare the options of optimisation; `read_gatys` reads them."""
     default = GatysOptions()
     how = parser.add_argument_group("the optimiser")
     how.add_argument(
-        "--steps", metavar="N", type=int, default=default.steps, help="at full size (default: %(default)s)"
+        "--steps", metavar="N", type=int, default=default.steps, help="steps at full size; default: %(default)s"
     )
     how.add_argument("--strength", metavar="0..1", type=float, default=default.strength, help="default: %(default)s")
     how.add_argument(
@@ -78,21 +78,25 @@ def add_gatys(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="luminance",
         default="no",
-        help="luminance: the picture's hues on the painting's brush; match: give the painting its colours beforehand",
+        help="luminance: keep the picture's hues; match: give the painting the picture's colours beforehand",
     )
     how.add_argument(
         "--brush", metavar="0.1..4", type=float, default=default.brush, help="size of the marks; default: %(default)s"
     )
     how.add_argument("--method", choices=["lbfgs", "adam"], default=default.method, help="default: %(default)s")
-    how.add_argument("--lr", metavar="R", type=float, default=default.lr, help="Adam's; default: %(default)s")
     how.add_argument(
-        "--loss_network",
+        "--lr", metavar="R", type=float, default=default.lr, help="learning rate of Adam; default: %(default)s"
+    )
+    how.add_argument(
+        "--loss-network",
         metavar="NAME",
         default=default.loss_network,
-        help="the network that judges: vgg19-small comes with videostyle, vgg19 is downloaded by torchvision; "
+        help="network of the losses: vgg19-small comes with videostyle, vgg19 is downloaded by torchvision; "
         "default: %(default)s",
     )
-    how.add_argument("--loss-network-weights", metavar="FILE", type=Path, help="weights of the loss_network, instead")
+    how.add_argument(
+        "--loss-network-weights", metavar="FILE", type=Path, help="weights of the loss network, from a file"
+    )
     how.add_argument("--pooling", choices=["max", "average"], default=default.pooling, help="default: %(default)s")
     how.add_argument(
         "--style-layers",
@@ -113,14 +117,16 @@ def add_gatys(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         type=float,
         default=default.total_variation,
-        help="total variation; default: %(default)s",
+        help="weight of the total variation; default: %(default)s",
     )
-    how.add_argument("--tile", metavar="N", type=int, help="work in tiles of N pixels; default: where memory is short")
+    how.add_argument(
+        "--tile", metavar="N", type=int, help="work in tiles of N pixels; default: only if memory is short"
+    )
     how.add_argument("--seed", metavar="N", type=int, default=default.seed)
 
 
 def read_gatys(args: argparse.Namespace) -> GatysOptions:
-    """The options that `add_gatys` declares; raises UsageError."""
+    """Read the options that `add_gatys` declares; raise UsageError."""
     return GatysOptions(
         loss_network=args.loss_network,
         loss_network_weights=args.loss_network_weights,
@@ -140,14 +146,14 @@ def read_gatys(args: argparse.Namespace) -> GatysOptions:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint as asked."""
+    """Stylize the picture."""
     style_images = [StyleImage(Path(name), weight) for name, weight in map(read_weighted, args.style)]
     style_images += [
         StyleImage(Path(name), region=mask) for name, mask in (_pair("--region", one) for one in args.region)
     ]
     for name, mask in (_pair("--part", one) for one in args.part):
         if not any(one.image == Path(name) for one in style_images):
-            raise UsageError(f"--part {name}={mask}: {name} is none of the paintings")
+            raise UsageError(f"--part {name}={mask}: {name} is not one of the paintings")
         style_images = [replace(one, part=Path(mask)) if one.image == Path(name) else one for one in style_images]
     if args.save_every is not None and args.save_every < 1:
         raise UsageError(f"--save-every must be at least 1, got {args.save_every}")
@@ -202,7 +208,7 @@ def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
 
 
 def drawn_curve(report: PaintReport, picture: Path) -> bytes:
-    """The terms over the steps, logarithmic, with a line where a scale begins; as the file `picture` is to be."""
+    """Draw the losses over the steps, logarithmic, with a line at the start of each scale; return the picture file."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -215,7 +221,7 @@ def drawn_curve(report: PaintReport, picture: Path) -> bytes:
     for step, ((before, _), (now, _)) in enumerate(zip(report.curve, report.curve[1:], strict=False), 2):
         if now != before:
             axes.axvline(step, color="gray", linewidth=0.7)
-    axes.set(xlabel="step", ylabel="loss", yscale="log", title="a grey line is where the next scale begins")
+    axes.set(xlabel="step", ylabel="loss", yscale="log", title="grey lines: the next scale begins")
     axes.grid(alpha=0.3)
     axes.legend()
     data = io.BytesIO()
@@ -231,7 +237,7 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 
 def _layers(text: str) -> tuple[tuple[str, float], ...]:
-    """Layers and weights from "relu1_1:1,relu2_1:0.5"; a weight left out is 1."""
+    """Read layers and weights from "relu1_1:1,relu2_1:0.5"; a missing weight is 1."""
     layers = []
     for part in text.split(","):
         found = re.fullmatch(r"(relu[1-5]_[1-4])(?::([0-9.]+))?", part.strip())

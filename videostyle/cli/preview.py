@@ -12,18 +12,20 @@ from videostyle.cli.options import add_settings, read_plan, seconds, setting_nam
 from videostyle.errors import UsageError
 from videostyle.plan import RenderPlan
 
-# The part of the film is chosen on the page.
+# The excerpt is chosen on the page.
 _SETTINGS = setting_names(without=["start", "end"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the page's controls begin with their values."""
     parser.add_argument("film", metavar="FILM", help="film, GIF or picture")
-    parser.add_argument("--at", metavar="T", type=seconds, help="where the excerpt begins; default: most motion")
+    parser.add_argument("--at", metavar="T", type=seconds, help="start of the excerpt; default: most motion")
     parser.add_argument(
-        "--seconds", metavar="N", type=seconds, default=Fraction(4), help="how long it is; default: %(default)s"
+        "--seconds", metavar="N", type=seconds, default=Fraction(4), help="length of the excerpt; default: %(default)s"
     )
-    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="for painted films; default: beside FILM")
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", type=Path, help="folder of painted films; default: beside FILM"
+    )
     add_settings(parser, _SETTINGS)
     add_server(parser)
 
@@ -59,8 +61,8 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="address to listen at; at any other than this computer's own a token is required; default: %(default)s",
     )
-    page.add_argument("--port", type=int, default=7860, help="0 takes a free one; default: %(default)s")
-    page.add_argument("--no-browser", action="store_true", help="print the address only")
+    page.add_argument("--port", type=int, default=7860, help="port, 0 for a free one; default: %(default)s")
+    page.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
 def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:

@@ -1,4 +1,4 @@
-"""Show what videostyle sees in a file: size, rate, colours, rotation, and every stream."""
+"""Show the properties of a file: size, frame rate, colours, rotation, and every stream."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import json
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the file holds."""
+    """Print the properties of the file."""
     from videostyle.io import probe
     from videostyle.io.info import describe, to_json
 

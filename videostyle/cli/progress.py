@@ -1,4 +1,4 @@
-"""How far a command has come: a bar on a terminal, and a line every ten seconds where there is none."""
+"""Progress of a command: a bar on a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any, TextIO
 
 from videostyle.text import sanitize_line
 
-# Seconds between lines where standard error is a file, a pipe or a log.
+# Seconds between lines if standard error is a file, a pipe or a log.
 EVERY = 10.0
 _FRAMES = "{desc}: {n_fmt}/{total_fmt} frames, {rate_fmt}, {remaining} left"
 _SHARE = "{desc}: {percentage:3.0f}%, {remaining} left{postfix}"
 
 
 def frames_bar(doing: str = "", total: int | None = None, *, quiet: bool) -> Any:
-    """A tqdm that counts frames."""
+    """Make a tqdm bar that counts frames."""
     return _bar(doing, _FRAMES, quiet, total=total, unit=" frames", smoothing=0.05)
 
 
 def share_bar(doing: str = "", *, quiet: bool) -> Any:
-    """A tqdm from 0 to 1."""
+    """Make a tqdm bar from 0 to 1."""
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
     return _bar(doing, _SHARE, quiet, layout, total=1.0)
 
@@ -32,7 +32,7 @@ def _bar(doing: str, line: str, quiet: bool, bar: str | None = None, **settings:
         return tqdm(disable=True, **settings)
     if out.isatty():
         return tqdm(desc=doing or None, bar_format=bar, dynamic_ncols=True, **settings)
-    # tqdm tells nothing before `delay`, and of what is done before then nothing at all.
+    # tqdm prints nothing before `delay`, also if the work ends before.
     return tqdm(
         desc=doing or None,
         file=_Lines(out),
@@ -46,16 +46,16 @@ def _bar(doing: str, line: str, quiet: bool, bar: str | None = None, **settings:
 
 
 class _Lines:
-    """Takes a bar that is drawn over itself, and writes each drawing as a line."""
+    """Writes each drawing of a bar as a line."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def write(self, text: str) -> None:
-        """Write what there is to see in `text`, which may begin with a name that is empty."""
+        """Write the visible part of `text`, which may begin with an empty name."""
         if line := text.strip().removeprefix(": "):
             self._out.write(f"{line}\n")
 
     def flush(self) -> None:
-        """Let it be read at once."""
+        """Flush the output."""
         self._out.flush()

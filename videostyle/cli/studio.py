@@ -1,4 +1,4 @@
-"""Paint films and photos in the browser, learn a painting, and see yourself painted."""
+"""Paint films, photos and the camera in the browser, and learn a painting."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="offer the films and pictures in it; several may be given; no other file of this computer can be opened",
+        help="folder of films and pictures to choose from; several may be given; no other file can be opened",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="DIR",
         type=Path,
-        help="for painted films; default: beside the film, and the current folder for uploads",
+        help="folder of painted films; default: beside the film, and the current folder for uploads",
     )
-    parser.add_argument("--style", metavar="NAME", default="great-wave", help="to begin with; default: %(default)s")
+    parser.add_argument("--style", metavar="NAME", default="great-wave", help="initial style; default: %(default)s")
     limits = parser.add_argument_group("uploads")
-    limits.add_argument("--max-upload", metavar="MB", type=int, default=2000, help="largest; default: %(default)s")
-    limits.add_argument("--max-minutes", metavar="M", type=float, default=60, help="longest; default: %(default)s")
+    limits.add_argument(
+        "--max-upload", metavar="MB", type=int, default=2000, help="largest upload; default: %(default)s"
+    )
+    limits.add_argument(
+        "--max-minutes", metavar="M", type=float, default=60, help="longest upload; default: %(default)s"
+    )
     add_settings(parser, ["engine", "device"])
     add_server(parser)
 

@@ -12,7 +12,7 @@ from videostyle.text import sanitize_line
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     width = max(map(len, [*names, *others]), default=0)
     for name, entry in zip(names, entries, strict=True):
         painting = sanitize_line(", ".join(part for part in (entry.title, entry.painter, entry.year) if part), 200)
-        whose = "yours, " if entry.own else ""
-        print(f"{name:{width}}  {painting}  ({whose}{entry.network}, {entry.size / 1024:.1f} kB)")
+        owner = "yours, " if entry.own else ""
+        print(f"{name:{width}}  {painting}  ({owner}{entry.network}, {entry.size / 1024:.1f} kB)")
     for name, summary in others.items():
         print(f"{name:{width}}  {summary}")
     return 0

@@ -39,26 +39,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="OUTPUT",
-        help="the file to write, or a folder to write it in, which is made; default: INPUT's name with the style's, "
+        help="the file to write, or a folder, made if it does not exist; default: INPUT's name with the style's, "
         "beside INPUT",
     )
     add_settings(parser, setting_names())
-    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was decided and how long it took")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be written and how, and write nothing")
+    parser.add_argument(
+        "--report", metavar="FILE.json", type=Path, help="write the resolved settings and the times as JSON"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the output and the settings, and write nothing")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Paint as asked."""
+    """Render the film."""
     plan = read_plan(args, args.input, args.output or "")
     if args.style is None and plan.style.is_none:
         raise UsageError("give --style; `videostyle styles` lists them")
     into = args.output if args.output and (args.output.endswith(os.sep) or os.path.isdir(args.output)) else None
     if into is not None or not args.output:
-        plan = replace(plan, output=_beside(args.input, plan.style, into))
+        plan = replace(plan, output=_default_output(args.input, plan.style, into))
     check_reports([args.report], overwrite=args.overwrite, sources=plan.files, outputs=[plan.output])
     if args.dry_run:
-        print(_told(plan))
+        print(_dry_run(plan))
         return 0
     if into is not None:
         make_folder(into)
@@ -78,15 +80,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _beside(source: str, style: Style, folder: str | None) -> str:
+def _default_output(source: str, style: Style, folder: str | None) -> str:
     from videostyle.io.names import painted_name
 
     path = Path(source).with_name(painted_name(source, style.label))
     return str(path if folder is None else Path(folder) / path.name)
 
 
-def _told(plan: RenderPlan) -> str:
-    """What a render would do, in lines; raises what it would raise before its first frame."""
+def _dry_run(plan: RenderPlan) -> str:
+    """Describe a render in lines; raise the errors that it would raise before its first frame."""
     from videostyle.files import check_output
     from videostyle.io import open_source
     from videostyle.pipeline import fit
@@ -94,7 +96,7 @@ def _told(plan: RenderPlan) -> str:
 
     with open_source(plan.source) as video:
         info, plan = video.info, resolve(plan, live=False)
-        # A folder that is still to be made has nothing in it.
+        # A folder that does not exist yet has no file in the way.
         if Path(plan.output).parent.exists() and not PLACEHOLDER.search(plan.output):
             check_output(plan.output, overwrite=plan.encode.overwrite, sources=plan.files)
         frames = info.frames_in(plan.span)

@@ -1,4 +1,4 @@
-"""What people type, from habit with other tools or in other spellings, and what it is called here."""
+"""Suggestions for words of the command line: other spellings, options of other tools, and slips."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 _SPELLINGS = {"colour": "color", "stabilise": "stabilize", "stylise": "stylize", "optimise": "optimize"}
-# Options of FFmpeg and yt-dlp, of earlier releases, and what to write in their place.
-_ELSEWHERE = {
+# Options of FFmpeg, of yt-dlp and of earlier releases, and the text to write in their place.
+_OTHER_OPTIONS = {
     "-ss": "--start",
     "-to": "--end",
     "-t": "--end",
@@ -44,7 +44,7 @@ _ELSEWHERE = {
 
 
 def respelled(argv: Sequence[str]) -> list[str]:
-    """The words with American spelling in the names of commands and options, which are known by both."""
+    """Return the words with American spelling in the names of commands and options; both spellings are accepted."""
     words = []
     for place, word in enumerate(argv):
         option, equals, value = word.partition("=")
@@ -56,16 +56,24 @@ def respelled(argv: Sequence[str]) -> list[str]:
 
 
 def unknown_option(option: str, known: Iterable[str]) -> str:
-    """One line about an option that there is none of, with what was probably meant."""
+    """Return a line about an unknown option, with the option that was probably meant."""
     name = option.partition("=")[0]
-    if name in _ELSEWHERE:
-        return f"there is no option {name}; write {_ELSEWHERE[name]}"
+    if name in _OTHER_OPTIONS:
+        return f"there is no option {name}; write {_OTHER_OPTIONS[name]}"
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 
+def early_option(option: str, command: str | None, known: Iterable[str]) -> str:
+    """Return a line about an option that was written before the command."""
+    name, known = option.partition("=")[0], list(known)
+    if name not in known:
+        return unknown_option(option, known)
+    return f"{name} is an option of the commands; write it after the command: videostyle {command or 'COMMAND'} {name}"
+
+
 def unknown_command(word: str, known: Iterable[str]) -> str:
-    """One line about a command that there is none of: most often a film, or a slip of the keys."""
+    """Return a line about an unknown command: most often a film, or a typing error."""
     if os.path.exists(word) or re.fullmatch(r".*\.\w{2,4}", word):
         return f"{word} is no command; to paint it write: videostyle stylize {word} --style great-wave"
     names = list(known)

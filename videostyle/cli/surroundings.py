@@ -1,4 +1,4 @@
-"""Odd surroundings: standard error that is full, and machines that give too little."""
+"""Limits of the system: standard error that cannot be written, and too little memory, disk or threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 
 class _Forgiving:
-    """A text stream that says nothing where it cannot: what is lost is a message, and not the work it is about."""
+    """A text stream that ignores failed writes: a message is lost then, but not the work it is about."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -31,7 +31,7 @@ class _Forgiving:
 
 @contextmanager
 def forgiving_stderr() -> Iterator[None]:
-    """Let nothing fail because standard error is full, as on /dev/full, or its terminal is gone."""
+    """Ignore failed writes to standard error in the block, as on /dev/full or after its terminal was closed."""
     before = sys.stderr
     if before is not None:
         sys.stderr = _Forgiving(before)
@@ -41,12 +41,12 @@ def forgiving_stderr() -> Iterator[None]:
         sys.stderr = before
 
 
-# As the system, C++, torch and the dynamic linker say it.
+# Messages of the system, C++, torch and the dynamic linker.
 _NO_MEMORY = ("allocate memory", "bad_alloc", "failed to map segment", "not enough memory")
 
 
 def too_little(error: BaseException) -> str:
-    """In one line what the machine had too little of; "" where that is not why something failed."""
+    """Return a line about the resource that the machine lacked; "" if that is not the cause of the error."""
     cause: BaseException | None = error
     while cause is not None:
         text = str(cause).lower()

@@ -1,6 +1,6 @@
-"""What the program prints, made fit for a terminal: the one place through which all of it goes.
+"""Terminal output: all of it passes through here, and is cleaned of control characters.
 
-Results, tables, messages, warnings, progress, and what libraries log: names, tags and titles in them come from files.
+Results, tables, messages, warnings, progress and the logs of libraries contain names, tags and titles from files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LONGEST_PATH = 10_000
 
 @contextmanager
 def shown_plainly() -> Iterator[None]:
-    """Clean what goes to standard output and standard error, which may be closed, until this is left."""
+    """Clean standard output and standard error, which may be closed, in the block."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (stream and _Plain(stream) for stream in before)
     try:
@@ -27,18 +27,18 @@ def shown_plainly() -> Iterator[None]:
 
 
 def print_path(path: object) -> None:
-    """Print a result that is the path of a file, in one line: a name from elsewhere may have line ends in it."""
+    """Print the path of a result in one line: a file name may contain line ends."""
     print(sanitize_line(path, _LONGEST_PATH))
 
 
 class _Plain:
-    """A text stream that writes nothing which a terminal would obey, but for line ends."""
+    """A text stream that writes no control characters except line ends."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write `text`, cleaned, in what of it the terminal's encoding has."""
+        """Write `text`, cleaned, with characters replaced that the terminal's encoding lacks."""
         shown = sanitize(text)
         try:
             self._stream.write(shown)

@@ -1,4 +1,4 @@
-"""Train a network on the paintings that a TOML file names; goes on where an interrupted run stopped."""
+"""Train a network on the paintings of a TOML file; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from videostyle.text import sanitize_line
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="see docs/guide/train.md")
-    parser.add_argument("--steps", type=int, help="instead of the file's")
+    parser.add_argument("--steps", type=int, help="number of steps, instead of the file's")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)
-    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    first = os.environ.get("RANK", "0") == "0"  # the first of the processes that torchrun started
     folder = train(config, log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True) if first else None)
     if first:
         print_path(folder)

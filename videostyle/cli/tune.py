@@ -1,4 +1,4 @@
-"""Search the weights of the losses that suit your paintings, with many short trainings; goes on where it stopped."""
+"""Search weights of the losses for your paintings, in many short trainings; an interrupted search is resumed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from videostyle.text import sanitize_line
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="as for train; see docs/guide/train.md")
-    parser.add_argument("--trials", metavar="N", type=int, default=30, help="trainings in all (default: %(default)s)")
-    parser.add_argument("--steps", metavar="N", type=int, default=300, help="of each (default: %(default)s)")
+    parser.add_argument("--trials", metavar="N", type=int, default=30, help="number of trainings; default: %(default)s")
+    parser.add_argument("--steps", metavar="N", type=int, default=300, help="steps of each; default: %(default)s")
     parser.add_argument(
         "--within",
         metavar="SHARE",
         type=float,
         default=0.1,
-        help="the best is the steadiest whose style and content distances are at most this much above those of the "
-        "file's own weights (default: %(default)s)",
+        help="the best has the least flicker of those whose style and content distances are at most this share above "
+        "those of the file's own weights; default: %(default)s",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search, and print what is worth having."""
+    """Search, and print the best weights."""
     from videostyle.train.config import read_config, read_ranges
     from videostyle.train.tune import RANGES, tune
 

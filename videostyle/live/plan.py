@@ -14,38 +14,38 @@ from videostyle.style import Style
 
 @dataclass(frozen=True)
 class LivePlan:
-    """What comes from a camera, painted as it comes."""
+    """Settings of a live run: a camera, styles and outputs."""
 
     camera: str = "0"
     """A number or device, a network stream's URL, or a film that is played at its own speed."""
     styles: tuple[str, ...] = ("great-wave",)
-    """The first is painted to begin with. All are one key away, and after them the rest of the gallery."""
+    """Styles of the number keys; the first is the initial one, and the rest of the gallery follows them."""
     strength: float = like(Style, "strength", many=False, metavar=None)
     keep_colors: bool = like(Style, "keep_colors")
     network: str = like(Style, "network")
     brush: float = like(Style, "brush")
     stabilize: float = like(StabilizeOptions, "amount")
-    """Always causal."""
+    """Amount of stabilization, which is always causal."""
     gate: bool = True
     """Average the camera's noise away where nothing moves."""
     fps: float = 24.0
-    """Frames a second that the size painted at is chosen for."""
+    """Frame rate that the adaptive size keeps."""
     size: str = "640x360"
-    """As `RenderPlan.size`, for what comes out; a smaller camera keeps its own size."""
+    """Size of the output, like `RenderPlan.size`; a smaller camera keeps its own size."""
     adapt: bool = True
-    """Paint smaller where the machine is too slow for `fps`, and enlarge that."""
+    """Stylize at a smaller size if the machine is too slow for `fps`, and enlarge the result."""
     loop: bool = False
-    """Begin a film again at its end."""
+    """Repeat a film."""
     seconds: Fraction | None = None
-    """Stop after so long."""
+    """Time after which to stop; None runs until the camera ends."""
     keys: tuple[tuple[Fraction, str], ...] = ()
-    """Keys that are pressed by themselves, and when, in seconds."""
+    """Script of times in seconds and the keys pressed at them."""
     window: bool = True
-    """Show it in a window, which also takes keys."""
+    """Show the output in a window, which also takes keys."""
     virtual_camera: str | None = None
-    """The virtual camera to feed; "" is any there is, None is none."""
+    """Virtual camera to write to; "" is the first one found, None is none."""
     output: str | None = None
-    """A file to record to from the first frame on."""
+    """File to record to from the first frame on."""
     encode: EncodeOptions = field(default_factory=EncodeOptions)
     engine: str = like(RenderSettings, "engine")
     device: str = like(RenderSettings, "device")

@@ -63,7 +63,7 @@ class LiveReport:
     """True if ended by Ctrl-C; recordings are complete all the same."""
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data."""
+        """Return the report as plain data."""
         return json.loads(json.dumps(asdict(self)))
 
 

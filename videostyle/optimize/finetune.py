@@ -1,8 +1,8 @@
-"""A network tuned to painted keyframes of one film: it paints what no keyframe reaches, and any frame in any order.
+"""Fine-tuning of a style network on the painted keyframes of one film, for the parts that no keyframe reaches.
 
-Few-shot training on pairs of frame and painting after Texler et al. 2020 (Interactive video stylization using few-shot
-patch-based training). Theirs begins with a network of random numbers; ours with one that paints already, and with the
-style of the gallery that is nearest.
+This is few-shot training on pairs of frame and painting after Texler et al. 2020 (Interactive video stylization using
+few-shot patch-based training). Theirs begins with random weights; ours with a trained style network and the nearest
+style of the gallery. The tuned network stylizes any frame, in any order.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from videostyle.ops import losses
 from videostyle.ops.losses import random_motion
 from videostyle.ops.warp import warp
 
-# Sides of the crops, in pixels: normalised by a crop's own statistics, small ones would be painted unlike the whole.
+# Side of the crops, in pixels: they are normalised by their own statistics, so small ones would differ from the whole.
 CROP = 256
 # Weights of the mean absolute difference, of the features' and of the Gram matrices' distance.
 PIXELS, FEATURES, GRAMS = 4.0, 0.5, 0.3
 _FEATURE_LAYER = "relu3_1"
 _GRAM_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-_RATE, _CODE_RATE, _WARMUP = 1e-3, 1e-2, 10
+_LR, _CODE_LR, _WARMUP = 1e-3, 1e-2, 10
 
 Pair = tuple[Tensor, Tensor]
-"""A frame and its painting, (1, 3, H, W) in 0..1 both."""
+"""A frame and its painted keyframe, both (1, 3, H, W) in 0..1."""
 
 
 def nearest_style(pairs: Sequence[Pair], network: str, loss_network: str, loss_network_weights: Path | None) -> str:
-    """The gallery's style that paints the frames most like their paintings."""
-    judge = weights.load_loss_network(loss_network, loss_network_weights)
+    """Return the name of the gallery's style whose output is most like the painted keyframe, by Gram distance."""
+    loss_net = weights.load_loss_network(loss_network, loss_network_weights)
     net = weights.load_network(network).net
     frame, painting = pairs[0]
     frame, painting = (_crop(picture, 0.5, 0.5, net.architecture.stride) for picture in (frame, painting))
@@ -43,7 +43,7 @@ def nearest_style(pairs: Sequence[Pair], network: str, loss_network: str, loss_n
     @torch.no_grad()
     def distance(entry: weights.GalleryEntry) -> float:
         painted = net(frame, weights.read_style(entry.file)[0])
-        found, wanted = (judge(picture, _GRAM_LAYERS) for picture in (painted, painting))
+        found, wanted = (loss_net(picture, _GRAM_LAYERS) for picture in (painted, painting))
         return sum(
             float(losses.gram_distance(losses.gram(found[layer]), losses.gram(wanted[layer]))) for layer in _GRAM_LAYERS
         )
@@ -62,7 +62,7 @@ def tune(
     device: str = "cpu",
     on_step: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Tune `network` and the code of `style` to the pairs, and write both as the style file `output` and its network.
+    """Tune `network` and the code of `style` to the pairs; write them as the style file `output` and its network file.
 
     `on_step` is called with each step's number, from 1, and its loss.
     """
@@ -74,14 +74,12 @@ def tune(
     net = shipped.net.to(device).train().requires_grad_(True)
     code = weights.read_style(entry.file)[0].to(device).requires_grad_()
     kind = torch.bfloat16 if has_bf16(device) else torch.float32
-    judge = (
+    loss_net = (
         weights.load_loss_network(loss_network, loss_network_weights)
         .to(device, kind)
         .to(memory_format=torch.channels_last)
     )
-    optimizer = torch.optim.Adam(
-        [{"params": list(net.parameters()), "lr": _RATE}, {"params": [code], "lr": _CODE_RATE}]
-    )
+    optimizer = torch.optim.Adam([{"params": list(net.parameters()), "lr": _LR}, {"params": [code], "lr": _CODE_LR}])
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / _WARMUP, 1) * (1 - step / steps) ** 0.5
     )
@@ -95,14 +93,14 @@ def tune(
         )
         if mirrored < 0.5:
             frame, painting = frame.flip(3), painting.flip(3)
-        # Moved alike: the painting must stay on things, wherever they go between keyframes.
+        # Both are warped by the same random flow: the painting must stay on things, wherever they go between keyframes.
         flow, _ = random_motion(1, frame.shape[2], frame.shape[3], generator)
         frame, painting = (warp(picture, flow.to(device), "bicubic").clamp(0, 1) for picture in (frame, painting))
-        # With noise and an empty prior, as after a cut: the painting is to look the same whatever the noise.
+        # With noise and an empty prior, as after a cut: the output should not depend on the noise.
         painted = net(frame, code, None, first_frame(frame, random))
-        found = judge(painted, layers)
+        found = loss_net(painted, layers)
         with torch.no_grad():
-            wanted = judge(painting, layers)
+            wanted = loss_net(painting, layers)
         loss = PIXELS * (painted - painting).abs().mean()
         loss = loss + FEATURES * losses.content_distance(found[_FEATURE_LAYER], wanted[_FEATURE_LAYER]).sum()
         for layer in _GRAM_LAYERS:
@@ -113,7 +111,7 @@ def tune(
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            # How much of the film shows through: this painting covers all.
+            # The last value is the opacity, here 1: a painted keyframe covers the film completely.
             code[:, -1] = 1
         if on_step is not None:
             on_step(step + 1, float(loss.detach()))
@@ -122,7 +120,7 @@ def tune(
 
 
 def _crop(picture: Tensor, top: float, left: float, multiple: int) -> Tensor:
-    """A part of at most CROP pixels a side; where it is, in 0..1 of what is possible."""
+    """Crop a part of at most CROP pixels a side; `top` and `left` in 0..1 place it within the possible range."""
     height, width = (min(CROP, side) // multiple * multiple for side in picture.shape[2:])
     y, x = round(top * (picture.shape[2] - height)), round(left * (picture.shape[3] - width))
     return picture[:, :, y : y + height, x : x + width]

@@ -1,4 +1,4 @@
-"""Which frames of a film to paint as pictures of their own: the ends of each shot, and wherever too much is new."""
+"""Selection of keyframes: the ends of each shot, and frames that show too much new content."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 
 from videostyle.cuts import mark_cuts
 from videostyle.ops.pixels import resize, to_float
-from videostyle.optimize.motion import Reach, coverage, view
+from videostyle.optimize.motion import KeyframeTracker, coverage, view
 from videostyle.types import Flow, Frame
 
-# A frame that is covered less than this by the last keyframe is the next one. Frames between are reached from both.
+# A frame whose coverage by the last keyframe is below this is the next one. Frames between are reached from both.
 MIN_COVERAGE = 0.6
-# Trusted or not, motion over more frames than this drifts.
+# Motion over more frames than this drifts, whatever its confidence.
 LONGEST = 48
-# Keyframes are at least so far apart: water and leaves are out of reach after a few frames whatever is painted. A shot
-# that ends sooner after one needs no other.
+# Least distance of keyframes in frames: the motion of water and leaves is lost after a few frames in any case. A shot
+# that ends sooner after a keyframe needs no other.
 SHORTEST = 12
-# A painted keyframe agrees with so many before it (Ruder et al. 2016, short and long term).
+# Number of earlier keyframes with which a painted one has to agree (Ruder et al. 2016, short and long term).
 EARLIER = 2
 
 
@@ -30,15 +30,15 @@ class Key:
     """A keyframe, before it is painted."""
 
     number: int
-    """Of the frame, from 0 at the start of the part that is painted."""
+    """Number of the frame, from 0 at the start of the span."""
     time: Fraction
     """Seconds from the film's first frame."""
     is_cut: bool
-    """The first of its shot."""
+    """True for the first frame of a shot."""
     content: Tensor
     """(1, 3, H, W) in 0..1."""
     earlier: tuple[Flow, ...]
-    """On it, to the keyframes before it in its shot, the last first."""
+    """Flows on it, to the previous keyframes of its shot, the last first."""
 
 
 def choose_keys(
@@ -48,11 +48,11 @@ def choose_keys(
     every: int | None = None,
     given: Collection[int] = (),
 ) -> Iterator[Key]:
-    """The keyframes of a film, as they come; `size` is (H, W) of what is painted, `origin` the time of frame 0.
+    """Yield the keyframes of a film as they come; `size` is their (H, W), `origin` the time of frame 0.
 
-    `every`: one every so many frames of a shot. `given`: those of these numbers, and no others.
+    `every` asks for one every so many frames of a shot; `given` for the frames of these numbers, and no others.
     """
-    reaches: deque[Reach] = deque(maxlen=EARLIER)
+    trackers: deque[KeyframeTracker] = deque(maxlen=EARLIER)
     since = 0
     last: Key | None = None
     for number, frame in enumerate(mark_cuts(frames)):
@@ -61,16 +61,16 @@ def choose_keys(
         if frame.is_cut:
             if last is not None and since >= SHORTEST:
                 yield last
-            reaches.clear()
-        flows = tuple(reach(seen) for reach in reaches)
+            trackers.clear()
+        flows = tuple(tracker(seen) for tracker in trackers)
         key = Key(number, frame.pts * frame.time_base - origin, frame.is_cut, content, flows)
         since += 1
         if number in given if given else not flows or _is_due(flows[0], since, every):
             yield key
-            reaches.appendleft(Reach(seen))
+            trackers.appendleft(KeyframeTracker(seen))
             since = 0
-        # Where keyframes are chosen by what is new, the last of a shot is one: else nothing would be known of what
-        # comes into view after the one before.
+        # If keyframes are chosen by coverage, the last frame of a shot is one: else the content that comes into view
+        # after the previous keyframe would be in none.
         last = None if given or every is not None else key
     if last is not None and since >= SHORTEST:
         yield last

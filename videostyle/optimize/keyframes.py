@@ -1,7 +1,7 @@
-"""A film from its keyframes: chosen, painted, and carried through each shot.
+"""Keyframe stylization of a film: keyframes are chosen, painted, and propagated through each shot.
 
-What is made on the way lies in a folder beside the output, so that an interrupted run goes on, and another setting
-redoes only what depends on it: the choice of keyframes, their paintings, the network tuned to them.
+Intermediate results are kept in a folder beside the output, so that an interrupted run is resumed, and a changed
+setting repeats only the stages that depend on it: choosing keyframes, painting them, tuning the network to them.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ from videostyle.report import RenderReport
 from videostyle.stylizers import load_stylizer
 from videostyle.types import Flow, Frame, Source
 
-# How strongly a keyframe is held to what the ones before it look like here, against a style distance of 0.1 or so.
+# Weight of the distance to the previous keyframes, warped onto this one, beside a style distance of about 0.1.
 NEARNESS = 40.0
-# A keyframe that the one before it covers is nearly done: so much of the steps, from half size on.
+# Share of the steps for a keyframe that the previous one covers, which is nearly done: they begin at half size.
 FOLLOWING_STEPS = 0.5
-# What is new in it is painted as a picture of its own if it is more than this share of the whole.
+# Least share of new content in a keyframe for which the style loss is applied to it separately.
 FRESH = 0.01
 
 _LIST = "keys.json"
 
 Log = Callable[[str], None]
 OnShare = Callable[[str, float], None]
-"""Called with what is being done and how much of it is, in 0..1."""
+"""Callback with the name of a stage and the share of it that is done, in 0..1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
-    """A keyframe in a folder."""
+    """A keyframe in the folder of a stage."""
 
     number: int
     time: float
@@ -68,26 +68,26 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeReport:
-    """What became of a film painted by its keyframes."""
+    """Report on a film stylized by its keyframes."""
 
     render: RenderReport
     keys: list[float]
-    """Seconds of the keyframes."""
+    """Times of the keyframes, in seconds."""
     folder: str
-    """Where they and what else was made lie."""
+    """Folder of the keyframes and the other intermediate results."""
     warnings: list[str]
 
 
 def ignore(*_: object) -> None:
-    """Tells nobody."""
+    """Do nothing."""
 
 
 def export_keyframes(
     plan: RenderPlan, folder: Path, every: int | None = None, on_share: OnShare = ignore
 ) -> list[Path]:
-    """Write the keyframes of a film as pictures to paint over, with a sheet of them; returns the pictures.
+    """Write the keyframes of a film as pictures to paint over, with a contact sheet; return the paths of the pictures.
 
-    Raises SourceError, SinkError, UsageError where the folder holds anything.
+    Raises SourceError, SinkError, and UsageError if the folder is not empty.
     """
     try:
         make_folder(folder)
@@ -107,21 +107,22 @@ def paint_keyframes(
     on_frame: Callable[[Frame], None] | None = None,
     on_start: Callable[[Source, RenderPlan], None] | None = None,
 ) -> KeyframeReport:
-    """Paint a film by its keyframes: `videostyle keyframes`, in Python.
+    """Stylize a film by its keyframes: `videostyle keyframes`, in Python.
 
-    `on_share` hears of everything before the film itself is painted, `on_frame` and `on_start` are `render`'s.
-    Raises SourceError, SinkError, UsageError, WeightsError. What was made until then is kept, and used by the next run.
+    `on_share` is called for the stages before the film itself is rendered; `on_frame` and `on_start` are `render`'s.
+    Raises SourceError, SinkError, UsageError, WeightsError; intermediate results are kept, and used by the next run.
     """
     check_paintings(plan.style_images)
     film = plan.film
     output = Path(film.output)
     work = output.with_name(fit_name(output.stem, ".keyframes", output.parent))
     if plan.keys is not None and plan.keys.resolve().is_relative_to(work.resolve()):
-        raise UsageError(f"{plan.keys}: is where keyframes of {output} are made again; copy them to another folder")
+        reason = f"is the folder in which the keyframes of {output} are made"
+        raise UsageError(f"{plan.keys}: {reason}; copy them to another folder")
     device = choose_device(film.device)
     with open_source(film.source) as video:
         width, height = fit(film.size, video.info.width, video.info.height)
-        # What cannot be written should not take hours to notice.
+        # An output that cannot be written is reported now, not after hours of work.
         sources = [*film.files, *(str(one.image) for one in plan.style_images)]
         open_sink(film.output, video.info, film.encode, film.span, size=(width, height), sources=sources)
     with lock_folder(work, "another run of keyframes"):
@@ -137,7 +138,7 @@ def _paint_keyframes(
     on_frame: Callable[[Frame], None] | None,
     on_start: Callable[[Source, RenderPlan], None] | None,
 ) -> KeyframeReport:
-    """Paint a film at `size` (H, W) with what is made on the way in the folder `work`."""
+    """Stylize a film at `size` (H, W), with intermediate results in the folder `work`."""
     film = plan.film
     warnings: list[str] = []
     try:
@@ -183,8 +184,8 @@ def _paint_keyframes(
         else:
             fill = load_stylizer(blend, choose_engine(film.engine, device), device)
             keys = [PaintedKey(one.number, one.is_cut, picture) for one, picture in zip(listed, pictures, strict=True)]
-            with KeyframePropagator(film.source, film.span, size, keys, fill) as carried:
-                report = render(replace(film, style=blend), stylizer=carried, on_frame=on_frame, on_start=on_start)
+            with KeyframePropagator(film.source, film.span, size, keys, fill) as propagator:
+                report = render(replace(film, style=blend), stylizer=propagator, on_frame=on_frame, on_start=on_start)
     except OSError as error:
         if isinstance(error, VideostyleError):
             raise
@@ -196,14 +197,14 @@ def _paint_keyframes(
 
 
 def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object]) -> Path:
-    """What `make` puts into `folder`, unless it is there already, made by the same `settings`.
+    """Call `make` for `folder`, unless the stage was completed there with the same `settings`; return the folder.
 
-    Where it was made by others, it is removed; where it is only begun, `make` is given what there is. Raises UsageError
-    for a folder that was not made here.
+    The folder of other settings is removed first; an incomplete stage of the same settings is resumed. Raises
+    UsageError for a folder that was not made by this command.
     """
     marker, done = folder / "settings.json", folder / "done"
-    said = json.dumps(settings, sort_keys=True, default=str)
-    if marker.is_file() and marker.read_text(encoding="utf-8") == said:
+    written = json.dumps(settings, sort_keys=True, default=str)
+    if marker.is_file() and marker.read_text(encoding="utf-8") == written:
         if done.is_file():
             return folder
     elif folder.exists():
@@ -211,7 +212,7 @@ def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object
             raise UsageError(f"{folder}: holds files that were not made by this command; move them away")
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
-    atomic_write(marker, said)
+    atomic_write(marker, written)
     make(folder)
     done.touch()
     return folder
@@ -227,7 +228,7 @@ def _read_list(folder: Path) -> list[_Chosen]:
 
 
 def _choice(plan: RenderPlan, every: int | None, given: Sequence[int]) -> dict[str, Any]:
-    """All that the choice of keyframes depends on."""
+    """Return the settings on which the choice of keyframes depends."""
     path = Path(plan.source)
     known = path.stat() if path.exists() else None
     return {
@@ -255,7 +256,7 @@ def _digest(path: Path) -> str:
 
 
 def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection[int], on_share: OnShare) -> None:
-    """Write the keyframes, where they lie on earlier ones, a list and a sheet."""
+    """Write the keyframes, their flows to earlier ones, a list and a contact sheet."""
     listed: list[dict[str, Any]] = []
     sheet: list[tuple[str, Tensor]] = []
     with open_source(plan.source) as film:
@@ -263,14 +264,14 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
         width, height = fit(plan.size, info.width, info.height)
         expected = info.frame_count or 0
 
-        def told(frames: Iterable[Frame]) -> Iterable[Frame]:
+        def counted(frames: Iterable[Frame]) -> Iterable[Frame]:
             for frame in frames:
                 interrupt.check()
                 yield frame
                 on_share("choosing keyframes", min((frame.index + 1) / expected, 1) if expected else 0)
 
         origin = info.start or Fraction(0)
-        for key in choose_keys(told(film.frames(plan.span)), origin, (height, width), every, given):
+        for key in choose_keys(counted(film.frames(plan.span)), origin, (height, width), every, given):
             file = f"key-{key.number:06d}.png"
             write_picture(folder / file, key.content[0])
             flows = {
@@ -289,7 +290,7 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
 
 
 def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 320) -> Tensor:
-    """(3, H, W): the keyframes, small, each with its time."""
+    """Make a contact sheet (3, H, W) of the keyframes with their times."""
     tiles = []
     for label, content in keys:
         height = round(width * content.shape[2] / content.shape[3])
@@ -302,7 +303,7 @@ def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 32
 
 
 def _check_by_hand(folder: Path, chosen: Path, size: tuple[int, int]) -> list[str]:
-    """What to warn of; raises SourceError where a keyframe is missing, UsageError where one has another size."""
+    """Return warnings; raise SourceError if a keyframe is missing, UsageError if one has another size."""
     warnings = []
     for one in _read_list(chosen):
         file = folder / one.file
@@ -315,7 +316,7 @@ def _check_by_hand(folder: Path, chosen: Path, size: tuple[int, int]) -> list[st
                 "save it at the size it was exported in"
             )
         if torch.equal(pixels[:3], read_picture(str(chosen / one.file))[:3]):
-            warnings.append(f"{file}: is as it was exported; its part of the film stays unpainted")
+            warnings.append(f"{file}: is unchanged since the export; its part of the film stays unpainted")
     return warnings
 
 
@@ -336,25 +337,25 @@ def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share
         start, anchors, free = content, [], torch.ones(1, 1, *size)
         for back, flow in enumerate(flows, 1):
             found = at_size(flow, size)
-            moved = warp(painted[place - back], found.vectors, "lanczos").clamp(0, 1)
-            # Ruder et al. 2016: an earlier keyframe speaks where those after it do not.
-            says = torch.minimum(found.confidence, free)
-            anchors.append(Anchor(moved, says, NEARNESS))
-            start = mix(start, moved, says)
-            free = free - says
+            warped = warp(painted[place - back], found.vectors, "lanczos").clamp(0, 1)
+            # Ruder et al. 2016: an earlier keyframe counts where the later ones have no confidence.
+            mask = torch.minimum(found.confidence, free)
+            anchors.append(Anchor(warped, mask, NEARNESS))
+            start = mix(start, warped, mask)
+            free = free - mask
 
-        def told(progress: Any, place: int = place) -> None:
+        def report(progress: Any, place: int = place) -> None:
             on_share(f"painting keyframe {place + 1} of {len(listed)}", (place + progress.share) / len(listed))
 
         if anchors:
             gatys.options = replace(following, smallest=max(max(size) // 2, 32))
         else:
             gatys.options = plan.options
-        # A rim that is hardly new is left to the optimiser.
+        # A small share of new content, at the rim, needs no style loss of its own.
         fresh = free if anchors and float(free.mean()) > FRESH else None
-        picture = gatys(content, start if anchors else None, anchors, told, fresh).picture.cpu()
+        picture = gatys(content, start if anchors else None, anchors, report, fresh).picture.cpu()
         write_picture(file, picture[0])
-        # As it is in the file, so that a run that goes on from there paints the same.
+        # Read back from the file, so that a resumed run gives the same result.
         painted.append(to_float(read_picture(str(file))))
     return gatys.warnings
 

@@ -1,4 +1,4 @@
-"""Motion over many frames: where each frame of a shot lies on a keyframe of it."""
+"""Long-range optical flow: from each frame of a shot to a keyframe of the shot."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _ANY_MAP = np.empty(0, np.float32)
 
 
 class View(NamedTuple):
-    """What is needed of a frame to find its motion: a fraction of it, so that whole shots can be held."""
+    """Reduced copies of a frame for motion estimation, small enough to hold whole shots in memory."""
 
     size: tuple[int, int]
     """Height and width of the frame."""
     gray: np.ndarray
     """(h, w) uint8, of the size at which motion is estimated."""
     small: Tensor
-    """(1, 3, H / 4, W / 4) in 0..1, on which trust is judged."""
+    """(1, 3, H / 4, W / 4) in 0..1, for the confidence mask."""
 
 
 def view(content: Tensor) -> View:
-    """Of a frame (1, 3, H, W) in 0..1."""
+    """Return the view of a frame (1, 3, H, W) in 0..1."""
     h, w = content.shape[-2:]
     (picture,) = gray(content, working_size(h, w))
     return View((h, w), picture, shrink(content, (-(-h // SHRINK), -(-w // SHRINK))))
 
 
-class Reach:
-    """Follows a keyframe through the frames after it, or, given in reverse, before it.
+class KeyframeTracker:
+    """Tracks a keyframe through the frames after it, or, given in reverse, before it.
 
-    The motion from each frame straight to the keyframe is searched from a start: the motion found for the frame before,
-    taken one frame further. Adding up motions from frame to frame alone would drift, and searching alone would not find
-    what is far. Where the two directions contradict each other, or the pictures differ, it is not trusted.
+    The flow from each frame to the keyframe is searched from an initial flow: that of the previous frame, extended by
+    the motion between the two. Accumulated motion alone would drift, and search alone would not find distant matches.
+    The confidence is low where forward and backward flow are inconsistent, or the pictures differ.
     """
 
     def __init__(self, key: View) -> None:
@@ -53,7 +53,7 @@ class Reach:
         self._search = search(finest=1, stride=5, refinements=5)
 
     def __call__(self, frame: View) -> Flow:
-        """On the frame, to the keyframe, with trust for confidence; of the size at which motion is estimated."""
+        """Return the flow on the frame, to the keyframe, with its confidence, at the size of motion estimation."""
         now, last, key = frame.gray, self._last, self.key.gray
         still = np.zeros_like(self._to)
         back, ahead = self._search.calc(now, last, still), self._search.calc(last, now, still.copy())
@@ -67,27 +67,27 @@ class Reach:
 
 
 def _sampled(field: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """`field` where `flow` points."""
+    """Sample `field` where `flow` points."""
     flags = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
     return cv2.remap(field, flow, _ANY_MAP, flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def coverage(flow: Flow) -> float:
-    """The share of a frame that a keyframe reaches."""
+    """Compute the share of a frame that the keyframe covers: that with a confidence above one half."""
     return float((flow.confidence > 0.5).float().mean())
 
 
 def packed(flow: Flow) -> Flow:
-    """In half the memory."""
+    """Store a flow in half the memory, in half precision."""
     return Flow(flow.vectors.half(), flow.confidence.half())
 
 
 def at_size(flow: Flow, size: tuple[int, int]) -> Flow:
-    """The flow, packed or not, for pictures of `size` (H, W)."""
+    """Resize a flow, packed or not, for pictures of `size` (H, W)."""
     return Flow(resize_flow(flow.vectors.float(), size), enlarge(flow.confidence.float(), size))
 
 
-def nowhere(size: tuple[int, int]) -> Flow:
-    """The flow of a keyframe that is not there: trusted nowhere."""
+def no_flow(size: tuple[int, int]) -> Flow:
+    """Return a flow with confidence 0, for a keyframe that does not exist."""
     h, w = working_size(*size)
     return Flow(torch.zeros(1, 2, h, w), torch.zeros(1, 1, h, w))

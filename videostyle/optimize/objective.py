@@ -1,9 +1,9 @@
-"""What a picture is judged by, and in which direction it gets better; in tiles where memory is short.
+"""Objective of stylization by optimisation, and its gradient; computed in tiles where memory is short.
 
-A Gram matrix is a sum over positions, so the gradient of a picture of any size comes apart exactly: the sums are
-gathered tile by tile, the loss and its gradient are those of the sums, and a second pass over the tiles carries that
-gradient to the pixels. Each tile is seen with as much around it as its features see, so the gradient is the whole
-picture's, and there are no seams to hide. It takes one more forward pass and the overlap.
+A Gram matrix is a sum over positions, so the gradient of a picture of any size can be computed exactly in tiles: the
+sums are gathered tile by tile, the loss and its gradient are those of the sums, and a second pass over the tiles
+propagates that gradient to the pixels. Each tile includes its receptive field, so the gradient is the whole picture's,
+and there are no seams. It costs one more forward pass and the overlap.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
 from videostyle.optimize.plan import GatysOptions
 
-# Features of relu5_1, the deepest, see 85 pixels to the right and below; a tile begins at a multiple of their stride.
+# The receptive field of relu5_1, the deepest layer, reaches 85 pixels to the right and below; a tile begins at a
+# multiple of its stride.
 STRIDE = 16
 HALO = 96
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """A painting, or several mixed, to be found in a picture."""
+    """Target of the style loss: the Gram matrices of a style image, and where in the picture they are wanted."""
 
     weight: float
     grams: dict[str, Tensor]
-    """(1, C, C) by layer."""
+    """Gram matrices (1, C, C) by layer."""
     mask: Tensor | None = None
-    """(1, 1, H, W) in 0..1, where in the picture; None everywhere."""
+    """(1, 1, H, W) in 0..1, the region of the picture; None for all of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchor:
-    """A picture to stay near, where it is trusted: the painting of another frame, moved onto this one.
+    """A picture to stay near, by its confidence: the painting of another frame, warped onto this one.
 
     The temporal loss of Ruder, Dosovitskiy and Brox 2016.
     """
@@ -57,7 +58,7 @@ class Terms(NamedTuple):
     content: float
     smooth: float
     near: float
-    """Likeness to the photograph, where the strength is below 1, and to anchors."""
+    """Distance to the photograph, if the strength is below 1, and to anchors."""
 
     @property
     def total(self) -> float:
@@ -65,23 +66,23 @@ class Terms(NamedTuple):
 
 
 class Objective:
-    """Judges pictures (1, 3, H, W) of one size.
+    """Computes the loss of pictures (1, 3, H, W) of one size.
 
-    For a strength s below 1 the style counts s, the content 2 - s, and likeness to the photograph comes in, as when
-    the networks are trained (`videostyle.train`).
+    For a strength s below 1 the style has the weight s, the content 2 - s, and a fidelity term to the photograph is
+    added, as when the networks are trained (`videostyle.train`).
     """
 
     def __init__(
         self,
-        judge: LossNetwork,
+        loss_network: LossNetwork,
         options: GatysOptions,
         content: Tensor,
         targets: Sequence[Target],
         anchors: Sequence[Anchor] = (),
         tile: int | None = None,
     ) -> None:
-        """`content` is the photograph (1, 3, H, W) in 0..1; `tile` the side of the tiles, None for the whole."""
-        self.judge = judge
+        """Compute the features of the photograph `content` (1, 3, H, W) in 0..1; `tile` is the side of the tiles."""
+        self.loss_network = loss_network
         self.options = options
         self.photograph = content
         self.targets = targets
@@ -96,7 +97,7 @@ class Objective:
         energies: dict[str, float] = dict.fromkeys(self._content, 0.0)
         with torch.no_grad():
             for part in self.tiles:
-                features = self.judge(part.of(content), tuple(self._content))
+                features = self.loss_network(part.of(content), tuple(self._content))
                 inner = {layer: part.inside(layer, features[layer]).clone() for layer in self._content}
                 for layer, found in inner.items():
                     energies[layer] += float((losses.at_least_float(found) ** 2).sum())
@@ -104,18 +105,18 @@ class Objective:
         self._energies = {layer: max(energy, 1e-6) for layer, energy in energies.items()}
 
     def __call__(self, picture: Tensor) -> tuple[Terms, Tensor]:
-        """The terms, and the gradient of their sum with respect to `picture` (1, 3, H, W), which may leave 0..1.
+        """Return the terms, and the gradient of their sum with respect to `picture` (1, 3, H, W).
 
-        What is judged is the picture clamped to 0..1.
+        The picture may leave 0..1; the terms are those of the picture clamped to 0..1.
         """
         picture = picture.detach().requires_grad_()
         clamped = picture.clamp(0, 1)
         with torch.enable_grad():
             smooth = self.options.total_variation * losses.total_variation(clamped).sum()
             near = self._near(clamped)
-            style, content, gradient = self._perceptual(clamped)
+            style, content, gradient = self._style_and_content(clamped)
             loss = smooth + near
-            # The perceptual gradient joins where the pixels are, so that clamping is seen by all terms alike.
+            # The gradient of style and content is added at the clamped pixels, so that clamping affects all terms.
             (total,) = torch.autograd.grad(loss + (clamped * gradient).sum(), picture)
         return Terms(style, content, float(smooth.detach()), float(near.detach())), total
 
@@ -127,16 +128,16 @@ class Objective:
             near = near + anchor.weight * difference.mean()
         return near
 
-    def _perceptual(self, picture: Tensor) -> tuple[float, float, Tensor]:
-        """Style and content, and their gradient with respect to the picture."""
-        # Two nodes of the graph: the pixels, so that tiles' gradients gather in one place.
+    def _style_and_content(self, picture: Tensor) -> tuple[float, float, Tensor]:
+        """Return the style and content losses, and their gradient with respect to the picture."""
+        # The pixels are a node of their own in the graph, where the gradients of the tiles are summed.
         pixels = picture.detach().requires_grad_()
         whole = len(self.tiles) == 1
         content = pixels.new_zeros(())
         with torch.set_grad_enabled(whole):
             sums = None
             for number in range(len(self.tiles)):
-                found, part = self._of_tile(number, pixels)
+                found, part = self._tile_sums(number, pixels)
                 sums = found if sums is None else [a + b for a, b in zip(sums, found, strict=True)]
                 content = content + part
         assert sums is not None
@@ -149,15 +150,15 @@ class Objective:
         else:
             gradient = torch.zeros_like(pixels)
             for number in range(len(self.tiles)):
-                found, part = self._of_tile(number, pixels)
+                found, part = self._tile_sums(number, pixels)
                 surrogate = part + sum((one * towards).sum() for one, towards in zip(found, pull, strict=True))
                 gradient += torch.autograd.grad(surrogate, pixels)[0]
         return float(style.detach()), float(content.detach()), gradient
 
-    def _of_tile(self, number: int, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
-        """A tile's share of the Gram sums, (1, C, C) by target and layer, and of the weighted content distance."""
+    def _tile_sums(self, number: int, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return a tile's share of the Gram sums, (1, C, C) by target and layer, and of the content distance."""
         tile = self.tiles[number]
-        features = self.judge(tile.of(pixels), self._layers)
+        features = self.loss_network(tile.of(pixels), self._layers)
         sums = [_sum(tile, layer, features, masks) for masks in self._masks for layer in self._style]
         content = pixels.new_zeros(())
         for layer, weight in self._content.items():
@@ -177,15 +178,19 @@ class Objective:
 
 
 @torch.no_grad()
-def painting_grams(
-    judge: LossNetwork, painting: Tensor, layers: Sequence[str], part: Tensor | None = None, tile: int | None = None
+def style_image_grams(
+    loss_network: LossNetwork,
+    image: Tensor,
+    layers: Sequence[str],
+    part: Tensor | None = None,
+    tile: int | None = None,
 ) -> dict[str, Tensor]:
-    """Gram matrices (1, C, C) by layer of a painting (1, 3, H, W) in 0..1, or of the `part` of it, (1, 1, H, W)."""
-    size = painting.shape[2], painting.shape[3]
+    """Compute Gram matrices (1, C, C) by layer of a style image (1, 3, H, W) in 0..1, or of the mask `part` of it."""
+    size = image.shape[2], image.shape[3]
     masks = _by_layer(part, layers, size)
     grams: dict[str, Tensor] = {}
     for one in _tiles(*size, tile):
-        features = judge(one.of(painting), layers)
+        features = loss_network(one.of(image), layers)
         for layer in layers:
             share = _sum(one, layer, features, masks) / masks[layer].sum
             grams[layer] = grams[layer] + share if layer in grams else share
@@ -196,9 +201,9 @@ class _Mask(NamedTuple):
     """A mask at the size of a layer's features."""
 
     map: Tensor | None
-    """(1, 1, h, w); None where all is in it."""
+    """(1, 1, h, w); None for the whole picture."""
     sum: float
-    """Over positions: what a mean over the mask is divided by."""
+    """Sum over positions, by which a mean over the mask is divided."""
 
 
 def _by_layer(mask: Tensor | None, layers: Iterable[str], size: tuple[int, int]) -> dict[str, _Mask]:
@@ -214,36 +219,36 @@ def _by_layer(mask: Tensor | None, layers: Iterable[str], size: tuple[int, int])
 
 
 def _sum(tile: _Tile, layer: str, features: dict[str, Tensor], masks: dict[str, _Mask]) -> Tensor:
-    """A tile's share of a Gram matrix (1, C, C) that is not divided by its positions yet.
+    """Compute a tile's share of a Gram matrix (1, C, C), not yet divided by the number of positions.
 
-    Positions count as much as the mask says (Gatys et al. 2017, spatial control).
+    Positions are weighted by the mask (Gatys et al. 2017, spatial control).
     """
     inner = tile.inside(layer, features[layer])
     whole = masks[layer].map
     if whole is not None:
         inner = inner * tile.of_map(layer, whole).sqrt().to(inner.dtype)
-    # `gram` divides by this tile's positions.
+    # `gram` divides by the positions of this tile.
     return losses.gram(inner) * (inner.shape[2] * inner.shape[3])
 
 
 class _Tile(NamedTuple):
-    """A part of a picture, with what surrounds it as far as features see."""
+    """A part of a picture, with a margin of the receptive field."""
 
     outer: tuple[slice, slice]
     """Rows and columns of the picture."""
     inner: tuple[slice, slice]
-    """Rows and columns of `outer` that the tile itself covers; what ends with the picture has no end."""
+    """Rows and columns of `outer` that the tile itself covers; a range that ends with the picture has no end."""
 
     def of(self, picture: Tensor) -> Tensor:
         return picture[:, :, self.outer[0], self.outer[1]]
 
     def inside(self, layer: str, features: Tensor) -> Tensor:
-        """Of feature maps of `outer`, those of the tile itself."""
+        """Return the part of the feature maps of `outer` that belongs to the tile itself."""
         rows, columns = (_scaled(part, layer) for part in self.inner)
         return features[:, :, rows, columns]
 
     def of_map(self, layer: str, whole: Tensor) -> Tensor:
-        """Of a map of the whole picture at a layer's size, the tile's own part."""
+        """Return the tile's own part of a map of the whole picture at a layer's size."""
         rows, columns = (
             _scaled(slice(outer.start + inner.start, None if inner.stop is None else outer.start + inner.stop), layer)
             for outer, inner in zip(self.outer, self.inner, strict=True)
@@ -258,7 +263,7 @@ def _tiles(height: int, width: int, side: int | None) -> Iterator[_Tile]:
 
 
 def _parts(length: int, side: int | None) -> Iterator[tuple[slice, slice]]:
-    """Ranges of one dimension with their surroundings, and where in these they are."""
+    """Yield ranges of one dimension with their margins, and their place within these."""
     if side is None or length <= side + HALO:
         yield slice(0, length), slice(0, None)
         return
@@ -278,5 +283,5 @@ def _scaled(part: slice, layer: str) -> slice:
 
 
 def _stride(layer: str) -> int:
-    """Pixels from one position of a layer to the next: relu3_1 has 4."""
+    """Return the stride of a layer in pixels: 4 for relu3_1."""
     return 2 ** (int(layer.removeprefix("relu").partition("_")[0]) - 1)

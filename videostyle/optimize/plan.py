@@ -13,15 +13,16 @@ from videostyle.settings import check_number
 
 @dataclass(frozen=True)
 class StyleImage:
-    """A painting to paint after, by optimisation; which part of it, and where in the picture."""
+    """A style image for optimisation, with masks for the part of it that counts and for its place in the picture."""
 
     image: Path
     weight: float = 1.0
-    """Among the paintings of the same place; divided by their sum."""
+    """Weight among the style images of the same region; divided by their sum."""
     part: Path | None = None
-    """A mask on the painting: only what is white there is looked at."""
+    """A mask on the style image: only its white parts are used."""
     region: str | None = None
-    """A mask on the picture: painted like this where it is white. Where no region is, the paintings without one are."""
+    """A mask on the picture: this style is used where it is white. Outside all regions, the style images without one
+    are used."""
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
@@ -30,13 +31,13 @@ class StyleImage:
 
 @dataclass(frozen=True)
 class GatysOptions:
-    """How a picture is painted by optimising its pixels (Gatys, Ecker and Bethge 2016)."""
+    """Options of stylization by optimising pixels (Gatys, Ecker and Bethge 2016)."""
 
     loss_network: str = "vgg19-small"
-    """The loss network that judges: the one that ships, or vgg19, by torchvision."""
+    """Name of the loss network: the one that ships, or vgg19, by torchvision."""
     loss_network_weights: Path | None = None
     pooling: Literal["max", "average"] = "max"
-    """Average pooling is Gatys' own, and paints a little smoother."""
+    """Pooling of the loss network. Average is Gatys' own, and gives slightly smoother results."""
     style_layers: tuple[tuple[str, float], ...] = (
         ("relu1_1", 1.0),
         ("relu2_1", 1.0),
@@ -44,32 +45,33 @@ class GatysOptions:
         ("relu4_1", 1.0),
         ("relu5_1", 1.0),
     )
-    """Layers and their weights."""
+    """Layers of the style loss, and their weights."""
     content_layers: tuple[tuple[str, float], ...] = (("relu4_2", 1.0),)
     total_variation: float = 0.05
     strength: float = 1.0
-    """From the picture as it is (0) to the painting (1), as in training: the weights of style and of likeness."""
+    """Strength from the unchanged picture (0) to the full style (1): weights of the style and fidelity terms, as in
+    training."""
     keep_colors: Literal["no", "luminance", "match"] = "no"
-    """luminance: paint, then take the picture's hues. match: give the painting the picture's colours beforehand."""
+    """luminance: stylize, then take the picture's hues. match: give the style image the picture's colours first."""
     brush: float = 1.0
-    """Size of the marks: that of the painting, scaled to the picture's longer side, times this."""
+    """Size of the brush marks: that of the style image, scaled to the picture's longer side, times this."""
     method: Literal["lbfgs", "adam"] = "lbfgs"
     precondition: bool = True
-    """L-BFGS knows the usual shape of such objectives from the start: half the steps. False: as Gatys ran it."""
+    """Precondition L-BFGS with the typical curvature of the objective, which halves the steps. False: as Gatys."""
     steps: int = 20
     """Evaluations of the objective and its gradient, at full size; half as many at each scale before it."""
     lr: float = 0.02
-    """Of Adam's steps, in 0..1 of brightness; L-BFGS finds its own."""
+    """Learning rate of Adam, in 0..1 of brightness; L-BFGS finds its own."""
     warmup: int = 10
-    """Steps over which Adam's rate rises, at each scale."""
+    """Steps over which Adam's learning rate rises, at each scale."""
     smallest: int = 128
-    """Longer side of the coarsest scale; each is twice the one before, the last is the picture's own."""
+    """Longer side of the coarsest scale; each scale is twice the one before, the last is the picture's own size."""
     tolerance: float = 2e-3
     """A scale is done when twenty steps have improved the objective by less than this share."""
     tile: int | None = None
-    """Work through the picture in squares of this many pixels; None decides by the memory there is."""
+    """Side of the tiles in which the picture is processed, in pixels; None decides by the available memory."""
     half: bool | None = None
-    """Compute features in bfloat16; None where that is faster."""
+    """Compute features in bfloat16; None does so where it is faster."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,24 +92,24 @@ class GatysOptions:
 
 @dataclass(frozen=True)
 class PaintPlan:
-    """One still to paint by optimisation."""
+    """One still to stylize by optimisation."""
 
     content: str
     output: str
     style_images: tuple[StyleImage, ...]
     size: int | None = None
-    """Longer side of what is painted; None for the picture's own."""
+    """Longer side of the output, in pixels; None for the picture's own."""
     start: str = "content"
-    """What to begin with: content, noise, or a picture's path."""
+    """Initial picture: content, noise, or a picture's path."""
     options: GatysOptions = field(default_factory=GatysOptions)
     device: str = "auto"
     overwrite: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every file that is read: none of them may be written to."""
-        of_originals = [file for one in self.style_images for file in (one.image, one.part, one.region)]
-        return tuple(str(one) for one in (self.content, self.start, *of_originals) if one)
+        """All files that are read: none of them may be written to."""
+        of_style_images = [file for one in self.style_images for file in (one.image, one.part, one.region)]
+        return tuple(str(one) for one in (self.content, self.start, *of_style_images) if one)
 
     def __post_init__(self) -> None:
         if not self.style_images:
@@ -120,21 +122,22 @@ class PaintPlan:
 
 @dataclass(frozen=True)
 class KeyframePlan:
-    """One film whose keyframes are painted by optimisation, or by a person, and carried to the frames between."""
+    """One film whose keyframes are painted by optimisation or by hand, and propagated to the frames between."""
 
     film: RenderPlan
-    """Source, output, part, size, encoding, flicker; its style is not used."""
+    """Source, output, span, size, encoding and stabilization; its style is not used."""
     style_images: tuple[StyleImage, ...] = ()
-    """What keyframes are painted after; none where a person painted them."""
+    """Style images of the keyframes; none if the keyframes are painted by hand."""
     options: GatysOptions = field(default_factory=GatysOptions)
     every: int | None = None
-    """A keyframe every so many frames of a shot; None where what was painted no longer covers the picture."""
+    """Distance of keyframes in frames of a shot; None places one where the last no longer covers the picture."""
     keys: Path | None = None
-    """A folder of keyframes that a person painted over, as `export_keyframes` wrote them."""
+    """Folder of keyframes painted by hand, over those that `export_keyframes` wrote."""
     propagate: Literal["warp", "learned", "both"] = "both"
-    """warp: keyframes, moved along the motion; learned: a network tuned to them; both: it paints where motion fails."""
+    """warp: keyframes are warped along the motion; learned: a network is tuned to them; both: the network fills in
+    where the motion fails."""
     tune_steps: int = 150
-    """Of the network, on the keyframes."""
+    """Steps of tuning the network to the keyframes."""
 
     def __post_init__(self) -> None:
         if not self.style_images and self.keys is None:

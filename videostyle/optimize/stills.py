@@ -1,4 +1,4 @@
-"""One picture, painted from coarse to fine."""
+"""Stylization of one picture by optimisation, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ from videostyle.masks import mask_from_pixels
 from videostyle.nets.vgg import has_bf16
 from videostyle.ops.color import keep_colors, match_colors
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, split_alpha, to_float, to_pixels
-from videostyle.optimize.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, painting_grams
+from videostyle.optimize.objective import HALO, STRIDE, Anchor, Objective, Target, Terms, style_image_grams
 from videostyle.optimize.optimizers import descend
 from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 
-# Smaller tiles are nearly all overlap, in pixels a side.
+# Least side of a tile in pixels; smaller tiles are nearly all overlap.
 _SMALLEST_TILE = 64
-# Sizes of paintings whose Gram matrices are kept, some megabytes each.
+# Number of cached sets of Gram matrices, some megabytes each.
 _GRAMS = 16
-# Steps without which a scale is not called done, and over which it must have improved.
+# Least number of steps of a scale, and the window over which the loss must improve for it to go on.
 _PATIENCE = 20
-# Memory that the features of a picture and their gradients take, by pixel and byte of a number: measured, with all of
-# the default layers. Of the CPU's memory so much is used; of a GPU's, this share of what is free.
+# Numbers stored per pixel for the features of a picture and their gradients: measured, with all of the default layers.
+# The budget is this many bytes of the CPU's memory, or this share of a GPU's free memory.
 _NUMBERS = 700
 _CPU_BUDGET = 4 * 2**30
 _GPU_SHARE = 0.7
 
 
 class Progress(NamedTuple):
-    """How far a painting is, after each step."""
+    """Progress of a picture after each step."""
 
     step: int
-    """From 1."""
+    """Number of the step, from 1."""
     share: float
-    """Of all the work, in 0..1: steps on small pictures count less."""
+    """Share of all the work that is done, in 0..1: steps on small pictures count less."""
     terms: Terms
     picture: Tensor
-    """(1, 3, h, w) in 0..1, of this scale: the best so far."""
+    """(1, 3, h, w) in 0..1, the best picture of this scale so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Painted:
-    """A picture that was painted."""
+class StylizedPicture:
+    """A picture stylized by optimisation."""
 
     picture: Tensor
     """(1, 3, H, W) in 0..1."""
     scales: list[tuple[int, int]]
     """Width and height of each scale."""
     curve: list[tuple[int, Terms]]
-    """The scale's number and the terms of each step."""
+    """Scale number and terms of each step."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaintReport:
-    """What painting a still came to."""
+    """Report on a stylized still."""
 
     output: str
     size: tuple[int, int]
@@ -75,7 +75,7 @@ class PaintReport:
     steps: int
     seconds: float
     terms: Terms
-    """Of the picture that was kept."""
+    """Terms of the picture that was kept."""
     curve: list[tuple[int, Terms]]
     warnings: list[str] = field(default_factory=list)
 
@@ -84,20 +84,20 @@ OnProgress = Callable[[Progress], None]
 
 
 class Gatys:
-    """Paints pictures after the same style images: their Gram matrices are computed once for each size."""
+    """Stylizes pictures with the same style images, whose Gram matrices are computed once for each size."""
 
     def __init__(self, style_images: Sequence[StyleImage], options: GatysOptions, device: str = "cpu") -> None:
-        """Raises SourceError and UsageError for style images that cannot be painted after, WeightsError."""
+        """Load the style images and the loss network; raise SourceError, UsageError or WeightsError."""
         self.options = options
         self.style_images = style_images
         self.device = device
         self.warnings: list[str] = []
-        self._paintings = [_read_style_image(one) for one in style_images]
-        judge = weights.load_loss_network(options.loss_network, options.loss_network_weights)
-        judge.pooling = options.pooling
+        self._style_pictures = [_read_style_image(one) for one in style_images]
+        loss_network = weights.load_loss_network(options.loss_network, options.loss_network_weights)
+        loss_network.pooling = options.pooling
         self._half = has_bf16(device) if options.half is None else options.half
         kind = torch.bfloat16 if self._half else torch.float32
-        self._judge = judge.to(device, kind).to(memory_format=torch.channels_last)
+        self._loss_network = loss_network.to(device, kind).to(memory_format=torch.channels_last)
         self._grams: OrderedDict[tuple[int, int, bytes], dict[str, Tensor]] = OrderedDict()
         self._tile = options.tile
 
@@ -108,19 +108,19 @@ class Gatys:
         anchors: Sequence[Anchor] = (),
         on_progress: OnProgress | None = None,
         fresh: Tensor | None = None,
-    ) -> Painted:
-        """Paint `content` (1, 3, H, W) in 0..1, beginning with `start` (its own size; None: the content itself).
+    ) -> StylizedPicture:
+        """Stylize `content` (1, 3, H, W) in 0..1, beginning with `start` (of its own size; None: the content itself).
 
-        `fresh`, (1, 1, H, W) in 0..1, is where `start` is not painted yet: the paintings' Gram matrices are asked for
-        there, too. Those of the whole would be content with what is painted already, and leave it bare. Where memory is
-        too short, goes on in tiles, and says so in `warnings`.
+        `fresh`, (1, 1, H, W) in 0..1, masks the parts where `start` is not stylized yet: the style loss is applied to
+        them separately, too. That of the whole picture could be met by the stylized parts alone, and leave these bare.
+        If memory is too short, the work goes on in tiles, with a line in `warnings`.
         """
         options = self.options
         content = content.to(self.device).contiguous()
         if options.strength == 0:
-            return Painted(content, [], [])
+            return StylizedPicture(content, [], [])
         scales = list(_scales(content.shape[2], content.shape[3], options.smallest))
-        # Coarse scales only lay out: what is fine there is not, enlarged.
+        # Coarse scales set the layout only: their detail is blurred when they are enlarged.
         steps = [(options.steps + 1) // 2] * (len(scales) - 1) + [options.steps]
         work = [count * height * width for count, (height, width) in zip(steps, scales, strict=True)]
         curve: list[tuple[int, Terms]] = []
@@ -128,7 +128,7 @@ class Gatys:
         begun = picture = resize(start, scales[0])
         for number, (size, count) in enumerate(zip(scales, steps, strict=True)):
             done, whole = sum(work[:number]), sum(work)
-            # What a scale has changed is enlarged, not its picture: what is fine in the start is still there.
+            # The change made by a scale is enlarged, not its picture, which keeps the detail of the start.
             before, begun = begun, resize(start, size)
             picture = resize(picture, size) + begun - resize(before, size)
             for step in self._descent(content, picture, anchors, fresh, size, count, curve, number):
@@ -139,7 +139,7 @@ class Gatys:
                 interrupt.check()
         if options.keep_colors == "luminance":
             picture = keep_colors(picture, content)
-        return Painted(picture, [(width, height) for height, width in scales], curve)
+        return StylizedPicture(picture, [(width, height) for height, width in scales], curve)
 
     def _descent(
         self,
@@ -152,7 +152,7 @@ class Gatys:
         curve: list[tuple[int, Terms]],
         number: int,
     ) -> Iterator[Progress]:
-        """One scale, step by step; `curve` grows with it. Begins again in smaller tiles when memory runs out."""
+        """Optimize one scale step by step, adding to `curve`; begin again in smaller tiles when memory runs out."""
         tile = self._tile or self._affordable(*size)
         while True:
             try:
@@ -181,7 +181,7 @@ class Gatys:
                     torch.cuda.empty_cache()
 
     def _affordable(self, height: int, width: int) -> int | None:
-        """The side of the tiles that memory allows; None where the whole picture fits."""
+        """Return the side of the tiles that memory allows; None if the whole picture fits."""
         budget = _CPU_BUDGET if self.device == "cpu" else int(_GPU_SHARE * torch.cuda.mem_get_info(self.device)[0])
         pixels = budget / (_NUMBERS * (2 if self._half else 4))
         if height * width <= pixels:
@@ -201,7 +201,7 @@ class Gatys:
         if fresh is not None:
             mask = resize(fresh.to(self.device), size)
             targets += [replace(one, mask=mask if one.mask is None else one.mask * mask) for one in targets]
-        return Objective(self._judge, self.options, resize(content, size), targets, scaled, tile)
+        return Objective(self._loss_network, self.options, resize(content, size), targets, scaled, tile)
 
     def _targets(self, content: Tensor, size: tuple[int, int], tile: int | None) -> list[Target]:
         regions = [
@@ -214,16 +214,16 @@ class Gatys:
         together = {place: sum(one.weight for one in self.style_images if one.region == place) for place in places}
         targets = []
         for number, (one, region) in enumerate(zip(self.style_images, regions, strict=True)):
-            grams = self._original(number, content, max(size), tile)
+            grams = self._style_grams(number, content, max(size), tile)
             targets.append(Target(one.weight / together[one.region], grams, rest if region is None else region))
         return targets
 
-    def _original(self, number: int, content: Tensor, longer: int, tile: int | None) -> dict[str, Tensor]:
-        painting, part = self._paintings[number]
+    def _style_grams(self, number: int, content: Tensor, longer: int, tile: int | None) -> dict[str, Tensor]:
+        painting, part = self._style_pictures[number]
         height, width = painting.shape[2:]
-        # Never blown up: there are no marks finer than the painting's own pixels.
+        # Style images are never enlarged: there are no marks finer than their own pixels.
         scale = min(longer * self.options.brush / max(height, width), 1.0)
-        # Deep layers need a few positions to say anything.
+        # Deep layers need a few positions for their statistics.
         size = tuple(max(round(side * scale), min(side, 2 * STRIDE)) for side in (height, width))
         matched = self.options.keep_colors == "match"
         key = (number, max(size), _fingerprint(content) if matched else b"")
@@ -233,8 +233,8 @@ class Gatys:
                 picture = match_colors(picture, content)
             mask = None if part is None else resize(part, (size[0], size[1])).to(self.device)
             layers = [layer for layer, _ in self.options.style_layers]
-            self._grams[key] = painting_grams(self._judge, picture, layers, mask, tile)
-            # Matched to the colours of each frame, those of the frames before are of no more use.
+            self._grams[key] = style_image_grams(self._loss_network, picture, layers, mask, tile)
+            # If colours are matched to each frame, the matrices of previous frames are of no more use.
             while len(self._grams) > max(_GRAMS, len(self.style_images)):
                 self._grams.popitem(last=False)
         self._grams.move_to_end(key)
@@ -242,16 +242,16 @@ class Gatys:
 
 
 def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> PaintReport:
-    """Paint one still: `videostyle paint`, in Python.
+    """Stylize one still by optimisation: `videostyle paint`, in Python.
 
-    `plan.content` may be a film, too: its first frame is painted. Ctrl-C keeps the best so far, under the output's
+    `plan.content` may be a film, too: its first frame is used. Ctrl-C keeps the best picture so far, under the output's
     name. Raises SourceError, SinkError, UsageError, WeightsError.
     """
     began = time.monotonic()
     check_paintings(plan.style_images)
     for one in plan.style_images:
         if Path(plan.content).exists() and one.image.exists() and Path(plan.content).samefile(one.image):
-            raise UsageError(f"{plan.content}: is picture and painting at once; give two different files")
+            raise UsageError(f"{plan.content}: is both the picture and the painting; give two different files")
     if not is_picture(plan.output):
         raise UsageError(f"{plan.output}: is not the name of a picture; it should end in {', '.join(EXTENSIONS)}")
     with open_source(plan.content) as source:
@@ -300,11 +300,11 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
 
 
 def check_paintings(style_images: Sequence[StyleImage]) -> None:
-    """Raise UsageError where a style's name stands for a painting's picture."""
+    """Raise UsageError if the name of a style is given in place of a picture."""
     for name in (str(one.image) for one in style_images if not one.image.exists()):
         if any(name == entry.name for entry in (*weights.gallery(), *weights.own_styles())):
             raise UsageError(
-                f"{name}: is a style, and this paints after pictures; give the painting's file, or use the style: "
+                f"{name}: is a style, and this command needs pictures; give the painting's file, or use the style: "
                 f"videostyle stylize --style {name}"
             )
 
@@ -318,7 +318,7 @@ def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:
 
 
 def _read_style_image(one: StyleImage) -> tuple[Tensor, Tensor | None]:
-    """A painting (1, 3, H, W) in 0..1, what is transparent in it left out, and which part of it, (1, 1, H, W)."""
+    """Read a style image (1, 3, H, W) in 0..1, and the mask (1, 1, H, W) of its part that is used, or None."""
     painting, part = read_painting(str(one.image))
     if one.part is not None:
         mask = mask_from_pixels(read_picture(str(one.part)), (painting.shape[2], painting.shape[3]), 0)[None]
@@ -329,10 +329,10 @@ def _read_style_image(one: StyleImage) -> tuple[Tensor, Tensor | None]:
 
 
 def _scales(height: int, width: int, smallest: int) -> Iterator[tuple[int, int]]:
-    """Heights and widths from coarse to fine, each about twice the one before."""
+    """Yield heights and widths from coarse to fine, each about twice the one before."""
     longer, shorter = max(height, width), min(height, width)
     halvings = 0
-    # Down to `smallest`, and no further than where the deepest features have a few positions.
+    # The coarsest scale is `smallest`, or larger if the deepest features would have too few positions.
     while longer / 2 ** (halvings + 1) >= smallest and shorter / 2 ** (halvings + 1) >= 3 * STRIDE:
         halvings += 1
     for halving in range(halvings, -1, -1):
