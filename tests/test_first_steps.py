@@ -64,7 +64,7 @@ def test_a_style_where_a_painting_is_wanted(
     }
     status, text = failing(capsys, *words[command], "-q")
     assert status == 2
-    assert "dots: is a style, and this paints after pictures" in text
+    assert "dots: is a style, and this command needs pictures" in text
     assert "videostyle stylize --style dots" in text
 
 

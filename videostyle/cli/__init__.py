@@ -71,7 +71,7 @@ class _Parser(argparse.ArgumentParser):
         return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     from importlib import import_module
 
     width = max(map(len, _COMMANDS))
