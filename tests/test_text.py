@@ -82,7 +82,7 @@ def test_a_style_that_is_called_so_is_listed_harmlessly(toy_gallery: Path, capsy
     out, err = capsys.readouterr()
     assert is_harmless(out, "\n")
     assert is_harmless(err, "\n")
-    assert out.count("\n") == 4
+    assert out.count("\n") == 5  # three of the gallery, the own one, and "none"
     assert err.count("\n") == 1
     assert "red" in out
 
