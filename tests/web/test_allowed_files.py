@@ -63,6 +63,17 @@ def test_the_list_has_what_may_be_opened(folders: tuple[Path, Path]) -> None:
     assert list_films([mine]) == [str(mine / "a.mp4")]
 
 
+def test_links_that_lead_nowhere_and_folders_that_are_gone_are_left_out(folders: tuple[Path, Path]) -> None:
+    mine, other = folders
+    (mine / "round.mp4").symlink_to("round.mp4")
+    (mine / "nowhere.mp4").symlink_to(mine / "missing.mp4")
+    (mine / "folder.mp4").symlink_to(mine)
+    assert list_films([other / "gone", mine]) == [str(mine / "a.mp4")]
+    for name in ("round.mp4", "nowhere.mp4", "folder.mp4"):
+        with pytest.raises(UsageError, match=r"is no film or picture|is not in a folder"):
+            resolve_allowed(mine / name, [mine])
+
+
 def test_long_uploads_are_refused(folders: tuple[Path, Path]) -> None:
     mine, _ = folders
     assert check_upload(mine / "a.mp4", 1).frame_count == 2

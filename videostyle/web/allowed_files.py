@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterable
@@ -28,9 +29,14 @@ LARGEST = 40_000_000
 _LONGEST_LIST = 500
 
 
+def real_path(path: str | Path) -> Path:
+    """Follow every link and ..; unlike `Path.resolve`, which before Python 3.13 raises for links that go round."""
+    return Path(os.path.realpath(path))
+
+
 def resolve_allowed(path: str | Path, folders: Iterable[Path]) -> Path:
     """Resolve `path`, every link and .. followed; raise UsageError unless the file is in one of the folders."""
-    real = Path(path).resolve()
+    real = real_path(path)
     if not any(real.is_relative_to(folder.resolve()) for folder in folders):
         # The same message whether the file exists or not, so that a page learns nothing of what is outside.
         raise UsageError(f"{real.name}: is not in a folder that this page may open; name its folder with --folder")
@@ -44,9 +50,14 @@ def list_films(folders: Iterable[Path]) -> list[str]:
     folders = list(folders)
     found = []
     for folder in folders:
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in FILMS + EXTENSIONS and path.is_file():
-                real = path.resolve()
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError:
+            continue  # removed, or closed to us, since the page was started
+        for path in paths:
+            # Unlike Path.is_file, this raises for no link, wherever it leads.
+            if path.suffix.lower() in FILMS + EXTENSIONS and os.path.isfile(path):
+                real = real_path(path)
                 if any(real.is_relative_to(one.resolve()) for one in folders):
                     found.append(str(path))
     return list(islice(found, _LONGEST_LIST))

@@ -9,7 +9,7 @@ from videostyle.errors import UsageError
 from videostyle.io.images import is_picture
 from videostyle.plan import RenderPlan
 from videostyle.text import sanitize_line
-from videostyle.web.allowed_files import check_upload, file_key, list_films, resolve_allowed
+from videostyle.web.allowed_files import check_upload, file_key, list_films, real_path, resolve_allowed
 from videostyle.web.storage import Uploads
 
 
@@ -74,7 +74,7 @@ class PageFiles:
         if self._settings.film is not None:
             raise UsageError("this page shows one film only")
         path = {file_key(one): one for one in list_films(self._settings.folders)}.get(path, path)
-        real = Path(path).resolve()
+        real = real_path(path)
         if not self.is_upload(str(real)):
             return str(resolve_allowed(path, self._settings.folders))
         self._check_is_upload(real)
@@ -84,7 +84,7 @@ class PageFiles:
 
     def resolve_painting(self, path: str) -> Path:
         """Return the uploaded picture of a painting to learn; raise UsageError if it is none, or too large."""
-        picture = Path(path).resolve()
+        picture = real_path(path)
         self._check_is_upload(picture)
         if is_picture(str(picture)):
             check_upload(picture, self._settings.minutes)
