@@ -1,15 +1,12 @@
-"""What the page's controls do, called as Gradio calls them."""
+"""Functions of the page's controls, called as Gradio calls them."""
 
 from __future__ import annotations
 
 import html
 import json
 import os
-import re
 import shlex
 import shutil
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from media import decode, film
+from pages import CONTROLS, as_visitor, silent, uploaded
 
 from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.style import Region, Style
@@ -27,49 +25,16 @@ from videostyle.train.plan import LearnPlan
 pytest.importorskip("gradio")
 
 import videostyle.web.camera
-import videostyle.web.page
-import videostyle.web.storage
 from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
-from videostyle.web.controls import LONGEST, NONE, OWN_SIZE, look
+from videostyle.web.controls import LONGEST, NONE, look
 from videostyle.web.gradio_errors import as_gradio_error
-from videostyle.web.jobs import JobQueue, Stopped, visitor
+from videostyle.web.jobs import JobQueue, Stopped
 from videostyle.web.page import Page
 from videostyle.web.page_files import Settings
 from videostyle.weights import styles_folder
-
-CONTROLS = ("dots", NONE, 0.5, 1.0, False, 1.0, "fast", 1.0, OWN_SIZE)
-
-
-def silent(*args: Any, **kwargs: Any) -> None:
-    """In place of a progress bar."""
-
-
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    """A folder with one film in it."""
-    folder = tmp_path / "films"
-    folder.mkdir()
-    film(folder / "a.mp4", 12, (64, 48))
-    return folder.resolve()
-
-
-@pytest.fixture
-def page(toy_gallery: Path, tmp_path: Path, films: Path) -> Page:
-    work = tmp_path / "work"
-    (work / "media").mkdir(parents=True)
-    (work / "gradio").mkdir()
-    base = RenderPlan("", "", style=Style((("dots", 1.0),)), engine="torch")
-    return Page(Settings(base, work.resolve(), (films,), largest=10_000_000), JobQueue())
-
-
-def uploaded(page: Page, name: str = "b c.mp4", count: int = 4) -> str:
-    """The path of an upload that the visitor has taken up."""
-    path = film(page.sessions.uploads.folder / name, count, (64, 48))
-    assert page.sessions.uploads.use(page.sessions.uploads.add(path), visitor.get()) == path
-    return str(path)
 
 
 def test_controls_make_the_plan() -> None:
@@ -418,141 +383,3 @@ def test_a_style_that_changes_has_no_control(page: Page) -> None:
     ):
         with pytest.raises(UsageError, match=match):
             build(Page(Settings(RenderPlan("", "", style=style), page.settings.work), JobQueue()))
-
-
-def as_visitor(name: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Call `function` as the page of this visitor would."""
-    whose = visitor.set(name)
-    try:
-        return function(*args)
-    finally:
-        visitor.reset(whose)
-
-
-class Slow:
-    """A render that goes on until it is told to stop; then it has left something."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, films: Path) -> None:
-        self.begun, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
-        self.partial = films / ".growing.mp4"
-        monkeypatch.setattr(videostyle.web.page, "render", self)
-
-    def __call__(self, plan: RenderPlan, *, on_start: Any, on_frame: Callable[[Any], None]) -> None:
-        self.begun.set()
-        try:
-            while not self.go_on.wait(0.01):
-                on_frame(None)
-        except Stopped as stopped:
-            self.partial.write_bytes(b"what was painted")
-            stopped.add_note(f"what was painted so far is in {self.partial}")
-            raise
-        finally:
-            self.ended.set()
-        raise UsageError("painted to the end")
-
-
-def painting(page: Page, path: str, name: str, stays: bool = False) -> tuple[threading.Thread, list[str]]:
-    """A thread in which a visitor's film is painted, and what became of it."""
-    said: list[str] = []
-
-    def work() -> None:
-        try:
-            as_visitor(name, lambda: page.start(path, "", stays, *CONTROLS, progress=silent))  # type: ignore[arg-type]
-        except (UsageError, Stopped) as error:
-            said.append(f"{type(error).__name__}: {error}")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, said
-
-
-def test_nobody_ends_anothers_work(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Slow(monkeypatch, films)
-    path = str(films / "a.mp4")
-    first, told_first = painting(page, path, "A")
-    assert slow.begun.wait(10)
-    second, told_second = painting(page, path, "B")
-    while not page.sessions.job_queue.is_busy("B"):
-        time.sleep(0.01)
-    # B, who waits, stops: only what B has asked for ends.
-    as_visitor("B", page.sessions.job_queue.stop)
-    second.join(10)
-    assert told_second == ["Stopped: "]
-    as_visitor("B", page.sessions.job_queue.stop)
-    as_visitor("C", page.sessions.job_queue.stop)
-    page.sessions.leave("B")
-    page.sessions.leave("C")
-    assert not slow.ended.is_set()
-    slow.go_on.set()
-    first.join(10)
-    assert told_first == ["UsageError: painted to the end"]
-
-
-def test_who_has_left_keeps_no_place_and_leaves_nothing(
-    page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slow = Slow(monkeypatch, films)
-    path = as_visitor("A", uploaded, page)
-    first, told = painting(page, path, "A")
-    assert slow.begun.wait(10)
-    page.sessions.leave("A")
-    first.join(10)
-    assert told == ["Stopped: "]
-    assert not slow.partial.exists()
-    assert not Path(path).exists()
-    # Who stops on purpose keeps what was painted so far.
-    second, told = painting(page, str(films / "a.mp4"), "B")
-    while not page.sessions.job_queue.is_busy("B"):
-        time.sleep(0.01)
-    slow.begun.wait(10)
-    as_visitor("B", page.sessions.job_queue.stop)
-    second.join(10)
-    assert "what was painted so far is in" in told[0] or told == ["Stopped: "]
-
-
-def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Slow(monkeypatch, films)
-    path = as_visitor("A", uploaded, page)
-    first, told = painting(page, path, "A", stays=True)
-    assert slow.begun.wait(10)
-    page.sessions.leave("A")
-    assert not slow.ended.wait(0.3)
-    assert Path(path).exists()
-    slow.go_on.set()
-    first.join(10)
-    assert told == ["UsageError: painted to the end"]
-    assert not Path(path).exists()
-
-
-def test_of_who_has_left_before_the_end_nothing_is_kept_to_be_shown(
-    page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(videostyle.web.storage, "FILES", 0)
-    path = as_visitor("A", uploaded, page)
-    leave = lambda at, **_: page.sessions.leave("A") if at[0] == 4 else None  # noqa: E731 - with the last frame
-    as_visitor("A", lambda: page.start(path, "mine.mp4", True, *CONTROLS, progress=leave))  # type: ignore[arg-type]
-    assert len(decode(tmp_path / "mine.mp4")) == 4
-    assert not list(page.sessions.media.folder.glob("*.mp4"))
-
-
-def test_what_is_shown_stays_however_much_is_painted_after(
-    page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(videostyle.web.storage, "FILES", 3)
-    path = str(films / "a.mp4")
-
-    def shown(name: str, strength: float) -> list[Path]:
-        controls = (*CONTROLS[:3], strength, *CONTROLS[4:])
-        box, told = as_visitor(name, lambda: page.paint(path, 0.0, 0.2, 0.5, *controls, progress=silent))  # type: ignore[arg-type]
-        return [page.sessions.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + told)]
-
-    first = shown("A", 1.0)
-    assert len(first) == 6
-    for number in range(3):
-        last = shown("B", 0.2 + number / 10)
-    assert all(file.exists() for file in (*first, *last))
-    page.sessions.leave("A")
-    page.sessions.leave("B")
-    assert len(list(page.sessions.media.folder.iterdir())) <= 3
-    assert all(file.exists() for file in shown("A", 1.0))

@@ -1,5 +1,5 @@
-// Runs once for the box `element`. What is in it is exchanged with every painting, so state is kept here and put on
-// whatever is there; the films are kept in step with the last of them.
+// Runs once for the box `element`. Its content is replaced with every excerpt, so the state is kept here and applied to
+// the current content; the films are synchronized with the last of them.
 const state = { at: 50, left: null, right: null, all: false, playing: true };
 const one = (selector) => element.querySelector(selector);
 const films = () => [...element.querySelectorAll("video.layer")];
@@ -52,7 +52,7 @@ function step() {
     if (state.playing && film.paused) film.play().catch(() => {});
     if (!state.playing && !film.paused) film.pause();
     const late = last.currentTime - film.currentTime;
-    // A jump for what is far off, or stands; a little faster or slower for the rest, which nobody sees.
+    // A film that is far off, or paused, jumps; the others play a little faster or slower, which is not visible.
     if (Math.abs(late) > (state.playing ? 0.25 : 0.001) && !film.seeking) film.currentTime = last.currentTime;
     film.playbackRate = 1 + Math.max(-0.1, Math.min(0.1, late));
   }

@@ -1,0 +1,153 @@
+"""Visitors of the page: their jobs, and the files that go when they leave."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from media import decode
+from pages import CONTROLS, as_visitor, silent, uploaded
+
+from videostyle.plan import RenderPlan
+
+pytest.importorskip("gradio")
+
+import videostyle.web.page
+import videostyle.web.storage
+from videostyle.errors import UsageError
+from videostyle.web.jobs import Stopped
+from videostyle.web.page import Page
+
+
+class Slow:
+    """A render that goes on until it is told to stop; then it has left something."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, films: Path) -> None:
+        self.begun, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.partial = films / ".growing.mp4"
+        monkeypatch.setattr(videostyle.web.page, "render", self)
+
+    def __call__(self, plan: RenderPlan, *, on_start: Any, on_frame: Callable[[Any], None]) -> None:
+        self.begun.set()
+        try:
+            while not self.go_on.wait(0.01):
+                on_frame(None)
+        except Stopped as stopped:
+            self.partial.write_bytes(b"what was painted")
+            stopped.add_note(f"what was painted so far is in {self.partial}")
+            raise
+        finally:
+            self.ended.set()
+        raise UsageError("painted to the end")
+
+
+def painting(page: Page, path: str, name: str, stays: bool = False) -> tuple[threading.Thread, list[str]]:
+    """A thread in which a visitor's film is painted, and what became of it."""
+    said: list[str] = []
+
+    def work() -> None:
+        try:
+            as_visitor(name, lambda: page.start(path, "", stays, *CONTROLS, progress=silent))  # type: ignore[arg-type]
+        except (UsageError, Stopped) as error:
+            said.append(f"{type(error).__name__}: {error}")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, said
+
+
+def test_nobody_ends_anothers_work(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch, films)
+    path = str(films / "a.mp4")
+    first, told_first = painting(page, path, "A")
+    assert slow.begun.wait(10)
+    second, told_second = painting(page, path, "B")
+    while not page.sessions.job_queue.is_busy("B"):
+        time.sleep(0.01)
+    # B, who waits, stops: only what B has asked for ends.
+    as_visitor("B", page.sessions.job_queue.stop)
+    second.join(10)
+    assert told_second == ["Stopped: "]
+    as_visitor("B", page.sessions.job_queue.stop)
+    as_visitor("C", page.sessions.job_queue.stop)
+    page.sessions.leave("B")
+    page.sessions.leave("C")
+    assert not slow.ended.is_set()
+    slow.go_on.set()
+    first.join(10)
+    assert told_first == ["UsageError: painted to the end"]
+
+
+def test_who_has_left_keeps_no_place_and_leaves_nothing(
+    page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(monkeypatch, films)
+    path = as_visitor("A", uploaded, page)
+    first, told = painting(page, path, "A")
+    assert slow.begun.wait(10)
+    page.sessions.leave("A")
+    first.join(10)
+    assert told == ["Stopped: "]
+    assert not slow.partial.exists()
+    assert not Path(path).exists()
+    # Who stops on purpose keeps what was painted so far.
+    second, told = painting(page, str(films / "a.mp4"), "B")
+    while not page.sessions.job_queue.is_busy("B"):
+        time.sleep(0.01)
+    slow.begun.wait(10)
+    as_visitor("B", page.sessions.job_queue.stop)
+    second.join(10)
+    assert "what was painted so far is in" in told[0] or told == ["Stopped: "]
+
+
+def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch, films)
+    path = as_visitor("A", uploaded, page)
+    first, told = painting(page, path, "A", stays=True)
+    assert slow.begun.wait(10)
+    page.sessions.leave("A")
+    assert not slow.ended.wait(0.3)
+    assert Path(path).exists()
+    slow.go_on.set()
+    first.join(10)
+    assert told == ["UsageError: painted to the end"]
+    assert not Path(path).exists()
+
+
+def test_of_who_has_left_before_the_end_nothing_is_kept_to_be_shown(
+    page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(videostyle.web.storage, "FILES", 0)
+    path = as_visitor("A", uploaded, page)
+    leave = lambda at, **_: page.sessions.leave("A") if at[0] == 4 else None  # noqa: E731 - with the last frame
+    as_visitor("A", lambda: page.start(path, "mine.mp4", True, *CONTROLS, progress=leave))  # type: ignore[arg-type]
+    assert len(decode(tmp_path / "mine.mp4")) == 4
+    assert not list(page.sessions.media.folder.glob("*.mp4"))
+
+
+def test_what_is_shown_stays_however_much_is_painted_after(
+    page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videostyle.web.storage, "FILES", 3)
+    path = str(films / "a.mp4")
+
+    def shown(name: str, strength: float) -> list[Path]:
+        controls = (*CONTROLS[:3], strength, *CONTROLS[4:])
+        box, told = as_visitor(name, lambda: page.paint(path, 0.0, 0.2, 0.5, *controls, progress=silent))  # type: ignore[arg-type]
+        return [page.sessions.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + told)]
+
+    first = shown("A", 1.0)
+    assert len(first) == 6
+    for number in range(3):
+        last = shown("B", 0.2 + number / 10)
+    assert all(file.exists() for file in (*first, *last))
+    page.sessions.leave("A")
+    page.sessions.leave("B")
+    assert len(list(page.sessions.media.folder.iterdir())) <= 3
+    assert all(file.exists() for file in shown("A", 1.0))
