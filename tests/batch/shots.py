@@ -63,7 +63,7 @@ class Inline:
         self.frames += frames
 
     def __call__(self, plan: BatchPlan) -> Self:
-        """In place of `load_executor`."""
+        """Stands for `load_executor`."""
         return self
 
     def __enter__(self) -> Self:

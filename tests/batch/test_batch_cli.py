@@ -40,12 +40,12 @@ def test_a_folder_in_two_styles(films: Path, tmp_path: Path, capsys: pytest.Capt
     assert [row[:4] for row in rows[1:3]] == [["a.mp4", "dots", "0/28", "0"], ["a.mp4", "waves", "0/28", "0"]]
     assert main([*argv, "--json"]) == 1
     captured = capsys.readouterr()
-    told = {Path(one["output"]).name: one for one in map(json.loads, captured.out.splitlines())}
-    assert {name: (one["state"], one["frames"]) for name, one in told.items()} == {
+    results = {Path(one["output"]).name: one for one in map(json.loads, captured.out.splitlines())}
+    assert {name: (one["state"], one["frames"]) for name, one in results.items()} == {
         "a-dots.mp4": ("painted", 28), "a-waves.mp4": ("painted", 28),
         "broken-dots.mov": ("failed", 0), "broken-waves.mov": ("failed", 0),
     }  # fmt: skip
-    assert told["a-dots.mp4"]["segments"] == [2, 2]
+    assert results["a-dots.mp4"]["segments"] == [2, 2]
     assert "broken.mov: is not a film" in captured.err
     assert "Traceback" not in captured.err
     assert len(media.times(out / "a-dots.mp4")) == 28
@@ -95,15 +95,15 @@ def test_a_worker_that_dies_takes_only_its_task_with_it(films: Path, tmp_path: P
         executor.submit("first", ScanTask(plan))
         (worker,) = executor._pool._processes.values()  # type: ignore[attr-defined]
         worker.kill()
-        told = {}
-        while not told:
-            told = dict(executor.finished(1))
-        assert "its worker died" in told["first"]["error"]
+        results = {}
+        while not results:
+            results = dict(executor.finished(1))
+        assert "its worker died" in results["first"]["error"]
         executor.submit("again", ScanTask(plan))
-        told = {}
-        while not told:
-            told = dict(executor.finished(1))
-        assert told["again"]["frames"] == 28
+        results = {}
+        while not results:
+            results = dict(executor.finished(1))
+        assert results["again"]["frames"] == 28
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

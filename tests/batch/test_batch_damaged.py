@@ -22,7 +22,7 @@ from videostyle.batch.tasks import JoinTask, Task
 from videostyle.plan import RenderPlan
 
 SEGMENTS = (Segment(0, 9, 0, 9, 0, 1), Segment(9, 16, 9, 16, 9, 2), Segment(16, 28, 16, 28, 16, 3))
-TOLD = {"frames": 9, "painted": 9, "bytes": 4, "warnings": [], "seconds": 0.5}
+RESULT = {"frames": 9, "painted": 9, "bytes": 4, "warnings": [], "seconds": 0.5}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def begun(film: RenderPlan) -> Path:
     journal.begin()
     journal.split(SEGMENTS, [])
     journal.part(0, ".mp4").write_bytes(b"1234")
-    journal.painted(0, journal.part(0, ".mp4"), dict(TOLD))
+    journal.painted(0, journal.part(0, ".mp4"), dict(RESULT))
     return folder / "journal.jsonl"
 
 
@@ -122,7 +122,7 @@ ALTERED: dict[str, Callable[[list[Any]], None]] = {
     "another warning": lines_with(2, warnings=["it rained"]),
     "a word of later versions": lines_with(1, version=99),
 }
-"""What makes sense and is not what was written."""
+"""Changes that leave valid lines, other than those written."""
 
 
 def change(journal: Path, how: Callable[[list[Any]], None], signed: bool) -> None:
@@ -137,7 +137,7 @@ def change(journal: Path, how: Callable[[list[Any]], None], signed: bool) -> Non
 
 
 @pytest.mark.parametrize("name", [*WRONG, *RAW, *ALTERED])
-def test_a_damaged_journal_is_told_of_in_one_line(film: RenderPlan, name: str) -> None:
+def test_a_damaged_journal_is_reported_in_one_line(film: RenderPlan, name: str) -> None:
     journal = begun(film)
     if name in RAW:
         journal.write_bytes(journal.read_bytes() + RAW[name])
@@ -151,7 +151,7 @@ def test_a_damaged_journal_is_told_of_in_one_line(film: RenderPlan, name: str) -
 
 
 def test_a_journal_of_another_version_is_refused_in_one_line(film: RenderPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its keys may mean something else, so it is neither continued nor removed."""
+    """Keys may differ, so such a journal is neither continued nor removed."""
     for how in (lines_with(0, version=1), lines_with(0, version=...)):
         journal = begun(film)
         change(journal, how, signed=True)
@@ -201,17 +201,17 @@ def test_a_film_that_is_said_to_be_done_and_is_not_there_is_not_done(film: Rende
     assert (found.state, found.frames) == ("unfinished", 9)
 
 
-def test_a_film_that_is_not_the_one_that_was_split_is_told_with_a_remedy(
+def test_a_film_that_is_not_the_one_that_was_split_is_reported_with_a_remedy(
     film: RenderPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where another FFmpeg decodes it."""
+    """Another version of FFmpeg, for example, decodes it differently."""
     journal = begun(film)
     change(journal, segment_with(crc32=4), signed=True)
     monkeypatch.setattr(schedule, "load_executor", Inline())
     said: list[str] = []
     (result,) = run(BatchPlan((film,), Path(film.output).parent), log=said.append)
-    told = f"{film.source}: is not the film that was split (frame 9 is another one); remove {journal.parent} to start"
-    assert result.error == f"{told} it again"
+    reason = f"{film.source}: is not the film that was split (frame 9 is another one); remove {journal.parent} to start"
+    assert result.error == f"{reason} it again"
     assert said[0] == f"{result.error}; trying again"
 
 
@@ -235,8 +235,8 @@ STANDING: dict[str, tuple[Callable[[Path], None], str]] = {
 def test_what_stands_in_the_journal_s_folder_ends_no_batch(
     film: RenderPlan, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The film is painted, or told of in a line; the other films are painted."""
-    how, told = STANDING[name]
+    """The film is painted, or fails with a line; the other films are painted."""
+    how, message = STANDING[name]
     journal = begun(film)
     journal.unlink()
     how(journal.parent)
@@ -244,12 +244,12 @@ def test_what_stands_in_the_journal_s_folder_ends_no_batch(
     monkeypatch.setattr(schedule, "load_executor", Inline())
     one, two = run(BatchPlan((film, other), Path(film.output).parent, segment=5))
     assert two.state == "painted"
-    assert one.state == ("failed" if told else "painted")
-    assert told in one.error
+    assert one.state == ("failed" if message else "painted")
+    assert message in one.error
     assert "unexpected" not in one.error
 
 
-def test_a_segment_that_is_no_film_any_more_is_told_with_a_remedy(
+def test_a_segment_that_is_no_film_any_more_is_reported_with_a_remedy(
     film: RenderPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(task: Task) -> None:
@@ -271,7 +271,7 @@ def test_an_untouched_journal_is_gone_on_with(film: RenderPlan) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_however_a_journal_is_damaged_the_status_is_told(film: RenderPlan, data: st.DataObject) -> None:
+def test_however_a_journal_is_damaged_the_status_is_reported(film: RenderPlan, data: st.DataObject) -> None:
     folder = Path(film.output).parent / ".videostyle" / Path(film.output).name
     journal = folder / "journal.jsonl"
     if not (folder / "whole").exists():

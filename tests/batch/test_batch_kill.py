@@ -74,7 +74,7 @@ def done(out: Path) -> list[tuple[str, int, int]]:
     found = []
     for path in out.rglob("journal.jsonl"):
         for line in path.read_text().splitlines(keepends=True):
-            told = json.loads(line) if line.endswith("\n") else {}
-            if "segment" in told:
-                found.append((path.parent.name, told["segment"], told["painted"]))
+            result = json.loads(line) if line.endswith("\n") else {}
+            if "segment" in result:
+                found.append((path.parent.name, result["segment"], result["painted"]))
     return found

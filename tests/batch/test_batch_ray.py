@@ -70,7 +70,7 @@ def test_a_lost_node_loses_nothing(toy_gallery: Path, tmp_path: Path, monkeypatc
         journal = tmp_path / "out" / ".videostyle" / "film.mkv" / "journal.jsonl"
 
         def lose_one() -> None:
-            """In the middle of a segment, when some others are done; a machine takes its processes along."""
+            """Kill a node in the middle of a segment, when others are done, with all of its processes."""
             raylet = nodes[1].all_processes["raylet"][0].process.pid
             while True:
                 time.sleep(0.02)

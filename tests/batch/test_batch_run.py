@@ -123,7 +123,7 @@ def test_a_stopped_run_goes_on_where_it_was(bench: Bench, at: int) -> None:
 def test_a_run_killed_after_the_join_was_done_and_before_it_was_noted(bench: Bench) -> None:
     film = bench.film("dots.mkv")
 
-    def killed(journal: Journal, told: dict[str, Any]) -> None:
+    def killed(journal: Journal, result: dict[str, Any]) -> None:
         raise Killed
 
     with bench.monkeypatch.context() as patch:

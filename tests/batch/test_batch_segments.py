@@ -1,4 +1,4 @@
-"""What is painted in pieces is what is painted in one go."""
+"""Segments rendered independently give the output of a single run."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_segment_knows_the_films_cuts_and_no_others(tmp_path: Path) -> None:
      ("vp9", "webm"), ("prores", "mov"), ("prores", "mkv"), ("ffv1", "mkv"), ("mjpeg", "mov")],
 )  # fmt: skip
 def test_joined_a_film_has_every_frame_at_its_time(tmp_path: Path, codec: str, suffix: str) -> None:
-    """In every codec, at irregular times, the sound copied once."""
+    """Segments join in every codec, at irregular times, with the sound copied once."""
     # Slow where a shot begins: an encoder that begins there decodes its first frames long before they are shown.
     steps = [2000 if index in (9, 10, 11, 16, 17) else 512 + index % 3 * 70 for index in range(28)]
     times = [0, *itertools.accumulate(steps[:-1])]

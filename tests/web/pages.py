@@ -16,7 +16,7 @@ CONTROLS = ("dots", "none", 0.5, 1.0, False, 1.0, "fast", 1.0, "the film's own")
 
 
 def silent(*args: Any, **kwargs: Any) -> None:
-    """In place of a progress bar."""
+    """Do nothing; stands for a progress bar."""
 
 
 def uploaded(page: Page, name: str = "b c.mp4", count: int = 4) -> str:

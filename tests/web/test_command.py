@@ -17,7 +17,7 @@ from videostyle.web.command import command
 
 
 class Caught(Exception):  # noqa: N818 - nothing went wrong
-    """Carries the plan that the command line made."""
+    """Holds the plan that the command line made."""
 
 
 def understood(line: str, monkeypatch: pytest.MonkeyPatch) -> RenderPlan:

@@ -1,4 +1,4 @@
-"""What a page may ask for; the same for the preview's page and the studio's."""
+"""Requests that a page may make; the same for the preview's page and the studio's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from videostyle.web.storage import Uploads
 META = {"_type": "gradio.FileData"}
 
 
-def nobody(name: str) -> None:
-    """In place of what is done when somebody has left."""
+def ignore(name: str) -> None:
+    """Do nothing when a visitor has left."""
 
 
 class Inside:
@@ -65,7 +65,7 @@ def ask(
         sent.append(message)
 
     path, _, query = path.partition("?")
-    told = {"host": "127.0.0.1:7860", **(headers or {})}
+    sent = {"host": "127.0.0.1:7860", **(headers or {})}
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -75,7 +75,7 @@ def ask(
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in told.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 7860),
         "extensions": {},
@@ -100,7 +100,7 @@ def uploads(tmp_path: Path) -> Uploads:
 
 @pytest.fixture
 def gateway(inside: Inside, uploads: Uploads) -> Gateway:
-    return Gateway(inside, uploads, Visitors(nobody))
+    return Gateway(inside, uploads, Visitors(ignore))
 
 
 def test_only_what_the_page_needs_is_there(gateway: Gateway, inside: Inside) -> None:
@@ -150,15 +150,15 @@ def test_uploads_reach_the_app_by_their_path_and_nothing_else_does(
     path = film(uploads.folder / "a.mp4", 2)
     name = uploads.add(path)
     for route in ("/gradio_api/queue/join", "/gradio_api/run/predict"):
-        told = {"path": name, "url": "http://x/y", "size": 7, "orig_name": "../b.svg", "is_stream": True, "meta": META}
-        assert event(gateway, ["a text", 1, None, told], route) == 200
+        sent = {"path": name, "url": "http://x/y", "size": 7, "orig_name": "../b.svg", "is_stream": True, "meta": META}
+        assert event(gateway, ["a text", 1, None, sent], route) == 200
         given = {"path": str(path), "url": None, "size": path.stat().st_size, "orig_name": "a.mp4", "meta": META}
         assert inside.bodies.pop()["data"] == ["a text", 1, None, given]
     secret = film(tmp_path / "secret.mp4", 2)
     (uploads.folder / "link.mp4").symlink_to(secret)
     for other in (str(secret), str(path), "/etc/passwd", "../secret.mp4", str(uploads.folder / "link.mp4"), "http://x/a.mp4",
                   f"{name}/../../secret.mp4", "", None, 7, [name]):  # fmt: skip
-        for told in (
+        for sent in (
             {"path": other, "meta": META},
             {"path": other},
             {"path": other, "url": "http://127.0.0.1/", "meta": META},
@@ -166,7 +166,7 @@ def test_uploads_reach_the_app_by_their_path_and_nothing_else_does(
             {"root": [{"path": other, "meta": META}]},
             {"value": {"image": {"path": other, "meta": META}}},
         ):
-            for data in ([told], {"deep": [[told]]}):
+            for data in ([sent], {"deep": [[sent]]}):
                 assert event(gateway, data) == 403
     assert inside.bodies == []
 

@@ -1,4 +1,4 @@
-"""Who works when, and who may end it."""
+"""The job queue: the order of jobs, and the visitors who may end them."""
 
 from __future__ import annotations
 

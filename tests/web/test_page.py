@@ -59,12 +59,12 @@ def test_a_film_is_opened_and_painted(page: Page, films: Path) -> None:
     assert "64×48" in about
     assert moments["choices"][0][0] == "the whole film · 0:00"
     assert start["value"] == 0
-    box, told = page.paint(path, 0.0, 0.4, 0.5, *CONTROLS, progress=silent)  # type: ignore[arg-type]
+    box, figures = page.paint(path, 0.0, 0.4, 0.5, *CONTROLS, progress=silent)  # type: ignore[arg-type]
     for name in ("film", "frame by frame", "stabilised"):
         assert f'data-version="{name}"' in box
-        assert f'alt="slice, {name}"' in told
-    assert "whole film, about" in told
-    assert "<svg" in told
+        assert f'alt="slice, {name}"' in figures
+    assert "whole film, about" in figures
+    assert "<svg" in figures
 
 
 def test_sliders_end_with_the_film(page: Page, films: Path) -> None:
@@ -158,10 +158,10 @@ def test_an_excerpt_is_no_longer_than_is_offered(page: Page, films: Path, start:
 
 
 def test_a_painting_chosen_before_a_film_is_no_error(page: Page) -> None:
-    box, told = page.paint(None, 0.0, 4.0, 0.5, "waves", *CONTROLS[1:], progress=silent)  # type: ignore[arg-type]
+    box, figures = page.paint(None, 0.0, 4.0, 0.5, "waves", *CONTROLS[1:], progress=silent)  # type: ignore[arg-type]
     assert "Open a film or a photo" in box
     assert "waves" in box
-    assert told == ""
+    assert figures == ""
 
 
 def test_a_long_upload_is_refused_and_a_long_film_of_ones_own_is_not(page: Page, films: Path) -> None:
@@ -317,7 +317,7 @@ def test_errors_tell_no_folder_and_show_as_they_are(tmp_path: Path, capsys: pyte
         with pytest.raises(gr.Error) as caught:
             as_gradio_error(fail, [folder])(None, UsageError(line))
         assert caught.value.message == shown
-    # What nobody thought of is told on the server's terminal alone.
+    # Unexpected errors are shown in full on the server's terminal only.
     with pytest.raises(gr.Error, match="unexpected FileNotFoundError") as caught:
         as_gradio_error(fail, [folder])(None, OSError(2, "no such file", f"{folder}/x"))
     assert str(folder) not in caught.value.message
@@ -332,7 +332,7 @@ def test_names_of_files_are_no_markup(page: Page, films: Path) -> None:
     assert html.unescape(about).startswith(f"**{name}**")
 
 
-def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
+def test_the_camera_is_stylized_and_stabilized(toy_gallery: Path) -> None:
     plan = RenderPlan("", "", style=Style((("dots", 1.0),)), engine="torch", size="64")
     camera = Camera(plan)
     picture = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
@@ -341,7 +341,7 @@ def test_the_camera_is_painted_and_steadied(toy_gallery: Path) -> None:
     assert first.shape == (64, 86, 3)
     assert abs(first.astype(int) - cv2.resize(picture, (86, 64))).mean() > 5
     again = camera(picture)
-    # A still picture stays: what was painted is carried on.
+    # A still picture stays: the previous output is kept.
     assert abs(again.astype(int) - first).mean() < 2
     assert camera(picture[::2, ::2]).shape == (64, 86, 3)
 

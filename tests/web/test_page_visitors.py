@@ -25,7 +25,7 @@ from videostyle.web.page import Page
 
 
 class Slow:
-    """A render that goes on until it is told to stop; then it has left something."""
+    """A render that goes on until it is stopped; it leaves an unfinished file."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, films: Path) -> None:
         self.begun, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
@@ -64,15 +64,15 @@ def painting(page: Page, path: str, name: str, stays: bool = False) -> tuple[thr
 def test_nobody_ends_anothers_work(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch, films)
     path = str(films / "a.mp4")
-    first, told_first = painting(page, path, "A")
+    first, first_messages = painting(page, path, "A")
     assert slow.begun.wait(10)
-    second, told_second = painting(page, path, "B")
+    second, second_messages = painting(page, path, "B")
     while not page.sessions.job_queue.is_busy("B"):
         time.sleep(0.01)
     # B, who waits, stops: only what B has asked for ends.
     as_visitor("B", page.sessions.job_queue.stop)
     second.join(10)
-    assert told_second == ["Stopped: "]
+    assert second_messages == ["Stopped: "]
     as_visitor("B", page.sessions.job_queue.stop)
     as_visitor("C", page.sessions.job_queue.stop)
     page.sessions.leave("B")
@@ -80,7 +80,7 @@ def test_nobody_ends_anothers_work(page: Page, films: Path, monkeypatch: pytest.
     assert not slow.ended.is_set()
     slow.go_on.set()
     first.join(10)
-    assert told_first == ["UsageError: painted to the end"]
+    assert first_messages == ["UsageError: painted to the end"]
 
 
 def test_who_has_left_keeps_no_place_and_leaves_nothing(
@@ -88,34 +88,34 @@ def test_who_has_left_keeps_no_place_and_leaves_nothing(
 ) -> None:
     slow = Slow(monkeypatch, films)
     path = as_visitor("A", uploaded, page)
-    first, told = painting(page, path, "A")
+    first, messages = painting(page, path, "A")
     assert slow.begun.wait(10)
     page.sessions.leave("A")
     first.join(10)
-    assert told == ["Stopped: "]
+    assert messages == ["Stopped: "]
     assert not slow.partial.exists()
     assert not Path(path).exists()
     # Who stops on purpose keeps what was painted so far.
-    second, told = painting(page, str(films / "a.mp4"), "B")
+    second, messages = painting(page, str(films / "a.mp4"), "B")
     while not page.sessions.job_queue.is_busy("B"):
         time.sleep(0.01)
     slow.begun.wait(10)
     as_visitor("B", page.sessions.job_queue.stop)
     second.join(10)
-    assert "what was painted so far is in" in told[0] or told == ["Stopped: "]
+    assert "what was painted so far is in" in messages[0] or messages == ["Stopped: "]
 
 
 def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch, films)
     path = as_visitor("A", uploaded, page)
-    first, told = painting(page, path, "A", stays=True)
+    first, messages = painting(page, path, "A", stays=True)
     assert slow.begun.wait(10)
     page.sessions.leave("A")
     assert not slow.ended.wait(0.3)
     assert Path(path).exists()
     slow.go_on.set()
     first.join(10)
-    assert told == ["UsageError: painted to the end"]
+    assert messages == ["UsageError: painted to the end"]
     assert not Path(path).exists()
 
 
@@ -139,8 +139,8 @@ def test_what_is_shown_stays_however_much_is_painted_after(
 
     def shown(name: str, strength: float) -> list[Path]:
         controls = (*CONTROLS[:3], strength, *CONTROLS[4:])
-        box, told = as_visitor(name, lambda: page.paint(path, 0.0, 0.2, 0.5, *controls, progress=silent))  # type: ignore[arg-type]
-        return [page.sessions.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + told)]
+        box, figures = as_visitor(name, lambda: page.paint(path, 0.0, 0.2, 0.5, *controls, progress=silent))  # type: ignore[arg-type]
+        return [page.sessions.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box + figures)]
 
     first = shown("A", 1.0)
     assert len(first) == 6

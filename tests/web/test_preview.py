@@ -116,7 +116,7 @@ def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, cache: Preview
     assert found.means()[STABILIZED] < 1000
 
 
-def test_a_picture_too_small_to_judge_is_not_judged(toy_gallery: Path, cache: PreviewCache, tmp_path: Path) -> None:
+def test_a_picture_too_small_is_not_measured(toy_gallery: Path, cache: PreviewCache, tmp_path: Path) -> None:
     tiny = RenderPlan(str(film(tmp_path / "tiny.mp4", 4, (24, 16))), "", span=Span(end=Fraction(1)))
     found = flicker(cache.versions(tiny, quiet), quiet)
     assert not found.times
@@ -136,14 +136,14 @@ def test_a_slice_is_one_row_over_time(plan: RenderPlan, cache: PreviewCache) -> 
 
 def test_the_whole_film_is_estimated_from_its_excerpt(plan: RenderPlan, cache: PreviewCache) -> None:
     painted = cache.versions(plan, quiet)[STABILIZED]
-    told = estimate(painted, plan)
-    assert told.frames == 30
-    assert told.seconds == pytest.approx(30 * painted.seconds)
-    assert told.bytes == round(painted.path.stat().st_size * 30 / 12)
+    found = estimate(painted, plan)
+    assert found.frames == 30
+    assert found.seconds == pytest.approx(30 * painted.seconds)
+    assert found.bytes == round(painted.path.stat().st_size * 30 / 12)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "size", "told"),
+    ("seconds", "size", "words"),
     [
         (0.2, 2_000, ("1 s", "0.1 MB")),
         (89, 5e6, ("89 s", "5.0 MB")),
@@ -151,9 +151,9 @@ def test_the_whole_film_is_estimated_from_its_excerpt(plan: RenderPlan, cache: P
         (7500, 1, ("2 h 05 min", "0.1 MB")),
     ],
 )
-def test_estimates_are_told_in_words(seconds: float, size: float, told: tuple[str, str]) -> None:
+def test_estimates_are_written_for_people(seconds: float, size: float, words: tuple[str, str]) -> None:
     one = Estimate(seconds, int(size), 10)
-    assert (one.time, one.size) == told
+    assert (one.time, one.size) == words
 
 
 def test_times_are_told_as_the_command_line_takes_them() -> None:

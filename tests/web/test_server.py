@@ -30,12 +30,12 @@ def ask(
         return {}
 
     path, _, query = path.partition("?")
-    told = {"host": "127.0.0.1:7860", **(headers or {})}
+    sent = {"host": "127.0.0.1:7860", **(headers or {})}
     scope = {
         "type": kind,
         "path": path,
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in told.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
     }
     asyncio.run(Auth(inside, token)(scope, receive, send))
     if sent[0]["type"] == "websocket.close":
@@ -100,9 +100,9 @@ def test_pages_of_other_sites_are_refused() -> None:
 def test_what_another_sites_page_asks_for_is_refused_without_an_origin_too() -> None:
     for site in ("cross-site", "same-site"):
         for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("websocket", "empty")):
-            told = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
-            assert ask(None, headers=told)[0] == 403
-            assert ask("right", headers={**told, "cookie": "videostyle=right"})[0] == 403
+            sent = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+            assert ask(None, headers=sent)[0] == 403
+            assert ask("right", headers={**sent, "cookie": "videostyle=right"})[0] == 403
         # A link on another site may lead here, and a bookmark.
         assert (
             ask(None, headers={"sec-fetch-site": site, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"})[0]
@@ -122,7 +122,7 @@ def test_a_taken_port_is_named() -> None:
     with pytest.raises(UsageError, match="--port must be between 0 and 65535"):
         bind("127.0.0.1", 99999)
     with pytest.raises(UsageError, match="cannot be listened on"):
-        bind("203.0.113.7", 0)  # an address kept for documentation: nobody's
+        bind("203.0.113.7", 0)  # an address reserved for documentation
 
 
 @pytest.mark.parametrize("words", [["preview", "{film}", "--style", "none"], ["studio"]])

@@ -1,4 +1,4 @@
-"""What a page keeps on disk is bounded, and goes with who needed it."""
+"""Files that a page keeps on disk are bounded, and removed with the visitor who needed them."""
 
 from __future__ import annotations
 
