@@ -65,7 +65,7 @@ def ask(
         sent.append(message)
 
     path, _, query = path.partition("?")
-    sent = {"host": "127.0.0.1:7860", **(headers or {})}
+    fields = {"host": "127.0.0.1:7860", **(headers or {})}
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -75,7 +75,7 @@ def ask(
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 7860),
         "extensions": {},

@@ -30,12 +30,12 @@ def ask(
         return {}
 
     path, _, query = path.partition("?")
-    sent = {"host": "127.0.0.1:7860", **(headers or {})}
+    fields = {"host": "127.0.0.1:7860", **(headers or {})}
     scope = {
         "type": kind,
         "path": path,
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
     }
     asyncio.run(Auth(inside, token)(scope, receive, send))
     if sent[0]["type"] == "websocket.close":
