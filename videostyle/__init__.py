@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from videostyle.optimize.keyframes import paint_keyframes
     from videostyle.optimize.plan import GatysOptions, KeyframePlan, PaintPlan, StyleImage
     from videostyle.optimize.stills import paint_picture
-    from videostyle.painter import PaintedFrames, Painter, paint_frames, stylize, stylize_image
+    from videostyle.painter import Painter, StylizedFrames, paint_frames, stylize, stylize_image
     from videostyle.pipeline import render
     from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, RenderSettings, StabilizeOptions
     from videostyle.report import RenderReport
@@ -70,7 +70,7 @@ _HOMES = {
     "paint_keyframes": "optimize.keyframes",
     "paint_picture": "optimize.stills",
     "RenderReport": "report",
-    "PaintedFrames": "painter",
+    "StylizedFrames": "painter",
     "Painter": "painter",
     "paint_frames": "painter",
     "render": "pipeline",
@@ -127,7 +127,6 @@ __all__ = [
     "Moment",
     "Motion",
     "PaintPlan",
-    "PaintedFrames",
     "Painter",
     "Region",
     "RenderPlan",
@@ -142,6 +141,7 @@ __all__ = [
     "StabilizeOptions",
     "Style",
     "StyleImage",
+    "StylizedFrames",
     "Stylizer",
     "Timeline",
     "TrainingError",

@@ -98,11 +98,11 @@ class Painter:
                 backs.append(restore)
                 yield Frame(pixels, number, 1 / rate, index=number)
 
-        for frame in PaintedFrames(read(), self.plan, self._stylizer):
+        for frame in StylizedFrames(read(), self.plan, self._stylizer):
             yield backs.pop(0)(frame.pixels)
 
 
-def paint_frames(frames: Iterable[Frame], style: AnyStyle = "great-wave", **settings: Any) -> PaintedFrames:
+def paint_frames(frames: Iterable[Frame], style: AnyStyle = "great-wave", **settings: Any) -> StylizedFrames:
     """Stylize frames from any source one by one, and stabilize them like a film: for embedding in other programs.
 
     `frames` are in order and have the same size; `settings` are as for `Painter`. The style's times are the frames'
@@ -110,10 +110,10 @@ def paint_frames(frames: Iterable[Frame], style: AnyStyle = "great-wave", **sett
     images and tensors are for `Painter.video`.
     """
     check_names("paint_frames", settings, FRAME_SETTINGS)
-    return PaintedFrames(frames, RenderPlan.of("", "", style=style, **settings))
+    return StylizedFrames(frames, RenderPlan.of("", "", style=style, **settings))
 
 
-class PaintedFrames(Iterator[Frame]):
+class StylizedFrames(Iterator[Frame]):
     """An iterator of stylized frames as they come, with a report."""
 
     def __init__(self, frames: Iterable[Frame], plan: RenderPlan, stylizer: Stylizer | None = None) -> None:
@@ -191,7 +191,7 @@ def _checked(frame: Frame, size: tuple[int, int] | None) -> tuple[int, int]:
 
 def _pixels(frame: Frame, plan: RenderPlan, stylizer: Stylizer) -> Tensor:
     """Stylize one frame, and return its pixels."""
-    painted = list(PaintedFrames([frame], plan, stylizer))
+    painted = list(StylizedFrames([frame], plan, stylizer))
     if not painted:
         raise SourceError("nothing was painted")
     return painted[0].pixels
