@@ -30,7 +30,7 @@ from torch import Tensor
 
 from videostyle import weights
 from videostyle.flow import load_flow
-from videostyle.metrics.temporal import Judge
+from videostyle.metrics.temporal import TemporalMetrics
 from videostyle.moments import Moments
 from videostyle.nets.vgg import LossNetwork
 from videostyle.noise import Particles
@@ -49,10 +49,10 @@ from videostyle.types import Moment
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "all": {},
     "no local Gram matrices": {"local": 0.0},
-    "content weighed alike everywhere": {"flat_content": 1.0},
+    "same content weight everywhere": {"flat_content": 1.0},
     "no flats, no title cards": {"flat_share": 0.0, "card_share": 0.0},
     "whole pictures in every step": {"halved_share": 0.0, "shallow_share": 0.0},
-    "steady from the start": {"steady_from": 0.0},
+    "temporal term from the start": {"steady_from": 0.0},
     "no temporal term": {"temporal": 0.0},
     "roll-outs of one frame": {"roll_out": 1},
     "temporal weight 4": {"temporal": 4.0},
@@ -73,16 +73,16 @@ def train_variant(base: TrainConfig, name: str) -> Path:
 
 
 @torch.inference_mode()
-def on_photographs(base: TrainConfig, painting: TrainingStyle, judge: LossNetwork) -> dict[str, float]:
+def on_photographs(base: TrainConfig, painting: TrainingStyle, loss_network: LossNetwork) -> dict[str, float]:
     """Style, pieces, content on the photographs that were held back, and what a grey picture gets; means."""
     picture = read_picture(painting.image, painting.size)
-    target = {layer: losses.gram(maps) for layer, maps in judge(picture, LAYERS).items()}
+    target = {layer: losses.gram(maps) for layer, maps in loss_network(picture, LAYERS).items()}
     stylizer = load_stylizer(Style(((painting.name, 1.0),), network=base.network), "torch", "cpu")
     rows = []
     for number, path in enumerate(held_back(list_photographs(base.photographs), base.held_back)):
         content = read_picture(path)
         noise = Particles()((content.shape[2], content.shape[3]), None, (number,))
-        score = distances(judge, stylizer(content, Moment(noise=noise)), content, target)
+        score = distances(loss_network, stylizer(content, Moment(noise=noise)), content, target)
         rows.append({"style": score["sum"], "pieces": score["pieces"], "content": score["content"]})
     grey = torch.full((1, 3, 256, 256), 0.5)
     flat = stylizer(grey, Moment(noise=Particles()((256, 256), None))).std((2, 3)).mean().item()
@@ -95,12 +95,12 @@ def on_film(base: TrainConfig, name: str, clip: list[tuple[bool, Tensor]]) -> di
     flow = FlowOptions()
     stylizer = load_stylizer(Style(((name, 1.0),), network=base.network), "torch", "cpu")
     watch = CausalStabilizer(load_flow(flow, "cpu"), StabilizeOptions(1.0, "causal"))
-    look = Moments(stylizer, watch, flow, "cpu", steady=True, seed=0)
-    judge = Judge(gaps=(1, 10))
+    look = Moments(stylizer, watch, flow, "cpu", with_motion=True, seed=0)
+    metrics = TemporalMetrics(gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
         painted = stylizer(content, look(content, Fraction(number, 24), is_cut))
-        judge.add(is_cut, content, {"film": content, "painted": painted})
-    near, far = judge.result(1), judge.result(10)
+        metrics.add(is_cut, content, {"film": content, "painted": painted})
+    near, far = metrics.result(1), metrics.result(10)
     return {
         "warping error": near["painted"].warping_error / near["film"].warping_error,
         "ten apart": far["painted"].warping_error / far["film"].warping_error,
@@ -145,14 +145,14 @@ def main() -> None:
         batch=args.batch,
         steady_from=0.6,  # both phases, whatever the file has
     )
-    judge = weights.load_loss_network(base.loss_network, base.loss_network_weights)
+    loss_network = weights.load_loss_network(base.loss_network, base.loss_network_weights)
     clips = {path.stem: read_clip(path, args.frames, args.width) for path in args.clips}
     rows: dict[str, dict[str, float]] = {}
     for name in args.variants:
         os.environ["VIDEOSTYLE_MODELS"] = str(train_variant(base, name))
         found = []
         for painting in base.styles:
-            row = on_photographs(base, painting, judge)
+            row = on_photographs(base, painting, loss_network)
             films = [on_film(base, painting.name, clip) for clip in clips.values()]
             found.append(row | {key: sum(one[key] for one in films) / len(films) for key in FILMS})
         rows[name] = {key: sum(row[key] for row in found) / len(found) for key in found[0]}

@@ -1,12 +1,12 @@
-"""What splitting a film into segments costs, and what handing them out costs.
+"""Cost of splitting a film into segments, and of distributing them to workers.
 
     python benchmarks/batch.py FILM [--times 4] [--style great-wave] [--size 640x360] [--workers 1] [--segment 240]
                                [--json FILE]
 
 The film, so many times over, is painted by `videostyle stylize` and by `videostyle batch`, from the start of their
 processes to the end.
-Seconds of processor time are told beside seconds on the clock, for other work on the machine is in the latter. The aim
-is that workers with as many idle cores as they ask for spend less than a tenth of their time on anything but segments.
+Seconds of processor time are reported beside elapsed seconds, since the latter include other work on the machine. The
+target is that workers with enough idle cores spend less than a tenth of their time on anything but segments.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main() -> None:
         info = probe(str(output))
     segments = [line for line in lines if "segment" in line]
     busy = sum(line["seconds"] for line in segments)
-    told = {
+    result = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {cores()} threads",
         "versions": {"torch": version("torch"), "videostyle": videostyle.__version__},
@@ -92,9 +92,9 @@ def main() -> None:
         "workers x clock / sum of segments": round(args.workers * batch["clock"] / busy, 3),
         "processor time, batch / single run": round(batch["processor"] / single["processor"], 3),
     }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(result, indent=2))
     if args.json:
-        args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

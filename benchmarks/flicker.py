@@ -1,15 +1,15 @@
-"""Flicker per frame and stabilised, beside the film's own, what it costs, and whether the targets are met.
+"""Flicker per frame and stabilized, beside the film's own, with the cost and the targets.
 
     python benchmarks/flicker.py clips/swan clips/dog.mp4 --styles great-wave starry-night --json flicker.json
 
 A clip is a film or a folder of pictures. Warping errors (Lai et al. 2018) are between neighbours and ten frames apart,
-never across a cut, and printed times 1000. The flow that judges (DIS medium at full size, or RAFT with --raft) is not
-the flow that blends. Detail is Laplacian energy. With --paintings, a training file that says where the paintings are,
-style is the distance of the Gram matrices to the painting's; without, to the per-frame painting's. Cost is the time
-that steadying takes (motion, noise, blend) over the time that painting takes, one thread each, measured side by side.
+never across a cut, and printed times 1000. The evaluation flow (DIS medium at full size, or RAFT with --raft) is not
+the stabilizer's. Detail is Laplacian energy. With --paintings, a training file with the paths of the style images,
+style is the Gram distance to the style image; without, to the frame stylized alone. Cost is the time of stabilization
+(motion, noise, blend) over the time of stylization, one thread each, measured side by side.
 
-Per frame, a recurrent network has an empty prior, and noise that moves with the surfaces. In both modes it reads what
-it painted before, and the stabiliser blends what comes out.
+Per frame, a recurrent network has an empty prior, and noise that moves with the surfaces. In both modes it reads its
+previous output, and the stabilizer blends the result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from videostyle import weights
 from videostyle.engines import choose_engine
 from videostyle.flow import choose_flow, load_flow
 from videostyle.metrics.appearance import STYLE_LAYERS
-from videostyle.metrics.temporal import Judge
+from videostyle.metrics.temporal import TemporalMetrics
 from videostyle.noise import Particles
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
@@ -81,8 +81,8 @@ class Likeness:
         return statistics.mean(gram_distance(found[layer], target[layer]).item() for layer in STYLE_LAYERS)
 
 
-def stabilize(steadier: Stabilizer, painted: list[Tensor], motions: list[Motion | None]) -> list[Tensor]:
-    return [steady for _, steady in steadier.stabilize(zip(range(len(painted)), painted, motions, strict=True))]
+def stabilize(stabilizer: Stabilizer, stylized: list[Tensor], motions: list[Motion | None]) -> list[Tensor]:
+    return [output for _, output in stabilizer.stabilize(zip(range(len(stylized)), stylized, motions, strict=True))]
 
 
 def moving_noise(
@@ -151,10 +151,10 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
                 with times(f"{mode} blend"):
                     versions[f"{network}/{name}/{mode}"] = stabilize(makers[mode](), pictures, motions[mode])
 
-    judge = Judge(raft, gaps=(1, 10))
+    metrics = TemporalMetrics(raft, gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
-        judge.add(is_cut, content, {key: pictures[number] for key, pictures in versions.items()})
-    near, far = judge.result(1), judge.result(10)
+        metrics.add(is_cut, content, {key: pictures[number] for key, pictures in versions.items()})
+    near, far = metrics.result(1), metrics.result(10)
     looked_at = list(range(len(clip) // 4, len(clip), max(len(clip) // 4, 1)))
 
     def look(key: str, name: str, number: int) -> float:
@@ -183,9 +183,9 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
             "style distance": statistics.mean(look(key, name, number) for number in looked_at),
         }
         if mode != "fresh":
-            steady = times.median(f"{mode} motion") + times.median(f"{mode} blend") / len(clip)
-            steady += times.median("noise") if noise else 0
-            row["cost"] = steady / times.median(f"{network} paint")
+            spent = times.median(f"{mode} motion") + times.median(f"{mode} blend") / len(clip)
+            spent += times.median("noise") if noise else 0
+            row["cost"] = spent / times.median(f"{network} paint")
         rows.append(row)
     return rows
 
@@ -198,9 +198,9 @@ def averages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             chosen = [row for row in rows if row["network"] == network and row["mode"] == mode]
             mean = {key: statistics.mean(row[key] for row in chosen) for key in chosen[0] if key in TARGETS}
             mean["style distance"] = statistics.mean(row["style distance"] for row in chosen)
-            # Where the film itself differs more than its painting, ten frames on, the judge has lost its way.
-            judged = [row for row in chosen if row["film error, gap 10"] < 0.5 * fresh_error(rows, row)]
-            kept = [row["error kept, gap 10"] for row in judged]
+            # Where the film itself differs more than the stylized one, ten frames on, the evaluation flow has failed.
+            valid = [row for row in chosen if row["film error, gap 10"] < 0.5 * fresh_error(rows, row)]
+            kept = [row["error kept, gap 10"] for row in valid]
             mean["error kept, gap 10, where judged"] = statistics.mean(kept) if kept else math.nan
             found.append({"network": network, "mode": mode, **mean})
     return found
@@ -240,7 +240,7 @@ def main() -> None:
     parser.add_argument("--amount", type=float, default=StabilizeOptions.amount)
     parser.add_argument("--engine", default=RenderPlan.engine)
     parser.add_argument("--flow", default="auto", help="the flow that blends")
-    parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small")
+    parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="evaluate with RAFT-small")
     parser.add_argument("--paintings", type=Path, metavar="TOML", help="a training file that names the paintings")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -279,7 +279,7 @@ def main() -> None:
                 "amount": args.amount,
                 "engine": args.engine,
                 "blending flow": choose_flow(FlowOptions(args.flow), "cpu"),
-                "judging flow": "raft small" if args.raft else "dis, medium, full size",
+                "evaluation flow": "raft small" if args.raft else "dis, medium, full size",
                 "style distance": "to the painting" if targets else "to the per-frame painting",
             }
             args.json.write_text(json.dumps({"about": about, "means": means, "rows": rows}, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What was tried to make the flow better or cheaper: end-point error where it is known, photometric error elsewhere.
+"""Variants of the flow estimators: end-point error where the flow is known, photometric error elsewhere, and cost.
 
     python benchmarks/flow.py --clips clips/dog.mp4 clips/dance --raft raft_small.pt --json flow.json
 
@@ -6,7 +6,7 @@ Made-up films are textures with six things that fly over them, in a slow pan, a 
 `boats` is the rendered film of tests/fixtures. End-point errors are means in pixels over what the frame before shows.
 Photometric error is the mean of |frame - moved frame before|, at most 0.2 a pixel, times 1000. Cost is processor time,
 as a share of the first estimator's of the same kind (DIS or RAFT) in the same run. The first two pairs of each film are
-not judged.
+left out.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ DIS: dict[str, Callable[[], FlowEstimator]] = {
 
 def score(estimate: FlowEstimator, film: Film) -> tuple[float, float, float, float]:
     """End-point error (nan where unknown), photometric error, mean confidence, milliseconds (median)."""
-    ends, differences, believed, spent = [], [], [], []
+    ends, differences, confidence, spent = [], [], [], []
     for number in range(1, len(film.frames)):
         current, previous = film.frames[number], film.frames[number - 1]
         begun = time.process_time()
@@ -201,14 +201,14 @@ def score(estimate: FlowEstimator, film: Film) -> tuple[float, float, float, flo
             continue
         difference = (current - warp(previous, flow.vectors)).abs().mean(1)
         differences.append(1000 * difference.clamp(max=0.2).mean().item())
-        believed.append(flow.confidence.mean().item())
+        confidence.append(flow.confidence.mean().item())
         if film.exact is not None:
             exact, seen = film.exact[number - 1]
             ends.append((flow.vectors - exact).square().sum(1, keepdim=True).sqrt()[seen].mean().item())
     return (
         float(np.mean(ends)) if ends else math.nan,
         float(np.mean(differences)),
-        float(np.mean(believed)),
+        float(np.mean(confidence)),
         float(np.median(spent)),
     )
 
@@ -216,7 +216,7 @@ def score(estimate: FlowEstimator, film: Film) -> tuple[float, float, float, flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--clips", nargs="*", type=Path, default=[], help="films or folders, judged by photometric error"
+        "--clips", nargs="*", type=Path, default=[], help="films or folders, measured by photometric error"
     )
     parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="RAFT-small too, with fewer and fewer updates")
     parser.add_argument("--frames", type=int, default=10, help="of each film (default: %(default)s)")
@@ -247,7 +247,7 @@ def main() -> None:
         kinds.append({f"RAFT-small, {n} updates": lambda n=n: raft(n) for n in (12, 8, 6, 4)})
 
     rows = []
-    print("| " + " | ".join(["", *films, "believed", "cost"]) + " |")
+    print("| " + " | ".join(["", *films, "confidence", "cost"]) + " |")
     print("| --- |" + " --- |" * (len(films) + 2))
     for kind in kinds:
         shipped = None
@@ -256,8 +256,8 @@ def main() -> None:
             shipped = shipped or found
             cost = float(np.mean([found[title][3] / shipped[title][3] for title in films]))
             cells = [f"{end:.2f}, {photo:.1f}" if end == end else f"{photo:.1f}" for end, photo, _, _ in found.values()]
-            believed = float(np.mean([confident for _, _, confident, _ in found.values()]))
-            print("| " + " | ".join([name, *cells, f"{believed:.2f}", f"{cost:.2f}"]) + " |", flush=True)
+            confidence = float(np.mean([confident for _, _, confident, _ in found.values()]))
+            print("| " + " | ".join([name, *cells, f"{confidence:.2f}", f"{cost:.2f}"]) + " |", flush=True)
             rows.append({"estimator": name, "cost": cost, "films": {title: found[title][:3] for title in films}})
     if args.json:
         about = {"opencv": cv2.__version__, "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")}

@@ -1,13 +1,13 @@
-"""Films carried from painted keyframes: as painted as the keyframes, and as steady as a network's painting?
+"""Style and flicker of films propagated from keyframes, beside the keyframes and the feed-forward stylization.
 
     python benchmarks/keyframes.py CLIP [CLIP ...] --painting great_wave.jpg --style great-wave --json FILE --table FILE
 
-Keyframes are painted once for each clip, and carried in each of the three ways. Judged, on the same frames:
+Keyframes are painted once for each clip, and propagated in each of the three ways. Measured on the same frames:
 
 - style distance to the painting (loss network that ships; over the painting's energy, all five layers) of the
   frames between keyframes, over that of the keyframes;
-- warping error between neighbouring frames (Lai et al. 2018; DIS, medium preset, judges, which carried nothing), over
-  that of the stabilised feed-forward painting by the gallery's style of the same painting, on the same mask;
+- warping error between neighbouring frames (Lai et al. 2018; the evaluation flow is DIS, medium preset, which
+  propagated nothing), over that of the stabilized feed-forward stylization in the same style, on the same mask;
 - the change-over: the greatest warping error at a keyframe, over the median of all frames.
 """
 
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="Markdown")
     args = parser.parse_args()
 
-    judge = weights.load_loss_network("vgg19-small")
+    loss_network = weights.load_loss_network("vgg19-small")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for clip in args.clips:
@@ -85,30 +85,30 @@ def main() -> None:
             span = Span(end=Fraction(args.seconds).limit_denominator(1000))
             encode = EncodeOptions(codec="ffv1", overwrite=True)
             plan = RenderPlan(clip, str(folder / f"{name}.mkv"), encode=encode, span=span, size=args.size)
-            steadied = replace(plan, stabilize=StabilizeOptions(args.stabilize))
+            stabilized = replace(plan, stabilize=StabilizeOptions(args.stabilize))
             with open_source(clip) as film:
                 width, height = fit(args.size, film.info.width, film.info.height)
             source = list(frames(clip, span, (height, width)))
-            judge_flow = EvaluationFlow()
-            moves = [valid_motion(*pair, judge_flow) for pair in pairwise(source)]
+            evaluation_flow = EvaluationFlow()
+            moves = [valid_motion(*pair, evaluation_flow) for pair in pairwise(source)]
             forward = str(folder / f"{name}-forward.mkv")
             render(replace(plan, output=forward, style=Style(((args.style, 1.0),))))
-            steady = statistics.mean(errors(list(frames(forward)), moves))
+            feed_forward = statistics.mean(errors(list(frames(forward)), moves))
             painting = to_float(read_picture(str(args.painting))[:3])
             scale = min(max(height, width) / max(painting.shape[2:]), 1)
             painting = resize(painting, tuple(round(side * scale) for side in painting.shape[2:]))
-            grams = painting_grams(judge, painting, LAYERS)
+            grams = painting_grams(loss_network, painting, LAYERS)
 
             @torch.no_grad()
             def style_distance(picture: Tensor, grams: dict[str, Tensor] = grams) -> float:
-                found = judge(picture, LAYERS)
+                found = loss_network(picture, LAYERS)
                 return sum(float(gram_distance(gram(found[layer]), grams[layer])) for layer in LAYERS)
 
             for way in args.ways:
                 began = time.monotonic()
                 report = paint_keyframes(
                     KeyframePlan(
-                        steadied,
+                        stabilized,
                         (StyleImage(args.painting),),
                         GatysOptions(steps=args.steps),
                         every=args.every,
@@ -132,7 +132,7 @@ def main() -> None:
                     "style at keyframes": round(style_at_keys, 3),
                     "style between": round(style_between, 3),
                     "style, between over keyframes": round(style_between / style_at_keys, 3),
-                    "warping error over feed-forward's": round(statistics.mean(found) / steady, 3),
+                    "warping error over feed-forward's": round(statistics.mean(found) / feed_forward, 3),
                     "times the film's own": round(
                         statistics.mean(found) / max(statistics.mean(errors(source, moves)), 1e-9), 2
                     ),

@@ -1,12 +1,12 @@
-"""How good a style learned in minutes is: against the gallery's, and against the same painting trained in full.
+"""Losses of styles learned in minutes, beside the gallery's and those of the same styles trained in full.
 
     python benchmarks/learn.py cypresses=cypresses.jpg collage=collage.jpg --photographs FOLDER --json learn.json
 
-Each painting is learned as `videostyle learn` does by default, from the installed network, then painted over real
-photographs that were not learned on and judged by VGG-19 (--judge). --reference names a models folder in which the
-paintings of the same names were trained together with their network. Styles that lie in --keep are not learned again,
-only judged. Losses are as in the cards: style and content, weighted as in training, and the temporal one, the change of
-a painting under motion.
+Each style is learned as `videostyle learn` does by default, from the installed network; then its losses are measured on
+real photographs that were not learned on, by VGG-19 (--evaluation-network). --reference names a models folder in which
+styles of the same names were trained together with their network. Styles in --keep are not learned again, only
+measured. Losses are as in the cards: style and content, weighted as in training, and the temporal one, the change of
+the output under motion.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import videostyle
 from videostyle import weights
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.learn import learn
+from videostyle.train.model import StyleCodes, StyleModel
 from videostyle.train.objective import Objective
-from videostyle.train.painter import Codes, Painter
 from videostyle.train.plan import LearnPlan, TrainConfig, TrainingStyle
 from videostyle.train.validation import card_losses, validate
 
@@ -34,27 +34,27 @@ HELD = 6
 Losses = dict[str, float]
 
 
-def judged(
-    network: weights.Network, code: Tensor, config: TrainConfig, held: list[Path], *, steadiness_only: bool = False
+def measure(
+    network: weights.Network, code: Tensor, config: TrainConfig, held: list[Path], *, temporal_only: bool = False
 ) -> Losses:
-    """What `config`'s judge says of a code (1, code_size) of `network` as its only painting."""
-    codes = Codes(1, network.net.code_size)
+    """Measure the losses of a code (1, code_size) of `network` by the loss network of `config`."""
+    codes = StyleCodes(1, network.net.code_size)
     codes.load_state_dict({"identity": network.identity[:, :-1], "rows": code[:, :-1]})
-    painter = Painter(network.net, codes)
+    model = StyleModel(network.net, codes)
     objective = Objective(config, weights.load_loss_network(config.loss_network, config.loss_network_weights), "cpu")
-    steadiness = {"temporal": validate(config, painter, objective, held)["temporal"]}
-    if steadiness_only:
-        return steadiness
-    found = card_losses(painter, objective, 0, held)
-    return {"style + content": found["style"] + found["content"], **found, **steadiness}
+    temporal = {"temporal": validate(config, model, objective, held)["temporal"]}
+    if temporal_only:
+        return temporal
+    found = card_losses(model, objective, 0, held)
+    return {"style + content": found["style"] + found["content"], **found, **temporal}
 
 
 def trained(folder: Path, name: str, config: TrainConfig, held: list[Path]) -> Losses:
-    """The same of the style `name` in a models folder."""
+    """Measure the losses of the style `name` in a models folder."""
     networks, entries = weights.read_manifest(folder)
     entry = next(entry for entry in entries if (entry.name, entry.network) == (name, config.network))
     network = weights.read_network(config.network, *networks[config.network])
-    return judged(network, weights.read_style(entry.file)[0], config, held)
+    return measure(network, weights.read_style(entry.file)[0], config, held)
 
 
 def mean(rows: list[Losses]) -> Losses:
@@ -64,16 +64,16 @@ def mean(rows: list[Losses]) -> Losses:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paintings", nargs="+", metavar="NAME=FILE")
-    parser.add_argument("--photographs", type=Path, required=True, help=f"{HELD} of them are painted and judged")
+    parser.add_argument("--photographs", type=Path, required=True, help=f"{HELD} of them are for the losses")
     parser.add_argument("--content", choices=["scenes", "photographs"], default="scenes", help="to learn on")
     parser.add_argument("--network", default=LearnPlan.network)
     parser.add_argument("--minutes", type=float, default=LearnPlan.minutes)
     parser.add_argument("--steps", type=int, help="so many steps instead of minutes")
     parser.add_argument("--size", type=int, default=TrainingStyle.size)
-    parser.add_argument("--loss-network", help="the judge to learn by (default: that of the command)")
+    parser.add_argument("--loss-network", help="to learn by (default: that of the command)")
     parser.add_argument("--loss-network-weights", type=Path)
-    parser.add_argument("--judge", default="vgg19", help="the judge of the results (default: %(default)s)")
-    parser.add_argument("--judge-weights", type=Path)
+    parser.add_argument("--evaluation-network", default="vgg19", help="measures the losses (default: %(default)s)")
+    parser.add_argument("--evaluation-weights", type=Path)
     parser.add_argument("--reference", type=Path, metavar="MODELS", help="the same paintings, trained in full")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the styles and their samples here")
     parser.add_argument("--json", type=Path)
@@ -114,8 +114,8 @@ def main() -> None:
                 (painting,),
                 folder,
                 network=args.network,
-                loss_network=args.judge,
-                loss_network_weights=args.judge_weights,
+                loss_network=args.evaluation_network,
+                loss_network_weights=args.evaluation_weights,
                 crop=192,
                 bf16=False,
             )
@@ -124,8 +124,8 @@ def main() -> None:
                 "minutes allowed": args.minutes,
                 "seconds in this run": round(seconds, 1),
                 "steps": card["recipe"]["steps"],
-                "judge": card["recipe"]["loss_network"],
-                "learned": judged(installed, code, config, held),
+                "loss network": card["recipe"]["loss_network"],
+                "learned": measure(installed, code, config, held),
             }
             if args.reference:
                 row["reference"] = trained(args.reference, name, config, held)
@@ -133,17 +133,17 @@ def main() -> None:
                 row["over reference"] = round(learned / reference - 1, 4)
             print(json.dumps(row), flush=True)
             rows.append(row)
-    # The gallery's losses are in its cards; how steady it is, is not, and any painting will do to measure it.
+    # The gallery's losses are in its cards, except the temporal one, which is measured here with any style image.
     known = [weights.read_style(entry.file) for entry in gallery]
     cards = mean([card["losses"] for _, card in known])
-    steadiness = mean([judged(installed, code, config, held, steadiness_only=True) for code, _ in known])
+    temporal = mean([measure(installed, code, config, held, temporal_only=True) for code, _ in known])
     result = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
         "learned on": args.content,
-        "judged by": args.judge,
-        "gallery": {"style + content": cards["style"] + cards["content"], **cards, **steadiness},
+        "evaluation network": args.evaluation_network,
+        "gallery": {"style + content": cards["style"] + cards["content"], **cards, **temporal},
         "learned": mean([row["learned"] for row in rows]),
         **({"reference": mean([row["reference"] for row in rows])} if args.reference else {}),
         "paintings": rows,

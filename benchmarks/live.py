@@ -2,9 +2,9 @@
 
     python benchmarks/live.py FILM [--seconds 20] [--size 640x360] [--style great-wave] [--json FILE]
 
-The film is played at its own speed, painted by the fast network, steadied, and shown to nobody; once at the full size,
-and once with the size adapting. Latency is from when a frame is due, before it is decoded, to when its painting is
-there. Processor time counts everything the process does between the first painted frame and the last.
+The film is played at its own speed, stylized by the fast network and stabilized, without a window; once at the full
+size, and once with the size adapting. Latency is the time from a frame's due time, before it is decoded, to its output.
+Processor time is that of the whole process between the first output and the last.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Whether the small loss network judges as VGG-19 does: does it rank paintings alike, and optimise to the same?
+"""Agreement of the small loss network with VGG-19: ranks of stylized pictures, and results of optimisation.
 
     python benchmarks/loss_networks.py --data DATA --swan CLIP/00010.jpg --json loss_networks.json --pictures FOLDER
 
 DATA holds `content/` (photographs), `style/` (paintings), `vgg/` (VGG-19 and its 16 times distilled form) and
 `squeezenet/`. First, photographs painted by the shipped network at several strengths, blurred, noisy and as they are,
 are compared with paintings by VGG-19 and by each rival, and the losses correlated. Then pictures are optimised (Gatys
-et al. 2016) by each, and every result judged by VGG-19 and by SqueezeNet, which none of them was trained against.
+et al. 2016) by each, and every result is evaluated by VGG-19 and by SqueezeNet, which none was trained against.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from videostyle import weights
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import LossNetwork, build_loss_network
-from videostyle.noise import first_frame
+from videostyle.noise import initial_recurrent_input
 from videostyle.ops import losses
 from videostyle.train.data import held_back, list_photographs, read_picture
 from videostyle.train.plan import TrainConfig, TrainingStyle
@@ -68,7 +68,7 @@ def bits(path: Path) -> dict[str, float]:
 
 
 def squeezenet(path: Path) -> Features:
-    """The judge that nothing was trained against: features of torchvision's squeezenet1_0 by module number."""
+    """Evaluation network that nothing was trained against: torchvision's squeezenet1_0, features by module number."""
     from torchvision.models import squeezenet1_0
 
     net = squeezenet1_0()
@@ -89,7 +89,7 @@ def squeezenet(path: Path) -> Features:
 
 @torch.no_grad()
 def paint(photographs: list[Path], side: int) -> list[list[Tensor]]:
-    """For every photograph, itself first and then what a painter, or something worse, may make of it."""
+    """Return, for every photograph, itself, stylized versions and degraded ones."""
     network = weights.load_network("fast")
     codes = {e.name: weights.read_style(e.file)[0] for e in weights.gallery() if e.network == "fast"}
     generator = torch.Generator().manual_seed(0)
@@ -99,11 +99,11 @@ def paint(photographs: list[Path], side: int) -> list[list[Tensor]]:
         top, left = ((length - side) // 2 for length in picture.shape[2:])
         picture = picture[:, :, top : top + side, left : left + side]
         outputs = [picture]
-        carried = first_frame(picture, np.random.default_rng(0))
+        recurrent_input = initial_recurrent_input(picture, np.random.default_rng(0))
         for code in codes.values():
             for strength in STRENGTHS:
                 weak = torch.lerp(network.identity, code, strength)
-                outputs.append(network.net(picture, weak, None, carried).clamp(0, 1))
+                outputs.append(network.net(picture, weak, None, recurrent_input).clamp(0, 1))
         for amount in (0.1, 0.3):
             outputs.append((picture + amount * torch.randn(picture.shape, generator=generator)).clamp(0, 1))
         outputs.append(F.interpolate(F.avg_pool2d(picture, 8), (side, side), mode="bilinear"))
@@ -113,8 +113,10 @@ def paint(photographs: list[Path], side: int) -> list[list[Tensor]]:
 
 
 @torch.no_grad()
-def judge(net: LossNetwork, made: list[list[Tensor]], paintings: list[Path], longer_side: int) -> dict[str, np.ndarray]:
-    """Style losses (outputs, paintings) and content losses (outputs, 1), by layer and weighted as in training."""
+def measure(
+    net: LossNetwork, made: list[list[Tensor]], paintings: list[Path], longer_side: int
+) -> dict[str, np.ndarray]:
+    """Compute style (outputs, paintings) and content losses (outputs, 1), by layer and weighted as in training."""
     layers = tuple({*CONFIG.style_layers, *CONFIG.content_layers})
     targets = [
         {layer: losses.gram(x) for layer, x in net(read_picture(path, longer_side), CONFIG.style_layers).items()}
@@ -150,7 +152,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def agreement(full: np.ndarray, small: np.ndarray, photographs: int) -> dict[str, float]:
-    """How alike two tables of losses (outputs, paintings) are: correlations and the median relative difference.
+    """Compare two tables of losses (outputs, paintings): correlations and the median relative difference.
 
     `pearson` is of the logarithms. `within` is Spearman's correlation over the outputs for one painting, and `hardest`
     over those of one photograph for one painting; mean and least.
@@ -250,7 +252,7 @@ def main() -> None:
     photographs = held_back(photographs, args.photographs)  # the small network has not seen the first eight of them
     paintings = paintings[:: len(paintings) // args.paintings][: args.paintings]
     made = paint(photographs, args.side)
-    tables = {name: judge(net, made, paintings, 2 * args.side) for name, net in nets.items()}
+    tables = {name: measure(net, made, paintings, 2 * args.side) for name, net in nets.items()}
     ranking: dict[str, Any] = {}
     for name in list(nets)[1:]:
         ranking[name] = {key: agreement(tables["vgg19"][key], table, len(made)) for key, table in tables[name].items()}
@@ -271,7 +273,7 @@ def main() -> None:
         shown = [content]
         optimised[title] = {}
         for name in ("none", "vgg19", "vgg19-small", "vgg19-distilled"):
-            # In bfloat16, as training uses them; the judges are float32.
+            # In bfloat16, as in training; the evaluation networks compute in float32.
             result = content
             if name != "none":
                 half = copy.deepcopy(nets[name]).to(torch.bfloat16).to(memory_format=torch.channels_last)

@@ -37,7 +37,7 @@ from videostyle.threads import cores
 
 
 def plain_loop(
-    judge: LossNetwork, content: Tensor, style: Tensor, options: GatysOptions, start: Tensor
+    loss_network: LossNetwork, content: Tensor, style: Tensor, options: GatysOptions, start: Tensor
 ) -> Iterator[tuple[float, float]]:
     """Seconds since the start and the objective, after each step of the loop everybody writes."""
     style_layers, content_layers = dict(options.style_layers), dict(options.content_layers)
@@ -48,8 +48,8 @@ def plain_loop(
 
     began = time.perf_counter()
     with torch.no_grad():
-        grams = {name: gram(found).float() for name, found in judge(style, tuple(style_layers)).items()}
-        wanted = {name: found.float() for name, found in judge(content, tuple(content_layers)).items()}
+        grams = {name: gram(found).float() for name, found in loss_network(style, tuple(style_layers)).items()}
+        wanted = {name: found.float() for name, found in loss_network(content, tuple(content_layers)).items()}
     pixels = start.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([pixels], max_iter=1, history_size=100, tolerance_grad=0, tolerance_change=0)
     losses: list[float] = []
@@ -57,7 +57,7 @@ def plain_loop(
     def closure() -> Tensor:
         optimizer.zero_grad()
         picture = pixels.clamp(0, 1)
-        features = judge(picture, (*style_layers, *content_layers))
+        features = loss_network(picture, (*style_layers, *content_layers))
         loss = options.total_variation * (
             (picture[..., 1:] - picture[..., :-1]).abs().mean()
             + (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
@@ -125,19 +125,19 @@ def main() -> None:
         paid = {name: ours(Path(painting), content, way, start) for name, way in ways.items()}
         for kind in kinds:
             features = str(kind).removeprefix("torch.")
-            judge = weights.load_loss_network("vgg19-small").to(kind).to(memory_format=torch.channels_last)
+            loss_network = weights.load_loss_network("vgg19-small").to(kind).to(memory_format=torch.channels_last)
             # In turns, so that what else the machine does meets both.
             loop_seconds, our_seconds = [], []
             for _ in range(2):
-                loop = plain_loop(judge, content, style, options, start)
+                loop = plain_loop(loss_network, content, style, options, start)
                 loop_seconds.append([next(loop)[0] for _ in range(args.equal_steps)][-1])
                 our_seconds.append(ours(Path(painting), content, replace(alone, steps=args.equal_steps), start)[2])
             reached = {
-                name: next(plain_loop(judge, content, style, options, picture))[1]
+                name: next(plain_loop(loss_network, content, style, options, picture))[1]
                 for name, (picture, _, _) in paid.items()
             }
             points: list[tuple[float, float]] = []
-            for point in plain_loop(judge, content, style, options, start):
+            for point in plain_loop(loss_network, content, style, options, start):
                 points.append(point)
                 if point[1] <= min(reached.values()) or len(points) >= args.most:
                     break

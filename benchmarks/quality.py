@@ -37,7 +37,7 @@ from videostyle.optimize.optimizers import descend
 from videostyle.optimize.plan import GatysOptions
 from videostyle.train.config import read_config
 from videostyle.train.data import held_back, list_photographs, read_picture
-from videostyle.train.objective import painting_grams, perceptual_terms
+from videostyle.train.objective import style_and_content_terms, style_grams
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
 STEPS = (50, 100, 200, 500)
@@ -45,27 +45,29 @@ STEPS = (50, 100, 200, 500)
 
 
 class Objective:
-    """Judges pictures of one photograph in the style of one painting."""
+    """Computes the loss of pictures of one photograph in the style of one painting."""
 
-    def __init__(self, config: TrainConfig, judge: LossNetwork, painting: TrainingStyle, photograph: Tensor) -> None:
+    def __init__(
+        self, config: TrainConfig, loss_network: LossNetwork, painting: TrainingStyle, photograph: Tensor
+    ) -> None:
         self.config = config
-        self.judge = judge
-        self.grams = painting_grams(judge, painting, config.style_layers, "cpu")
+        self.loss_network = loss_network
+        self.grams = style_grams(loss_network, painting, config.style_layers, "cpu")
         with torch.no_grad():
-            self.wanted = judge(photograph, config.content_layers)
+            self.wanted = loss_network(photograph, config.content_layers)
 
     def __call__(self, picture: Tensor) -> tuple[Terms, Tensor]:
         """The terms of a picture (1, 3, H, W), and the gradient of their sum.
 
-        The picture is clamped to 0..1 where it is judged: the painting must be a picture, too. Features in float32 or
-        bfloat16 make no difference: 0.314 and 0.311 after 100 steps of starry-night, judged in float32 both.
+        The loss is that of the picture clamped to 0..1, since the result has to be a picture. Features in float32 or
+        bfloat16 make no difference: 0.314 and 0.311 after 100 steps of starry-night, both evaluated in float32.
         """
         config = self.config
         picture = picture.detach().requires_grad_()
         clamped = picture.clamp(0, 1)
         with torch.enable_grad():
-            features = self.judge(clamped, (*config.style_layers, *config.content_layers))
-            terms = perceptual_terms(config, features, self.wanted, self.grams)
+            features = self.loss_network(clamped, (*config.style_layers, *config.content_layers))
+            terms = style_and_content_terms(config, features, self.wanted, self.grams)
             smooth = config.total_variation * losses.total_variation(clamped)
             (gradient,) = torch.autograd.grad((terms["style"] + terms["content"] + smooth).sum(), picture)
         return Terms(*(float(term.detach()) for term in (terms["style"], terms["content"], smooth)), 0.0), gradient
@@ -189,8 +191,10 @@ def main() -> None:
         held = [path for name in args.on for path in held if path.name == name]
         if len(held) < len(args.on):
             parser.error("--on takes names of photographs that are held back")
-    judge = weights.load_loss_network(config.loss_network, config.loss_network_weights)
-    judge = judge.to(torch.bfloat16 if config.bf16 else torch.float32).to(memory_format=torch.channels_last)
+    loss_network = weights.load_loss_network(config.loss_network, config.loss_network_weights)
+    loss_network = loss_network.to(torch.bfloat16 if config.bf16 else torch.float32).to(
+        memory_format=torch.channels_last
+    )
     photographs = [square(path, args.side) for path in held]
 
     curves = Curves(args.cache, config, args.start, args.side, args.steps)
@@ -202,7 +206,7 @@ def main() -> None:
             def compute(steps: int, painting: TrainingStyle = painting, photograph: Tensor = photograph) -> list[Terms]:
                 noise = torch.rand(photograph.shape, generator=torch.Generator().manual_seed(0))
                 start = noise if args.start == "noise" else photograph
-                return curve_of(Objective(config, judge, painting, photograph), start, steps)
+                return curve_of(Objective(config, loss_network, painting, photograph), start, steps)
 
             started = time.monotonic()
             found[painting.name].append(best_so_far(curves(painting, path, compute)))
@@ -213,7 +217,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for painting in config.styles:
         curve = [mean(terms) for terms in zip(*found[painting.name], strict=True)]
-        judged = [(picture, Objective(config, judge, painting, picture)) for picture in photographs]
+        judged = [(picture, Objective(config, loss_network, painting, picture)) for picture in photographs]
         row: dict[str, Any] = {
             "style": painting.name,
             "optimised": {str(step): as_dict(curve[step]) for step in (0, *STEPS) if step <= args.steps},

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from videostyle import weights
 from videostyle.flow import load_flow
-from videostyle.metrics.temporal import Judge
+from videostyle.metrics.temporal import TemporalMetrics
 from videostyle.moments import Moments
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
@@ -83,12 +83,12 @@ def compare(
     flow, options = FlowOptions(), StabilizeOptions()
     stylizer = load_stylizer(Style(((style, 1.0),), network=args.network), args.engine, "cpu")
     watch = LookaheadStabilizer(load_flow(flow, "cpu"), options)
-    look = Moments(stylizer, watch, flow, "cpu", steady=True, seed=0)
+    look = Moments(stylizer, watch, flow, "cpu", with_motion=True, seed=0)
     moments = [look(content, Fraction(number, 24), is_cut) for number, (is_cut, content) in enumerate(clip)]
 
-    def rendered(carried: bool) -> list[Tensor]:
+    def rendered(recurrent: bool) -> list[Tensor]:
         return [
-            stylizer(content, moment if carried else replace(moment, motion=None, is_cut=True))
+            stylizer(content, moment if recurrent else replace(moment, motion=None, is_cut=True))
             for (_, content), moment in zip(clip, moments, strict=True)
         ]
 
@@ -109,10 +109,10 @@ def compare(
     back = LookaheadStabilizer(load_flow(flow, "cpu"), options)
     back._share = 0.0
     versions["recurrent + way back"] = list(blended(back, recurrent, moments))
-    judge = Judge(gaps=(1, 10))
+    metrics = TemporalMetrics(gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
-        judge.add(is_cut, content, {name: pictures[number] for name, pictures in versions.items()})
-    near, far = judge.result(1), judge.result(10)
+        metrics.add(is_cut, content, {name: pictures[number] for name, pictures in versions.items()})
+    near, far = metrics.result(1), metrics.result(10)
     looked_at = list(range(len(clip) // 3, len(clip), max(len(clip) // 3, 1)))
     rows = {}
     for name, pictures in versions.items():
@@ -138,11 +138,11 @@ def compare(
 
 
 def blended(
-    steadier: CausalStabilizer | LookaheadStabilizer, pictures: list[Tensor], moments: list[Moment]
+    stabilizer: CausalStabilizer | LookaheadStabilizer, pictures: list[Tensor], moments: list[Moment]
 ) -> Iterator[Tensor]:
-    """The pictures after the stabilizer."""
+    """Yield the pictures after the stabilizer."""
     motions = [moment.motion for moment in moments]
-    for _, picture in steadier.stabilize(
+    for _, picture in stabilizer.stabilize(
         zip(range(len(pictures)), [p.clone() for p in pictures], motions, strict=True)
     ):
         yield picture

@@ -1,9 +1,9 @@
-"""How many frames must be painted before a point within a shot until the painting there is that of the whole shot.
+"""Warm-up of a segment: frames stylized before a point within a shot until its output is that of the whole shot.
 
     python benchmarks/warm.py CLIP... [--at 160] [--style great-wave] [--size 320x180] [--mode lookahead] [--json FILE]
 
-Each clip is painted from its beginning, and again from 0, 16, 32... frames before frame `--at`. Told are the largest
-and the mean difference of that frame from the whole run's, in steps of 255.
+Each clip is stylized from its beginning, and again from 0, 16, 32... frames before frame `--at`. The results are the
+largest and the mean difference of that frame from the whole run's, in steps of 255.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def main() -> None:
     args = parser.parse_args()
     style = Style(((args.style, 1.0),))
     plan = RenderPlan("clip", "clip", style=style, size=args.size, stabilize=StabilizeOptions(mode=args.mode))
-    told: dict[str, dict[str, list[float]]] = {}
+    result: dict[str, dict[str, list[float]]] = {}
     for clip in args.clips:
         with open_source(str(clip)) as source:
             frames = list(islice(source.frames(Span()), args.at + WINDOW + LATENCY))
         whole = painted(frames, plan, args.at).pixels.int()
-        told[clip.stem] = {}
+        result[clip.stem] = {}
         for warm in WARM:
             apart = (painted(frames[args.at - warm :], plan, warm).pixels.int() - whole).abs()
-            told[clip.stem][str(warm)] = [int(apart.max()), round(apart.float().mean().item(), 5)]
+            result[clip.stem][str(warm)] = [int(apart.max()), round(apart.float().mean().item(), 5)]
             print(f"{clip.stem} {warm:4} largest {apart.max():4} mean {apart.float().mean():.5f}", flush=True)
     if args.json:
         about = {
@@ -66,7 +66,7 @@ def main() -> None:
             "versions": {"torch": torch.__version__, "videostyle": videostyle.__version__},
         }
         about |= {"mode": args.mode, "style": args.style, "size": args.size, "at": args.at}
-        args.json.write_text(json.dumps(about | {"largest and mean": told}, indent=2) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(about | {"largest and mean": result}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

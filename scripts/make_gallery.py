@@ -25,7 +25,7 @@ from make_pictures import frame_at, labelled
 from torch import Tensor
 
 from videostyle import weights
-from videostyle.noise import first_frame
+from videostyle.noise import initial_recurrent_input
 from videostyle.style import Style
 
 ROOT = Path(__file__).parents[1]
@@ -129,8 +129,8 @@ def square(picture: np.ndarray) -> np.ndarray:
 def paint(squares: Sequence[np.ndarray], style: Style) -> list[np.ndarray]:
     network, code = weights.load_style(style)
     content = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float() / 255
-    carried = first_frame(content, np.random.default_rng(0))
-    painted: Tensor = network.net(content, code.expand(len(squares), -1), None, carried)
+    recurrent_input = initial_recurrent_input(content, np.random.default_rng(0))
+    painted: Tensor = network.net(content, code.expand(len(squares), -1), None, recurrent_input)
     return list((painted.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy())
 
 

@@ -1,4 +1,4 @@
-"""Make the pictures of docs/guide/paint.md from the sample film and paintings of yours: a still, and carried keyframes.
+"""Make the pictures of docs/guide/paint.md from the sample film and style images: a still, and propagated keyframes.
 
 python scripts/make_paint_pictures.py starry_night.jpg great_wave.jpg
 """

@@ -40,7 +40,7 @@ BOAT = (425, 185), (75, 95)
 """Centre and half axes of an ellipse around its yellow sail."""
 FRAMES, SLICE = 60, 190
 """How many frames, and which row of them, the slices show."""
-STEADYING = {
+STABILIZERS = {
     "painted frame by frame": StabilizeOptions(0),
     "causal": StabilizeOptions(mode="causal"),
     "look-ahead": StabilizeOptions(mode="lookahead"),
@@ -72,15 +72,15 @@ def gallery() -> np.ndarray:
 
 
 def slices() -> np.ndarray:
-    """One row of pixels over two seconds, downwards: of the film, and of its painting without and with steadying."""
+    """Draw one row of pixels over two seconds, downwards: of the film, and stylized without and with stabilizer."""
     style = Style((("starry-night", 1.0),))
     strips = []
     with videostyle.open_source(str(FILM)) as video:
         film = list(islice(video.frames(Span(MOMENTS[0])), FRAMES))
     versions = {"the film": film}
-    for name, steady in STEADYING.items():
+    for name, options in STABILIZERS.items():
         painted, sink = MemorySource(film), MemorySink()
-        videostyle.render(RenderPlan("", "", style=style, stabilize=steady), source=painted, sink=sink)
+        videostyle.render(RenderPlan("", "", style=style, stabilize=options), source=painted, sink=sink)
         versions[name] = sink.frames
     for name, frames in versions.items():
         rows = np.stack([one.pixels[:, SLICE, :].permute(1, 0).numpy() for one in frames])

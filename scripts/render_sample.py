@@ -38,7 +38,7 @@ def spans(frames: range, only: str | None) -> Iterator[tuple[Shot, range]]:
 
 
 def render_pictures(shot: Shot, frames: range, size: tuple[int, int], samples: int, work: Path) -> None:
-    """Render the pictures that are missing, every eighth first, so that a shot can be judged early."""
+    """Render the pictures that are missing, every eighth first, so that a shot can be checked early."""
     folder = pictures_folder(work, size, samples)
     folder.mkdir(parents=True, exist_ok=True)
     missing = [frame for frame in frames if not (folder / f"{frame:04d}.png").exists()]

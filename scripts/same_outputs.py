@@ -58,8 +58,8 @@ def digest(path: Path) -> str:
     """SHA-256 of what a file holds: decoded frames and their times, or measured numbers without names and seconds."""
     found = hashlib.sha256()
     if path.suffix == ".json":
-        told = json.loads(path.read_text(encoding="utf-8"))
-        found.update(json.dumps(numbers(told), sort_keys=True).encode())
+        data = json.loads(path.read_text(encoding="utf-8"))
+        found.update(json.dumps(numbers(data), sort_keys=True).encode())
         return found.hexdigest()
     with av.open(str(next(path.glob("*.mp4")) if path.is_dir() else path)) as container:
         for frame in container.decode():
@@ -68,13 +68,13 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def numbers(told: object) -> object:
+def numbers(data: object) -> object:
     """The measured numbers of a report, without what tells of files and of time spent."""
-    if isinstance(told, dict):
-        return {key: numbers(value) for key, value in told.items() if key not in ("seconds", "stages")}
-    if isinstance(told, list):
-        return [numbers(value) for value in told]
-    return None if isinstance(told, str) else told
+    if isinstance(data, dict):
+        return {key: numbers(value) for key, value in data.items() if key not in ("seconds", "stages")}
+    if isinstance(data, list):
+        return [numbers(value) for value in data]
+    return None if isinstance(data, str) else data
 
 
 def digests() -> dict[str, str]:

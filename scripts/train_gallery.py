@@ -62,9 +62,9 @@ def recipe(args: argparse.Namespace, network: str, start: Path | None) -> TrainC
         changes |= {"minutes": args.minutes * SHARES[network] / sum(SHARES[one] for one in args.networks)}
     config = read_config(RECIPES / network / "train.toml", **changes)
     paintings = tuple(replace(one, image=args.data / "paintings" / one.image.name) for one in config.styles)
-    judged = config.loss_network_weights
+    file = config.loss_network_weights
     return replace(
-        config, styles=paintings, loss_network_weights=judged and args.data / judged.name, card_picture=card(args.out)
+        config, styles=paintings, loss_network_weights=file and args.data / file.name, card_picture=card(args.out)
     )
 
 

@@ -84,7 +84,7 @@ def cuda() -> str:
 
 
 @pytest.fixture(scope="session")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A VGG-16 of random numbers: enough to see that training trains."""
     torch.manual_seed(0)
     widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512)
@@ -92,7 +92,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (inputs, outputs) in enumerate(pairwise(widths)):
         state[f"features.{number}.weight"] = torch.randn(outputs, inputs, 3, 3) * math.sqrt(2 / (9 * inputs))
         state[f"features.{number}.bias"] = torch.zeros(outputs)
-    path = tmp_path_factory.mktemp("judge") / "vgg16.pt"
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pt"
     torch.save(state, path)
     return path
 

@@ -13,7 +13,7 @@ import torch
 import videostyle.engines
 from videostyle.engines import choose_device, choose_engine, load_engine, openvino
 from videostyle.errors import MissingDependencyError, UnknownNameError, UsageError
-from videostyle.noise import first_frame
+from videostyle.noise import initial_recurrent_input
 from videostyle.plugins import available, load
 from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
@@ -57,10 +57,12 @@ def test_engines_agree_with_float32_torch(engine: str, entry) -> None:  # type: 
     network, code = load_style(Style(((entry.name, 1),), network=entry.network))
     paint = load_engine(engine, network, "cpu")
     for content in (picture(128, 192), torch.cat([FLAT, title_card()])):
-        carried = [first_frame(content, np.random.default_rng(0))] if network.net.architecture.recurrent else []
+        recurrent_input = (
+            [initial_recurrent_input(content, np.random.default_rng(0))] if network.net.architecture.recurrent else []
+        )
         with torch.inference_mode():
-            expected = network.net(content, code, None, *carried)
-        assert_agree(paint(content, code.expand(len(content), -1), *carried)[0], expected)
+            expected = network.net(content, code, None, *recurrent_input)
+        assert_agree(paint(content, code.expand(len(content), -1), *recurrent_input)[0], expected)
 
 
 def in_bfloat16(net: torch.nn.Module) -> torch.nn.Module:
@@ -84,11 +86,11 @@ def in_bfloat16(net: torch.nn.Module) -> torch.nn.Module:
 def test_flat_pictures_are_painted_flat_in_bfloat16(name: str) -> None:
     network, code = load_style(Style(((name, 1),)))
     half = in_bfloat16(network.net.folded())
-    noise = first_frame(FLAT, np.random.default_rng(0)).expand(len(FLAT), -1, -1, -1)
+    noise = initial_recurrent_input(FLAT, np.random.default_rng(0)).expand(len(FLAT), -1, -1, -1)
     with torch.inference_mode():
         # As frames are painted: a recurrent network with noise.
-        carried = [None, noise] if network.net.architecture.recurrent else []
-        assert_agree(half(FLAT, code, *carried), network.net(FLAT, code, *carried))
+        recurrent_input = [None, noise] if network.net.architecture.recurrent else []
+        assert_agree(half(FLAT, code, *recurrent_input), network.net(FLAT, code, *recurrent_input))
         # Without, every normalisation divides by next to nothing: the colour may be off, but not from place to place.
         painted = half(FLAT, code)
         assert (painted - network.net(FLAT, code)).abs().mean() < 0.02
@@ -140,17 +142,17 @@ def test_a_bounded_number_of_networks_and_sizes_is_kept(monkeypatch: pytest.Monk
         return [torch.rand(1, 3, side, side), torch.rand(1, 3), torch.rand(1, 1, side, side), torch.rand(1, 2)]
 
     run = openvino.build(Many().requires_grad_(False), inputs(8), "cpu")
-    for side in range(4, 4 + 2 * openvino.KEPT):
+    for side in range(4, 4 + 2 * openvino.CACHE_SIZE):
         run(*inputs(side))
-    kept = [shapes[0][-1] for _, shapes in openvino._pool._kept]
-    assert kept == list(range(4 + openvino.KEPT, 4 + 2 * openvino.KEPT))
-    monkeypatch.setattr(openvino, "KEPT_PIXELS", 1000)
+    kept = [shapes[0][-1] for _, shapes in openvino._pool._cache]
+    assert kept == list(range(4 + openvino.CACHE_SIZE, 4 + 2 * openvino.CACHE_SIZE))
+    monkeypatch.setattr(openvino, "CACHE_PIXELS", 1000)
     run(*inputs(20))
-    assert [shapes[0][-1] for _, shapes in openvino._pool._kept] == [19, 20]
+    assert [shapes[0][-1] for _, shapes in openvino._pool._cache] == [19, 20]
 
 
 def test_what_is_too_large_to_be_kept_stays_as_long_as_its_painter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino, "KEPT_PIXELS", 1000)
+    monkeypatch.setattr(openvino, "CACHE_PIXELS", 1000)
     pool, network, shapes = openvino._Pool(), openvino._Network(None), ((1, 3, 40, 40),)
     left: list[weakref.ref[object]] = []
 
@@ -162,7 +164,7 @@ def test_what_is_too_large_to_be_kept_stays_as_long_as_its_painter(monkeypatch: 
     thread.start()
     thread.join()
     assert left[0]() is None
-    assert not pool._kept
+    assert not pool._cache
 
 
 def test_several_threads_paint_with_one_engine_at_a_time(toy_gallery: Path) -> None:

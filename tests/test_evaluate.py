@@ -23,13 +23,14 @@ from videostyle.cli import main
 from videostyle.errors import SourceError, UsageError
 from videostyle.io.images import write_picture
 from videostyle.io.memory import MemorySource
-from videostyle.metrics.appearance import Perception
-from videostyle.metrics.evaluation import FILM, PAINTED, REFERENCE, Evaluation, evaluate, heat_map
-from videostyle.metrics.exact import ExactFolder
+from videostyle.metrics.appearance import FeatureExtractor
+from videostyle.metrics.evaluation import evaluate, heat_map
+from videostyle.metrics.exact import ExactFlowFolder
 from videostyle.metrics.lpips import Lpips
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.metrics.probes import probe
 from videostyle.metrics.report import chart, findings, write_html
+from videostyle.metrics.scores import FILM, REFERENCE, STYLIZED, Evaluation
 from videostyle.metrics.temporal import ExactMotion
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.filters import box
@@ -80,11 +81,11 @@ def exact() -> tuple[list[Tensor], list[ExactMotion]]:
 def full(pan: list[Tensor]) -> Evaluation:
     """Two shots, everything measured, with a random loss network."""
     torch.manual_seed(0)
-    perception = Perception(LossNetwork((2, 2, 4, 4, 1), (8,) * 5).eval().requires_grad_(False), side=64)
+    extractor = FeatureExtractor(LossNetwork((2, 2, 4, 4, 1), (8,) * 5).eval().requires_grad_(False), side=64)
     film = pan + moving.pan(5, (1.0, 0.0), seed=9)
     alone = noisy(film)
     steady = [box(one, 1) for one in alone]
-    return judged(film, steady, alone, cuts=[13], options=EvaluateOptions(apart=3), perception=perception)
+    return judged(film, steady, alone, cuts=[13], options=EvaluateOptions(apart=3), extractor=extractor)
 
 
 def test_a_film_against_itself_is_the_floor(pan: list[Tensor]) -> None:
@@ -108,7 +109,7 @@ def test_noise_flickers_more_and_blur_less_but_at_a_price(pan: list[Tensor]) -> 
     assert errors[REFERENCE] > 4 * errors[FILM]
     # The noise of two frames: twice its variance.
     assert errors[REFERENCE] - errors[FILM] == pytest.approx(2 * 0.05**2, rel=0.25)
-    assert errors[PAINTED] < 0.5 * errors[REFERENCE]
+    assert errors[STYLIZED] < 0.5 * errors[REFERENCE]
     assert found.kept is not None
     assert found.kept.laplacian < 0.2
     assert any("blurred" in line for line in findings(found))
@@ -116,7 +117,7 @@ def test_noise_flickers_more_and_blur_less_but_at_a_price(pan: list[Tensor]) -> 
 
 def test_a_frozen_film_does_not_change_and_is_found_out(pan: list[Tensor]) -> None:
     found = judged(pan, [pan[0]] * len(pan), pan)
-    assert found.scores[PAINTED].change == 0
+    assert found.scores[STYLIZED].change == 0
     assert found.kept is not None
     assert found.kept.change == 0
     assert any("stands still" in line for line in findings(found))
@@ -127,7 +128,7 @@ def test_flicker_is_seen_where_the_film_stands_still() -> None:
     flickering = [(picture + 0.04 * (number % 2)).clamp(0, 1) for number in range(5)]
     found = judged([picture] * 5, flickering)
     assert found.scores[FILM].flicker == 0
-    assert found.scores[PAINTED].flicker == pytest.approx(0.04, rel=0.1)
+    assert found.scores[STYLIZED].flicker == pytest.approx(0.04, rel=0.1)
 
 
 def test_no_pair_spans_a_cut_and_what_is_left_after_it_is_found(pan: list[Tensor]) -> None:
@@ -137,7 +138,7 @@ def test_no_pair_spans_a_cut_and_what_is_left_after_it_is_found(pan: list[Tensor
     found = judged(film, painted, film, cuts=[6])
     assert found.cuts == [0.25]
     assert found.pairs == {1: 10, 10: 0}
-    assert math.isnan(found.scores[PAINTED].warping_error[10])
+    assert math.isnan(found.scores[STYLIZED].warping_error[10])
     assert found.kept is not None
     assert found.kept.after_cut == pytest.approx(0.25, abs=0.01)
 
@@ -151,13 +152,13 @@ def test_exact_motion_judges_and_a_planted_ghost_is_found(exact: tuple[list[Tens
     found = judged(film, painted, film, exact=lambda index: motions[index - 1])
     assert found.kept is not None
     assert found.kept.ghost == pytest.approx(0.5, abs=0.02)
-    assert "exact motion" in found.judged_by
+    assert "exact motion" in found.flow_name
     clean = judged(film, film, film, exact=lambda index: motions[index - 1])
     assert clean.kept is not None
     assert clean.kept.ghost == 0
     flickering = judged(film, noisy(film), exact=lambda index: motions[index - 1])
     # Besides the film's own: the noise of a frame, and of the one before, of which moving by fractions leaves less.
-    squares = flickering.scores[PAINTED].e_stab ** 2 - flickering.scores[FILM].e_stab ** 2
+    squares = flickering.scores[STYLIZED].e_stab ** 2 - flickering.scores[FILM].e_stab ** 2
     assert 0.05 < math.sqrt(squares) < 0.05 * math.sqrt(2)
 
 
@@ -171,7 +172,7 @@ def test_a_source_of_another_size_is_scaled(pan: list[Tensor]) -> None:
     small = [torch.nn.functional.avg_pool2d(one, 2) for one in pan]
     found = judged(pan, small)
     assert found.size == (96, 64)
-    assert found.scores[PAINTED].warping_error[1] < 2e-3
+    assert found.scores[STYLIZED].warping_error[1] < 2e-3
 
 
 @pytest.mark.parametrize(("missing", "said"), [("film", "film ended"), ("painted", "painted ended")])
@@ -296,16 +297,16 @@ def test_a_page_of_one_frame_can_be_written(pan: list[Tensor]) -> None:
     page = Page()
     page.feed(write_html(alone, "one"))
     assert page.open == []
-    assert "nothing could be judged" in page.text
+    assert "no pair of frames could be compared" in page.text
 
 
 def test_exact_motion_is_read_from_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no folder with exact flow"):
-        ExactFolder(tmp_path)
+    with pytest.raises(SourceError, match="not a folder with exact flow"):
+        ExactFlowFolder(tmp_path)
     np.savez(tmp_path / "0001.npz", backward=np.ones((4, 6, 2), np.float32), hidden=np.eye(4, 6, dtype=bool))
     np.savez(tmp_path / "0002.npz", backward=np.ones((4, 6), np.float32), hidden=np.eye(4, 6, dtype=bool))
     (tmp_path / "0003.npz").write_bytes(b"no archive")
-    folder = ExactFolder(tmp_path)
+    folder = ExactFlowFolder(tmp_path)
     motion = folder(1)
     assert motion is not None
     assert (motion.vectors.shape, int(motion.hidden.sum())) == ((1, 2, 4, 6), 4)
@@ -417,7 +418,7 @@ def test_warped_lpips_tells_flicker_and_not_motion(
         (["--frames", "0"], 2, "--frames must be at least 1"),
         (["--gap", "0"], 2, "gaps must be at least 1"),
         (["--flow", "raft", "--flow-weights", "/nowhere.pt"], 1, "no weights of raft_small at /nowhere.pt"),
-        (["--exact-flow", "/nowhere"], 1, "no folder with exact flow"),
+        (["--exact-flow", "/nowhere"], 1, "not a folder with exact flow"),
         (["--exact-flow", str(FIXTURE.parent), "--start", "1"], 2, "leave out --start"),
         (["--start", "3", "--end", "2"], 2, "end must be after start"),
         (["--style", "nobody"], 2, "no style named 'nobody'"),

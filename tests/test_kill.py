@@ -93,19 +93,19 @@ def test_a_recording_that_was_killed_is_not_in_the_way_of_the_next(environment: 
     assert media.times(out / "r.mp4")
 
 
-def test_training_goes_on_to_the_same_weights(judge: Path, pictures: Path, tmp_path: Path) -> None:
+def test_training_goes_on_to_the_same_weights(vgg_file: Path, pictures: Path, tmp_path: Path) -> None:
     code = """
         import sys
         from pathlib import Path
         from training import silent, tiny
         from videostyle.train.loop import train
-        pictures, judge, folder = map(Path, sys.argv[1:])
-        train(tiny(pictures, judge, folder, steps=30, save_every=3, validate_every=4, sheet_every=5), silent)
+        pictures, vgg_file, folder = map(Path, sys.argv[1:])
+        train(tiny(pictures, vgg_file, folder, steps=30, save_every=3, validate_every=4, sheet_every=5), silent)
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
 
     def argv(folder: Path) -> list[str]:
-        return [sys.executable, "-c", textwrap.dedent(code), str(pictures), str(judge), str(folder)]
+        return [sys.executable, "-c", textwrap.dedent(code), str(pictures), str(vgg_file), str(folder)]
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(argv(whole), env=environment, check=True)
@@ -125,7 +125,7 @@ def steps(folder: Path) -> int:
     return path.read_text().count("\n") if path.exists() else -1
 
 
-def test_learning_goes_on_to_the_same_code(judge: Path, pictures: Path, tmp_path: Path) -> None:
+def test_learning_goes_on_to_the_same_code(vgg_file: Path, pictures: Path, tmp_path: Path) -> None:
     """Killed in its preparations, between its steps and while it writes what it found, under load and without."""
     code = """
         import os, sys
@@ -152,7 +152,7 @@ def test_learning_goes_on_to_the_same_code(judge: Path, pictures: Path, tmp_path
 
     def argv(name: str) -> list[str]:
         given = [str(pictures / "stripes.png"), "--name", name, "--content", str(pictures / "photographs")]
-        given += ["--steps", "12", "--loss-network", "vgg16", "--loss-network-weights", str(judge)]
+        given += ["--steps", "12", "--loss-network", "vgg16", "--loss-network-weights", str(vgg_file)]
         return [sys.executable, "-c", textwrap.dedent(code), *given]
 
     subprocess.run(argv("whole"), env=environment, check=True)

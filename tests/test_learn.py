@@ -32,7 +32,7 @@ from videostyle.train.scenes import scene
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small VGG-19 of random numbers."""
     torch.manual_seed(0)
     state = {"conv0.weight": torch.eye(3)[:, :, None, None], "conv0.bias": torch.zeros(3)}
@@ -42,7 +42,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
             state[f"conv{stage}{number}.bias"] = torch.zeros(outputs)
     state["conv51.weight"] = torch.randn(128, 128, 3, 3) * math.sqrt(2 / (9 * 128))
     state["conv51.bias"] = torch.zeros(128)
-    path = tmp_path_factory.mktemp("small judge") / "small.pt"
+    path = tmp_path_factory.mktemp("small loss network") / "small.pt"
     torch.save(state, path)
     return path
 
@@ -77,14 +77,14 @@ def home(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture
-def argv(pictures: Path, judge: Path) -> list[str]:
+def argv(pictures: Path, vgg_file: Path) -> list[str]:
     """A command that learns `mine` in two steps."""
     content = ["--content", str(pictures / "photographs"), "--steps", "2"]
-    return ["learn", str(pictures / "stripes.png"), "--name", "mine", *content, *judged_by(judge)]
+    return ["learn", str(pictures / "stripes.png"), "--name", "mine", *content, *loss_network_of(vgg_file)]
 
 
-def judged_by(judge: Path) -> list[str]:
-    return ["--loss-network", "vgg19-distilled", "--loss-network-weights", str(judge)]
+def loss_network_of(vgg_file: Path) -> list[str]:
+    return ["--loss-network", "vgg19-distilled", "--loss-network-weights", str(vgg_file)]
 
 
 def painted(picture: Path, style: str, *more: str) -> np.ndarray[Any, Any]:
@@ -100,7 +100,7 @@ def test_a_learned_style_can_be_used_at_once(
     assert main([*argv, "--title", "Stripes", "--painter", "Nobody"]) == 0
     told = capsys.readouterr()
     assert told.out.strip() == str(home / "mine.safetensors")
-    assert "judge: vgg19-distilled" in told.err
+    assert "loss network: vgg19-distilled" in told.err
     assert "content: photographs from photographs" in told.err
     assert sorted(path.name for path in home.iterdir()) == ["mine-samples.jpg", "mine.safetensors"]
     assert cv2.imread(str(home / "mine-samples.jpg")) is not None
@@ -167,11 +167,11 @@ def test_an_interrupted_run_goes_on(
         patch.setattr(torch.optim.Adam, "step", interrupted)
         status, text = failing(capsys, *argv, "--steps", "3")
     assert status == 130
-    assert "the same command goes on from there" in text
+    assert "the same command continues from it" in text
     assert sorted(path for path in home.iterdir() if path.suffix == ".safetensors") == before[1:]
     assert [entry.name for entry in weights.own_styles()] == ["whole"]
     assert main([*argv, "--steps", "3"]) == 0
-    assert (f"going on from step {stopped}" in capsys.readouterr().err) == (stopped > 0)
+    assert (f"continuing from step {stopped}" in capsys.readouterr().err) == (stopped > 0)
     codes = [weights.read_style(home / f"{name}.safetensors")[0] for name in ("whole", "mine")]
     assert torch.equal(*codes)
     assert not list(home.glob("*.learning"))
@@ -203,7 +203,7 @@ def test_another_painting_does_not_go_on_with_the_last(
         assert main(argv) == 130
     argv[1] = str(pictures / "photographs" / "1.png")
     assert main(argv) == 0
-    assert "beginning again" in capsys.readouterr().err
+    assert "learning begins again" in capsys.readouterr().err
 
 
 def test_it_ends_when_it_should(argv: list[str], home: Path) -> None:
@@ -355,12 +355,12 @@ def test_help_needs_no_torch() -> None:
 
 
 @pytest.mark.slow
-def test_the_plan_finds_learn_without_the_command(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_the_plan_finds_learn_without_the_command(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     plan = LearnPlan(
         TrainingStyle("mine", pictures / "stripes.png"),
         tmp_path / "mine.safetensors",
         steps=1,
         loss_network="vgg19-distilled",
-        loss_network_weights=judge,
+        loss_network_weights=vgg_file,
     )
     assert learn(plan, log=lambda line: None) == plan.output

@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from videostyle.metrics.appearance import Perception, content_of, gradient_energy, ssim, style_distance
+from videostyle.metrics.appearance import FeatureExtractor, content_of, gradient_energy, ssim, style_distance
 from videostyle.metrics.temporal import laplacian_energy
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.filters import box
 
 
 @pytest.fixture(scope="module")
-def perception() -> Perception:
+def extractor() -> FeatureExtractor:
     torch.manual_seed(0)
-    return Perception(LossNetwork((2, 2, 4, 4, 1), (8, 8, 16, 16, 16)).eval().requires_grad_(False), side=96)
+    return FeatureExtractor(LossNetwork((2, 2, 4, 4, 1), (8, 8, 16, 16, 16)).eval().requires_grad_(False), side=96)
 
 
 def picture(seed: int = 0) -> Tensor:
@@ -54,13 +54,13 @@ def test_a_picture_is_like_itself_and_less_like_others() -> None:
     assert ssim(picture(), picture(seed=1)) < 0.3
 
 
-def test_style_stays_when_the_picture_is_mirrored_and_content_does_not(perception: Perception) -> None:
-    film, mirrored, other = (perception(one) for one in (picture(), picture().flip(3), box(picture(), 3)))
+def test_style_stays_when_the_picture_is_mirrored_and_content_does_not(extractor: FeatureExtractor) -> None:
+    film, mirrored, other = (extractor(one) for one in (picture(), picture().flip(3), box(picture(), 3)))
     assert style_distance(film, film) == 0
     assert content_of(film, film) == 0
     assert style_distance(mirrored, film) < 0.5 * style_distance(other, film)
     assert content_of(mirrored, film) > content_of(other, film)
 
 
-def test_pictures_smaller_than_the_network_sees_are_enlarged(perception: Perception) -> None:
-    assert style_distance(perception(picture()[..., :12, :12]), perception(picture()[..., :12, :12])) == 0
+def test_pictures_smaller_than_the_network_sees_are_enlarged(extractor: FeatureExtractor) -> None:
+    assert style_distance(extractor(picture()[..., :12, :12]), extractor(picture()[..., :12, :12])) == 0

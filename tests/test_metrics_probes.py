@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videostyle.metrics.ghosts import Leftover
+from videostyle.metrics.ghosts import GhostShare
 from videostyle.metrics.probes import after_cut, drift, frames_of, ghosts, light_step, noise_gain, probe
 from videostyle.metrics.temporal import ExactMotion
 from videostyle.ops.pixels import to_float, to_pixels
@@ -107,10 +107,10 @@ def test_left_over_is_a_share_of_the_way_and_only_where_asked() -> None:
     where[..., :20] = True
     shown = fresh.lerp(old, 0.25)
     shown[..., 20:] = 1
-    left = Leftover()
+    left = GhostShare()
     left.add(shown, fresh, old, where)
     assert left.share == pytest.approx(0.25, abs=1e-5)
-    assert Leftover().share != Leftover().share  # nothing added: nan
+    assert GhostShare().share != GhostShare().share  # nothing added: nan
 
 
 def test_all_probes_together_are_plain_data() -> None:

@@ -8,7 +8,7 @@ import torch
 from videostyle.errors import UnknownNameError
 from videostyle.nets.style_network import (
     ARCHITECTURES,
-    CARRIED_CHANNELS,
+    RECURRENT_CHANNELS,
     Architecture,
     StyleNetwork,
     architecture,
@@ -88,8 +88,8 @@ def test_the_cost_is_what_the_convolutions_do(recurrent: bool) -> None:
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(count)
-    carried = torch.rand(1, CARRIED_CHANNELS, 32, 32) if recurrent else None
-    net(torch.rand(1, 3, 32, 32), torch.zeros(1, net.code_size), carried=carried)
+    recurrent_input = torch.rand(1, RECURRENT_CHANNELS, 32, 32) if recurrent else None
+    net(torch.rand(1, 3, 32, 32), torch.zeros(1, net.code_size), recurrent_input=recurrent_input)
     assert macs_per_pixel(small) == pytest.approx(counted / 32 / 32)
 
 
@@ -103,8 +103,8 @@ def test_unknown_networks_are_named() -> None:
     [("vgg19-caffe", "vgg19_features_conv5_1_fp16.pt"), ("vgg19-distilled", "vgg19_distilled16x_enc_relu5_1_fp32.pt")],
 )
 def test_perceptual_features_have_the_layers_of_vgg(data, name: str, file: str) -> None:  # type: ignore[no-untyped-def]
-    judge = build_loss_network(name, data / "vgg" / file)
-    features = judge(torch.rand(1, 3, 64, 64), ("relu1_1", "relu3_1", "relu5_1"))
+    loss_network = build_loss_network(name, data / "vgg" / file)
+    features = loss_network(torch.rand(1, 3, 64, 64), ("relu1_1", "relu3_1", "relu5_1"))
     assert {k: tuple(v.shape) for k, v in features.items()} == {
         "relu1_1": (1, 64, 64, 64),
         "relu3_1": (1, 256, 16, 16),
@@ -115,10 +115,10 @@ def test_perceptual_features_have_the_layers_of_vgg(data, name: str, file: str) 
 
 def test_oxfords_weights_take_colours_in_their_order(data) -> None:  # type: ignore[no-untyped-def]
     """The mean of the training pictures is what the first layer should see as zero."""
-    judge = build_loss_network("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")
+    loss_network = build_loss_network("vgg19-caffe", data / "vgg" / "vgg19_features_conv5_1_fp16.pt")
     grey = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1).expand(1, 3, 32, 32) / 255
-    bias = judge.convolutions[0].bias
-    features = judge(grey, ("relu1_1",))["relu1_1"][0, :, 16, 16]
+    bias = loss_network.convolutions[0].bias
+    features = loss_network(grey, ("relu1_1",))["relu1_1"][0, :, 16, 16]
     assert torch.allclose(features, bias.relu(), atol=1e-3)
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from videostyle.nets.style_network import CARRIED_CHANNELS, NOISE_CHANNELS
-from videostyle.noise import Particles, first_frame, noise_field
+from videostyle.nets.style_network import NOISE_CHANNELS, RECURRENT_CHANNELS
+from videostyle.noise import Particles, initial_recurrent_input, noise_field
 from videostyle.types import Flow
 
 SIZE = (96, 128)
@@ -90,7 +90,7 @@ def test_however_long_a_pan_is_the_picture_stays_evenly_covered() -> None:
 
 
 def test_a_picture_alone_has_no_prior_and_no_confidence() -> None:
-    carried = first_frame(torch.rand(1, 3, *SIZE), np.random.default_rng(0))
-    assert carried.shape == (1, CARRIED_CHANNELS, *SIZE)
-    assert not carried[:, :4].any()
-    assert carried[:, 4:].std() > 0.5
+    recurrent_input = initial_recurrent_input(torch.rand(1, 3, *SIZE), np.random.default_rng(0))
+    assert recurrent_input.shape == (1, RECURRENT_CHANNELS, *SIZE)
+    assert not recurrent_input[:, :4].any()
+    assert recurrent_input[:, 4:].std() > 0.5

@@ -15,7 +15,7 @@ from videostyle.engines import load_engine
 from videostyle.flow import load_flow
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.moments import Moments
-from videostyle.nets.style_network import CARRIED_CHANNELS, Architecture, StyleNetwork
+from videostyle.nets.style_network import RECURRENT_CHANNELS, Architecture, StyleNetwork
 from videostyle.noise import Particles
 from videostyle.ops.pixels import to_pixels
 from videostyle.pipeline import render
@@ -105,7 +105,7 @@ def test_the_previous_output_is_read_unless_there_was_a_cut_or_no_motion_is_know
 def test_without_stabilizing_the_prior_is_empty_and_there_is_noise(strength: float, motions: int) -> None:
     stylizer = load_stylizer(DOTS, "torch", "cpu")
     stabilizer = CausalStabilizer(load_flow(FlowOptions(), "cpu"), StabilizeOptions(strength, "causal"))
-    moments = Moments(stylizer, stabilizer, FlowOptions(), "cpu", steady=strength > 0, seed=0)
+    moments = Moments(stylizer, stabilizer, FlowOptions(), "cpu", with_motion=strength > 0, seed=0)
     told = [moments(frame[None] / 255, Fraction(number, 24), number == 0) for number, frame in enumerate(PAN)]
     assert sum(moment.motion is not None for moment in told) == motions
     assert all(moment.noise is not None for moment in told)
@@ -119,17 +119,17 @@ def test_a_flat_picture_is_painted_with_noise_and_flat_without() -> None:
     assert stylizer(grey, Moment(noise=noise)).std(dim=(2, 3)).max() > 0.005
 
 
-@pytest.mark.parametrize("remembering", [False, True])
-def test_engines_agree(remembering: bool) -> None:
+@pytest.mark.parametrize("running_norm", [False, True])
+def test_engines_agree(running_norm: bool) -> None:
     network, codes = load_codes(DOTS)
     code = codes.at(0)
     content = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(2))
-    carried = torch.rand(1, CARRIED_CHANNELS, *SIZE, generator=torch.Generator().manual_seed(3))
+    recurrent_input = torch.rand(1, RECURRENT_CHANNELS, *SIZE, generator=torch.Generator().manual_seed(3))
     inputs = [content, code]
-    if remembering:
+    if running_norm:
         inputs += [torch.ones(1, code.shape[1] - 1), torch.full((1, 1), 0.5)]
     one, other = (
-        load_engine(name, network, "cpu", running_norm=remembering)(*inputs, carried)[0]
+        load_engine(name, network, "cpu", running_norm=running_norm)(*inputs, recurrent_input)[0]
         for name in ("torch", "openvino")
     )
     # Where the processor computes in bfloat16, OpenVINO does.

@@ -18,7 +18,7 @@ from videostyle.confidence import MOST_GAIN, exposure_gain, motion_confidence
 from videostyle.cuts import mark_cuts
 from videostyle.flow import load_flow
 from videostyle.io.memory import MemorySink, MemorySource
-from videostyle.metrics.temporal import Judge, laplacian_energy
+from videostyle.metrics.temporal import TemporalMetrics, laplacian_energy
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.pipeline import render
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
@@ -56,10 +56,10 @@ def unrest(frames: list[Tensor]) -> float:
 
 
 def scores(film: list[Tensor], **versions: list[Tensor]) -> dict[str, float]:
-    judge = Judge()
+    metrics = TemporalMetrics()
     for number, picture in enumerate(film):
-        judge.add(number == 0, picture, {name: frames[number] for name, frames in versions.items()})
-    return {name: score.warping_error for name, score in judge.result().items()}
+        metrics.add(number == 0, picture, {name: frames[number] for name, frames in versions.items()})
+    return {name: score.warping_error for name, score in metrics.result().items()}
 
 
 def test_fast_motion_leaves_no_ghost_in_what_it_uncovers() -> None:

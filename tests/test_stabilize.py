@@ -13,7 +13,7 @@ from torch import Tensor
 
 from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
-from videostyle.metrics.temporal import Judge, laplacian_energy
+from videostyle.metrics.temporal import TemporalMetrics, laplacian_energy
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import (
     LATENCY,
@@ -56,10 +56,10 @@ def run(
 
 
 def scores(content: list[Tensor], **versions: list[Tensor]) -> dict[str, tuple[float, float]]:
-    judge = Judge()
+    metrics = TemporalMetrics()
     for number, picture in enumerate(content):
-        judge.add(number == 0, picture, {name: frames[number] for name, frames in versions.items()})
-    return {name: (score.warping_error, score.laplacian_energy) for name, score in judge.result().items()}
+        metrics.add(number == 0, picture, {name: frames[number] for name, frames in versions.items()})
+    return {name: (score.warping_error, score.laplacian_energy) for name, score in metrics.result().items()}
 
 
 @modes

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from videostyle.metrics.temporal import (
     EvaluationFlow,
     ExactMotion,
-    Judge,
     Pairs,
+    TemporalMetrics,
     flicker,
     instability,
     laplacian_energy,
@@ -25,10 +25,10 @@ from videostyle.types import Flow
 
 def test_a_film_that_only_moves_has_hardly_an_error() -> None:
     film = moving.pan(4, (3.0, 1.0))
-    judge = Judge()
+    metrics = TemporalMetrics()
     for number, picture in enumerate(film):
-        judge.add(number == 0, picture, {"film": picture, "flicker": picture + 0.1 * (number % 2)})
-    result = judge.result()
+        metrics.add(number == 0, picture, {"film": picture, "flicker": picture + 0.1 * (number % 2)})
+    result = metrics.result()
     assert result["film"].warping_error < 1e-3
     # A change of 0.1 in every channel is 0.01 of squared error, per channel and not summed.
     assert result["flicker"].warping_error == pytest.approx(0.01, rel=0.15)
@@ -62,20 +62,20 @@ def test_motion_is_judged_from_each_frame_to_the_next_inside_the_picture() -> No
 
 def test_pairs_across_cuts_and_changes_of_size_are_left_out() -> None:
     film = moving.pan(3, (1, 0), seed=1) + moving.pan(3, (1, 0), seed=2) + moving.pan(2, (1, 0), size=(64, 96))
-    judge = Judge()
+    metrics = TemporalMetrics()
     for number, picture in enumerate(film):
-        judge.add(number in (0, 3), picture, {"film": picture})
-    result = judge.result()["film"]
+        metrics.add(number in (0, 3), picture, {"film": picture})
+    result = metrics.result()["film"]
     assert result.pairs == 2 + 2 + 1
     assert result.warping_error < 1e-3
 
 
 def test_one_frame_alone_has_no_error_but_an_energy() -> None:
-    judge = Judge()
+    metrics = TemporalMetrics()
     picture = moving.pan(1, (0, 0))[0]
-    judge.add(True, picture, {"film": picture})
-    assert math.isnan(judge.result()["film"].warping_error)
-    assert judge.result()["film"].laplacian_energy == pytest.approx(laplacian_energy(picture))
+    metrics.add(True, picture, {"film": picture})
+    assert math.isnan(metrics.result()["film"].warping_error)
+    assert metrics.result()["film"].laplacian_energy == pytest.approx(laplacian_energy(picture))
 
 
 def test_energy_is_that_of_the_four_neighbour_laplacian() -> None:
@@ -93,11 +93,11 @@ def test_blur_has_less_energy() -> None:
 
 def test_distant_frames_are_judged_in_the_same_pass() -> None:
     film = moving.pan(12, (1.0, 0.0))
-    judge = Judge(gaps=(1, 10))
+    metrics = TemporalMetrics(gaps=(1, 10))
     for number, picture in enumerate(film):
         # A creep that neighbours hardly show: 0.01 a frame.
-        judge.add(number == 0, picture, {"film": picture, "creeps": picture + 0.01 * number})
-    near, far = judge.result(1), judge.result(10)
+        metrics.add(number == 0, picture, {"film": picture, "creeps": picture + 0.01 * number})
+    near, far = metrics.result(1), metrics.result(10)
     assert (near["film"].pairs, far["film"].pairs) == (11, 2)
     assert near["creeps"].warping_error - near["film"].warping_error == pytest.approx(1e-4, rel=0.5)
     assert far["creeps"].warping_error == pytest.approx(0.01, rel=0.15)

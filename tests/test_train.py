@@ -30,10 +30,10 @@ from videostyle.train import batch, loop, validation
 from videostyle.train.batch import draw, roll_out_length
 from videostyle.train.config import read_config
 from videostyle.train.data import Crops, held_back, list_photographs, read_picture, title_card
-from videostyle.train.initial_weights import start, widen, widen_code
+from videostyle.train.initial_weights import load_initial_weights, widen, widen_code
 from videostyle.train.journal import Journal
 from videostyle.train.loop import train
-from videostyle.train.painter import Codes, Painter, corrupted, untrained
+from videostyle.train.model import StyleCodes, StyleModel, corrupted, untrained
 from videostyle.train.plan import TrainingStyle
 
 
@@ -57,8 +57,8 @@ def opened() -> list[Path]:
     return [Path(os.path.realpath(one)) for one in found]
 
 
-def test_two_trainings_do_not_share_a_folder(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path / "run")
+def test_two_trainings_do_not_share_a_folder(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path / "run")
     before: list[str] = []
 
     def meanwhile(line: str) -> None:
@@ -73,8 +73,8 @@ def test_two_trainings_do_not_share_a_folder(pictures: Path, judge: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("all_corrupted")
-def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    whole = tiny(pictures, judge, tmp_path / "whole")
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    whole = tiny(pictures, vgg_file, tmp_path / "whole")
     rows, final = run(whole)
 
     class KilledError(Exception):
@@ -83,7 +83,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, j
     def kill(*_: object) -> None:
         raise KilledError
 
-    broken = tiny(pictures, judge, tmp_path / "broken")
+    broken = tiny(pictures, vgg_file, tmp_path / "broken")
     with pytest.MonkeyPatch.context() as patch:
         steps = iter([None, None, None, kill])  # killed in step 3, after the checkpoint at 2
         step = torch.optim.Adam.step
@@ -105,10 +105,10 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, j
 
 
 @pytest.mark.usefixtures("all_corrupted")
-def test_a_batch_in_parts_is_the_same_batch(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_a_batch_in_parts_is_the_same_batch(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     settings = {"steps": 2, "batch": 4, "weak_share": 0.5}
-    whole, final = run(tiny(pictures, judge, tmp_path / "whole", **settings))
-    parts, same = run(tiny(pictures, judge, tmp_path / "parts", **settings, accumulate=2))
+    whole, final = run(tiny(pictures, vgg_file, tmp_path / "whole", **settings))
+    parts, same = run(tiny(pictures, vgg_file, tmp_path / "parts", **settings, accumulate=2))
     assert whole[1]["temporal"] > 0
     assert_alike(whole, parts)
     assert all(torch.allclose(final[key], same[key], atol=1e-4) for key in final)
@@ -117,9 +117,9 @@ def test_a_batch_in_parts_is_the_same_batch(pictures: Path, judge: Path, tmp_pat
 @pytest.mark.usefixtures("all_corrupted")
 @pytest.mark.parametrize("gate_from", [0.0, 1.0])
 def test_the_gate_is_learned_from_where_the_run_says(
-    pictures: Path, judge: Path, tmp_path: Path, gate_from: float
+    pictures: Path, vgg_file: Path, tmp_path: Path, gate_from: float
 ) -> None:
-    _, final = run(tiny(pictures, judge, tmp_path, steady_from=0, gate_from=gate_from, steps=2))
+    _, final = run(tiny(pictures, vgg_file, tmp_path, steady_from=0, gate_from=gate_from, steps=2))
     weight, bias = (final[f"net.correction.conv.{name}"] for name in ("weight", "bias"))
     held = bool((weight[3:] == 0).all()) and bool((bias[3:] == GATE_START).all())
     assert held == (gate_from == 1)
@@ -127,11 +127,11 @@ def test_the_gate_is_learned_from_where_the_run_says(
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_two_processes_train_as_one_does(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     text = f"""
         photographs = "{pictures}/photographs"
         loss_network = "vgg16"
-        loss_network_weights = "{judge}"
+        loss_network_weights = "{vgg_file}"
         folder = "two"
         steps = 4
         steady_from = 0
@@ -160,7 +160,7 @@ def test_two_processes_train_as_one_does(pictures: Path, judge: Path, tmp_path: 
     assert_alike(alone, lines(tmp_path / "two" / "log.jsonl"))
     both = weights_of(tmp_path / "two")
     torch.manual_seed(0)
-    begun = Painter(*untrained(read_config(file))).state_dict()
+    begun = StyleModel(*untrained(read_config(file))).state_dict()
 
     def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
         return sum((one[key] - other[key]).abs().sum().item() for key in one)
@@ -177,19 +177,19 @@ def assert_alike(one: list[dict[str, float]], two: list[dict[str, float]]) -> No
 
 
 def test_batches_that_cannot_be_divided_are_refused(
-    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UsageError, match="batch = 2 cannot be divided among 1 processes in 3 parts"):
-        run(tiny(pictures, judge, tmp_path, accumulate=3))
+        run(tiny(pictures, vgg_file, tmp_path, accumulate=3))
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UsageError, match="batch = 2 cannot be divided among 4 processes"):
-        run(tiny(pictures, judge, tmp_path))
+        run(tiny(pictures, vgg_file, tmp_path))
 
 
 def test_training_leaves_a_gallery_that_paints(
-    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tiny(pictures, judge, tmp_path, card_picture=pictures / "photographs" / "0.png", validate_every=4))
+    run(tiny(pictures, vgg_file, tmp_path, card_picture=pictures / "photographs" / "0.png", validate_every=4))
     for name in ("losses.png", "sheet-000004.png", "models/fast/stripes.jpg"):
         assert cv2.imread(str(tmp_path / name)) is not None
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(tmp_path / "models"))
@@ -201,8 +201,8 @@ def test_training_leaves_a_gallery_that_paints(
     assert "Stripes, Nobody, 1900" in (tmp_path / "models/fast/stripes.md").read_text()
 
 
-def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path, validate_every=4)
+def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path, validate_every=4)
     run(config)
     path = tmp_path / "checkpoint.pt"
     whole = path.read_bytes()
@@ -212,7 +212,7 @@ def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, judg
     damaged += [
         {**saved, name: {key: value * math.nan for key, value in saved[name].items()}} for name in ("model", "mean")
     ]
-    damaged += [{**saved, "step": 10**30}, {**saved, "steadied": None}, {**saved, "steadied": -5}]
+    damaged += [{**saved, "step": 10**30}, {**saved, "temporal_steps": None}, {**saved, "temporal_steps": -5}]
     remembered = saved["optimizer"]["state"]
     endless = {key: {name: value / 0 for name, value in one.items()} for key, one in remembered.items()}
     damaged += [{**saved, "optimizer": {**saved["optimizer"], "state": endless}}]
@@ -231,7 +231,7 @@ def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, judg
         assert path.read_bytes() == before
     shapeless = {key: {**one, "exp_avg": torch.zeros(3, 5, 7)} for key, one in remembered.items()}
     torch.save({**saved, "optimizer": {**saved["optimizer"], "state": shapeless}}, path)
-    with pytest.raises(TrainingError, match="made with another network or number of paintings"):
+    with pytest.raises(TrainingError, match="made with another network or number of styles"):
         run(config)
 
 
@@ -246,7 +246,7 @@ def test_lines_that_were_damaged_are_left_out_when_training_goes_on(tmp_path: Pa
 
 
 def test_the_best_validation_is_what_is_exported(
-    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.5, 0.3, 0.4])
     monkeypatch.setattr(
@@ -254,7 +254,7 @@ def test_the_best_validation_is_what_is_exported(
         "validate",
         lambda *_: {"loss": next(scores), **dict.fromkeys(("style", "local", "content", "temporal"), 1.0)},
     )
-    run(tiny(pictures, judge, tmp_path, steps=6, save_every=6))
+    run(tiny(pictures, vgg_file, tmp_path, steps=6, save_every=6))
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     assert best["step"] == 4
     networks, _ = weights.read_manifest(tmp_path / "models")
@@ -263,21 +263,21 @@ def test_the_best_validation_is_what_is_exported(
     assert torch.equal(network.net.last.conv.weight, best["model"]["net.last.conv.weight"])
 
 
-def test_validation_judges_all_terms_always_on_the_same(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path)
+def test_validation_judges_all_terms_always_on_the_same(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path)
     net = StyleNetwork(SMALL)
-    painter = Painter(net, Codes(1, net.code_size))
-    objective = loop.Objective(config, build_loss_network("vgg16", judge), "cpu")
+    model = StyleModel(net, StyleCodes(1, net.code_size))
+    objective = loop.Objective(config, build_loss_network("vgg16", vgg_file), "cpu")
     held = held_back(list_photographs(config.photographs), 2)
-    once, twice = (loop.validate(config, painter, objective, held) for _ in range(2))
+    once, twice = (loop.validate(config, model, objective, held) for _ in range(2))
     assert once == twice
     assert once.keys() == {"loss", "style", "local", "content", "smooth", "grid", "fidelity", "temporal"}
     assert all(value > 0 for value in once.values())
 
 
-def test_the_losses_are_on_tensorboard(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_the_losses_are_on_tensorboard(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    rows, _ = run(tiny(pictures, judge, tmp_path, weak_share=0.0))
+    rows, _ = run(tiny(pictures, vgg_file, tmp_path, weak_share=0.0))
     board = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("style")] == [1, 2, 3, 4]
     assert [event.value for event in board.Scalars("loss")] == pytest.approx([row["loss"] for row in rows])
@@ -301,33 +301,33 @@ def test_without_tensorboard_the_files_are_written_all_the_same(
 
 
 def test_by_the_clock_training_ends_early_and_is_remembered(
-    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(0, 10_000, 15))
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(ticks))
-    rows, _ = run(tiny(pictures, judge, tmp_path, steps=1000, minutes=1.0, warmup=1, decay_from=0.0))
+    rows, _ = run(tiny(pictures, vgg_file, tmp_path, steps=1000, minutes=1.0, warmup=1, decay_from=0.0))
     assert 1 <= len(rows) <= 5
-    assert rows[0]["rate"] > 2 * rows[-1]["rate"]
-    assert run(tiny(pictures, judge, tmp_path, steps=1000, minutes=1.0))[0] == rows
+    assert rows[0]["lr"] > 2 * rows[-1]["lr"]
+    assert run(tiny(pictures, vgg_file, tmp_path, steps=1000, minutes=1.0))[0] == rows
 
 
-def test_a_checkpoint_of_another_run_is_refused(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    run(tiny(pictures, judge, tmp_path, steps=1))
+def test_a_checkpoint_of_another_run_is_refused(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    run(tiny(pictures, vgg_file, tmp_path, steps=1))
     paintings = tuple(TrainingStyle(name, pictures / "stripes.png") for name in "ab")
-    with pytest.raises(TrainingError, match="another network or number of paintings; choose another folder"):
-        run(tiny(pictures, judge, tmp_path, styles=paintings))
+    with pytest.raises(TrainingError, match="another network or number of styles; choose another folder"):
+        run(tiny(pictures, vgg_file, tmp_path, styles=paintings))
 
 
 @pytest.mark.slow
-def test_training_learns_the_painting(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_training_learns_the_painting(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     settings = {"save_every": 120, "sheet_every": 120, "validate_every": 120}
-    rows, _ = run(tiny(pictures, judge, tmp_path, steps=120, warmup=10, lr=5e-3, **settings))
+    rows, _ = run(tiny(pictures, vgg_file, tmp_path, steps=120, warmup=10, lr=5e-3, **settings))
     styles = [row["style"] for row in rows if row["style"] is not None]
     assert sum(styles[-10:]) < 0.6 * sum(styles[:10])
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
-    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fine = losses.total_variation
     monkeypatch.setattr(
@@ -336,23 +336,23 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
         lambda picture: fine(picture) * (math.nan if (tmp_path / "checkpoint.pt").exists() else 1),
     )
     with pytest.raises(TrainingError, match="not finite at step 5; the last good state is"):
-        run(tiny(pictures, judge, tmp_path, validate_every=8, steps=8))
+        run(tiny(pictures, vgg_file, tmp_path, validate_every=8, steps=8))
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 4
     assert all(value.isfinite().all() for value in saved["model"].values())
 
 
-def test_other_weights_for_style_layers_are_another_loss(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_other_weights_for_style_layers_are_another_loss(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     settings = {"steps": 1, "weak_share": 0.0, "shallow_share": 0.0}
-    one, _ = run(tiny(pictures, judge, tmp_path / "one", **settings))
-    two, _ = run(tiny(pictures, judge, tmp_path / "two", **settings, style_weights=(1.0, 0.0)))
+    one, _ = run(tiny(pictures, vgg_file, tmp_path / "one", **settings))
+    two, _ = run(tiny(pictures, vgg_file, tmp_path / "two", **settings, style_weights=(1.0, 0.0)))
     assert two[0]["style"] < one[0]["style"]
     assert two[0]["local"] < one[0]["local"]
     assert two[0]["content"] == one[0]["content"]
 
 
 def test_codes_run_from_the_identity_to_the_painting() -> None:
-    codes = Codes(2, 5)
+    codes = StyleCodes(2, 5)
     number = torch.tensor([1, 0])
     assert torch.equal(codes(number, torch.zeros(2))[:, -1], torch.zeros(2))
     assert torch.equal(codes(number, torch.ones(2))[:, -1], torch.ones(2))
@@ -360,7 +360,7 @@ def test_codes_run_from_the_identity_to_the_painting() -> None:
     assert torch.allclose(half, (codes(number, torch.zeros(2)) + codes(number, torch.ones(2))) / 2)
 
 
-def a_painter(architecture: Architecture, paintings: int = 1) -> Painter:
+def a_model(architecture: Architecture, paintings: int = 1) -> StyleModel:
     """Of random numbers, also where training would begin with zeros."""
     torch.manual_seed(0)
     net = StyleNetwork(architecture)
@@ -368,7 +368,7 @@ def a_painter(architecture: Architecture, paintings: int = 1) -> Painter:
         for convolution in (net.carried_first, net.carried_last, net.correction):
             torch.nn.init.normal_(convolution.conv.weight, std=0.1)
         torch.nn.init.zeros_(net.correction.conv.bias)
-    return Painter(net, Codes(paintings, net.code_size))
+    return StyleModel(net, StyleCodes(paintings, net.code_size))
 
 
 SMALL = Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4, recurrent=True)
@@ -377,13 +377,13 @@ SMALL = Architecture(unshuffle=2, widths=(8, 8), blocks=1, kernel=3, head=4, rec
 def test_steadiness_cannot_be_had_by_smaller_features() -> None:
     # Every convolution is normalised, so its scale changes nothing; nor may a loss seem to depend on it, as it did when
     # a picture was normalised by statistics that had no gradient.
-    painter = a_painter(architecture("fast"))
-    batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))), remembering=torch.ones(1, 1))
-    painted = painter(batch)
-    ((expected, valid),) = painted.expected
-    losses.temporal_distance(expected, painted.now, valid).sum().backward()
+    model = a_model(architecture("fast"))
+    batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))), shared_norm=torch.ones(1, 1))
+    painted = model(batch)
+    ((expected, valid),) = painted.targets
+    losses.temporal_distance(expected, painted.output, valid).sum().backward()
     # To what the first and the last give, something is added before it is normalised.
-    for layer in (*painter.net.encoder[1:], *painter.net.trunk, *painter.net.decoder[:-1]):
+    for layer in (*model.net.encoder[1:], *model.net.trunk, *model.net.decoder[:-1]):
         weight = layer.convolution.conv.weight
         assert weight.grad.norm() > 0
         along = (weight.grad * weight).sum() / (weight.grad.norm() * weight.norm())
@@ -391,44 +391,44 @@ def test_steadiness_cannot_be_had_by_smaller_features() -> None:
 
 
 def test_the_gradient_goes_through_the_last_frame_only() -> None:
-    painter = a_painter(SMALL)
+    model = a_model(SMALL)
     frames = [frame.requires_grad_() for frame in torch.rand(3, 1, 3, 32, 32)]
-    painted = painter(batch_of(standing(frames)))
-    assert not any(expected.requires_grad for expected, _ in painted.expected)
-    (painted.now * torch.rand_like(painted.now)).sum().backward()
+    painted = model(batch_of(standing(frames)))
+    assert not any(expected.requires_grad for expected, _ in painted.targets)
+    (painted.output * torch.rand_like(painted.output)).sum().backward()
     assert [frame.grad is not None and bool(frame.grad.any()) for frame in frames] == [False, False, True]
     # All the same it sees what was painted before.
-    other = painter(batch_of(standing([1 - frames[0], *frames[1:]])))
-    assert not torch.equal(other.now, painted.now)
+    other = model(batch_of(standing([1 - frames[0], *frames[1:]])))
+    assert not torch.equal(other.output, painted.output)
 
 
 def test_a_clip_begins_with_an_empty_prior_and_goes_on_with_what_was_painted() -> None:
-    painter = a_painter(SMALL)
+    model = a_model(SMALL)
     frames = list(torch.rand(2, 1, 3, 32, 32))
     noise = list(torch.randn(2, 1, NOISE_CHANNELS, 32, 32))
     clip = standing(frames, noise)
-    code = painter.codes(torch.zeros(1, dtype=torch.long), torch.ones(1))
+    code = model.codes(torch.zeros(1, dtype=torch.long), torch.ones(1))
     with torch.no_grad():
-        first = painter.net(frames[0], code, None, torch.cat([torch.zeros(1, 4, 32, 32), noise[0]], 1))
-        assert torch.equal(painter(batch_of(standing(frames[:1], noise[:1]))).now, first)
-        then = painter.net(frames[1], code, None, torch.cat([first, torch.ones(1, 1, 32, 32), noise[1]], 1))
-        painted = painter(batch_of(clip))
-        assert torch.allclose(painted.now, then, atol=1e-5)
-        ((expected, valid),) = painted.expected
+        first = model.net(frames[0], code, None, torch.cat([torch.zeros(1, 4, 32, 32), noise[0]], 1))
+        assert torch.equal(model(batch_of(standing(frames[:1], noise[:1]))).output, first)
+        then = model.net(frames[1], code, None, torch.cat([first, torch.ones(1, 1, 32, 32), noise[1]], 1))
+        painted = model(batch_of(clip))
+        assert torch.allclose(painted.output, then, atol=1e-5)
+        ((expected, valid),) = painted.targets
         assert torch.allclose(expected, first, atol=1e-5)
         assert valid.min() == 1
         # Where the motion is unknown, nothing of it is used.
-        lost = painter(batch_of(clip, valid=[torch.zeros(1, 1, 32, 32)])).now
-        alone = painter.net(frames[1], code, None, torch.cat([torch.zeros(1, 4, 32, 32), noise[1]], 1))
+        lost = model(batch_of(clip, valid=[torch.zeros(1, 1, 32, 32)])).output
+        alone = model.net(frames[1], code, None, torch.cat([torch.zeros(1, 4, 32, 32), noise[1]], 1))
         assert torch.allclose(lost, alone, atol=1e-5)
 
 
 def test_what_is_expected_far_back_is_the_output_of_that_frame() -> None:
-    painter = a_painter(SMALL)
+    model = a_model(SMALL)
     clip = standing(list(torch.rand(5, 1, 3, 32, 32)))
     far = [(4, torch.zeros(1, 2, 32, 32), torch.ones(1, 1, 32, 32))]
-    (near, _), (distant, _) = painter(batch_of(clip, far=far)).expected
-    first = painter(batch_of(standing(clip.frames[:1]))).now
+    (near, _), (distant, _) = model(batch_of(clip, far=far)).targets
+    first = model(batch_of(standing(clip.frames[:1]))).output
     assert torch.allclose(distant, first, atol=1e-5)
     assert not torch.allclose(near, first, atol=1e-2)
 
@@ -450,8 +450,8 @@ def test_priors_are_corrupted_where_that_is_asked_for() -> None:
     assert not torch.equal(corrupted(prior, corruption, -speckle)[3], result[3])
 
 
-def test_roll_outs_have_all_lengths_up_to_the_longest(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path, roll_out=6)
+def test_roll_outs_have_all_lengths_up_to_the_longest(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path, roll_out=6)
     assert {roll_out_length(config, step, False) for step in range(50)} == {0}
     lengths = [roll_out_length(config, step, True) for step in range(300)]
     assert lengths == [roll_out_length(config, step, True) for step in range(300)]
@@ -460,8 +460,8 @@ def test_roll_outs_have_all_lengths_up_to_the_longest(pictures: Path, judge: Pat
     assert set(roll_out_length(replace(config, roll_out=1), step, True) for step in range(100)) == {0, 1}
 
 
-def test_clips_have_the_length_that_is_drawn_for(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path)
+def test_clips_have_the_length_that_is_drawn_for(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path)
     crops = Crops(list_photographs(config.photographs), 64)
     for length in (0, 1, 5):
         drawn = draw(config, 0, range(2), crops, length=length)
@@ -473,9 +473,9 @@ def test_clips_have_the_length_that_is_drawn_for(pictures: Path, judge: Path, tm
 
 
 def test_the_loss_network_looks_as_often_in_each_way_as_is_asked_for(
-    pictures: Path, judge: Path, tmp_path: Path
+    pictures: Path, vgg_file: Path, tmp_path: Path
 ) -> None:
-    config = tiny(pictures, judge, tmp_path, shallow_share=0.5, halved_share=0.2)
+    config = tiny(pictures, vgg_file, tmp_path, shallow_share=0.5, halved_share=0.2)
     views = [loop.choose_view(config, step) for step in range(1000)]
     assert views == [loop.choose_view(config, step) for step in range(1000)]
     assert 450 < views.count("shallow") < 550
@@ -485,20 +485,20 @@ def test_the_loss_network_looks_as_often_in_each_way_as_is_asked_for(
     assert {loop.choose_view(plain, step) for step in range(100)} == {"whole"}
 
 
-def test_views_differ_in_layers_and_in_size(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_views_differ_in_layers_and_in_size(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     layers = {"style_layers": ("relu1_1", "relu4_1"), "local_layers": ("relu4_1",), "local": 1.0}
-    config = tiny(pictures, judge, tmp_path, **layers)
-    objective = loop.Objective(config, build_loss_network("vgg16", judge), "cpu")
+    config = tiny(pictures, vgg_file, tmp_path, **layers)
+    objective = loop.Objective(config, build_loss_network("vgg16", vgg_file), "cpu")
     torch.manual_seed(0)
     painted, content = torch.rand(2, 1, 3, 64, 64)
     number = torch.zeros(1, dtype=torch.long)
     whole, halved, shallow = (
-        objective.perceptual(painted, content, number, view) for view in ("whole", "halved", "shallow")
+        objective.style_and_content(painted, content, number, view) for view in ("whole", "halved", "shallow")
     )
     assert shallow["content"] == shallow["local"] == 0 < whole["local"]
     assert shallow["style"] < whole["style"]
     assert halved["style"] != whole["style"]
-    deeper = objective.perceptual(painted, content, number, deep=2.0)
+    deeper = objective.style_and_content(painted, content, number, deep=2.0)
     assert deeper["content"] == pytest.approx(2 * whole["content"])
     assert deeper["local"] == pytest.approx(2 * whole["local"])
     assert (deeper["style"] - whole["style"]).item() == pytest.approx(
@@ -507,12 +507,12 @@ def test_views_differ_in_layers_and_in_size(pictures: Path, judge: Path, tmp_pat
 
 
 def test_without_a_temporal_term_the_loss_does_not_ask_for_steadiness(
-    pictures: Path, judge: Path, tmp_path: Path
+    pictures: Path, vgg_file: Path, tmp_path: Path
 ) -> None:
-    config = tiny(pictures, judge, tmp_path)
-    objective = loop.Objective(config, build_loss_network("vgg16", judge), "cpu")
+    config = tiny(pictures, vgg_file, tmp_path)
+    objective = loop.Objective(config, build_loss_network("vgg16", vgg_file), "cpu")
     batch = batch_of(standing(list(torch.rand(2, 1, 3, 64, 64))))
-    painted = a_painter(SMALL)(batch)
+    painted = a_model(SMALL)(batch)
     (without, terms), (half, _), (full, _) = (objective(batch, painted, ramp) for ramp in (0.0, 0.5, 1.0))
     assert (full - without).item() == pytest.approx(config.temporal * terms["temporal"].item(), rel=1e-3)
     assert (half - without).item() == pytest.approx((full - without).item() / 2, rel=1e-3)
@@ -521,29 +521,29 @@ def test_without_a_temporal_term_the_loss_does_not_ask_for_steadiness(
 @pytest.mark.parametrize("color", [(0.0, 0.0, 0.0), (0.1, 0.3, 0.9), (1.0, 1.0, 1.0)])
 @pytest.mark.parametrize("length", [0, 2])
 def test_pictures_of_one_color_have_gradients_that_are_numbers(
-    color: tuple[float, ...], length: int, pictures: Path, judge: Path, tmp_path: Path
+    color: tuple[float, ...], length: int, pictures: Path, vgg_file: Path, tmp_path: Path
 ) -> None:
-    config = tiny(pictures, judge, tmp_path, film_share=1.0)
+    config = tiny(pictures, vgg_file, tmp_path, film_share=1.0)
     crops = OneColour(config.crop, color)
     flat = crops(torch.Generator())
     for films in (None, lambda generator, length: standing([flat] * (length + 1))):
         batch = draw(config, 0, range(2), crops, films, length)
-        painter = a_painter(architecture("fast"), 2)
-        painted = painter(batch)
-        # What a judge wants is not the same everywhere.
-        (painted.now * torch.rand_like(painted.now)).mean().backward()
-        assert all(parameter.grad.isfinite().all() for parameter in painter.parameters() if parameter.grad is not None)
-        assert painter.net.encoder[0].convolution.conv.weight.grad.norm() < 10
+        model = a_model(architecture("fast"), 2)
+        painted = model(batch)
+        # The gradient of a loss network differs from place to place.
+        (painted.output * torch.rand_like(painted.output)).mean().backward()
+        assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+        assert model.net.encoder[0].convolution.conv.weight.grad.norm() < 10
 
 
-def test_the_rate_rises_then_falls(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path, steps=100, warmup=10)
+def test_the_rate_rises_then_falls(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path, steps=100, warmup=10)
     shares = [loop.schedule(config, step, loop.progress(config, step, 0), 0) for step in range(100)]
     assert shares[0] < shares[5] < shares[9]
     assert shares[9:70] == [1.0] * 61
     assert shares[69:] == sorted(shares[69:], reverse=True)
     assert shares[-1] < 0.02 * max(shares)
-    # What reads the previous output is new to Adam when steadying begins.
+    # What reads the previous output is new to Adam when the roll-out begins.
     anew = [loop.schedule(config, 49 + since, 0.5, since) for since in range(1, 12)]
     assert anew == sorted(anew)
     assert (anew[0], anew[-1]) == (0.1, 1.0)
@@ -551,30 +551,34 @@ def test_the_rate_rises_then_falls(pictures: Path, judge: Path, tmp_path: Path) 
     assert loop.schedule(falling, 50, 0.5, 0) == pytest.approx(0.505)
 
 
-def test_progress_is_by_steps_or_by_the_clock_whichever_is_further(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path, steps=100, minutes=10.0)
+def test_progress_is_by_steps_or_by_the_clock_whichever_is_further(
+    pictures: Path, vgg_file: Path, tmp_path: Path
+) -> None:
+    config = tiny(pictures, vgg_file, tmp_path, steps=100, minutes=10.0)
     assert loop.progress(config, 30, 2) == 0.3
     assert loop.progress(config, 10, 5) == 0.5
     assert loop.progress(config, 10, 11) == 1
 
 
-def test_every_painting_comes_up_equally_often(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_every_painting_comes_up_equally_often(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     paintings = tuple(TrainingStyle(name, pictures / "stripes.png") for name in "abc")
-    config = tiny(pictures, judge, tmp_path, styles=paintings, batch=4)
+    config = tiny(pictures, vgg_file, tmp_path, styles=paintings, batch=4)
     photograph = Crops(list_photographs(config.photographs), 64)
     dealt = torch.cat([draw(config, step, range(4), photograph).style for step in range(6)])
     assert torch.bincount(dealt).tolist() == [8, 8, 8]
 
 
 @pytest.mark.parametrize("length", [0, 1])
-def test_films_take_their_share_of_the_samples(length: int, pictures: Path, judge: Path, tmp_path: Path) -> None:
-    config = tiny(pictures, judge, tmp_path, batch=40, film_share=0.25, card_share=0.0)
+def test_films_take_their_share_of_the_samples(length: int, pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    config = tiny(pictures, vgg_file, tmp_path, batch=40, film_share=0.25, card_share=0.0)
     film = [torch.zeros(1, 3, 64, 64)] * (length + 1)
     batch = draw(config, 0, range(40), OneColour(64), lambda _, length: standing(film), length)
     assert 4 <= (batch.content.mean((1, 2, 3)) < 0.5).sum() <= 16
 
 
-def test_flats_and_title_cards_take_their_shares_of_single_frames(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_flats_and_title_cards_take_their_shares_of_single_frames(
+    pictures: Path, vgg_file: Path, tmp_path: Path
+) -> None:
     class Noted(OneColour):
         def __init__(self) -> None:
             super().__init__(64)
@@ -584,7 +588,7 @@ def test_flats_and_title_cards_take_their_shares_of_single_frames(pictures: Path
             self.asked.append(blurred)
             return super().__call__(generator, blurred)
 
-    config = tiny(pictures, judge, tmp_path, batch=200, card_share=0.2, flat_share=0.3)
+    config = tiny(pictures, vgg_file, tmp_path, batch=200, card_share=0.2, flat_share=0.3)
     crops = Noted()
     drawn = draw(config, 0, range(200), crops)
     assert 20 < 200 - len(crops.asked) < 60
@@ -648,7 +652,7 @@ def test_crops_are_the_same_for_the_same_generator_and_skip_what_cannot_be_read(
         held_back([tmp_path / "broken.jpg", tmp_path / "0.png"], 2)
 
 
-def test_the_log_says_what_was_skipped(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_the_log_says_what_was_skipped(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for path in (pictures / "photographs").iterdir():
@@ -656,17 +660,17 @@ def test_the_log_says_what_was_skipped(pictures: Path, judge: Path, tmp_path: Pa
     for name in "abcd":
         (photographs / f"{name}.jpg").write_bytes(b"no picture")
     said: list[str] = []
-    train(tiny(pictures, judge, tmp_path / "run", photographs=photographs), said.append)
+    train(tiny(pictures, vgg_file, tmp_path / "run", photographs=photographs), said.append)
     (line,) = (line for line in said if "unreadable" in line)
     assert "unreadable pictures were skipped" in line
     assert ".jpg" in line
 
 
-def test_folders_without_pictures_are_refused(pictures: Path, judge: Path, tmp_path: Path) -> None:
+def test_folders_without_pictures_are_refused(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no pictures found"):
         list_photographs(tmp_path)
     with pytest.raises(TrainingError, match="6 pictures, 6 to be held back"):
-        run(tiny(pictures, judge, tmp_path / "run", held_back=6))
+        run(tiny(pictures, vgg_file, tmp_path / "run", held_back=6))
     (tmp_path / "a.jpg").write_bytes(b"")
     crops = Crops(list_photographs(tmp_path), 48)
     with pytest.raises(TrainingError, match="none of the 1 pictures"):
@@ -705,35 +709,35 @@ def test_a_network_that_is_made_recurrent_paints_as_before_on_an_empty_prior() -
     plain, net = StyleNetwork(NARROW), StyleNetwork(replace(NARROW, recurrent=True))
     net.load_state_dict(widen(plain, net, torch.Generator()))
     code = torch.cat([torch.randn(1, plain.code_size - 1), torch.ones(1, 1)], dim=1)
-    picture, carried = torch.rand(1, 3, 32, 48), torch.zeros(1, 8, 32, 48)
-    carried[:, 4:] = torch.randn(1, 4, 32, 48)
-    assert torch.equal(net(picture, code, None, carried), plain(picture, code))
+    picture, recurrent_input = torch.rand(1, 3, 32, 48), torch.zeros(1, 8, 32, 48)
+    recurrent_input[:, 4:] = torch.randn(1, 4, 32, 48)
+    assert torch.equal(net(picture, code, None, recurrent_input), plain(picture, code))
     assert torch.equal(net(picture, code), plain(picture, code))
     with pytest.raises(TrainingError, match="widths"):
         widen(net, plain, torch.Generator())
 
 
 def test_a_widened_recurrent_network_paints_exactly_as_the_narrow_one() -> None:
-    narrow = a_painter(replace(NARROW, recurrent=True)).net
+    narrow = a_model(replace(NARROW, recurrent=True)).net
     wide = StyleNetwork(replace(NARROW, widths=(16, 36), head=8, recurrent=True))
     wide.load_state_dict(widen(narrow, wide, torch.Generator().manual_seed(0)))
     code = torch.cat([torch.randn(2, narrow.code_size - 1), torch.ones(2, 1)], dim=1)
-    picture, carried = torch.rand(2, 3, 32, 48), torch.rand(2, 8, 32, 48)
-    painted = wide(picture, widen_code(code, narrow, wide), None, carried)
-    assert torch.allclose(painted, narrow(picture, code, None, carried), atol=1e-5)
+    picture, recurrent_input = torch.rand(2, 3, 32, 48), torch.rand(2, 8, 32, 48)
+    painted = wide(picture, widen_code(code, narrow, wide), None, recurrent_input)
+    assert torch.allclose(painted, narrow(picture, code, None, recurrent_input), atol=1e-5)
     assert not torch.allclose(painted, narrow(picture, code), atol=1e-2)
 
 
-def test_training_starts_from_models(pictures: Path, judge: Path, tmp_path: Path) -> None:
-    run(tiny(pictures, judge, tmp_path / "first", steps=2))
+def test_training_starts_from_models(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    run(tiny(pictures, vgg_file, tmp_path / "first", steps=2))
     models = tmp_path / "first" / "models"
     networks, (entry,) = weights.read_manifest(models)
     trained = weights.read_network("fast", *networks["fast"])
     code, _ = weights.read_style(entry.file)
     paintings = tuple(TrainingStyle(name, pictures / "stripes.png") for name in ("new", "stripes"))
-    config = tiny(pictures, judge, tmp_path / "second", start=models, styles=paintings)
-    net, codes = StyleNetwork(trained.net.architecture), Codes(2, trained.net.code_size)
-    start(config, net, codes)
+    config = tiny(pictures, vgg_file, tmp_path / "second", start=models, styles=paintings)
+    net, codes = StyleNetwork(trained.net.architecture), StyleCodes(2, trained.net.code_size)
+    load_initial_weights(config, net, codes)
     assert all(torch.equal(value, trained.net.state_dict()[key]) for key, value in net.state_dict().items())
     # The known painting has its own code, the new one the mean of all: here of one.
     assert torch.equal(codes(torch.tensor([1]), torch.ones(1)), code)
@@ -741,12 +745,12 @@ def test_training_starts_from_models(pictures: Path, judge: Path, tmp_path: Path
 
 
 def test_a_trunk_that_is_not_trained_stays_and_takes_new_styles(
-    pictures: Path, judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tiny(pictures, judge, tmp_path / "first", steps=2))
+    run(tiny(pictures, vgg_file, tmp_path / "first", steps=2))
     models = tmp_path / "first" / "models"
     paintings = (TrainingStyle("new", pictures / "stripes.png"),)
-    _, learned = run(tiny(pictures, judge, tmp_path / "second", start=models, train_trunk=False, styles=paintings))
+    _, learned = run(tiny(pictures, vgg_file, tmp_path / "second", start=models, train_trunk=False, styles=paintings))
     networks, _ = weights.read_manifest(models)
     trained = weights.read_network("fast", *networks["fast"])
     for key, value in trained.net.state_dict().items():
@@ -757,7 +761,7 @@ def test_a_trunk_that_is_not_trained_stays_and_takes_new_styles(
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(models))
     weights.load_style(Style(((str(entry.file), 1),)))  # the style file alone goes with the network it was made for
     with pytest.raises(TrainingError, match="no network fine"):
-        run(replace(tiny(pictures, judge, tmp_path / "third", start=models, train_trunk=False), network="fine"))
+        run(replace(tiny(pictures, vgg_file, tmp_path / "third", start=models, train_trunk=False), network="fine"))
 
 
 def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> None:
@@ -793,13 +797,13 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
         read_config(tmp_path / "none.toml")
 
 
-def test_perceptual_weights_that_do_not_fit_are_refused(judge: Path, tmp_path: Path) -> None:
+def test_perceptual_weights_that_do_not_fit_are_refused(vgg_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean vgg16"):
         build_loss_network("vgg-16")
     with pytest.raises(WeightsError, match="no such file"):
         build_loss_network("vgg16", tmp_path / "none.pt")
     with pytest.raises(WeightsError, match="not the weights of vgg19"):
-        build_loss_network("vgg19", judge)
+        build_loss_network("vgg19", vgg_file)
     with pytest.raises(WeightsError, match="not downloaded"):
         build_loss_network("vgg19-caffe")
     (tmp_path / "text.pt").write_text("hello")

@@ -24,8 +24,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def config(pictures: Path, judge: Path, tmp_path: Path) -> TrainConfig:
-    return tiny(pictures, judge, tmp_path, content_layers=("relu1_2", "relu2_2"), content_weights=(0.1, 0.3))
+def config(pictures: Path, vgg_file: Path, tmp_path: Path) -> TrainConfig:
+    return tiny(pictures, vgg_file, tmp_path, content_layers=("relu1_2", "relu2_2"), content_weights=(0.1, 0.3))
 
 
 def study(config: TrainConfig) -> Any:

@@ -10,6 +10,7 @@ import torch
 from videostyle import weights
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
 from videostyle.style import Style
+from videostyle.weights import manifest
 
 
 def test_the_gallery_lists_what_is_there_without_torch(toy_gallery: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_code_made_for_another_trunk_is_refused(toy_gallery: Path, tmp_path: P
 
 def test_no_models_is_said_plainly(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.delenv("VIDEOSTYLE_MODELS", raising=False)
-    monkeypatch.setattr(weights, "__file__", str(tmp_path / "a" / "weights.py"))
+    monkeypatch.setattr(manifest, "__file__", str(tmp_path / "a" / "weights" / "manifest.py"))
     with pytest.raises(WeightsError, match="no models found"):
         weights.gallery()
 

@@ -65,7 +65,9 @@ def private(text: str) -> list[str]:
     """Return the private words in a text, each with the field's."""
     words = re.sub(r"_", " ", text.lower())
     return [
-        f"{found[0]!r}: say {better}" for word, better in PRIVATE.items() if (found := re.search(rf"\b{word}\b", words))
+        f"{found[0]!r}: say {better}"
+        for word, better in PRIVATE.items()
+        if (found := re.search(rf"\b(?:{word})\b", words))
     ]
 
 

@@ -17,14 +17,14 @@ from videostyle.train.motion import Clip
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
 
-def tiny(pictures: Path, judge: Path, folder: Path, **changes: object) -> TrainConfig:
+def tiny(pictures: Path, vgg_file: Path, folder: Path, **changes: object) -> TrainConfig:
     """Four steps of two crops, one painting; from the second step on frames are rolled out."""
     values: dict[str, object] = {
         "photographs": pictures / "photographs",
         "styles": (TrainingStyle("stripes", pictures / "stripes.png", "Stripes", "Nobody", "1900", size=96),),
         "folder": folder,
         "loss_network": "vgg16",
-        "loss_network_weights": judge,
+        "loss_network_weights": vgg_file,
         "steps": 4,
         "steady_from": 0.25,
         "roll_out": 2,
@@ -101,6 +101,6 @@ def batch_of(clip: Clip, **changes: Any) -> Batch:
         "speckle": torch.zeros(1, 3, side, side),
         "style": torch.zeros(1, dtype=torch.long),
         "strength": torch.ones(1),
-        "remembering": torch.zeros(1, 1),
+        "shared_norm": torch.zeros(1, 1),
     }
     return Batch(**{**values, **changes})

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from videostyle.io.memory import MemorySink, MemorySource
     from videostyle.live.painter import LivePainter
     from videostyle.live.plan import LivePlan
-    from videostyle.metrics.evaluation import Evaluation, evaluate
+    from videostyle.metrics.evaluation import evaluate
     from videostyle.metrics.options import EvaluateOptions
+    from videostyle.metrics.scores import Evaluation
     from videostyle.optimize.keyframes import paint_keyframes
     from videostyle.optimize.plan import GatysOptions, KeyframePlan, PaintPlan, StyleImage
     from videostyle.optimize.stills import paint_picture
@@ -64,7 +65,7 @@ _HOMES = {
     "MemorySink": "io.memory",
     "MemorySource": "io.memory",
     "LivePainter": "live.painter",
-    "Evaluation": "metrics.evaluation",
+    "Evaluation": "metrics.scores",
     "evaluate": "metrics.evaluation",
     "EvaluateOptions": "metrics.options",
     "paint_keyframes": "optimize.keyframes",

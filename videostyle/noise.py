@@ -1,10 +1,10 @@
-"""Noise that moves with the surfaces of a film: particles on the optical flow.
+"""Noise advected by the optical flow: particles that move with the surfaces of a film.
 
-A network that follows motion maps a flat surface to a flat colour: nothing in it says where a stroke should be. Noise
-gives it something to hang strokes on. Noise that stays on the screen would make them flicker; this moves with what is
-filmed. Particles are moved along the flow, dropped where the motion is unknown, thinned where they crowd and seeded
-where there is room (cf. the tracked random dots of Texler et al. 2020, Interactive Video Stylization Using Few-Shot
-Patch-Based Training). Nothing is resampled, so the noise never blurs.
+A style network maps a flat surface to a flat colour: nothing in the frame defines the place of a stroke. Noise does.
+Noise that is fixed to the screen would make the strokes flicker; this noise moves with the filmed surfaces. Particles
+are moved along the flow, dropped where the confidence is low, thinned where they are too dense and seeded in empty
+cells (cf. the tracked random dots of Texler et al. 2020, Interactive Video Stylization Using Few-Shot Patch-Based
+Training). Nothing is resampled, so the noise never blurs.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from videostyle.types import Flow
 Array = np.ndarray[Any, Any]
 
 GRAINS = (2.5, 7.0)
-"""Deviations in pixels of the Gaussians that the noise is blurred with: half of the channels by each."""
+"""Deviations, in pixels, of the Gaussians that blur the noise: each blurs half of the channels."""
 SPACING = 5
-"""Side in pixels of the cells that hold one particle each, about."""
+"""Side, in pixels, of the cells that hold about one particle each."""
 HALF = 2  # the field is computed at half the size: it is blurred by more than that
-_CROWD = 3  # more particles in a cell than this are thinned
-_FADE = 6  # frames over which a particle comes and goes
-_TRUSTED = 0.5  # confidence from which a particle may follow the flow
-_MISS = 1.0  # pixels by which the inverted flow may miss a particle
+_MOST_IN_CELL = 3  # more particles in a cell than this are thinned
+_FADE = 6  # frames over which a particle appears and disappears
+_LEAST_CONFIDENCE = 0.5  # confidence from which a particle follows the flow
+_INVERSION_ERROR = 1.0  # pixels by which the inverted flow may miss a particle
 
 
 def noise_field(height: int, width: int, random: np.random.Generator) -> Array:
-    """Gaussian noise of each of the `GRAINS`, (height, width, NOISE_CHANNELS) float32, deviation 1."""
+    """Draw Gaussian noise of each of the `GRAINS`, (height, width, NOISE_CHANNELS) float32, deviation 1."""
     layers = []
     for number in range(NOISE_CHANNELS):
         grain = GRAINS[number * len(GRAINS) // NOISE_CHANNELS]
@@ -46,10 +46,10 @@ def noise_field(height: int, width: int, random: np.random.Generator) -> Array:
     return np.stack(layers, axis=-1)
 
 
-def first_frame(picture: Tensor, random: np.random.Generator) -> Tensor:
-    """What a recurrent network reads beside pictures (N, 3, H, W) that nothing came before: see `StyleNetwork`.
+def initial_recurrent_input(picture: Tensor, random: np.random.Generator) -> Tensor:
+    """Make the recurrent input for first frames of shots (N, 3, H, W): (N, RECURRENT_CHANNELS, H, W).
 
-    An empty prior, and noise that is the same for all of them: (N, CARRIED_CHANNELS, H, W).
+    It is an empty prior, and noise that is the same for all of them; see `StyleNetwork.forward`.
     """
     height, width = picture.shape[2:]
     noise = torch.from_numpy(noise_field(height, width, random)).permute(2, 0, 1)[None].to(picture.device)
@@ -58,7 +58,7 @@ def first_frame(picture: Tensor, random: np.random.Generator) -> Tensor:
 
 
 class Particles:
-    """The noise of one film at one size, frame after frame; the same for the same seed, motion and shots."""
+    """Advected noise of one film at one size, frame after frame; the same for the same seed, motion and shots."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
@@ -71,11 +71,10 @@ class Particles:
         self._leaving = np.zeros(0, bool)
 
     def __call__(self, size: tuple[int, int], motion: Flow | None, moment: tuple[int, ...] = ()) -> Tensor:
-        """The field (1, NOISE_CHANNELS, H / 2, W / 2) of the next frame, mean 0, deviation 1.
+        """Return the noise field (1, NOISE_CHANNELS, H / 2, W / 2) of the next frame, mean 0, deviation 1.
 
-        `size` is (H, W), that of the frame; `motion` the flow from it to the frame before, of any size, with its
-        confidence. None starts a shot anew; what is random in it then depends on the seed and on `moment` (say, when
-        it begins) alone. Raises nothing.
+        `size` is (H, W) of the frame; `motion` is the backward flow, of any size, with its confidence. None begins a
+        new shot, whose random numbers depend on the seed and on `moment` alone (for example the time of its start).
         """
         if motion is None or size != self._size:
             self._begin(size, moment)
@@ -97,17 +96,17 @@ class Particles:
         return -(-self._size[1] // SPACING), -(-self._size[0] // SPACING)
 
     def _random(self, cells: Array) -> tuple[Array, Array]:
-        """A new particle in each of the numbered cells: positions (n, 2) and values (n, NOISE_CHANNELS)."""
+        """Draw a new particle in each of the numbered cells: positions (n, 2) and values (n, NOISE_CHANNELS)."""
         random = np.random.default_rng([self._seed, *self._shot, self._frame])
         columns, _ = self._cells()
         rows, across = np.divmod(cells, columns)
         corners = np.stack([across, rows], axis=1) + random.random((len(cells), 2))
-        # At integers lie the centres of pixels, so the picture begins half a pixel before 0.
+        # The centres of pixels are at integers, so the picture begins half a pixel before 0.
         positions = (corners * SPACING - 0.5).clip(0, (self._size[1] - 1, self._size[0] - 1)).astype(np.float32)
         return positions, random.standard_normal((len(cells), NOISE_CHANNELS), dtype=np.float32)
 
     def _move(self, motion: Flow) -> None:
-        """Particles go where the backward flow comes from: solve x + b(x) = p for x by fixed-point iteration."""
+        """Move the particles by the inverse of the backward flow: solve x + b(x) = p for x by fixed-point iteration."""
         flow = np.ascontiguousarray(resize_flow(motion.vectors[:1], self._size)[0].permute(1, 2, 0).numpy(force=True))
         confidence = motion.confidence[0, 0].numpy(force=True)
         where = self._positions - _at(flow, self._positions)
@@ -115,7 +114,7 @@ class Particles:
             where = self._positions - _at(flow, where)
         miss = np.square(where + _at(flow, where) - self._positions).sum(1)
         scale = np.array([confidence.shape[1] / self._size[1], confidence.shape[0] / self._size[0]], np.float32)
-        kept = (miss < _MISS**2) & (_at(confidence[..., None], where * scale)[:, 0] > _TRUSTED)
+        kept = (miss < _INVERSION_ERROR**2) & (_at(confidence[..., None], where * scale)[:, 0] > _LEAST_CONFIDENCE)
         kept &= (where >= 0).all(1) & (where[:, 0] <= self._size[1] - 1) & (where[:, 1] <= self._size[0] - 1)
         change = np.where(self._leaving, -1, 1).astype(np.float32) / _FADE
         weights = (self._weights + change).clip(0, 1)
@@ -124,15 +123,15 @@ class Particles:
         self._weights, self._leaving = weights[kept], self._leaving[kept]
 
     def _thin(self) -> None:
-        """Mark those to leave that crowd: in each cell all but the strongest few."""
+        """Mark particles to fade out where they are too dense: in each cell all but the strongest few."""
         cells = self._cell_of(self._positions)
         order = np.lexsort((-self._weights, self._leaving, cells))
         ranked = cells[order]
         rank = np.arange(len(order)) - np.searchsorted(ranked, ranked)
-        self._leaving[order] |= rank >= _CROWD
+        self._leaving[order] |= rank >= _MOST_IN_CELL
 
     def _seed_room(self) -> None:
-        """Put a new particle into each cell that has none in it and beside it."""
+        """Seed a particle in each cell that has none in it and in its neighbours."""
         columns, rows = self._cells()
         taken = np.zeros((rows, columns), np.uint8)
         taken.flat[self._cell_of(self._positions[~self._leaving])] = 1
@@ -149,7 +148,7 @@ class Particles:
         return cells[:, 1].clip(0, rows - 1) * columns + cells[:, 0].clip(0, columns - 1)
 
     def _field(self) -> Tensor:
-        """The particles drawn as Gaussians."""
+        """Draw the particles as Gaussians."""
         height, width = (-(-side // HALF) for side in self._size)
         at = ((self._positions + 0.5) / HALF - 0.5).clip(0, (width - 1, height - 1))
         corner = np.floor(at).astype(np.int64)
@@ -171,10 +170,10 @@ class Particles:
 
 
 def _at(field: Array, positions: Array) -> Array:
-    """A field (H, W, C) read between its pixels at positions (n, 2), x then y: (n, C)."""
+    """Sample a field (H, W, C) bilinearly at positions (n, 2), x then y: (n, C)."""
     if not len(positions):
         return np.zeros((0, field.shape[2]), np.float32)
-    # OpenCV's maps hold at most 32767 rows: a wide map of several rows instead.
+    # OpenCV's maps hold at most 32767 rows: the positions are arranged in a wide map of several rows.
     columns = min(len(positions), 4096)
     rows = -(-len(positions) // columns)
     maps = np.zeros((rows * columns, 2), np.float32)

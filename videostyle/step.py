@@ -93,7 +93,7 @@ class FrameStylizer:
         self.mode: str = plan.stabilize.mode if stabilizes else "none"
         self.stabilizer = load_stabilizer(plan.stabilize if stabilizes else StabilizeOptions(0), options, self.device)
         self.moments = Moments(
-            self.stylizer, self.stabilizer, options, self.device, steady=stabilizes, seed=plan.style.seed
+            self.stylizer, self.stabilizer, options, self.device, with_motion=stabilizes, seed=plan.style.seed
         )
         self.cuts: list[float] = []
         self.repeated = 0

@@ -1,7 +1,7 @@
-"""Files of tensors that say what they are: the one reader of our networks and styles, which checks every part.
+"""Tensor files: the one reader of network and style files, which validates every part.
 
-A file is in the safetensors format. Its *card* is JSON under the key `videostyle` of the file's own metadata. Nothing
-in a file is believed: neither the sizes that it declares, nor its card, nor its numbers.
+A file is in the safetensors format. Its *card* is JSON under the key `videostyle` of the file's own metadata. The
+declared sizes, the card and the numbers are all validated.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from safetensors import SafetensorError, deserialize
 from videostyle.errors import WeightsError
 
 KEY = "videostyle"
-"""Of the card, in a file's metadata."""
+"""Key of the card in a file's metadata."""
 LARGEST_CODE = 100.0
-"""Values of a code lie within plus or minus this; the largest of a shipped style is 4.3."""
+"""Limit of the absolute values of a code; the largest of a shipped style is 4.3."""
 LARGEST_WEIGHT = 10_000.0
-"""Values of a network likewise; the largest of a shipped one is 11.6."""
+"""Limit of the absolute values of a network; the largest of a shipped one is 11.6."""
 _LARGEST_FILE = 2**31
 
 _FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
@@ -34,7 +34,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Card(BaseModel):
-    """What a file says of itself, as far as programs read it; there may be more, for people."""
+    """Card of a file: the fields that programs read. It may have more, for people."""
 
     model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
 
@@ -46,7 +46,7 @@ class Card(BaseModel):
 
 
 class StyleCard(Card):
-    """The card of a style: one code, and the network that it was made for."""
+    """Card of a style: one code, and the network that it was made for."""
 
     kind: Literal["style"]
     network: _Name
@@ -54,7 +54,7 @@ class StyleCard(Card):
 
 
 class NetworkCard(Card):
-    """The card of a network: a trunk, and the sizes to build it from."""
+    """Card of a style network, with the sizes to build it from."""
 
     kind: Literal["network"]
     name: _Name
@@ -62,7 +62,7 @@ class NetworkCard(Card):
 
 
 class LossNetworkCard(Card):
-    """The card of a loss network."""
+    """Card of a loss network."""
 
     kind: Literal["loss_network"]
     name: _Name
@@ -74,33 +74,33 @@ _CARDS: TypeAdapter[AnyCard] = TypeAdapter(Annotated[AnyCard, Field(discriminato
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorFile:
-    """What is in a file, checked."""
+    """Validated contents of a file."""
 
     path: Path
     card: AnyCard
-    told: dict[str, Any]
-    """The card as it was written, with what is for people."""
+    metadata: dict[str, Any]
+    """The card as it was written, with the fields for people."""
     arrays: dict[str, np.ndarray]
-    """float32, finite and within the range of its kind; the packed numbers of loss networks are uint8."""
+    """Arrays by name: float32, finite and within the limit of their kind; packed numbers of loss networks are uint8."""
     sha256: str
     size: int
-    """In bytes."""
+    """Size of the file in bytes."""
 
 
 def read(path: Path) -> TensorFile:
-    """Read a style network, loss network or style file; raises WeightsError, whatever is wrong with it."""
+    """Read a style network, loss network or style file; raises WeightsError if anything is wrong with it."""
     data = _bytes(path)
     try:
-        told = _told(data)
+        metadata = _metadata(data)
         stored = deserialize(data)
     except (SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path}: not a safetensors file, or damaged ({_first_line(error)})") from error
-    if told is None:
+    if metadata is None:
         raise WeightsError(f"{path}: not a videostyle file")
     try:
-        card = _CARDS.validate_python(told)
+        card = _CARDS.validate_python(metadata)
     except ValidationError as error:
-        raise WeightsError(f"{path}: not a videostyle file, or its card is damaged ({complaint(error)})") from error
+        raise WeightsError(f"{path}: not a videostyle file, or its card is damaged ({first_error(error)})") from error
     limit = LARGEST_CODE if card.kind == "style" else LARGEST_WEIGHT
     arrays = {
         name: _array(path, name, one, limit, card.kind == "loss_network")
@@ -109,11 +109,11 @@ def read(path: Path) -> TensorFile:
     if card.kind == "style" and not _is_code(arrays):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "nothing"
         raise WeightsError(f"{path}: a style file holds one code of shape [1, n], this one {shapes}")
-    return TensorFile(path, card, told, arrays, hashlib.sha256(data).hexdigest(), len(data))
+    return TensorFile(path, card, metadata, arrays, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def complaint(error: ValidationError) -> str:
-    """The first of pydantic's complaints, in one line that says where to look."""
+def first_error(error: ValidationError) -> str:
+    """Return the first of pydantic's errors in one line, with the place in the card."""
     first = error.errors(include_url=False)[0]
     # The first part of the place is the kind of card.
     where = ".".join(str(part) for part in first["loc"][1:])
@@ -123,7 +123,7 @@ def complaint(error: ValidationError) -> str:
 def _bytes(path: Path) -> bytes:
     try:
         status = path.stat()
-        # A pipe would be waited for, for ever.
+        # Reading a pipe could block for ever.
         if not stat.S_ISREG(status.st_mode):
             raise WeightsError(f"{path}: not a file")
         if status.st_size > _LARGEST_FILE:
@@ -135,8 +135,8 @@ def _bytes(path: Path) -> bytes:
         raise WeightsError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _told(data: bytes) -> dict[str, Any] | None:
-    """The card in the header: the file begins with the header's length, and the header is JSON."""
+def _metadata(data: bytes) -> dict[str, Any] | None:
+    """Return the card in the header: the file begins with the header's length, and the header is JSON."""
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= len(data) - 8:
         raise ValueError("its header is longer than the file")
@@ -147,14 +147,14 @@ def _told(data: bytes) -> dict[str, Any] | None:
     text = metadata.get(KEY) if isinstance(metadata, dict) else None
     if text is None:
         return None
-    told = json.loads(text)
-    if not isinstance(told, dict):
+    metadata = json.loads(text)
+    if not isinstance(metadata, dict):
         raise ValueError("its card is no table")
-    return told
+    return metadata
 
 
 def _array(path: Path, name: str, stored: dict[str, Any], limit: float, packed: bool) -> np.ndarray:
-    """A tensor as float32; half and double precision are converted."""
+    """Convert a stored tensor of half, single or double precision to float32."""
     kind, data = stored["dtype"], stored["data"]
     if kind == "U8" and packed:
         return np.frombuffer(data, np.uint8).reshape(stored["shape"]).copy()

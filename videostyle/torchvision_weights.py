@@ -1,4 +1,4 @@
-"""State dicts of torchvision's networks: from a file, torch's cache or, with leave, the network."""
+"""State dicts of torchvision's networks: from a file, torch's cache or, if allowed, a download."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torchvision.models import WeightsEnum
 from videostyle.errors import WeightsError
 from videostyle.threads import silence_ffmpeg
 
-silence_ffmpeg()  # importing torchvision may have turned it on
+silence_ffmpeg()  # importing torchvision may have switched FFmpeg's log on
 
 
 def is_cached(weights: WeightsEnum) -> bool:
-    """Whether torchvision has downloaded them already."""
+    """Return True if torchvision has downloaded these weights already."""
     return (Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name).exists()
 
 
 def load_weights(net: nn.Module, name: str, weights: WeightsEnum, path: Path | None, download: bool, flag: str) -> None:
     """Load the state dict at `path`, or else torchvision's own, into `net`; `name` and `flag` are for messages.
 
-    Raises WeightsError where it is missing, damaged or of another network, or would be downloaded without leave.
+    Raises WeightsError if it is missing, damaged or of another network, or would need a download that is not allowed.
     """
     source, state = _read(name, weights, path, download, flag)
     own = net.state_dict()
@@ -36,7 +36,7 @@ def load_weights(net: nn.Module, name: str, weights: WeightsEnum, path: Path | N
 
 
 def _read(name: str, weights: WeightsEnum, path: Path | None, download: bool, flag: str) -> tuple[str, Any]:
-    """Where the state dict came from, for messages, and the state dict."""
+    """Return the origin of the state dict, for messages, and the state dict."""
     if path is None:
         if not download and not is_cached(weights):
             raise WeightsError(
@@ -46,10 +46,10 @@ def _read(name: str, weights: WeightsEnum, path: Path | None, download: bool, fl
         try:
             return weights.url, weights.get_state_dict(progress=False, check_hash=True)
         except (OSError, RuntimeError) as error:
-            raise WeightsError(f"cannot fetch {weights.url}: {error}") from error
+            raise WeightsError(f"cannot download {weights.url}: {error}") from error
     try:
         return str(path), torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise WeightsError(f"no weights of {name} at {path}") from error
+        raise WeightsError(f"there are no weights of {name} at {path}") from error
     except Exception as error:  # torch.load raises whatever the unpickler met
         raise WeightsError(f"{path} is not a readable PyTorch state dict") from error

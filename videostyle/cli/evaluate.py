@@ -22,9 +22,9 @@ from videostyle.style import Style
 from videostyle.timeline import Span
 
 if TYPE_CHECKING:
-    from videostyle.metrics.evaluation import Evaluation
     from videostyle.metrics.lpips import Lpips
     from videostyle.metrics.probes import Probes
+    from videostyle.metrics.scores import Evaluation
     from videostyle.types import FlowEstimator, Frame, Source
 
 # Width in pixels of the pictures for the probes: temporal behaviour hardly depends on it.
@@ -150,9 +150,9 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     """Return the evaluation, and warnings about the films."""
     from videostyle import weights
     from videostyle.io import open_source
-    from videostyle.metrics.appearance import Perception
+    from videostyle.metrics.appearance import FeatureExtractor
     from videostyle.metrics.evaluation import evaluate
-    from videostyle.metrics.exact import ExactFolder
+    from videostyle.metrics.exact import ExactFlowFolder
     from videostyle.threads import prefetch
 
     options = EvaluateOptions(
@@ -160,8 +160,8 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     )
     if args.exact_flow is not None and args.start:
         raise UsageError("--exact-flow counts frames from the film's first: leave out --start")
-    exact = ExactFolder(args.exact_flow) if args.exact_flow is not None else None
-    perception = Perception(weights.load_loss_network("vgg19-small")) if options.perceptual_every else None
+    exact = ExactFlowFolder(args.exact_flow) if args.exact_flow is not None else None
+    extractor = FeatureExtractor(weights.load_loss_network("vgg19-small")) if options.perceptual_every else None
     lpips = _lpips(args) if args.lpips or args.lpips_weights is not None else None
     # The output of a part of a film begins at its own first frame.
     spans = [Span(args.start, args.end), Span(), Span()]
@@ -169,7 +169,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
     with ExitStack() as stack:
         opened: list[Source] = [open_source(path) for path in paths]
         sources = [stack.enter_context(source) for source in opened]
-        flow, judged_by = _flow(args, max(sources[1].info.width, sources[1].info.height))
+        flow, flow_name = _flow(args, max(sources[1].info.width, sources[1].info.height))
         films: list[Iterable[Frame]] = [
             stack.enter_context(prefetch(islice(source.frames(span), args.frames), 2))
             for source, span in zip(sources, spans, strict=False)
@@ -186,9 +186,9 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             films[2] if args.reference is not None else None,
             options,
             flow=flow,
-            judged_by=judged_by,
+            flow_name=flow_name,
             exact=exact,
-            perception=perception,
+            extractor=extractor,
             lpips=lpips,
             on_frame=step,
         )
@@ -257,4 +257,4 @@ def _table(evaluation: Evaluation, probes: Probes | None) -> str:
     for name, values, digits in found:
         cells = "".join(f"{format(values[one], digits) if one in values else '':>11}" for one in versions)
         lines.append(f"{name:{width}}{cells}".rstrip())
-    return "\n".join([*lines, "", *findings(evaluation, probes), f"Motion found by {evaluation.judged_by}."])
+    return "\n".join([*lines, "", *findings(evaluation, probes), f"Motion found by {evaluation.flow_name}."])

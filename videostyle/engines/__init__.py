@@ -1,16 +1,15 @@
-"""Ways to run a network: one module an engine, each with `build(net, inputs, device) -> Engine`.
+"""Engines: the runtimes of the style network, one module each, with `build(net, inputs, device) -> Engine`.
 
 An engine runs a module from tensors to one or several tensors; `net` is a folded `StyleNetwork` in a `FrameNorm` or
-`RunningNorm`.
-Pictures are (N, 3, H, W) float in 0..1 with sides that are multiples of the network's stride; what is painted has the
-same shape and range and is on the device where they are. `inputs` are examples, for engines that trace: the number of
-inputs, their dimensions and their channels stay, N, H and W may change from call to call. Engines that compute in half
-precision agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten thousand, on pictures of one
-colour too. An engine may be called from several threads at a time.
+`RunningNorm`. Pictures are (N, 3, H, W) float in 0..1 with sides that are multiples of the network's stride; the
+stylized pictures have the same shape and range and are on the same device. `inputs` are examples, for engines that
+trace: the number of inputs, their dimensions and their channels are fixed, N, H and W may change from call to call.
+Engines that compute in half precision agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten
+thousand, on pictures of one colour too. An engine may be called from several threads at a time.
 
-A module may declare DEVICES, a tuple of "cpu" and "cuda" (both, unless declared); RANK, a number (0): of the installed
-engines that run on a device, auto is the one with the highest; and OWN_THREADS, True where the engine keeps all cores
-busy with threads of its own, beside which torch and OpenCV had better compute in one (False).
+A module may declare DEVICES, a tuple of "cpu" and "cuda" (default: both); RANK, a number (default: 0): "auto" is the
+installed engine with the highest rank that runs on the device; and OWN_THREADS (default: False), True if the engine
+keeps all cores busy with its own threads, so that torch and OpenCV should compute in one.
 """
 
 from __future__ import annotations
@@ -34,22 +33,22 @@ Engine = Callable[..., tuple["Tensor", ...]]
 
 disable_telemetry()
 
-# Engines that are kept for the next call or visitor who paints with the same network, the last used last. The shipped
-# networks need two each at most; a few megabytes an engine.
-KEPT = 6
-_kept: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
+# Engines that are cached for the next call or visitor with the same network, in order of their last use. The shipped
+# networks need at most two each; an engine takes a few megabytes.
+CACHE_SIZE = 6
+_cache: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
 _lock = Lock()
 
 
 def choose_device(device: str) -> str:
-    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means here; raises UsageError if there is no such one."""
+    """Return the device that `auto`, `cpu`, `cuda` or `cuda:N` means here; raises UsageError if it does not exist."""
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     name, _, number = device.partition(":")
     if name not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise UsageError(f"no device {device!r}; choose from: auto, cpu, cuda, cuda:N")
+        raise UsageError(f"there is no device {device!r}; choose from: auto, cpu, cuda, cuda:N")
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device is available to torch here; use --device cpu")
     if number and int(number) >= torch.cuda.device_count():
@@ -58,9 +57,9 @@ def choose_device(device: str) -> str:
 
 
 def choose_engine(engine: str, device: str) -> str:
-    """The engine that `auto` means on `device`, or the one that is named.
+    """Return the engine that `auto` means on `device`, or the named one.
 
-    Raises UnknownNameError, UsageError where it does not run on the device, or MissingDependencyError.
+    Raises UnknownNameError, UsageError if it does not run on the device, or MissingDependencyError.
     """
     kind = device.partition(":")[0]
     if engine == "auto":
@@ -76,17 +75,17 @@ def choose_engine(engine: str, device: str) -> str:
 
 
 def devices_of(engine: str) -> tuple[str, ...]:
-    """The kinds of devices that an engine runs on; raises UnknownNameError or MissingDependencyError."""
+    """Return the kinds of devices that an engine runs on; raises UnknownNameError or MissingDependencyError."""
     return getattr(_module(engine), "DEVICES", ("cpu", "cuda"))
 
 
 def has_own_threads(engine: str) -> bool:
-    """True for an engine that keeps all cores busy by itself."""
+    """Return True if the engine keeps all cores busy with its own threads."""
     return getattr(_module(engine), "OWN_THREADS", False)
 
 
 def _rank(engine: str, kind: str) -> float:
-    """How much an engine is to be preferred on a kind of device; -1 where it does not run or is not installed."""
+    """Return the rank of an engine on a kind of device; -1 if it does not run there or is not installed."""
     try:
         return getattr(_module(engine), "RANK", 0) if kind in devices_of(engine) else -1
     except MissingDependencyError:
@@ -101,21 +100,21 @@ def _module(engine: str) -> Any:
 
 
 def load_engine(engine: str, network: Network, device: str, running_norm: bool = False) -> Engine:
-    """An engine by name; raises UnknownNameError, or MissingDependencyError saying what to install.
+    """Load an engine by name; raises UnknownNameError, or MissingDependencyError with the package to install.
 
-    It paints `content` (N, 3, H, W) by `code` (N, code_size). With `running_norm` it is also given the statistics to
-    normalise by and their weight, and gives those it used: see `videostyle.nets.running_norm`. A recurrent network is
-    given `carried` (N, CARRIED_CHANNELS, H, W) last. The engines used last are kept, so the same one may be returned to
-    several callers.
+    The engine stylizes `content` (N, 3, H, W) by `code` (N, code_size). With `running_norm` it also takes the
+    statistics to normalise by and their weight, and returns the statistics it used: see
+    `videostyle.nets.running_norm`. A recurrent network takes `recurrent_input` (N, RECURRENT_CHANNELS, H, W) last. The
+    engines used last are cached, so several callers may get the same one.
     """
     build = _module(engine).build
     key = build, network.sha256, device, running_norm
-    # Whoever asks for what another is building waits for it.
+    # A caller that asks for an engine while another thread builds it waits.
     with _lock:
-        found = _kept.pop(key, None) or _build(build, network, device, running_norm)
-        _kept[key] = found
-        if len(_kept) > KEPT:
-            _kept.popitem(last=False)
+        found = _cache.pop(key, None) or _build(build, network, device, running_norm)
+        _cache[key] = found
+        if len(_cache) > CACHE_SIZE:
+            _cache.popitem(last=False)
         return found
 
 
@@ -123,7 +122,7 @@ def _build(build: Callable[..., Engine], network: Network, device: str, running_
     import torch
 
     from videostyle.nets.running_norm import FrameNorm, RunningNorm
-    from videostyle.nets.style_network import CARRIED_CHANNELS
+    from videostyle.nets.style_network import RECURRENT_CHANNELS
 
     net = network.net.folded()
     side = 4 * net.architecture.stride
@@ -131,5 +130,5 @@ def _build(build: Callable[..., Engine], network: Network, device: str, running_
     if running_norm:
         inputs += [torch.zeros(1, net.code_size - 1), torch.zeros(1, 1)]
     if net.architecture.recurrent:
-        inputs.append(torch.zeros(1, CARRIED_CHANNELS, side, side))
+        inputs.append(torch.zeros(1, RECURRENT_CHANNELS, side, side))
     return build(RunningNorm(net) if running_norm else FrameNorm(net), inputs, device)

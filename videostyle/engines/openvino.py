@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: two to four times eager torch, in bfloat16 where the processor has it."""
+"""OpenVINO on the CPU: two to four times as fast as eager torch, in bfloat16 if the processor supports it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ OWN_THREADS = True
 
 Shapes = tuple[tuple[int, ...], ...]
 
-# Compiled networks that are kept: so many, and together for so many pixels. Each holds its intermediate results, some
-# 250 bytes a pixel for `fast`, and one thread a core. What is larger goes when the thread that painted with it ends.
-KEPT = 8
-KEPT_PIXELS = 4_000_000
+# Limits of the cache of compiled networks: their number, and the sum of their pixels. Each holds its intermediate
+# results, some 250 bytes a pixel for `fast`, and one thread a core. A larger one is freed when its thread ends.
+CACHE_SIZE = 8
+CACHE_PIXELS = 4_000_000
 
 
 class _Network:
-    """A converted network, and the lock of whoever compiles it: the model is reshaped for that."""
+    """Converted network, and the lock that a thread holds while it reshapes and compiles the model."""
 
     def __init__(self, model: ov.Model) -> None:
         self.model = model
@@ -39,7 +39,7 @@ class _Network:
 
 
 class _Compiled:
-    """A network compiled for pictures of one size; several threads may run it at a time."""
+    """Network compiled for pictures of one size; several threads may run it at a time."""
 
     def __init__(self, network: _Network, shapes: Shapes) -> None:
         self._network = network
@@ -54,7 +54,7 @@ class _Compiled:
         # The request owns its outputs and will write the next ones there.
         result = tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
         with self._lock:
-            # One that waits is enough: more were made only where several painted at the same time.
+            # One idle request is enough: more are made only while several threads run the network.
             self._idle = [request]
         return result
 
@@ -71,32 +71,32 @@ class _Compiled:
 
 
 class _Pool:
-    """The compiled networks that were used last, of every network and size."""
+    """Cache of the compiled networks that were used last, of every network and size."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[_Network, Shapes], _Compiled] = OrderedDict()
+        self._cache: OrderedDict[tuple[_Network, Shapes], _Compiled] = OrderedDict()
         self._large = local()
 
     def get(self, network: _Network, shapes: Shapes) -> _Compiled:
-        """The network for inputs of these shapes; what was not used for longest is let go."""
-        if _pixels(shapes) > KEPT_PIXELS:
+        """Return the network compiled for inputs of these shapes; the least recently used ones are dropped."""
+        if _pixels(shapes) > CACHE_PIXELS:
             if getattr(self._large, "key", None) != (network, shapes):
                 self._large.key, self._large.compiled = (network, shapes), _Compiled(network, shapes)
             return self._large.compiled
         with self._lock:
-            compiled = self._kept.pop((network, shapes), None) or _Compiled(network, shapes)
-            self._kept[network, shapes] = compiled
-            while len(self._kept) > 1 and (len(self._kept) > KEPT or self._pixels() > KEPT_PIXELS):
-                self._kept.popitem(last=False)
+            compiled = self._cache.pop((network, shapes), None) or _Compiled(network, shapes)
+            self._cache[network, shapes] = compiled
+            while len(self._cache) > 1 and (len(self._cache) > CACHE_SIZE or self._pixels() > CACHE_PIXELS):
+                self._cache.popitem(last=False)
             return compiled
 
     def _pixels(self) -> int:
-        return sum(_pixels(shapes) for _, shapes in self._kept)
+        return sum(_pixels(shapes) for _, shapes in self._cache)
 
 
 def _pixels(shapes: Shapes) -> int:
-    """Of the pictures that are painted, which are the first input."""
+    """Count the pixels of the content, which is the first input."""
     return shapes[0][0] * shapes[0][-2] * shapes[0][-1]
 
 
@@ -105,34 +105,34 @@ _pool = _Pool()
 
 @lru_cache(maxsize=1)
 def core() -> ov.Core:
-    """The one of this process."""
+    """Return the OpenVINO runtime of this process."""
     return ov.Core()
 
 
 def settings() -> dict[str, Any]:
-    """How networks are compiled."""
+    """Return the properties that networks are compiled with."""
     half = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    # Threads are not pinned to cores. Pinned, a thread waits while another program has its core, the others wait for
-    # it, and a frame takes many times as long as the work: see "beside busy cores" in benchmarks/speed.py.
+    # Threads are not pinned to cores. A pinned thread waits while another program uses its core, the others wait for
+    # it, and a frame takes many times as long: see "beside busy cores" in benchmarks/speed.py.
     return {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32", "ENABLE_CPU_PINNING": False}
 
 
 def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:
-    """The network converted in memory and compiled for each size of picture it meets."""
+    """Convert the network in memory; it is compiled for each size of picture on first use."""
     network = _Network(convert(net, inputs))
 
-    def paint(*given: Tensor) -> tuple[Tensor, ...]:
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
         return _pool.get(network, tuple(tuple(each.shape) for each in given))(given)
 
-    return paint
+    return run
 
 
 def convert(net: nn.Module, inputs: Sequence[Tensor]) -> ov.Model:
-    """`net` as OpenVINO's model; its inputs are those of `net`, of any size."""
+    """Convert `net` to an OpenVINO model; its inputs are those of `net`, of any size."""
     # `ov.convert_model` and `torch.jit.trace` keep every network they have seen until the process ends, some 10 MB each
-    # time. The graph alone, which is all that the converter reads, is let go; it has the weights as further inputs.
+    # time. The graph alone, which is all that the converter reads, is freed; it has the weights as further inputs.
     with warnings.catch_warnings(), torch.inference_mode():
-        # torch's advice to trace another way is not for its users.
+        # torch recommends another way of tracing, which users of this package cannot follow.
         warnings.simplefilter("ignore")
         graph, _ = torch.jit._get_trace_graph(net, tuple(inputs))  # type: ignore[attr-defined, no-untyped-call]
     weights = list({id(value): value for value in net.state_dict(keep_vars=True).values()}.values())

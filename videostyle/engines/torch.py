@@ -1,4 +1,4 @@
-"""PyTorch: CPU in float32, the reference the others are checked against; CUDA in half precision."""
+"""PyTorch: on the CPU in float32, the reference for the other engines; on CUDA in half precision."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:
-    """The network as it is; on a GPU its convolutions run in float16, channels last."""
+    """Run the network as it is; on a GPU its convolutions run in float16, channels last."""
     half = device.startswith("cuda")
     net = net.to(device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def paint(content: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    def run(content: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         content = content.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.partition(":")[0], torch.float16, enabled=half):
             result = net(content, *(other.to(content.device) for other in others))
         return tuple(each.float() for each in (result if isinstance(result, tuple) else (result,)))
 
-    return paint
+    return run

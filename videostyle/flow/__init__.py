@@ -1,4 +1,4 @@
-"""Motion between two frames: one estimator per file, each with `build(options, device) -> TwoWayEstimator`."""
+"""Optical flow estimators: one module each, with `build(options, device) -> TwoWayEstimator`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from videostyle.types import TwoWayEstimator
 
 
 def choose_flow(options: FlowOptions, device: str) -> str:
-    """The estimator that `options.method` means on this device; only "auto" depends on it.
+    """Return the name of the estimator that `options.method` means on this device; only "auto" depends on it.
 
-    auto is RAFT on a GPU when its weights are at hand or may be downloaded, DIS otherwise.
+    "auto" is RAFT on a GPU if its weights are available or may be downloaded, DIS otherwise.
     """
     if options.method != "auto":
         return options.method
@@ -20,13 +20,13 @@ def choose_flow(options: FlowOptions, device: str) -> str:
         return "dis"
     from videostyle.flow import _raft
 
-    return "raft" if _raft.weights_at_hand(options) else "dis"
+    return "raft" if _raft.has_weights(options) else "dis"
 
 
 def load_flow(options: FlowOptions, device: str) -> TwoWayEstimator:
-    """The estimator `choose_flow` names, ready to call.
+    """Load the estimator that `choose_flow` returns.
 
-    Raises UnknownNameError naming the ones there are, WeightsError where its weights are missing or damaged.
+    Raises UnknownNameError with the available names, WeightsError if its weights are missing or damaged.
     """
     estimator: TwoWayEstimator = load(sys.modules[__name__], choose_flow(options, device))(options, device)
     return estimator

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng 2020) from torchvision, for `raft` and `raft-large`."""
+"""RAFT flow estimator (Teed and Deng 2020) from torchvision, for `raft` and `raft-large`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchvision.models import WeightsEnum
 from torchvision.models.optical_flow import Raft_Small_Weights
 from torchvision.models.optical_flow._utils import make_coords_grid, upsample_flow
 
-from videostyle.flow._both import BothWays
+from videostyle.flow._bidirectional import Bidirectional
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import pad_to_multiple
 from videostyle.plan import FlowOptions
@@ -26,17 +26,17 @@ UPDATES = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """What RAFT's two encoders make of pictures, (N, C, h / 8, w / 8) each."""
+    """Feature maps of RAFT's two encoders, (N, C, h / 8, w / 8) each."""
 
     features: Tensor
     context: Tensor
 
 
-class Raft(BothWays):
-    """Both directions in one batch on bounded pictures.
+class Raft(Bidirectional):
+    """Estimates both directions in one batch, on pictures of bounded size.
 
-    Where `previous` is the very tensor that was `current` in the last call, what was encoded of it then is not encoded
-    again. Starting from the last flow does not pay (docs/notes/flow.md): fewer updates are as bad from there as from none.
+    If `previous` is the tensor that was `current` in the last call, its feature maps are used again. A warm start from
+    the last flow does not pay (docs/notes/flow.md): with fewer updates it is as bad as a start from zero.
     """
 
     def __init__(self, net: nn.Module, longest_side: int, device: str, updates: int = UPDATES) -> None:
@@ -70,11 +70,11 @@ class Raft(BothWays):
 
 
 def search(net: Any, now: Encoded, before: Encoded, updates: int) -> Tensor:
-    """Flows (2N, 2, h, w) float32 in pixels of the encoded pictures: backward, then forward.
+    """Estimate flows (2N, 2, h, w) float32 in pixels of the encoded pictures: backward, then forward.
 
-    The last flow of torchvision's own forward pass, in 0.84 of its time for RAFT-small and 0.73 for RAFT-large (one
-    core, 256x144): that encodes every picture anew for each direction, and brings the flow to full size after every
-    update. `net` is torchvision's, whose parts nn.Module's types do not know.
+    The result is the last flow of torchvision's own forward pass, in 0.84 of its time for RAFT-small and 0.73 for
+    RAFT-large (one core, 256x144): torchvision encodes every picture anew for each direction, and enlarges the flow to
+    full size after every update. `net` is torchvision's; its submodules are unknown to nn.Module's types.
     """
     here, there = torch.cat((now.features, before.features)), torch.cat((before.features, now.features))
     net.corr_block.build_pyramid(here, there)
@@ -91,13 +91,13 @@ def search(net: Any, now: Encoded, before: Encoded, updates: int) -> Tensor:
     return upsample_flow(flow=flow, up_mask=mask).float()
 
 
-def weights_at_hand(options: FlowOptions) -> bool:
-    """Whether RAFT-small can be loaded without asking the user for anything."""
+def has_weights(options: FlowOptions) -> bool:
+    """Return True if the weights of RAFT-small are given, cached or may be downloaded."""
     return options.weights is not None or options.allow_download or is_cached(Raft_Small_Weights.C_T_V2)
 
 
 def load_raft(make: Callable[..., nn.Module], weights: WeightsEnum, options: FlowOptions, device: str) -> Raft:
-    """RAFT as `make` builds it, with the state dict at `options.weights` or else torchvision's own.
+    """Load RAFT as `make` builds it, with the state dict at `options.weights` or else torchvision's own.
 
     Raises WeightsError.
     """

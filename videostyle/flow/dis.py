@@ -1,4 +1,4 @@
-"""Dense inverse search (Kroeger et al. 2016) from OpenCV: fast enough for every frame on one CPU core."""
+"""DIS flow estimator, dense inverse search (Kroeger et al. 2016), from OpenCV: real time on one CPU core."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from videostyle.flow._both import BothWays
+from videostyle.flow._bidirectional import Bidirectional
 from videostyle.ops.filters import luma, shrink, stack_rows
 from videostyle.ops.pixels import pad_to_multiple
 from videostyle.plan import FlowOptions
 
-# Half resolution; the longer side at least 320 px where there are as many, and at most 640: paint does not show more,
-# and the cost stays that of 720p whatever the film.
+# Half resolution; the longer side is at least 320 px if the picture has as many, and at most 640: stylized frames show
+# no more, and the cost stays that of 720p whatever the film.
 SHRINK = 2
 SMALLEST_SIDE, LARGEST_SIDE = 320, 640
-# OpenCV refuses pictures without a side of 12 px, and returns NaN for some below 32 px.
+# OpenCV rejects pictures without a side of 12 px, and returns NaN for some below 32 px.
 MINIMUM = 32
 
 
-class DIS(BothWays):
-    """Both directions on shrunk grey pictures; no weights.
+class DIS(Bidirectional):
+    """Estimates both directions on shrunk grey pictures; it has no weights.
 
-    OpenCV's presets are not the best trade (docs/notes/flow.md): a search that ends at half of the shrunk picture, in patches
-    close together, and is smoothed five times over. Finer searches are more exact, but their two directions agree in
-    fewer places, and then less can be carried over. For 640x360 the two take 5 ms of one core.
+    The search is not one of OpenCV's presets (docs/notes/flow.md): it ends at half of the shrunk picture, with patches
+    close together, and has five rounds of variational refinement. Finer searches are more exact, but their two
+    directions agree in fewer places, and then less of the previous output can be blended in. For 640x360 both take 5 ms
+    of one core.
 
-    A film goes on as it did: where `previous` is the very tensor that was `current` in the last call, the search
-    starts from the last flow. In a quick pan (40 px a frame) that halves the error and more. DIS compares the start
-    with what it found patch by patch and takes the better, so moving it along, or forgetting it where it contradicts
-    itself, gains nothing (docs/notes/flow.md); across a cut nobody asks for motion. Pictures below 32 px a side are padded,
-    and little is found in them.
+    Warm start: if `previous` is the tensor that was `current` in the last call, the search starts from the last flow.
+    In a quick pan (40 px a frame) this more than halves the error. DIS compares the start with its own result patch by
+    patch and takes the better, so warping it, or dropping it where it is inconsistent, gains nothing
+    (docs/notes/flow.md); no flow is estimated across a cut. Pictures below 32 px a side are padded, and little motion
+    is found in them.
     """
 
     def __init__(self) -> None:
-        # Not quite alike: what only one of the two finds is not checked_flow, and fewer ghosts are left (docs/notes/flow.md).
+        # The searches differ a little: motion that only one of them finds is inconsistent, and fewer ghosts are left
+        # (docs/notes/flow.md).
         self._backward = search(finest=1, stride=5, refinements=5)
         self._forward = search(finest=1, stride=6, refinements=5)
         self._seen: Tensor | None = None
@@ -58,14 +60,14 @@ class DIS(BothWays):
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which the motion in a picture is estimated."""
+    """Return the height and width at which the flow of a picture is estimated."""
     longer = max(height, width)
     scale = min(max(1 / SHRINK, SMALLEST_SIDE / longer), LARGEST_SIDE / longer, 1)
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def search(finest: int, stride: int, refinements: int) -> cv2.DISOpticalFlow:
-    """OpenCV's DIS, from coarse down to pictures halved `finest` times; a patch every `stride` pixels of these."""
+    """Make OpenCV's DIS: from coarse to pictures halved `finest` times, with a patch every `stride` pixels of these."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(finest)
     search.setGradientDescentIterations(6)
@@ -79,11 +81,11 @@ def _still(picture: np.ndarray) -> np.ndarray:
 
 
 def gray(pictures: Tensor, size: tuple[int, int]) -> list[np.ndarray]:
-    """(N, 3, H, W) as N grey uint8 arrays (h, w) of `size`, padded to what DIS can take."""
+    """Convert (N, 3, H, W) to N grey uint8 arrays (h, w) of `size`, padded to the smallest size that DIS accepts."""
     small = pad_to_multiple(shrink(luma(pictures), size), 1, MINIMUM).cpu()
     return [cv2.convertScaleAbs(picture[0].contiguous().numpy(), alpha=255) for picture in small]
 
 
 def build(options: FlowOptions, device: str) -> DIS:
-    """DIS has nothing to set and runs on the CPU whatever the device."""
+    """Make the estimator; DIS has no settings and runs on the CPU, whatever the device."""
     return DIS()

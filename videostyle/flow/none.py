@@ -1,4 +1,4 @@
-"""No motion estimate: nothing is known of where things were, so nothing is carried over."""
+"""No flow: zero confidence everywhere, so that no previous output is used."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from videostyle.types import Flow
 
 
 class NoFlow:
-    """Zero motion with zero confidence: the stabiliser leaves every frame as it was painted."""
+    """Zero flow with zero confidence: the stabilizer returns every stylized frame unchanged."""
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
-        """Zeros."""
+        """Return zeros."""
         n, _, h, w = current.shape
         return Flow(vectors=current.new_zeros(n, 2, h, w), confidence=current.new_zeros(n, 1, h, w))
 
     def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
-        """Zeros, twice."""
+        """Return zeros for both directions."""
         return self(current, previous), self(previous, current)
 
 
 def build(options: FlowOptions, device: str) -> NoFlow:
-    """Nothing to set."""
+    """Make the estimator; it has no settings."""
     return NoFlow()

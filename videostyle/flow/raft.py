@@ -1,4 +1,4 @@
-"""RAFT-small: accurate flow for a GPU; on a CPU it costs more than the painting."""
+"""RAFT-small: accurate flow for a GPU; on a CPU it takes longer than the stylization."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from videostyle.plan import FlowOptions
 
 
 def build(options: FlowOptions, device: str) -> Raft:
-    """Raises WeightsError, see `load_raft`."""
+    """Load RAFT-small; raises WeightsError, see `load_raft`."""
     return load_raft(raft_small, Raft_Small_Weights.C_T_V2, options, device)

@@ -9,5 +9,5 @@ from videostyle.plan import FlowOptions
 
 
 def build(options: FlowOptions, device: str) -> Raft:
-    """Raises WeightsError, see `load_raft`."""
+    """Load RAFT-large; raises WeightsError, see `load_raft`."""
     return load_raft(raft_large, Raft_Large_Weights.C_T_SKHT_V2, options, device)

@@ -144,7 +144,7 @@ class LivePainter:
             self._stabilizer,
             flow,
             self.device,
-            steady=plan.stabilize > 0,
+            with_motion=plan.stabilize > 0,
             seed=self._stylizer.style.seed,
         )
         self._gate = NoiseGate()

@@ -1,1 +1,1 @@
-"""How steady, how faithful, how painterly: scores over iterators of frames."""
+"""Metrics of stylized films: temporal stability, content and style, measured over iterators of frames."""

@@ -1,4 +1,4 @@
-"""What is left of an old picture where a new one should be: after a cut, and where something has just moved away."""
+"""Ghosts: remains of an old picture in a new one, after a cut and in disocclusions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 from torch import Tensor
 
 
-class Leftover:
-    """How much of old pictures shows in new ones: 0 is nothing, 1 is all of it; summed over what was added.
+class GhostShare:
+    """Share of old pictures in new ones, over all that were added: 0 is none, 1 is all.
 
-    Every picture is taken as its fresh painting plus some share of the way to the old one; that share is found by
-    least squares. Energy goes with its square. Below 0 it leads away from the old picture.
+    Every picture is modelled as its unblended stylization plus a share of the difference to the old picture; the share
+    is fitted by least squares. The energy of a ghost is proportional to its square. A negative share points away from
+    the old picture.
     """
 
     def __init__(self) -> None:
@@ -19,7 +20,10 @@ class Leftover:
         self._length = 0.0
 
     def add(self, picture: Tensor, fresh: Tensor, old: Tensor, where: Tensor | None = None) -> None:
-        """Pictures (1, C, H, W) in 0..1: as shown, as painted afresh, and as it was; `where` is (1, 1, H, W) bool."""
+        """Add pictures (1, C, H, W) in 0..1: the output, the unblended stylization, and the old output.
+
+        `where`, (1, 1, H, W) bool, selects the pixels.
+        """
         way = old - fresh
         if where is not None:
             way = way * where
@@ -28,5 +32,5 @@ class Leftover:
 
     @property
     def share(self) -> float:
-        """The share; nan where nothing was added, or old and fresh pictures are the same."""
+        """Share so far; nan if nothing was added, or old and unblended pictures are equal."""
         return self._along / self._length if self._length > 0 else math.nan

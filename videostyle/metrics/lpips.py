@@ -1,4 +1,4 @@
-"""Warped LPIPS: how different two neighbouring frames look to people once motion is taken away."""
+"""Warped LPIPS: the difference of two neighbouring frames, as people see it, after warping."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from videostyle.torchvision_weights import load_weights
 
 
 class Lpips:
-    """LPIPS (Zhang et al. 2018), version 0.1 on AlexNet, as its authors' package computes it."""
+    """LPIPS (Zhang et al. 2018), version 0.1 on AlexNet, computed by its authors' package."""
 
     def __init__(self, weights: Path | None = None, download: bool = False) -> None:
-        """`weights` is a state dict of torchvision's AlexNet; without, it is taken from torch's cache or downloaded.
+        """Load the network; `weights` is a state dict of torchvision's AlexNet, else the cached one or a download.
 
-        Raises UsageError where the package is not installed, WeightsError.
+        Raises UsageError if the package is not installed, WeightsError.
         """
         try:
             import lpips
@@ -29,7 +29,7 @@ class Lpips:
         loss_network = alexnet(weights=None)
         load_weights(loss_network, "alexnet", AlexNet_Weights.IMAGENET1K_V1, weights, download, "--lpips-weights")
         with warnings.catch_warnings():
-            # It still asks torchvision for networks in the way of before 0.13.
+            # The package still uses torchvision's interface from before 0.13, which warns.
             warnings.simplefilter("ignore", UserWarning)
             self._net: nn.Module = lpips.LPIPS(net="alex", spatial=True, pnet_rand=True, verbose=False)
         # The package's slices keep the layers' numbers: "slice2.3.weight" is "features.3.weight".
@@ -39,9 +39,10 @@ class Lpips:
 
     @torch.inference_mode()
     def __call__(self, picture: Tensor, moved: Tensor, valid: Tensor) -> float:
-        """Of two pictures (1, 3, H, W) in 0..1, the mean where `valid`, (1, 1, H, W), is 1; nan where it never is.
+        """Compute the mean LPIPS of two pictures (1, 3, H, W) in 0..1 where `valid`, (1, 1, H, W), is 1.
 
-        What is not valid is made the same in both: features see as far as there.
+        It is nan if no pixel is valid. Invalid pixels are made equal in both pictures, since the receptive fields of
+        the features include them.
         """
         valid = valid.to(picture)
         distance = self._net(picture, torch.where(valid > 0, moved, picture), normalize=True)

@@ -1,4 +1,4 @@
-"""How films are judged, as plain data."""
+"""Options of an evaluation, as plain data."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from videostyle.errors import UsageError
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to measure, and how often what is costly."""
+    """Options of an evaluation."""
 
     gaps: tuple[int, ...] = (1, 10)
-    """Frames between those compared: neighbours show flicker, distant ones what creeps or comes back different."""
+    """Distances, in frames, of the compared frames: neighbours show flicker, distant ones slow drift."""
     perceptual_every: int = 12
-    """Style and content distances are taken of every so many frames; 0 takes none."""
+    """Interval, in frames, of style and content distances and LPIPS; 0 computes none."""
     worst: int = 4
-    """How many of the worst moments to keep pictures of."""
+    """Number of worst frames to keep pictures of."""
     apart: int = 12
-    """Frames between two of these, so that they are not neighbours."""
+    """Least distance, in frames, of two worst frames."""
 
     def __post_init__(self) -> None:
         if not self.gaps or min(self.gaps) < 1:

@@ -1,7 +1,7 @@
-"""Measures of what paints, not of what was painted: films of known truth are put in and what comes out is looked at.
+"""Probes of a stylizer: films with known properties are stylized, and the output is measured.
 
-No flow takes part, so none can flatter or fail. What paints is a function from frames to as many painted frames,
-`videostyle.paint_frames` with a style for example, stabiliser and all.
+No optical flow is needed, so errors of flow have no influence. A probe takes a function from frames to as many stylized
+frames, for example `videostyle.paint_frames` with a style, stabilizer included.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from videostyle.metrics.figures import plain, ratio
-from videostyle.metrics.ghosts import Leftover
+from videostyle.metrics.figures import ratio, to_plain
+from videostyle.metrics.ghosts import GhostShare
 from videostyle.metrics.temporal import ExactMotion
 from videostyle.ops.filters import luma
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.ops.warp import warp
 from videostyle.types import Frame
 
-Paint = Callable[[Iterable[Frame]], Iterable[Frame]]
+Stylize = Callable[[Iterable[Frame]], Iterable[Frame]]
 
-# A share of the way after which a response counts as arrived.
-_ARRIVED = 0.9
+# Share of the final change at which a step response counts as settled.
+_SETTLED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class LightStep:
-    """How a painting follows a film that suddenly becomes lighter."""
+    """Step response of the output to a film that suddenly becomes lighter."""
 
     gain: float
-    """Change of the painting's mean brightness over that of the film's: 1 follows, 0 ignores it."""
+    """Change of the output's mean brightness over that of the film: 1 follows it, 0 ignores it."""
     frames: int
-    """After how many frames nine tenths of the way to the final picture are gone; 0 is at once."""
+    """Frames until nine tenths of the change to the final picture are done; 0 is at once."""
     redrawn: float
-    """How the painting changed besides its mean brightness, root of the mean square, over the film's change: where this
-    is large, brush marks were drawn anew."""
+    """Change of the output apart from its mean brightness, root of the mean square, over the film's change: where this
+    is large, strokes were drawn anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far the painting of a still film wanders from its first frame; differences are roots of mean squares."""
+    """Drift of the output of a still film from its first frame; differences are roots of mean squares."""
 
     last: float
     most: float
     brightness: float
     """Change of the mean brightness from the first frame to the last."""
     curve: tuple[float, ...]
-    """The difference at every frame."""
+    """Difference at every frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What `probe` found out about a painter."""
+    """Results of `probe`."""
 
     noise_gain: float
     light_step: LightStep
@@ -64,86 +64,87 @@ class Probes:
     after_cut: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data; what could not be measured is None."""
-        return plain(asdict(self))
+        """Convert to plain data; nan becomes None."""
+        return to_plain(asdict(self))
 
 
-def probe(paint: Paint, picture: Tensor, other: Tensor, still_frames: int = 300) -> Probes:
-    """Every measure below that needs no exact motion, on two unlike pictures (1, 3, H, W) in 0..1 of one size."""
+def probe(stylize: Stylize, picture: Tensor, other: Tensor, still_frames: int = 300) -> Probes:
+    """Run every probe that needs no exact motion on two different pictures (1, 3, H, W) in 0..1 of one size."""
     return Probes(
-        noise_gain=noise_gain(paint, picture),
-        light_step=light_step(paint, picture),
-        drift=drift(paint, picture, still_frames),
-        after_cut=after_cut(paint, picture, other),
+        noise_gain=noise_gain(stylize, picture),
+        light_step=light_step(stylize, picture),
+        drift=drift(stylize, picture, still_frames),
+        after_cut=after_cut(stylize, picture, other),
     )
 
 
 def frames_of(pictures: Iterable[Tensor]) -> Iterator[Frame]:
-    """Pictures (1, 3, H, W) in 0..1 as frames of 16 bits, 24 a second: faint noise must not drown in rounding."""
+    """Yield pictures (1, 3, H, W) in 0..1 as 16-bit frames at 24 fps; 8 bits would round faint noise away."""
     for index, picture in enumerate(pictures):
         yield Frame(to_pixels(picture, torch.uint16)[0], index, Fraction(1, 24), 1, index)
 
 
-def noise_gain(paint: Paint, picture: Tensor, count: int = 24, settle: int = 8, sigma: float = 1 / 255) -> float:
-    """How much louder the noise of a still film becomes in its painting: deviation over time, out over in.
+def noise_gain(stylize: Stylize, picture: Tensor, count: int = 24, settle: int = 8, sigma: float = 1 / 255) -> float:
+    """Measure the gain of noise in a still film: deviation over time, output over input.
 
-    Below 1 it is quietened. The first `settle` of the `count` frames are left out, until what remembers has settled.
+    Below 1 the noise is reduced. The first `settle` of the `count` frames are left out, until recurrent state and
+    stabilizer have settled.
     """
     generator = torch.Generator().manual_seed(0)
     noisy = [(picture + sigma * torch.randn(picture.shape, generator=generator)).clamp(0, 1) for _ in range(count)]
     given = torch.cat(noisy[settle:]).var(0).mean().item()
-    painted = [to_float(frame) for frame in paint(frames_of(noisy))]
-    return math.sqrt(ratio(torch.cat(painted[settle:]).var(0).mean().item(), given))
+    outputs = [to_float(frame) for frame in stylize(frames_of(noisy))]
+    return math.sqrt(ratio(torch.cat(outputs[settle:]).var(0).mean().item(), given))
 
 
-def light_step(paint: Paint, picture: Tensor, step: float = 0.1, before: int = 8, after: int = 32) -> LightStep:
-    """The answer to a still film that becomes lighter by the factor 1 + `step` after `before` frames."""
+def light_step(stylize: Stylize, picture: Tensor, step: float = 0.1, before: int = 8, after: int = 32) -> LightStep:
+    """Measure the response to a still film that becomes lighter by the factor 1 + `step` after `before` frames."""
     dark = picture * (1 / (1 + step))
-    painted = [to_float(frame) for frame in paint(frames_of([dark] * before + [picture] * after))]
-    change, wanted = luma(painted[-1] - painted[before - 1]).mean().item(), luma(picture - dark).mean().item()
-    left = [(frame - painted[-1]).square().mean().sqrt().item() for frame in painted[before - 1 :]]
-    # The last frame that is not there yet, counted from the first light one.
-    late = max((number for number, distance in enumerate(left) if distance > (1 - _ARRIVED) * left[0]), default=0)
-    moved = painted[-1] - painted[before - 1] - change
+    outputs = [to_float(frame) for frame in stylize(frames_of([dark] * before + [picture] * after))]
+    change, wanted = luma(outputs[-1] - outputs[before - 1]).mean().item(), luma(picture - dark).mean().item()
+    left = [(frame - outputs[-1]).square().mean().sqrt().item() for frame in outputs[before - 1 :]]
+    # The last frame that has not settled, counted from the first light one.
+    late = max((number for number, distance in enumerate(left) if distance > (1 - _SETTLED) * left[0]), default=0)
+    moved = outputs[-1] - outputs[before - 1] - change
     return LightStep(ratio(change, wanted), late, ratio(moved.square().mean().sqrt().item(), wanted))
 
 
-def drift(paint: Paint, picture: Tensor, count: int = 300) -> Drift:
-    """How far the painting of `count` equal frames wanders from the first."""
+def drift(stylize: Stylize, picture: Tensor, count: int = 300) -> Drift:
+    """Measure the drift of the output of `count` equal frames from the first."""
     first, curve, brightness = None, [], 0.0
-    for frame in paint(frames_of([picture] * count)):
-        painted = to_float(frame)
-        first = painted if first is None else first
-        curve.append((painted - first).square().mean().sqrt().item())
-        brightness = luma(painted - first).mean().item()
+    for frame in stylize(frames_of([picture] * count)):
+        output = to_float(frame)
+        first = output if first is None else first
+        curve.append((output - first).square().mean().sqrt().item())
+        brightness = luma(output - first).mean().item()
     return Drift(curve[-1], max(curve), brightness, tuple(curve))
 
 
-def after_cut(paint: Paint, first: Tensor, second: Tensor, count: int = 8) -> tuple[float, ...]:
-    """How much of a shot is left after a cut to another, frame by frame: 0 is nothing, 1 is all; energy is its square.
+def after_cut(stylize: Stylize, first: Tensor, second: Tensor, count: int = 8) -> tuple[float, ...]:
+    """Measure the share of a shot left after a cut, frame by frame: 0 is none, 1 is all; energy is its square.
 
-    Both shots are still; the second is also painted alone, which is what it should look like.
+    Both shots are still; the second is also stylized alone, as the target.
     """
-    both = [to_float(frame) for frame in paint(frames_of([first] * count + [second] * count))]
-    alone = [to_float(frame) for frame in paint(frames_of([second] * count))]
+    both = [to_float(frame) for frame in stylize(frames_of([first] * count + [second] * count))]
+    alone = [to_float(frame) for frame in stylize(frames_of([second] * count))]
     shares = []
     for picture, fresh in zip(both[count:], alone, strict=True):
-        left = Leftover()
+        left = GhostShare()
         left.add(picture, fresh, both[count - 1])
         shares.append(left.share)
     return tuple(shares)
 
 
-def ghosts(paint: Paint, fresh: Paint, pictures: Sequence[Tensor], motions: Sequence[ExactMotion]) -> float:
-    """How much of what moved away is left in what it uncovered: 0 is nothing, 1 is all; energy is its square.
+def ghosts(stylize: Stylize, fresh: Stylize, pictures: Sequence[Tensor], motions: Sequence[ExactMotion]) -> float:
+    """Measure the ghosts in disocclusions, the share of the occluder left: 0 is none, 1 is all; energy is its square.
 
-    `pictures` (1, 3, H, W) in 0..1 with the exact motion from each to the next; `fresh` paints without memory.
+    `pictures` (1, 3, H, W) in 0..1 have the exact motion from each to the next; `fresh` stylizes frame by frame.
     """
-    left = Leftover()
+    left = GhostShare()
     before: Tensor | None = None
-    painted, plain = paint(frames_of(pictures)), fresh(frames_of(pictures))
-    for number, (steady, new) in enumerate(zip(painted, plain, strict=True)):
-        picture = to_float(steady)
+    outputs, unblended = stylize(frames_of(pictures)), fresh(frames_of(pictures))
+    for number, (output, new) in enumerate(zip(outputs, unblended, strict=True)):
+        picture = to_float(output)
         if before is not None:
             motion = motions[number - 1]
             left.add(picture, to_float(new), warp(before, motion.vectors), motion.hidden)

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file for people who do not know the terms: no scripts, nothing fetched from elsewhere."""
+"""HTML report of an evaluation, one file for readers who do not know the terms: no scripts, no external resources."""
 
 from __future__ import annotations
 
@@ -10,76 +10,74 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from videostyle.metrics.evaluation import FILM, PAINTED, REFERENCE, Evaluation, Worst
 from videostyle.metrics.figures import ratio
 from videostyle.metrics.probes import Probes
+from videostyle.metrics.scores import FILM, REFERENCE, STYLIZED, Evaluation, WorstMoment
 
-# Where `findings` warns. Judgement: a quarter of the finest detail's energy gone shows as blur beside the per-frame
-# painting, and a tenth of an old picture left over is the ghost worth noticing.
+# Limits at which `findings` warns, chosen by eye: without a quarter of the finest detail's energy, a film looks blurred
+# beside the reference, and a ghost of a tenth of an old picture is visible.
 _BLURRED, _FROZEN, _LEFT_OVER, _BELOW_FILM = 0.75, 0.5, 0.1, 0.7
 
 
 def findings(evaluation: Evaluation, probes: Probes | None = None) -> list[str]:
-    """What the figures say, in sentences for people; the first says how steady the painting is."""
-    found = list(_steadiness(evaluation)) + list(_costs(evaluation))
+    """Describe the scores in sentences for readers; the first is about temporal stability."""
+    found = list(_stability(evaluation)) + list(_costs(evaluation))
     if probes is not None:
-        found += list(_of_the_painter(probes))
+        found += list(_probe_findings(probes))
     return found
 
 
-def _steadiness(evaluation: Evaluation) -> Iterator[str]:
+def _stability(evaluation: Evaluation) -> Iterator[str]:
     scores, kept = evaluation.scores, evaluation.kept
-    film, painted = scores[FILM], scores[PAINTED]
-    for gap, error in painted.warping_error.items():
+    film, stylized = scores[FILM], scores[STYLIZED]
+    for gap, error in stylized.warping_error.items():
         floor = film.warping_error[gap]
         where = "From one frame to the next" if gap == 1 else f"Over {gap} frames"
         if math.isnan(error):
-            yield f"{where} nothing could be judged."
+            yield f"{where}, no pair of frames could be compared."
             continue
-        sentence = (
-            f"{where}, what moves is painted {_times(ratio(error, floor))} as unsteadily as the film itself shows it"
-        )
+        sentence = f"{where}, the stylized film flickers {_times(ratio(error, floor))} as much as the film itself"
         if kept is not None:
             alone = scores[REFERENCE].warping_error[gap]
-            sentence += f", and {_times(ratio(error, alone))} as unsteadily as when every frame is painted alone"
-        yield sentence + "."
-    if evaluation.pairs.get(1) and painted.warping_error[1] < _BELOW_FILM * film.warping_error[1]:
-        yield "That is steadier than the film: look for blur or a picture that stands still, not for success."
-    if not math.isnan(painted.flicker):
+            sentence += f", and {_times(ratio(error, alone))} as much as with every frame stylized alone"
+        yield sentence + " (warping error)."
+    if evaluation.pairs.get(1) and stylized.warping_error[1] < _BELOW_FILM * film.warping_error[1]:
+        yield "This is less than the film's own: it points to blur or to a picture that stands still, not to success."
+    if not math.isnan(stylized.flicker):
         yield (
-            f"Where the film stands still, the painting changes by {255 * painted.flicker:.1f} of 255 steps a frame; "
-            f"the film itself by {255 * film.flicker:.1f}."
+            f"Where the film stands still, the stylized film changes by {255 * stylized.flicker:.1f} of 255 steps a "
+            f"frame; the film itself by {255 * film.flicker:.1f}."
         )
 
 
 def _costs(evaluation: Evaluation) -> Iterator[str]:
     kept = evaluation.kept
     if kept is None:
-        yield "What steadiness cost is not known: give the same painting made frame by frame as the reference."
+        yield "The cost of stabilization is unknown: give the film stylized frame by frame as the reference."
         return
-    yield f"It keeps {kept.laplacian:.0%} of the finest detail's energy of the painting made frame by frame."
+    yield f"It keeps {kept.laplacian:.0%} of the finest detail's energy of the film stylized frame by frame."
     if kept.laplacian < _BLURRED:
-        yield "That is blurred: part of the steadiness was bought with it."
+        yield "It is blurred: part of its stability comes from blur."
     if kept.change < _FROZEN:
         yield f"It changes only {kept.change:.0%} as much from frame to frame: part of the picture stands still."
     if not math.isnan(kept.after_cut):
-        warning = " That shows." if kept.after_cut > _LEFT_OVER else ""
+        warning = " This is visible." if kept.after_cut > _LEFT_OVER else ""
         yield f"After a cut, {max(kept.after_cut, 0):.0%} of the shot before is left.{warning}"
     if not math.isnan(kept.ghost):
-        warning = " That shows." if kept.ghost > _LEFT_OVER else ""
-        yield f"In what comes into view, {max(kept.ghost, 0):.0%} of what stood in front is left.{warning}"
+        warning = " This is visible." if kept.ghost > _LEFT_OVER else ""
+        yield f"In areas that come into view, {max(kept.ghost, 0):.0%} of what covered them is left.{warning}"
 
 
-def _of_the_painter(probes: Probes) -> Iterator[str]:
+def _probe_findings(probes: Probes) -> Iterator[str]:
     step, drift = probes.light_step, probes.drift
-    yield f"Noise in the film comes out {_times(probes.noise_gain)} as loud in the painting."
+    yield f"The output has {_times(probes.noise_gain)} the noise of the film."
     when = "at once" if step.frames == 0 else f"within {step.frames + 1} frames"
     yield (
-        f"When the film becomes lighter, the painting becomes so {_times(step.gain)} as much, and is settled {when}; "
-        f"besides, it is redrawn by {_times(step.redrawn)} the film's change."
+        f"When the film becomes lighter, the output follows it {_times(step.gain)} as much, and settles {when}; "
+        f"besides, strokes change by {_times(step.redrawn)} the film's change."
     )
     yield (
-        f"After {len(drift.curve)} frames of a still picture the painting differs from its first by "
+        f"After {len(drift.curve)} frames of a still picture, the output differs from its first frame by "
         f"{255 * drift.last:.1f} of 255 steps."
     )
     if not math.isnan(probes.after_cut[0]):
@@ -91,7 +89,7 @@ def _times(value: float) -> str:
 
 
 def write_html(evaluation: Evaluation, title: str, probes: Probes | None = None) -> str:
-    """The whole page. `title` names the film that was judged."""
+    """Format the whole page. `title` is the name of the evaluated film."""
     width, height = evaluation.size
     cuts = ", ".join(f"{time:g} s" for time in evaluation.cuts) or "none"
     parts = [
@@ -110,7 +108,7 @@ def write_html(evaluation: Evaluation, title: str, probes: Probes | None = None)
 
 
 def rows(evaluation: Evaluation) -> list[tuple[str, dict[str, float], str]]:
-    """The table of figures: what it is, its value by version (those that have one), and how many digits to show."""
+    """Return the rows of the table: name, value by version (without missing ones), and format of the numbers."""
     scores = evaluation.scores
     table: list[tuple[str, dict[str, float], str]] = []
     for gap in evaluation.pairs:
@@ -131,12 +129,12 @@ def rows(evaluation: Evaluation) -> list[tuple[str, dict[str, float], str]]:
             ("detail kept", kept.laplacian),
             ("edges kept", kept.gradient),
             ("change kept", kept.change),
-            ("likeness to per frame (SSIM)", kept.ssim),
+            ("similarity to per frame (SSIM)", kept.ssim),
             ("style distance to per frame", kept.style_distance),
             ("left of the shot before a cut", kept.after_cut),
             ("left of what moved away", kept.ghost),
         ):
-            table.append((name, {PAINTED: value}, ".3f"))
+            table.append((name, {STYLIZED: value}, ".3f"))
     known = [(name, {k: v for k, v in values.items() if not math.isnan(v)}, digits) for name, values, digits in table]
     return [row for row in known if row[1]]
 
@@ -154,25 +152,26 @@ def _figures(evaluation: Evaluation) -> str:
 
 
 def _curves(evaluation: Evaluation) -> str:
-    versions, moments = list(evaluation.scores), evaluation.moments
+    versions, frames = list(evaluation.scores), evaluation.frame_scores
     charts = {
         f"Warping error ×1000, {'to the next frame' if gap == 1 else f'over {gap} frames'}": {
-            one: [1000 * moment.warping_error.get(gap, {}).get(one, math.nan) for moment in moments] for one in versions
+            version: [1000 * frame.warping_error.get(gap, {}).get(version, math.nan) for frame in frames]
+            for version in versions
         }
         for gap in evaluation.pairs
     }
     charts["Flicker where the film stands still, steps of 255"] = {
-        one: [255 * moment.flicker.get(one, math.nan) for moment in moments] for one in versions
+        version: [255 * frame.flicker.get(version, math.nan) for frame in frames] for version in versions
     }
     if evaluation.kept is not None:
-        energies = [moment.laplacian_energy for moment in moments]
-        charts["Detail, share of the per-frame painting's"] = {
-            PAINTED: [ratio(energy[PAINTED], energy[REFERENCE]) for energy in energies]
+        energies = [one.laplacian_energy for one in frames]
+        charts["Detail, share of the per-frame version's"] = {
+            STYLIZED: [ratio(energy[STYLIZED], energy[REFERENCE]) for energy in energies]
         }
-    times = [moment.time for moment in moments]
+    times = [one.time for one in frames]
     drawn = "".join(chart(name, times, lines, evaluation.cuts) for name, lines in charts.items())
     return (
-        "<h2>Over time</h2><p>In seconds; dashed lines are cuts. For errors and flicker lower is steadier, and the "
+        "<h2>Over time</h2><p>In seconds; dashed lines are cuts. Lower errors and less flicker are better, and the "
         f"film's own curve is the floor.</p>{drawn}"
     )
 
@@ -180,20 +179,20 @@ def _curves(evaluation: Evaluation) -> str:
 def _still_curve(probes: Probes) -> str:
     curve = [255 * value for value in probes.drift.curve]
     frames = [float(number) for number in range(len(curve))]
-    # Eight steps of brightness are just about seen: what is below should look as little as it is.
+    # Eight steps of brightness are just visible: the chart should show smaller differences as small.
     return (
-        "<h2>A still film</h2><p>What the painter makes of one picture that stands still: by frame, how far the "
-        "painting is from its first frame. It should stay where it is.</p>"
-        + chart("Distance from the first frame, steps of 255", frames, {PAINTED: curve}, least=8)
+        "<h2>A still film</h2><p>The output for one picture that stands still: its distance from its first frame, by "
+        "frame. It should stay near 0.</p>"
+        + chart("Distance from the first frame, steps of 255", frames, {STYLIZED: curve}, least=8)
     )
 
 
 def chart(
     name: str, times: Sequence[float], lines: dict[str, list[float]], cuts: Sequence[float] = (), least: float = 0.0
 ) -> str:
-    """Lines over time as SVG; "" where there is nothing to draw. A line is broken where a value is nan.
+    """Draw lines over time as SVG; returns "" if there are no values. A line is broken where a value is nan.
 
-    The scale reaches at least to `least`, so that nothing looks large because it is alone.
+    The scale reaches at least to `least`, so that small values look small.
     """
     values = [value for line in lines.values() for value in line if math.isfinite(value)]
     if len(times) < 2 or not values:
@@ -226,7 +225,7 @@ def chart(
         path, pen = [], "M"
         for time, value in zip(times, line, strict=True):
             if math.isfinite(value):
-                # A line of no length is a dot: a value that stands alone is seen too.
+                # A line of no length is a dot: a single value is visible too.
                 path.append(f"{pen}{x(time):.1f} {y(value):.1f}" + ("h0" if pen == "M" else ""))
                 pen = "L"
             else:
@@ -240,26 +239,26 @@ def chart(
 
 
 def _round_up(value: float) -> float:
-    """The least of 1, 2, 4, 8 or 10 times a power of ten that is not below `value`: it divides well by four."""
+    """Round up to 1, 2, 4, 8 or 10 times a power of ten, which divides well by four."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 8, 10) if step * power >= value * (1 - 1e-9))
 
 
-def _worst(worst: Sequence[Worst]) -> str:
+def _worst(worst: Sequence[WorstMoment]) -> str:
     if not worst:
         return ""
     names = {
         FILM: "the film",
-        PAINTED: "the painting",
-        "moved": "its neighbouring frame, moved to where things are here",
-        "heat": "how the two differ",
-        REFERENCE: "painted alone",
+        STYLIZED: "the stylized film",
+        "moved": "its neighbouring frame, warped to this one",
+        "heat": "the difference of the two",
+        REFERENCE: "stylized alone",
     }
     parts = [
-        "<h2>Worst moments</h2><p>If nothing flickered, the second and third picture would be the same. In the heat "
-        "map black is no difference and yellow a large one; grey could not be judged.</p>"
+        "<h2>Worst frames</h2><p>Without flicker, the second and third picture would be the same. In the heat map, "
+        "black is no difference and yellow a large one; grey areas could not be compared.</p>"
     ]
     for one in worst:
         figures = "".join(
@@ -277,7 +276,7 @@ def _worst(worst: Sequence[Worst]) -> str:
 
 
 def data_uri(picture: np.ndarray) -> str:
-    """An (H, W, 3) uint8 RGB picture as a JPEG inside a page: no file is written for it."""
+    """Encode an (H, W, 3) uint8 RGB picture as a JPEG in a data URI, so that the page needs no further file."""
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 
@@ -285,30 +284,30 @@ def data_uri(picture: np.ndarray) -> str:
 def _method(evaluation: Evaluation) -> str:
     pairs = ", ".join(f"{count} pairs of frames {gap} apart" for gap, count in evaluation.pairs.items())
     return (
-        f"<h2>How it was judged</h2><p>Motion was found by {html.escape(evaluation.judged_by)}, on the film and never "
-        "on the painting. It is not the motion that steadied the painting unless that was made with the same. "
-        f"{pairs}; pairs across a cut are not compared, nor is what was hidden, left the picture or lies at the edge "
-        "of something that moves.</p>"
+        f"<h2>Method</h2><p>Motion was estimated by {html.escape(evaluation.flow_name)}, on the film and never on the "
+        "stylized frames. It differs from the motion that stabilized the film, unless the film was made with the same "
+        f"flow. {pairs}; pairs across a cut are not compared, nor are areas that were hidden or left the picture, and "
+        "edges of moving things.</p>"
     )
 
 
 _GLOSSARY = """<h2>Words</h2><dl>
-<dt>film, painted, per frame</dt><dd>The source; its painting that is judged; the same painting with every frame painted
-alone, which is as lively as the style gets and flickers most.</dd>
-<dt>warping error</dt><dd>One frame is moved to where things are in another, as the film's motion tells, and the two are
-compared. Paint that sticks to things gives 0; paint that is drawn anew in every frame gives much. Even the film is not
-at 0: light changes, grain does too, and motion is never found perfectly. So compare with the film's own.</dd>
-<dt>10 frames on</dt><dd>The same over a longer time. What creeps slowly is not seen from one frame to the next.</dd>
-<dt>warped LPIPS</dt><dd>The same as people would see it, by a network that was fitted to their judgement.</dd>
+<dt>film, painted, per frame</dt><dd>The source; the stylized film that is evaluated; the same film with every frame
+stylized alone, which is as lively as the style gets and flickers most.</dd>
+<dt>warping error</dt><dd>One frame is warped to another along the film's motion, and the two are compared. Strokes that
+stay on things give 0; strokes that are drawn anew in every frame give a large error. Even the film does not have 0:
+light and grain change, and estimated motion is never perfect. So compare with the film's own error.</dd>
+<dt>10 frames on</dt><dd>The same over a longer time, which shows slow drift too.</dd>
+<dt>warped LPIPS</dt><dd>The same as people see it, by a network that was fitted to their judgement.</dd>
 <dt>e_stab</dt><dd>The same with motion that is known and not estimated, over the whole picture.</dd>
-<dt>flicker where still</dt><dd>How much the painting changes where the film does not move at all. No motion need be
-found for this, so nothing can go wrong in finding it.</dd>
-<dt>change</dt><dd>How much the picture changes from frame to frame, motion included. A frozen picture has none.</dd>
-<dt>detail, edges</dt><dd>How much fine structure there is. A blurred painting flickers less and has less of it: a
-steadiness that costs detail is none.</dd>
-<dt>likeness (SSIM)</dt><dd>1 is the same picture as when every frame is painted alone.</dd>
-<dt>style distance</dt><dd>How far texture and colours are from those of the per-frame painting; 0 is the same.</dd>
-<dt>content distance</dt><dd>How far what is shown is from the film: 0 is the film, 1 as far off as black.</dd>
+<dt>flicker where still</dt><dd>The change of the stylized film where the film does not move at all. It needs no
+estimated motion, so errors of motion have no influence.</dd>
+<dt>change</dt><dd>The change of the picture from frame to frame, motion included. A frozen picture has none.</dd>
+<dt>detail, edges</dt><dd>The amount of fine structure. A blurred film flickers less and has less of it: stability that
+costs detail is none.</dd>
+<dt>similarity (SSIM)</dt><dd>1 is the same picture as with every frame stylized alone.</dd>
+<dt>style distance</dt><dd>The distance of texture and colours from those of the per-frame version; 0 is the same.</dd>
+<dt>content distance</dt><dd>The distance of the shown things from the film: 0 is the film, 1 is a black picture.</dd>
 <dt>left of the shot before a cut, of what moved away</dt><dd>Ghosts. 0 is none, 1 is all of the old picture.</dd>
 </dl>"""
 

@@ -1,1 +1,1 @@
-"""Networks: the one that paints, and those that judge."""
+"""Networks: the style network, and the loss networks that it is trained with."""

@@ -1,7 +1,7 @@
-"""Small whole numbers in few bytes: the entropy-coded weights of the small loss network.
+"""Entropy coding of small integers: the weights of the small loss network.
 
-A network's weights, rounded, are mostly 0 and ±1 with a few large ones: a Huffman code stores them in little more than
-their entropy, and nothing need be clipped. zlib has one, and comes with Python.
+The rounded weights of a network are mostly 0 and ±1, with a few large ones: a Huffman code stores them in little more
+than their entropy, and no weight has to be clipped. zlib contains a Huffman coder and comes with Python.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def pack(numbers: Tensor) -> Tensor:
-    """Whole numbers from -32768 to 32767, of any shape, as a zlib stream of bytes (uint8, one dimension).
+    """Compress integers from -32768 to 32767, of any shape, to a zlib stream of bytes (uint8, one dimension).
 
     Zigzag order (0, -1, 1, -2...) makes small numbers small bytes; all low bytes come first, then all high bytes, which
     are long runs of zeros. Raises ValueError for a number out of range.
@@ -26,13 +26,13 @@ def pack(numbers: Tensor) -> Tensor:
         raise ValueError(f"numbers must fit 16 bits, got {values.min()} to {values.max()}")
     zigzag = np.where(values < 0, -2 * values - 1, 2 * values).astype("<u2")
     planes = zigzag.view(np.uint8).reshape(-1, 2).T.tobytes()
-    # Runs and a Huffman code, no search for repeated strings: there are none, and looking makes the file larger.
+    # Run lengths and a Huffman code, no search for repeated strings: there are none, and the search makes it larger.
     coder = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     return torch.from_numpy(np.frombuffer(coder.compress(planes) + coder.flush(), np.uint8).copy())
 
 
 def unpack(packed: Tensor, shape: Sequence[int]) -> Tensor:
-    """The numbers that `pack` packed, float32 in this `shape`; raises ValueError if they are not as many."""
+    """Decompress the numbers that `pack` packed, as float32 of this `shape`; raises ValueError if the count differs."""
     try:
         planes = np.frombuffer(zlib.decompress(packed.numpy().tobytes()), np.uint8)
     except zlib.error as error:

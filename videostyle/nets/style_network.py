@@ -1,13 +1,14 @@
-"""The painting network: feed-forward, one trunk for every style.
+"""Style network: feed-forward stylization, with one set of residual blocks for every style.
 
-Johnson, Alahi and Fei-Fei 2016 (perceptual losses, the residual trunk), with the conditional instance normalisation of
-Dumoulin, Shlens and Kudlur 2017: every convolution but the last is followed by a normalisation whose scales and shifts
-come from a *style code*. The code is the only thing in which two paintings differ, so blends and strengths are
+The network of Johnson, Alahi and Fei-Fei 2016 (perceptual losses, residual blocks), with the conditional instance
+normalisation of Dumoulin, Shlens and Kudlur 2017: every convolution but the last is followed by a normalisation whose
+scales and shifts come from a *style code*. Two styles differ in their codes only, so blends and strengths are
 interpolations of codes.
 
-Where we differ: the picture enters by space-to-depth rather than a large convolution at full size, up-sampling is
-bilinear and then a convolution (no transposed convolutions, no sub-pixel shuffles: nothing that can draw a grid), and
-the code's last value says how much of the untouched picture shows through, so that the code of strength 0 is exact.
+Differences from the papers: the picture enters by space-to-depth rather than a large convolution at full size;
+up-sampling is bilinear and then a convolution (no transposed convolutions, no sub-pixel shuffles: nothing that can draw
+a grid); the code's last value is the opacity, how much of the untouched picture shows through, so that the code of
+strength 0 is exact.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _EPSILON = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The sizes of a network; a checkpoint carries them, so it loads with nothing else."""
+    """Sizes of a style network; a weight file contains them, so it loads with nothing else."""
 
     unshuffle: int
-    """Side of the square of pixels that enters as one position; 1 keeps full size."""
+    """Side of the square of pixels that space-to-depth makes one position; 1 keeps full size."""
     widths: tuple[int, ...]
     """Channels after the first convolution and after each halving; the residual blocks have the last."""
     blocks: int
@@ -40,18 +41,18 @@ class Architecture:
     head: int
     """Channels of the last, full-size feature map."""
     blur: bool = False
-    """Blur before each halving (Zhang 2019), so that what moves by less than a pixel does not shimmer."""
+    """True to blur before each halving (Zhang 2019), so that motion of less than a pixel does not shimmer."""
     recurrent: bool = False
-    """Read the warped previous output, its confidence mask and noise beside the frame; see `StyleNetwork.forward`."""
+    """True to read the warped previous output, its confidence mask and noise; see `StyleNetwork.forward`."""
 
     @property
     def decoder_widths(self) -> tuple[int, ...]:
-        """Channels from the trunk up to full size: a doubling for each halving, one more for squares of pixels."""
+        """Channels from the residual blocks up to full size: one doubling for each halving, one for space-to-depth."""
         return (*reversed(self.widths), *((self.head,) if self.unshuffle > 1 else ()))
 
     @property
     def stride(self) -> int:
-        """Height and width must be multiples of this; the network pads and crops by itself."""
+        """Common divisor that height and width of the input need, in pixels; the caller pads and crops."""
         return self.unshuffle * 2 ** (len(self.widths) - 1)
 
 
@@ -62,62 +63,64 @@ ARCHITECTURES = {
 
 NOISE_CHANNELS = 4
 """Channels of noise that a recurrent network reads: two of fine grain, two of coarse grain."""
-CARRIED_CHANNELS = 3 + 1 + NOISE_CHANNELS
-"""Channels of `carried`: the warped previous output, its confidence mask, noise."""
+RECURRENT_CHANNELS = 3 + 1 + NOISE_CHANNELS
+"""Channels of `recurrent_input`: the warped previous output, its confidence mask, noise."""
 _GATE_CAP = 0.95  # at most this share of the previous output is copied, so that an error in it fades
-# Before training the gate is open, 0.78 with the cap. One that began shut stayed shut for hundreds of steps, in which
-# the temporal term taught the network to paint less instead.
+# Bias of the gate before training: open, 0.78 with the cap. A gate that began shut stayed shut for hundreds of steps,
+# in which the temporal term taught the network to paint less instead.
 GATE_START = 1.5
 
 
 class NormStatistics:
     """Statistics of all normalisations for one frame, shared with the next frame of the shot.
 
-    A picture normalised by its own statistics changes as a whole when something bright enters it. Normalised by those
-    of its shot (ReReVST's sequence-level sharing, Wang et al. 2020) it does not, and neither does any part of it.
+    A picture normalised by its own statistics changes as a whole when something bright enters it. Normalised by the
+    shared statistics of its shot (sequence-level sharing in ReReVST, Wang et al. 2020) it does not change elsewhere.
     """
 
     def __init__(self, running: Sequence[Tensor] = (), momentum: Tensor | None = None) -> None:
-        """`running`: (N, 2C) means and deviations for each normalisation; `momentum` (N, 1): their weight against the
-        picture's own, in 0..1. With neither, the picture's own statistics are used and noted.
+        """Take `running` statistics, (N, 2C) means and deviations for each normalisation, and their `momentum`.
+
+        `momentum`, (N, 1) in 0..1, is the weight of the running statistics against the picture's own. With neither, the
+        picture's own statistics are used and recorded.
         """
         self.running = iter(running)
         self.momentum = momentum
         self.used: list[Tensor] = []
-        """The statistics that each normalisation used, (N, 2C)."""
+        """Statistics that each normalisation used, (N, 2C), in the order of the layers."""
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
+        """Return the mean and the deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
         variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
         own = torch.cat([mean, (variance + _EPSILON).sqrt()], dim=1)
-        self.used.append(own if self.momentum is None else torch.lerp(own, self.recall(own), self.momentum))
+        self.used.append(own if self.momentum is None else torch.lerp(own, self.next_running(own), self.momentum))
         mean, deviation = self.used[-1][:, :, None, None].chunk(2, dim=1)
         return mean, deviation
 
-    def recall(self, own: Tensor) -> Tensor:
-        """Return the running statistics of the next normalisation, whose own are `own`; (N, 2C) both."""
+    def next_running(self, own: Tensor) -> Tensor:
+        """Return the running statistics of the next normalisation, (N, 2C); `own` are the picture's, (N, 2C) too."""
         return next(self.running)
 
 
 class ConditionalNorm(nn.Module):
-    """Instance normalisation scaled and shifted by a slice of the style code (Dumoulin et al. 2017)."""
+    """Conditional instance normalisation: scaled and shifted by a slice of the style code (Dumoulin et al. 2017)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
 
     def forward(self, x: Tensor, code: Tensor, statistics: NormStatistics | None = None) -> Tensor:
-        """`x` (N, C, H, W) and `code` (N, 2C): changes of the scale from 1, then shifts."""
+        """Normalise `x` (N, C, H, W); `code` (N, 2C) holds the changes of the scale from 1, then the shifts."""
         scale, shift = torch.split(code[:, :, None, None], self.channels, dim=1)
         if statistics is None:
             return F.instance_norm(x, eps=_EPSILON) * (1 + scale) + shift
         mean, deviation = statistics(x)
-        # In float32: where a mean is many deviations from zero, half precision would lose the difference.
+        # In float32: where a mean is many deviations from zero, the difference would be lost in half precision.
         return ((x.float() - mean) * ((1 + scale) / deviation) + shift).to(x.dtype)
 
 
 class Convolution(nn.Module):
-    """A convolution with reflected borders (zeros would paint a frame around every picture)."""
+    """Convolution with reflected borders (zeros would draw a frame around every picture)."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False, blur: bool = False
@@ -125,7 +128,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.pad = kernel // 2
         self.blur = blur
-        # No bias before a normalisation: it would be subtracted again.
+        # No bias before a normalisation, which would subtract it again.
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,34 +138,34 @@ class Convolution(nn.Module):
 
 
 def binomial(x: Tensor) -> Tensor:
-    """`x` blurred by (1, 2, 1) / 4 in both directions, with reflected borders: nothing is left that repeats every 2."""
+    """Blur `x` by (1, 2, 1) / 4 in both directions, borders reflected; a pattern that repeats every 2 px disappears."""
     taps = x.new_tensor((0.25, 0.5, 0.25))
     kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(F.pad(x, (1,) * 4, mode="reflect"), kernel, groups=x.shape[1])
 
 
-# How a 3-tap kernel on a picture doubled bilinearly reads the picture itself: for even and for odd positions, the
-# weights of the previous, this and the next pixel in each tap.
+# Weights with which a 3-tap kernel on a bilinearly doubled picture reads the picture itself: for even and for odd
+# positions, those of the previous, this and the next pixel in each tap.
 _EVEN = ((0.75, 0.25, 0.0), (0.25, 0.75, 0.0), (0.0, 0.75, 0.25))
 _ODD = ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25), (0.0, 0.25, 0.75))
 
 
 class UpConvolution(nn.Module):
-    """Doubles the size bilinearly, then a 3x3 convolution (Odena et al. 2016: resize, then convolve, draws no grid)."""
+    """Up-sampling that doubles the size bilinearly, then convolves, 3x3: it draws no grid (Odena et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # One pixel repeated around gives the doubled picture two more on each side, of which the convolution wants one.
+        # One repeated pixel at each border makes two in the doubled picture, of which the convolution needs one.
         doubled = F.interpolate(
             F.pad(x, (1,) * 4, mode="replicate"), scale_factor=2, mode="bilinear", align_corners=False
         )
         return self.conv(doubled[:, :, 1:-1, 1:-1])
 
     def folded(self) -> nn.Module:
-        """The same function in one convolution at the small size: a quarter of the memory traffic."""
+        """Return the same function as one convolution at the small size: a quarter of the memory traffic."""
         phases = torch.tensor((_EVEN, _ODD), dtype=self.conv.weight.dtype, device=self.conv.weight.device)
         outputs, inputs = self.conv.weight.shape[:2]
         conv = nn.Conv2d(inputs, 4 * outputs, 3, bias=False)
@@ -172,11 +175,12 @@ class UpConvolution(nn.Module):
 
 
 class FoldedUpConvolution(nn.Module):
-    """What an `UpConvolution` computes, as one convolution at the small size that gives all four output phases.
+    """Folded form of an `UpConvolution`: one convolution at the small size that gives all four output phases.
 
     Rounded one by one, the kernels of the four phases differ, and where the picture is flat so do the phases. The
-    normalisation that follows divides by next to nothing there and made a raster of 4 pixels of it. So each channel's
-    mean goes around the convolution, by the same sum of weights for every phase: what is flat stays flat, exactly.
+    normalisation that follows divides by a deviation near zero there, which made a raster of 4 pixels visible. So each
+    channel's mean goes around the convolution, by the same sum of weights for every phase: flat areas stay exactly
+    flat.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -193,7 +197,7 @@ class FoldedUpConvolution(nn.Module):
 
 
 class Layer(nn.Module):
-    """Convolution, conditional norm, and ReLU unless told otherwise."""
+    """Convolution, conditional normalisation and, unless `relu` is False, ReLU."""
 
     def __init__(self, convolution: nn.Module, outputs: int, relu: bool = True) -> None:
         super().__init__()
@@ -205,14 +209,18 @@ class Layer(nn.Module):
     def forward(
         self, x: Tensor, code: Tensor, statistics: NormStatistics | None = None, extra: Tensor | None = None
     ) -> Tensor:
-        """`extra` is added to what the convolution gives, before the normalisation."""
+        """Apply the layer; `extra` is added to the result of the convolution, before the normalisation."""
         x = self.convolution(x)
         x = self.norm(x if extra is None else x + extra, code, statistics)
         return F.relu(x) if self.relu else x
 
 
 class StyleNetwork(nn.Module):
-    """Paints pictures in the style that a code names."""
+    """Feed-forward network that stylizes frames by a style code.
+
+    The attributes `trunk` (the residual blocks), `carried_first`, `carried_last` (convolutions of the recurrent input)
+    and `correction` keep these names because the keys of the weight files contain them.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -228,21 +236,21 @@ class StyleNetwork(nn.Module):
         self.decoder = nn.ModuleList(Layer(UpConvolution(i, o), o) for i, o in pairwise(a.decoder_widths))
         self.last = Convolution(a.head, 3, a.kernel, bias=True)
         if a.recurrent:
-            self.carried_first = Convolution(CARRIED_CHANNELS * a.unshuffle**2, a.widths[0], a.kernel)
-            self.carried_last = Convolution(CARRIED_CHANNELS, a.head, 3)
+            self.carried_first = Convolution(RECURRENT_CHANNELS * a.unshuffle**2, a.widths[0], a.kernel)
+            self.carried_last = Convolution(RECURRENT_CHANNELS, a.head, 3)
             self.correction = Convolution(a.head, 4, a.kernel, bias=True)
-            self.reset_carried()
+            self.reset_recurrent()
         self.code_sizes = [layer.code_size for layer in (*self.encoder, *self.trunk, *self.decoder)]
 
     @property
     def code_size(self) -> int:
-        """Length of a style code: two values for each normalised channel, and the show-through."""
+        """Length of a style code: two values for each normalised channel, and the opacity."""
         return sum(self.code_sizes) + 1
 
-    def reset_carried(self) -> None:
-        """Set the weights that read `carried` to where training begins.
+    def reset_recurrent(self) -> None:
+        """Set the weights that read `recurrent_input` to their initial values.
 
-        On an empty prior without influence; of a prior the gate copies a fixed share wherever it is trusted.
+        An empty prior then has no influence, and of any other the gate copies a fixed share times the confidence.
         """
         for convolution in (self.carried_first, self.carried_last, self.correction):
             nn.init.zeros_(convolution.conv.weight)
@@ -258,20 +266,24 @@ class StyleNetwork(nn.Module):
                     parameter.grad[3:] = 0
 
     def forward(
-        self, content: Tensor, code: Tensor, statistics: NormStatistics | None = None, carried: Tensor | None = None
+        self,
+        content: Tensor,
+        code: Tensor,
+        statistics: NormStatistics | None = None,
+        recurrent_input: Tensor | None = None,
     ) -> Tensor:
-        """Paint `content` by `code` (N, code_size), into the same shape and range.
+        """Stylize `content` by `code` (N, code_size); the result has the same shape and range.
 
-        `content` is (N, 3, H, W) in 0..1, H and W multiples of the stride and at least twice as long.
+        `content` is (N, 3, H, W) in 0..1; H and W are multiples of the stride, and at least twice the stride.
 
-        `carried` (N, CARRIED_CHANNELS, H, W) is what a recurrent network reads beside the frame: the previous output
-        warped to this frame, in 0..1; the confidence mask of that warp, in 0..1; noise of mean 0 and deviation 1 that
-        moves with the surfaces. None stands for zeros: an empty prior and no noise.
+        `recurrent_input` (N, RECURRENT_CHANNELS, H, W) is the input of a recurrent network beside the frame: the
+        previous output warped to this frame, in 0..1; the confidence mask of that warp, in 0..1; noise of mean 0 and
+        deviation 1 that moves with the surfaces. None stands for zeros: an empty prior and no noise.
 
-        The code of zeros with a last value of 0 gives the content back, bit for bit.
+        The code of zeros with a last value of 0 returns the content unchanged, bit for bit.
         """
         rows = torch.split(code[:, :-1], self.code_sizes, dim=1)
-        first, last = self._read_carried(carried)
+        first, last = self._read_recurrent(recurrent_input)
         x = content
         if self.architecture.unshuffle > 1:
             x = F.pixel_unshuffle(x, self.architecture.unshuffle)
@@ -283,31 +295,31 @@ class StyleNetwork(nn.Module):
         rows = rows[len(self.trunk) :]
         for number, (layer, row) in enumerate(zip(self.decoder, rows, strict=True), 1):
             x = layer(x, row, statistics, last if number == len(self.decoder) else None)
-        painted = torch.sigmoid(self.last(x))
-        if carried is not None and self.architecture.recurrent:
-            painted = self._blend_prior(x, painted, carried[:, :3], carried[:, 3:4])
-        return content + opacity(code) * (painted - content)
+        stylized = torch.sigmoid(self.last(x))
+        if recurrent_input is not None and self.architecture.recurrent:
+            stylized = self._blend_prior(x, stylized, recurrent_input[:, :3], recurrent_input[:, 3:4])
+        return content + opacity(code) * (stylized - content)
 
-    def _read_carried(self, carried: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """What is added in the first and in the last layer of feature maps, before their normalisations."""
-        if carried is None or not self.architecture.recurrent:
+    def _read_recurrent(self, recurrent_input: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Compute the terms added in the first and the last layer of feature maps, before their normalisations."""
+        if recurrent_input is None or not self.architecture.recurrent:
             return None, None
-        prior, mask, noise = torch.split(carried, [3, 1, NOISE_CHANNELS], dim=1)
+        prior, mask, noise = torch.split(recurrent_input, [3, 1, NOISE_CHANNELS], dim=1)
         seen = torch.cat([prior * mask, mask, noise], dim=1)
         small = F.pixel_unshuffle(seen, self.architecture.unshuffle) if self.architecture.unshuffle > 1 else seen
         return self.carried_first(small), self.carried_last(seen)
 
-    def _blend_prior(self, features: Tensor, painted: Tensor, prior: Tensor, mask: Tensor) -> Tensor:
-        """Blend the warped previous output in by a learned gate, and correct it, where the mask allows it.
+    def _blend_prior(self, features: Tensor, stylized: Tensor, prior: Tensor, mask: Tensor) -> Tensor:
+        """Blend in the warped previous output by a learned gate and correct it, both in proportion to the mask.
 
-        The correction gives back the detail that resampling takes from what is copied again and again.
+        The correction restores the detail that repeated resampling takes from the copied pixels.
         """
         correction, gate = torch.split(self.correction(features), [3, 1], dim=1)
         share = _GATE_CAP * torch.sigmoid(gate) * mask
-        return (painted + share * (prior - painted) + share * correction).clamp(0, 1)
+        return (stylized + share * (prior - stylized) + share * correction).clamp(0, 1)
 
     def folded(self) -> StyleNetwork:
-        """A copy that computes the same, faster, and cannot be trained."""
+        """Return a copy with folded convolutions, which computes the same, faster, and cannot be trained."""
         net = copy.deepcopy(self).requires_grad_(False).eval()
         for layer in net.decoder:
             assert isinstance(layer, Layer)
@@ -317,18 +329,18 @@ class StyleNetwork(nn.Module):
 
 
 def opacity(code: Tensor) -> Tensor:
-    """How much of the painting covers the picture, (N, 1, 1, 1) in 0..1, for codes (N, code_size).
+    """Return the opacity of the stylized frame over the content, (N, 1, 1, 1) in 0..1, for codes (N, code_size).
 
-    Steep near 0 so that the untouched picture shows through weak codes only; from a third upwards it is the painting at
-    that strength which is seen, not a cross-fade.
+    The curve is steep near 0 so that the untouched picture shows through weak codes only; from a third upwards the
+    stylization at that strength is seen, not a cross-fade.
     """
     return 1 - (1 - code[:, -1:, None, None].clamp(0, 1)) ** 4
 
 
 def macs_per_pixel(architecture: Architecture) -> float:
-    """Multiply-accumulates of the convolutions for each pixel of the picture."""
+    """Count the multiply-accumulates of the convolutions for each pixel of the picture."""
     a, total, scale = architecture, 0.0, 1 / architecture.unshuffle**2
-    inputs = 3 + (CARRIED_CHANNELS if a.recurrent else 0)
+    inputs = 3 + (RECURRENT_CHANNELS if a.recurrent else 0)
     total += inputs * a.unshuffle**2 * a.widths[0] * a.kernel**2 * scale
     for narrow, wide in pairwise(a.widths):
         scale /= 4
@@ -338,12 +350,12 @@ def macs_per_pixel(architecture: Architecture) -> float:
         scale *= 4
         total += i * o * 9 * scale
     outputs = 7 if a.recurrent else 3
-    total += CARRIED_CHANNELS * a.head * 9 if a.recurrent else 0
+    total += RECURRENT_CHANNELS * a.head * 9 if a.recurrent else 0
     return total + a.head * outputs * a.kernel**2
 
 
 def architecture(name: str) -> Architecture:
-    """The sizes called `fast` or `fine`; raises UnknownNameError."""
+    """Return the sizes called `fast` or `fine`; raises UnknownNameError."""
     if name not in ARCHITECTURES:
         raise UnknownNameError.among("network", name, ARCHITECTURES)
     return ARCHITECTURES[name]

@@ -1,4 +1,4 @@
-"""LossNetwork networks: classifiers whose inner layers say what a picture shows and how it is painted."""
+"""Loss networks: VGG classifiers whose feature maps measure content and style (Johnson et al. 2016)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from videostyle.errors import UnknownNameError, WeightsError
 from videostyle.nets.packed import unpack
 from videostyle.threads import silence_ffmpeg
 
-# Convolutions in each stage, a 2x2 max-pooling between the stages; cut after the first layer of stage 5, the deepest
+# Convolutions in each stage, with 2x2 max-pooling between the stages; cut after the first layer of stage 5, the deepest
 # that style transfer has found use for.
 _STAGES = {"vgg16": (2, 2, 3, 3, 1), "vgg19": (2, 2, 4, 4, 1)}
 _CHANNELS = (64, 128, 256, 512, 512)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Oxford's own weights saw BGR in 0..255 less this mean (Simonyan and Zisserman 2015); here in RGB order.
+# Mean subtracted from BGR in 0..255 for Oxford's own weights (Simonyan and Zisserman 2015); here in RGB order.
 _CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 LOSS_NETWORKS = ("vgg16", "vgg19", "vgg19-caffe", "vgg19-distilled", "vgg19-small")
 
 
 class LossNetwork(nn.Module):
-    """A VGG network up to conv5_1 that returns the layers asked for, by name: relu1_1, relu4_2..."""
+    """VGG network up to conv5_1 that returns the feature maps of named layers: relu1_1, relu4_2..."""
 
     mean: Tensor
     std: Tensor
@@ -48,7 +48,7 @@ class LossNetwork(nn.Module):
         self.convolutions = nn.ModuleList()
         self.expansions = nn.ModuleDict()
         self.pooling: Literal["max", "average"] = "max"
-        """How stages are halved: max, as the network was trained, or average, after Gatys, Ecker and Bethge 2016."""
+        """Pooling between the stages: max, as the network was trained, or average (Gatys, Ecker and Bethge 2016)."""
         width = 3
         for stage, (count, channel) in enumerate(zip(stages, channels, strict=True), 1):
             for i in range(1, count + 1):
@@ -58,12 +58,15 @@ class LossNetwork(nn.Module):
                 width = channel
 
     def forward(self, picture: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Feature maps of `picture` (N, 3, H, W), RGB in 0..1, at the named layers; no further than the deepest."""
+        """Compute the feature maps of `picture` (N, 3, H, W), RGB in 0..1, at the named layers.
+
+        Nothing is computed beyond the deepest of them.
+        """
         x = ((picture - self.mean) / self.std).to(next(self.parameters()).dtype)
         found: dict[str, Tensor] = {}
         for name, convolution in zip(self.names, self.convolutions, strict=True):
             if name.endswith("_1") and name != "relu1_1":
-                # The greatest of four is about twice their mean: deeper layers must find what they were trained on.
+                # The greatest of four is about twice their mean: deeper layers need the range they were trained on.
                 x = F.max_pool2d(x, 2) if self.pooling == "max" else 2 * F.avg_pool2d(x, 2)
             x = F.relu(convolution(x), inplace=True)
             if name in layers:
@@ -75,12 +78,12 @@ class LossNetwork(nn.Module):
 
 
 def build_loss_network(name: str, weights: Path | None = None) -> LossNetwork:
-    """A frozen loss network.
+    """Build a frozen loss network.
 
     `vgg16` and `vgg19` are torchvision's (downloaded by torchvision unless `weights` names a state dict);
-    `vgg19-caffe` are Oxford's original weights under torchvision's key names and `vgg19-distilled` is the 16 times
-    smaller one of Wang et al. 2020 (Collaborative Distillation): both need `weights`. So does `vgg19-small`, a file
-    that `train.distil` made; `videostyle.weights.load_loss_network` finds the one that is shipped. Each brings its own
+    `vgg19-caffe` is Oxford's original under torchvision's key names and `vgg19-distilled` is the 16 times smaller one
+    of Wang et al. 2020 (Collaborative Distillation): both need `weights`. So does `vgg19-small`, a file that
+    `train.distil` wrote; `videostyle.weights.load_loss_network` finds the shipped one. Each includes its own
     preprocessing. Raises UnknownNameError, or WeightsError if the file is missing or does not fit.
     """
     if name not in LOSS_NETWORKS:
@@ -98,9 +101,9 @@ def build_loss_network(name: str, weights: Path | None = None) -> LossNetwork:
 
 
 def has_bf16(device: str) -> bool:
-    """Whether `device` (cpu, cuda...) computes in bfloat16 by instructions of its own; emulated it is slower.
+    """Return True if `device` (cpu, cuda...) has instructions for bfloat16; emulation is slower than float32.
 
-    A processor is asked, not timed: the answer must not depend on what else it has to do.
+    The capability is queried, not timed: the answer must not depend on the load of the machine.
     """
     if device != "cpu":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -136,7 +139,7 @@ def _download(name: str) -> dict[str, Tensor]:
 
 def _vgg(name: str, state: dict[str, Tensor]) -> LossNetwork:
     caffe = name == "vgg19-caffe"
-    # Oxford's scale is kept: the features are 255 times an 0..1 network's, which no relative loss sees.
+    # Oxford's scale is kept: the features are 255 times those of a 0..1 network, which changes no relative loss.
     mean, std = (_CAFFE_MEAN, (1 / 255,) * 3) if caffe else (_IMAGENET_MEAN, _IMAGENET_STD)
     net = LossNetwork(_STAGES[name.removesuffix("-caffe")], _CHANNELS, mean, std)
     # torchvision numbers ReLU and pooling modules too: only the order of the convolutions matters.
@@ -147,13 +150,15 @@ def _vgg(name: str, state: dict[str, Tensor]) -> LossNetwork:
             kernel = kernel.flip(1)  # these kernels expect BGR
         convolution.load_state_dict({"weight": kernel, "bias": state[f"features.{number}.bias"]})
     if len(numbers) < len(net.convolutions):
-        raise KeyError(f"{len(numbers)} convolutions, {len(net.convolutions)} needed")
+        raise KeyError(f"it has {len(numbers)} convolutions, {len(net.convolutions)} are needed")
     return net
 
 
 def build_small(state: dict[str, Tensor]) -> LossNetwork:
-    """The network in the tensors that `train.distil` makes; raises KeyError or ValueError if they are not whole."""
-    # The layers' names and widths say how the network is built: what it was made from may have been any VGG.
+    """Build the network from the tensors that `train.distil` writes; raises KeyError or ValueError if some are missing.
+
+    The names and widths of the layers define the architecture, since any VGG may have been distilled.
+    """
     widths = {key.removesuffix(".steps"): len(value) for key, value in state.items() if key.endswith(".steps")}
     stages = sorted({name.split("_")[0] for name in widths})
     counts = [sum(name.startswith(stage) for name in widths) for stage in stages]
@@ -170,8 +175,8 @@ def build_small(state: dict[str, Tensor]) -> LossNetwork:
 def _distilled(state: dict[str, Tensor]) -> LossNetwork:
     net = LossNetwork(_STAGES["vgg19"], (16, 32, 64, 128, 128), reflect=True)
     kernel = state["conv11.weight"]
-    # The original begins with a 1x1 convolution that swaps to BGR, multiplies by 255 and subtracts the mean: keep it
-    # as a colour transform in front of conv1_1, which has reflected borders, so folding the two changes nothing.
+    # The original begins with a 1x1 convolution that swaps to BGR, multiplies by 255 and subtracts the mean. It is
+    # folded into conv1_1, which has reflected borders, so the result is the same.
     first, offset = state["conv0.weight"][:, :, 0, 0], state["conv0.bias"]
     for name, convolution in zip(net.names, net.convolutions, strict=True):
         key = "conv" + name.removeprefix("relu").replace("_", "")

@@ -1,1 +1,1 @@
-"""Pure functions on pictures and flows."""
+"""Operations: pure functions on pictures and flows."""

@@ -1,4 +1,4 @@
-"""Colours of the film, brush of the painter."""
+"""Colour transfer between pictures: luminance-only stylization and colour matching."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 _LUMA = (0.2126, 0.7152, 0.0722)
 
 
-def keep_colors(painted: Tensor, content: Tensor) -> Tensor:
-    """The painting's lights and darks with the content's hues: (N, 3, H, W) in 0..1 both.
+def keep_colors(stylized: Tensor, content: Tensor) -> Tensor:
+    """Combine the luma of the stylized frame with the colours of the content: (N, 3, H, W) in 0..1 both.
 
     Luminance-only transfer (Gatys, Bethge, Hertzmann and Shechtman 2016), by adding the difference of luma to the
-    content. Where that would leave 0..1, the hue is kept and the saturation gives way: nothing clips to a flat patch.
+    content. Where that would leave 0..1, the hue is kept and the saturation reduced: nothing clips to a flat patch.
     """
-    weights = painted.new_tensor(_LUMA).view(1, 3, 1, 1)
-    luma = (painted * weights).sum(1, keepdim=True)
+    weights = stylized.new_tensor(_LUMA).view(1, 3, 1, 1)
+    luma = (stylized * weights).sum(1, keepdim=True)
     chroma = content - (content * weights).sum(1, keepdim=True)
     top, bottom = chroma.amax(1, keepdim=True), chroma.amin(1, keepdim=True)
     room = (1 - luma) / top.clamp(min=1e-6)
@@ -25,7 +25,7 @@ def keep_colors(painted: Tensor, content: Tensor) -> Tensor:
 
 
 def match_colors(picture: Tensor, to: Tensor) -> Tensor:
-    """`picture` (1, 3, H, W) in 0..1 with the mean and covariance of the colours of `to` (1, 3, h, w).
+    """Give `picture` (1, 3, H, W) in 0..1 the mean and covariance of the colours of `to` (1, 3, h, w).
 
     Linear colour transfer, by symmetric square roots (Gatys, Bethge, Hertzmann and Shechtman 2016). Clamped to 0..1.
     """
@@ -36,6 +36,6 @@ def match_colors(picture: Tensor, to: Tensor) -> Tensor:
 
 
 def _root(covariance: Tensor, power: float) -> Tensor:
-    # A picture of one colour has no spread to transfer; a floor of a grey level squared keeps it finite.
+    # A picture of one colour has no variance to transfer; a floor of one squared grey level keeps the result finite.
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=1 / 255**2) ** power) @ vectors.T

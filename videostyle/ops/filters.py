@@ -1,8 +1,7 @@
 """Small image filters, by OpenCV on the CPU and by torch elsewhere.
 
-For pictures (N, C, H, W) in channels_last, as `to_float` makes them, OpenCV needs a third to a twentieth of the time
-torch takes for these on the CPU (640x360, one core: a 5x5 blur 0.4 against 15 ms). No gradients pass through.
-Borders are repeated.
+For pictures (N, C, H, W) in channels_last, as `to_float` returns them, OpenCV takes a third to a twentieth of torch's
+time on the CPU (640x360, one core: a 5x5 blur 0.4 against 15 ms). No gradients pass through. Borders are repeated.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def luma(picture: Tensor) -> Tensor:
-    """(N, 3, H, W) RGB as its brightness (N, 1, H, W), BT.601 weights."""
+    """Compute the luma (N, 1, H, W) of RGB pictures (N, 3, H, W), with BT.601 weights."""
     if picture.device.type == "cpu":
         return _each(picture, lambda row: cv2.cvtColor(row, cv2.COLOR_RGB2GRAY))
     return (picture * picture.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def soften(picture: Tensor) -> Tensor:
-    """A binomial blur over 5x5 pixels: a Gaussian of one pixel."""
+    """Blur by a 5x5 binomial kernel, a Gaussian of one pixel."""
     if picture.device.type == "cpu":
         taps = np.array(_BINOMIAL, np.float32)
         return _each(picture, lambda row: cv2.sepFilter2D(row, -1, taps, taps, borderType=cv2.BORDER_REPLICATE))
@@ -39,7 +38,7 @@ def soften(picture: Tensor) -> Tensor:
 
 
 def box(picture: Tensor, radius: int) -> Tensor:
-    """The mean over squares of 2 `radius` + 1 pixels."""
+    """Blur by a box: the mean over squares of 2 `radius` + 1 pixels."""
     side = 2 * radius + 1
     if picture.device.type == "cpu":
         return _each(picture, lambda row: cv2.blur(row, (side, side), borderType=cv2.BORDER_REPLICATE))
@@ -47,7 +46,7 @@ def box(picture: Tensor, radius: int) -> Tensor:
 
 
 def erode(mask: Tensor, radius: int) -> Tensor:
-    """The least over squares of 2 `radius` + 1 pixels."""
+    """Erode `mask`: the minimum over squares of 2 `radius` + 1 pixels."""
     side = 2 * radius + 1
     if mask.device.type == "cpu":
         square = np.ones((side, side), np.uint8)
@@ -56,7 +55,7 @@ def erode(mask: Tensor, radius: int) -> Tensor:
 
 
 def enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, h, w) resampled bilinearly to `size` (H, W)."""
+    """Resample (N, C, h, w) bilinearly to `size` (H, W)."""
     if tuple(picture.shape[-2:]) == tuple(size):
         return picture
     if picture.device.type == "cpu":
@@ -65,10 +64,13 @@ def enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """`first` + `share` * (`second` - `first`), a share (N, 1, H, W) for pictures (N, 3, H, W); it may leave 0..1."""
+    """Interpolate: `first` + `share` * (`second` - `first`); the result may leave 0..1.
+
+    `share` is (N, 1, H, W), the pictures are (N, 3, H, W).
+    """
     if first.device.type != "cpu":
         return torch.lerp(first, second, share)
-    # blendLinear divides by the sum of the weights plus 1e-5: against 10,000 that is nothing.
+    # blendLinear divides by the sum of the weights plus 1e-5, which is negligible against 10,000.
     weights = zip((1e4 - 1e4 * share).numpy(force=True), (1e4 * share).numpy(force=True), strict=True)
     return stack_rows(
         [cv2.blendLinear(_row(a), _row(b), u[0], v[0]) for a, b, (u, v) in zip(first, second, weights, strict=True)]
@@ -76,7 +78,7 @@ def mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
 
 
 def shrink(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, h, w) scaled down to `size` (H, W), each pixel the mean of the area it covers; never overshoots."""
+    """Scale (N, C, h, w) down to `size` (H, W), each pixel the mean of the area it covers; it never overshoots."""
     if tuple(picture.shape[-2:]) == tuple(size):
         return picture
     if picture.device.type == "cpu":
@@ -85,7 +87,7 @@ def shrink(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def stack_rows(pictures: list[np.ndarray]) -> Tensor:
-    """Arrays (H, W, C) or (H, W) as one batch (N, C, H, W) in channels_last; one alone is not copied."""
+    """Stack arrays (H, W, C) or (H, W) to one batch (N, C, H, W) in channels_last; a single one is not copied."""
     rows = [torch.from_numpy(picture if picture.ndim == 3 else picture[..., None]) for picture in pictures]
     return (rows[0][None] if len(rows) == 1 else torch.stack(rows)).permute(0, 3, 1, 2)
 
@@ -96,5 +98,5 @@ def _each(pictures: Tensor, filtered: Callable[[np.ndarray], np.ndarray]) -> Ten
 
 
 def _row(picture: Tensor) -> np.ndarray:
-    """(C, H, W) as (H, W, C), without a copy where it lies so."""
+    """Return (C, H, W) as (H, W, C), without a copy if its memory layout is that already."""
     return np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True))

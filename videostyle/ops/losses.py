@@ -1,7 +1,7 @@
-"""What a painting is measured by: pure functions of feature maps and pictures.
+"""Loss terms: pure functions of feature maps and pictures.
 
-Feature maps are (N, C, H, W), Gram matrices (N, C, C); every distance is divided by the energy of its target, so that
-layers, paintings and loss networks of any scale weigh alike and 1 means "as far off as a black picture's".
+Feature maps are (N, C, H, W), Gram matrices (N, C, C). Every distance is divided by the energy of its target, so that
+layers, style images and loss networks of any scale have the same weight, and 1 is the distance of a black picture.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch.nn import functional as F
 
 
 def gram(features: Tensor) -> Tensor:
-    """Gram matrices (N, C, C) of feature maps: the mean over positions of the products of every two channels.
+    """Compute the Gram matrices (N, C, C) of feature maps: the mean over positions of products of every two channels.
 
-    Gatys, Ecker and Bethge 2016; theirs is a sum over positions, a mean does not depend on the picture's size.
+    Gatys, Ecker and Bethge 2016; theirs is a sum over positions, while a mean does not depend on the picture's size.
     """
     n, c, h, w = features.shape
-    # Channels last, as loss networks compute them, this copies nothing.
+    # In channels_last, as loss networks compute them, this copies nothing.
     return at_least_float(_Products.apply(features.permute(0, 2, 3, 1).reshape(n, h * w, c))) / (h * w)
 
 
 class _Products(torch.autograd.Function):
-    """P^T P of positions (N, P, C), whose gradient torch would make of two products, one for each factor."""
+    """P^T P of positions (N, P, C) with one product in the gradient; torch would compute two, one for each factor."""
 
     @staticmethod
     def forward(ctx: Any, positions: Tensor) -> Tensor:
@@ -40,42 +40,43 @@ class _Products(torch.autograd.Function):
 
 
 def at_least_float(tensor: Tensor) -> Tensor:
-    """Half precision as float32, anything else as it is."""
+    """Convert half precision to float32; return any other tensor unchanged."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def gram_distance(painted: Tensor, style: Tensor) -> Tensor:
-    """Squared distance of Gram matrices for each picture, over the style's energy: (N,)."""
-    return ((painted - style) ** 2).sum((1, 2)) / (style**2).sum((1, 2))
+def gram_distance(stylized: Tensor, style: Tensor) -> Tensor:
+    """Compute the Gram distance of each picture, the squared distance over the style's energy: (N,)."""
+    return ((stylized - style) ** 2).sum((1, 2)) / (style**2).sum((1, 2))
 
 
 def quadrant_grams(features: Tensor) -> list[Tensor]:
-    """Gram matrices (N, C, C) of the four quadrants of feature maps (N, C, H, W); an odd row or column is left out.
+    """Compute the Gram matrices (N, C, C) of the quadrants of feature maps (N, C, H, W); an odd row or column is cut.
 
-    Judged beside the whole, they keep a busy corner from paying for an empty sky (cf. the local statistics of Gatys et
-    al. 2017, Controlling LossNetwork Factors).
+    Used beside the whole, they prevent a busy corner from making up for an empty sky (cf. the local statistics of Gatys
+    et al. 2017, Controlling Perceptual Factors).
     """
     h, w = features.shape[2] // 2, features.shape[3] // 2
     return [gram(features[:, :, y : y + h, x : x + w]) for y in (0, h) for x in (0, w)]
 
 
-def content_distance(painted: Tensor, content: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Squared distance of feature maps for each picture, over the content's energy: (N,).
+def content_distance(stylized: Tensor, content: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Compute the content distance of each picture, squared between feature maps, over the content's energy: (N,).
 
-    Feature reconstruction after Johnson, Alahi and Fei-Fei 2016. `weight` (N, 1, H, W), of any size, weighs by place.
+    Feature reconstruction loss after Johnson, Alahi and Fei-Fei 2016. `weight` (N, 1, H, W), of any size, holds the
+    weight of each position.
     """
     target = at_least_float(content)
-    squares = (at_least_float(painted) - target) ** 2
+    squares = (at_least_float(stylized) - target) ** 2
     if weight is not None:
         squares = squares * F.adaptive_avg_pool2d(weight, (content.shape[2], content.shape[3]))
     return squares.mean((1, 2, 3)) / (target**2).mean((1, 2, 3)).clamp(min=1e-6)
 
 
 def edge_weight(picture: Tensor, least: float) -> Tensor:
-    """How much the content of each place counts, (N, 1, H / 8, W / 8): `least` in flats, 1 beside edges.
+    """Compute the content weight of each position, (N, 1, H / 8, W / 8): `least` in flat areas, 1 beside edges.
 
-    Contours and faces are to stand, skies and walls are free for strokes. An edge is a difference of 0.08 in brightness
-    over two pixels, the greatest within 12.
+    Contours and faces have to remain, skies and walls are free for strokes. An edge is a difference of 0.08 in
+    brightness over two pixels, the greatest within 12.
     """
     brightness = F.avg_pool2d(picture.mean(1, keepdim=True), 3, 1, 1, count_include_pad=False)
     across = (brightness[..., :, 2:] - brightness[..., :, :-2]).abs()[..., 1:-1, :]
@@ -85,17 +86,17 @@ def edge_weight(picture: Tensor, least: float) -> Tensor:
 
 
 def total_variation(picture: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels for each picture: (N,). Rudin, Osher and Fatemi 1992."""
+    """Compute the mean absolute difference of neighbouring pixels: (N,). Rudin, Osher and Fatemi 1992."""
     across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean((1, 2, 3))
     down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean((1, 2, 3))
     return across + down
 
 
 def grid_energy(picture: Tensor) -> Tensor:
-    """How much of a pattern that repeats every 2 or 4 pixels there is, for each picture (N, 3, H, W): (N,).
+    """Measure the energy of patterns that repeat every 2 or 4 pixels in pictures (N, 3, H, W): (N,).
 
-    Strokes point everywhere and average out over squares of 16 pixels once multiplied by such a pattern; a grid that
-    up-sampling draws keeps its phase and does not. Ours; cf. the spectra of Durall, Keuper and Keuper 2020.
+    Strokes have every direction and average out over squares of 16 pixels once multiplied by such a pattern; a grid
+    that up-sampling draws keeps its phase and does not. Ours; cf. the spectra of Durall, Keuper and Keuper 2020.
     """
     h, w = picture.shape[-2:]
     energy = picture.new_zeros(len(picture))
@@ -108,29 +109,30 @@ def grid_energy(picture: Tensor) -> Tensor:
     return energy
 
 
-def temporal_distance(moved_painting: Tensor, painting_of_moved: Tensor, valid: Tensor) -> Tensor:
-    """Mean absolute difference of a moved painting and the painting of the moved picture, for each: (N,).
+def temporal_distance(warped: Tensor, output: Tensor, valid: Tensor) -> Tensor:
+    """Compute the mean absolute difference of `output` and the `warped` output of another frame: (N,).
 
-    `valid` (N, 1, H, W) is 1 where the motion can be followed. On pairs of frames with estimated flow after Huang et
-    al. 2017; on single photographs moved at random after Wang et al. 2020 (ReReVST, compound regularisation), which
-    needs no films, no estimate and knows no occlusion.
+    `valid` (N, 1, H, W) is 1 where the flow holds. The loss is used on pairs of frames with estimated flow after Huang
+    et al. 2017, and on single photographs moved at random after Wang et al. 2020 (ReReVST, compound regularisation),
+    which needs no films, no estimate and has no occlusion.
     """
-    difference = (moved_painting - painting_of_moved).abs().mean(1, keepdim=True)
+    difference = (warped - output).abs().mean(1, keepdim=True)
     return (difference * valid).sum((1, 2, 3)) / valid.sum((1, 2, 3)).clamp(min=1)
 
 
-def fidelity_distance(painting: Tensor, photograph: Tensor) -> Tensor:
-    """Mean absolute difference of a painting and its photograph, for each: (N,). L1, after Isola et al. 2017."""
-    return (painting - photograph).abs().mean((1, 2, 3))
+def fidelity_distance(stylized: Tensor, photograph: Tensor) -> Tensor:
+    """Compute the L1 distance of each stylized picture to its photograph: (N,). After Isola et al. 2017."""
+    return (stylized - photograph).abs().mean((1, 2, 3))
 
 
 def random_motion(
     count: int, height: int, width: int, generator: torch.Generator, *, scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """A smooth random flow (N, 2, H, W) in pixels and where it points inside the picture (N, 1, H, W), 0 or 1.
+    """Draw a smooth random flow (N, 2, H, W) in pixels, and its mask (N, 1, H, W): 1 where it points inside, else 0.
 
-    The sum of a bicubic surface through 4x4 random values (3 px), a shift (4 px), a rotation (0.02 rad) and a zoom
-    (3 %), all normal: what a hand-held camera and moving things do from one frame to the next. `scale` multiplies all.
+    The flow is the sum of a bicubic surface through 4x4 random values (3 px), a shift (4 px), a rotation (0.02 rad) and
+    a zoom (3 %), all normal, like the motion of a hand-held camera and of things from one frame to the next. `scale`
+    multiplies all.
     """
 
     def normal(*shape: int) -> Tensor:

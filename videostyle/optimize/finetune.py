@@ -16,7 +16,7 @@ from torch import Tensor
 
 from videostyle import interrupt, weights
 from videostyle.nets.vgg import has_bf16
-from videostyle.noise import first_frame
+from videostyle.noise import initial_recurrent_input
 from videostyle.ops import losses
 from videostyle.ops.losses import random_motion
 from videostyle.ops.warp import warp
@@ -97,7 +97,7 @@ def tune(
         flow, _ = random_motion(1, frame.shape[2], frame.shape[3], generator)
         frame, painting = (warp(picture, flow.to(device), "bicubic").clamp(0, 1) for picture in (frame, painting))
         # With noise and an empty prior, as after a cut: the output should not depend on the noise.
-        painted = net(frame, code, None, first_frame(frame, random))
+        painted = net(frame, code, None, initial_recurrent_input(frame, random))
         found = loss_net(painted, layers)
         with torch.no_grad():
             wanted = loss_net(painting, layers)

@@ -20,7 +20,11 @@ def _declared() -> dict[str, tuple[str, str]]:
     """Return module and summary of each stylizer that needs no code, by its style's name; import none of them."""
     here = sys.modules[__name__]
     found = {name: declared(here, name) for name in available(here)}
-    return {told["STYLE"]: (name, told.get("SUMMARY", "")) for name, told in found.items() if "STYLE" in told}
+    return {
+        declared["STYLE"]: (name, declared.get("SUMMARY", ""))
+        for name, declared in found.items()
+        if "STYLE" in declared
+    }
 
 
 def styles_without_code() -> dict[str, str]:
@@ -34,7 +38,7 @@ def _module_of(style: Style) -> str:
 
 
 def load_stylizer(style: Style, engine: str, device: str) -> Stylizer:
-    """Load the stylizer that `style` asks for; `engine` and `device` are those that `videostyle.engines` chose.
+    """Load the stylizer of `style`; `engine` and `device` are names that `videostyle.engines` has resolved.
 
     Raises UnknownNameError for a style that is not in the gallery, WeightsError, MissingDependencyError.
     """

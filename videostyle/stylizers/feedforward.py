@@ -1,4 +1,4 @@
-"""A network and style codes."""
+"""Feed-forward stylizer: the style network with the codes of a style."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from videostyle.style import Style
 from videostyle.types import ALONE, Moment, Stylizer
 from videostyle.weights import Codes, load_codes
 
-# Seconds in which remembered statistics fade to 1/e. Warping errors over seven clips were least at 1 (-6 % against
-# none; 4: -3 %); at 2 a bright thing that covers a third of the picture within a third of a second changes the rest
-# half as much as without running statistics, at 0.5 as much.
+# Seconds in which running statistics decay to 1/e. Warping errors over seven clips were least at 1 (-6 % against none;
+# 4: -3 %); at 2 a bright thing that covers a third of the picture within a third of a second changes the rest half as
+# much as without running statistics, at 0.5 as much.
 TIME_CONSTANT = 2.0
-# A network that normalises sees no difference between a black frame and a bright one, and paints texture into nothing.
-# Where the brightest fiftieth of the picture is darker than the first of these, in 0..1, the film itself is shown, from
-# the second on the painting: black stays black, and over the darker third of a fade the painting follows the light.
-# Footage has something brighter: of eleven clips the darkest, from space, 0.41.
+# A network that normalises sees no difference between a black frame and a bright one, and paints texture into black.
+# If the brightest fiftieth of the picture is darker than the first of these, in 0..1, the film itself is shown, and
+# from the second on the stylized frame: black stays black, and over the darker third of a fade the output follows the
+# light. Other footage is brighter: the darkest of eleven clips, from space, has 0.41.
 BLACK, LIT = 0.03, 0.35
-GALLERY = 480
-"""Shorter side in pixels up to which a picture is stylized at its own size by a brush of 1."""
+GALLERY_SIDE = 480
+"""Shorter side, in pixels, up to which a picture is stylized at its own size with a brush of 1."""
 
 
 class FeedForward:
-    """Paints pictures of any size in one pass of the network, or one picture in several styles at once.
+    """Stylizes frames of any size in one pass of the network, or one frame in several styles at once.
 
-    A region costs a pass of the whole picture. Codes that change from pixel to pixel would cost one pass for all, but
-    a normalisation that averages over two paintings is neither's, and engines could no longer fuse it.
+    A region costs a pass over the whole frame. Codes that change from pixel to pixel would cost one pass for all, but
+    a normalisation that averages over two styles has the statistics of neither, and engines could no longer fuse it.
     """
 
     def __init__(self, engine: Engine, codes: Codes, architecture: Architecture, style: Style) -> None:
@@ -46,9 +46,9 @@ class FeedForward:
         self.recurrent = architecture.recurrent
         self._stride = architecture.stride
         self._last: tuple[Fraction, Tensor, Tensor] | None = None
-        """When a picture was painted, the statistics it was painted by, and the contrast that goes with them."""
+        """Time of the last frame, the statistics that normalised it, and their contrast."""
         self._output: Tensor | None = None
-        """What the network gave last, of the working size."""
+        """Last output of the network, of the working size."""
 
     def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor:
         code = self.codes.at(moment.time).to(content.device)
@@ -58,36 +58,36 @@ class FeedForward:
         scaled = resize(content, (height, width))
         inputs = [scaled.expand(len(code), -1, -1, -1)]
         if self.recurrent:
-            inputs.append(self._carried(len(code), (height, width), moment))
+            inputs.append(self._recurrent_input(len(code), (height, width), moment))
         # At least two positions at the network's coarsest: reflecting a border needs one beside it.
         padded = [pad_to_multiple(each, self._stride, minimum=2 * self._stride) for each in inputs]
-        painted = self._paint(padded[0], code, moment, padded[1:])[:, :, :height, :width]
-        self._output = painted
+        stylized = self._run_network(padded[0], code, moment, padded[1:])[:, :, :height, :width]
+        self._output = stylized
         cover = opacity(code)
         if (height, width) != full:
-            # The film's finest detail comes back as far as the film shows through. None at full strength: it drew the
-            # photograph's lines over the paint, and sharpening the paint drew rings.
+            # The film's finest detail is restored as far as the film shows through, and not at full strength: it drew
+            # the photograph's lines over the paint, and sharpening the paint drew rings.
             lost = (1 - cover) * (content - resize(scaled, full))
-            painted = (resize(painted, full) + lost).clamp_(0, 1)
+            stylized = (resize(stylized, full) + lost).clamp_(0, 1)
         if self.style.keep_colors:
-            painted = keep_colors(painted, content)
+            stylized = keep_colors(stylized, content)
         lit = brightness(content).sub(BLACK).div(LIT - BLACK).clamp(0, 1)
         if bool((lit < 1).any()):
-            painted = content + lit * (painted - content)
-        # Bit for bit, whatever scaling and colours do to the last one.
-        return torch.where(cover > 0, painted, content)
+            stylized = content + lit * (stylized - content)
+        # At strength 0 the result is the content bit for bit, whatever scaling and colours do to the last bit.
+        return torch.where(cover > 0, stylized, content)
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) at which pictures of this size are stylized: smaller for larger brushes.
+        """Return the (height, width) at which pictures of this size are stylized: smaller for larger brushes.
 
-        A brush of 1 gives marks as large, beside the picture, as in the gallery: what is larger than that is stylized
-        at its size and enlarged.
+        With a brush of 1, strokes have the size, relative to the picture, that they have in the gallery: larger
+        pictures are stylized at the size of the gallery and enlarged.
         """
-        scale = min(GALLERY / min(height, width), 1) / self.style.brush
+        scale = min(GALLERY_SIDE / min(height, width), 1) / self.style.brush
         return max(round(height * scale), 1), max(round(width * scale), 1)
 
-    def _carried(self, count: int, size: tuple[int, int], moment: Moment) -> Tensor:
-        """What a recurrent network reads beside the frame: (`count`, CARRIED_CHANNELS, *size)."""
+    def _recurrent_input(self, count: int, size: tuple[int, int], moment: Moment) -> Tensor:
+        """Make the recurrent input of the network: (`count`, RECURRENT_CHANNELS, *size)."""
         noise = torch.zeros(1, NOISE_CHANNELS, *size) if moment.noise is None else enlarge(moment.noise, size)
         before = self._output
         if moment.is_cut or moment.motion is None or before is None or before.shape != (count, 3, *size):
@@ -100,9 +100,10 @@ class FeedForward:
         shared = torch.cat([mask, noise.to(mask.device)], dim=1).expand(count, -1, -1, -1)
         return torch.cat([prior.to(mask.device), shared], dim=1)
 
-    def _paint(self, content: Tensor, code: Tensor, moment: Moment, carried: list[Tensor]) -> Tensor:
+    def _run_network(self, content: Tensor, code: Tensor, moment: Moment, recurrent_input: list[Tensor]) -> Tensor:
+        """Stylize padded `content`, normalised by the running statistics of the shot unless the style says "frame"."""
         if self.style.statistics == "frame":
-            return self.engine(content, code, *carried)[0]
+            return self.engine(content, code, *recurrent_input)[0]
         seen = contrast(content)
         if moment.is_cut or self._last is None:
             running, momentum = code.new_zeros(len(code), code.shape[1] - 1), torch.zeros_like(seen[:, :1])
@@ -110,20 +111,20 @@ class FeedForward:
             then, running, before = self._last
             momentum = math.exp(-abs(moment.time - then) / TIME_CONSTANT) * similarity(seen, before)
             seen = torch.lerp(seen, before, momentum)
-        painted, used = self.engine(content, code, running, momentum, *carried)
+        stylized, used = self.engine(content, code, running, momentum, *recurrent_input)
         self._last = moment.time, used, seen
-        return painted
+        return stylized
 
 
 def brightness(content: Tensor) -> Tensor:
-    """What a fiftieth of the picture is brighter than, in its brightest channel: (N, 1, 1, 1)."""
+    """Return the 98th percentile of the brightest channel of each picture: (N, 1, 1, 1)."""
     small = shrink(content, (-(-content.shape[2] // 8), -(-content.shape[3] // 8))).amax(1).flatten(1)
     found: Tensor = small.kthvalue(max(round(0.98 * small.shape[1]), 1), dim=1).values
     return found[:, None, None, None]
 
 
 def build(style: Style, engine: str, device: str) -> Stylizer:
-    """Load the network and the codes; see `videostyle.weights.load_codes` for the errors."""
+    """Load the network and the codes; raises the errors of `videostyle.weights.load_codes`."""
     network, codes = load_codes(style)
     loaded = load_engine(engine, network, device, running_norm=style.statistics == "shot")
     return FeedForward(loaded, codes, network.net.architecture, style)

@@ -1,4 +1,4 @@
-"""Paints nothing: for measuring what decoding and encoding do to a film."""
+"""Identity stylizer: returns the content, to measure the effect of decoding and encoding on a film."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STYLE, SUMMARY = "none", "leaves the film as it is"
 
 
 class Identity:
-    """Returns what it is given."""
+    """Returns the content unchanged."""
 
     recurrent = False
 
@@ -19,10 +19,10 @@ class Identity:
         return content
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """That of the picture."""
+        """Return the size of the picture."""
         return height, width
 
 
 def build(style: Style, engine: str, device: str) -> Stylizer:
-    """`engine` and `device` play no part."""
+    """Make the stylizer; `engine` and `device` have no effect."""
     return Identity()

@@ -1,1 +1,1 @@
-"""Training: photographs, paintings and a loss network in, a network and its style codes out."""
+"""Training: a style network and its style codes from photographs, style images and a loss network."""

@@ -1,7 +1,7 @@
-"""What one step of training sees, drawn sample by sample.
+"""Batches of training, drawn sample by sample.
 
-Every sample has its own random numbers, by its place in the run alone. So a run is the same however often it was
-interrupted, into however many parts its batches are cut, and on however many devices it is worked through.
+The random numbers of a sample depend on its place in the run alone. So a run is the same however often it was
+interrupted, into however many parts its batches are divided, and on however many devices it runs.
 """
 
 from __future__ import annotations
@@ -24,51 +24,51 @@ _BLUR = (8.0, 30.0)  # deviations in pixels that leave nothing but a slow change
 # Lengths of roll-outs are chosen from these, and the configuration's longest, with equal probability.
 _LENGTHS = (0, 1, 1, 2, 3, 5, 8)
 GAPS = (4, 8)
-"""Frames between the judged one and earlier ones that it is compared with, beside the one before it."""
-_DISTURBANCES = (0.0, 0.3, 0.6)  # deviations in pixels by which the flow that warps a prior is wrong
+"""Distances, in frames, from the last frame to the earlier ones of the temporal term, beside the one before it."""
+_DISTURBANCES = (0.0, 0.3, 0.6)  # deviations in pixels of the error of the flow that warps a prior
 _CORRUPTED_SHARE = 0.3
 
 
 class FilmClips(Protocol):
-    """Gives `length` + 1 frames of a film in a row, by a generator."""
+    """Function that returns `length` + 1 consecutive frames of a film, chosen by a generator."""
 
     def __call__(self, generator: torch.Generator, length: int) -> Clip: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Clips of N samples, all of the same length; the last frame is the one that is judged."""
+    """Clips of N samples, all of the same length; the loss is computed on the last frame."""
 
     frames: list[Tensor]
-    """(N, 3, S, S) RGB in 0..1 each."""
+    """Content frames, (N, 3, S, S) RGB in 0..1 each."""
     noise: list[Tensor]
-    """(N, NOISE_CHANNELS, S, S) each."""
+    """Noise of each frame, (N, NOISE_CHANNELS, S, S)."""
     flows: list[Tensor]
-    """(N, 2, S, S) in pixels, from each frame but the first to the one before it."""
+    """Backward flows, (N, 2, S, S) in pixels, from each frame but the first to the one before it."""
     valid: list[Tensor]
-    """(N, 1, S, S): 1 where that flow holds."""
+    """Validity masks of the backward flows, (N, 1, S, S): 1 where the flow holds."""
     errors: list[Tensor]
-    """(N, 2, S, S) in pixels: by how much the flow that warps a prior is to be wrong."""
+    """Errors added to the flows that warp a prior, (N, 2, S, S) in pixels."""
     far: list[tuple[int, Tensor, Tensor]]
-    """Distance in frames, the flow from the last frame so far back, and where it holds."""
+    """Distance in frames, the flow from the last frame to the one so far before it, and its validity mask."""
     corruption: Tensor
-    """(N, 5): of the priors, see `corrupted`; all zeros for those that stay as they are."""
+    """(N, 5): corruption of the priors, see `corrupted`; all zeros for priors that are not corrupted."""
     speckle: Tensor
     """(N, 3, S, S): white noise of deviation 1 for the priors that are corrupted, zeros for the others."""
     style: Tensor
-    """(N,) numbers of paintings, from 0."""
+    """(N,) numbers of styles, from 0."""
     strength: Tensor
-    """(N,) in 0..1."""
-    remembering: Tensor
-    """(N, 1): 1 where frames are painted with the normalisation statistics of the frame before."""
+    """(N,) strengths in 0..1."""
+    shared_norm: Tensor
+    """(N, 1): 1 for samples whose frames share norm statistics with the frame before, else 0."""
 
     @property
     def content(self) -> Tensor:
-        """The frame that is judged."""
+        """Content frame that the loss is computed on, the last one."""
         return self.frames[-1]
 
     def to(self, device: str) -> Batch:
-        """The same on another device."""
+        """Return a copy on another device."""
 
         def moved(tensors: list[Tensor]) -> list[Tensor]:
             return [tensor.to(device) for tensor in tensors]
@@ -84,13 +84,13 @@ class Batch:
             speckle=self.speckle.to(device),
             style=self.style.to(device),
             strength=self.strength.to(device),
-            remembering=self.remembering.to(device),
+            shared_norm=self.shared_norm.to(device),
         )
 
 
-def roll_out_length(config: TrainConfig, step: int, steadying: bool) -> int:
-    """How many frames are painted before the judged one in this step: none until steadying begins."""
-    if not steadying:
+def roll_out_length(config: TrainConfig, step: int, temporal: bool) -> int:
+    """Draw the number of frames stylized before the last one in this step; 0 unless `temporal` training has begun."""
+    if not temporal:
         return 0
     generator = torch.Generator().manual_seed((config.seed + 7) * 1_000_000_007 + step)
     lengths = [*(length for length in _LENGTHS if length <= config.roll_out), config.roll_out]
@@ -100,11 +100,11 @@ def roll_out_length(config: TrainConfig, step: int, steadying: bool) -> int:
 def draw(
     config: TrainConfig, step: int, places: range, crops: Crops, films: FilmClips | None = None, length: int = 0
 ) -> Batch:
-    """The samples at `places` of the batch of `step`: clips of `length` + 1 frames, of photographs that move or films.
+    """Draw the samples at `places` of the batch of `step`: clips of `length` + 1 frames, from photographs or films.
 
-    `crops` gives photographs by a generator; `films`, if there is one, frames that follow each other.
+    `crops` returns photographs and `films`, if there is one, consecutive frames; each is chosen by a generator.
     """
-    # Paintings are dealt like cards: all of them come up equally often.
+    # Styles are dealt like cards: all of them are drawn equally often.
     deals = torch.Generator().manual_seed(config.seed)
     count = len(config.styles)
     first = step * config.batch
@@ -120,7 +120,7 @@ def draw(
     def joined(tensors: list[list[Tensor]]) -> list[Tensor]:
         return [torch.cat(list(same)) for same in zip(*tensors, strict=True)]
 
-    errors, corruption, speckle, styles, strength, remembering = (
+    errors, corruption, speckle, styles, strength, shared_norm = (
         torch.cat(values) for values in zip(*rows, strict=True)
     )
     return Batch(
@@ -140,7 +140,7 @@ def draw(
         speckle=speckle,
         style=styles,
         strength=strength,
-        remembering=remembering,
+        shared_norm=shared_norm,
     )
 
 
@@ -152,7 +152,7 @@ def _sample(
     films: FilmClips | None,
     length: int,
 ) -> tuple[Clip, tuple[Tensor, ...]]:
-    weak, strength, remember, by_film, ground, corrupted = torch.rand(6, generator=generator).unbind()
+    weak, strength, sharing, by_film, ground, corrupted = torch.rand(6, generator=generator).unbind()
     random = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
 
     def blur() -> float | None:
@@ -181,14 +181,14 @@ def _sample(
     if length and corruption.any():
         speckle = torch.randn(speckle.shape, generator=generator)
     strength = torch.where(weak < config.weak_share, strength, torch.ones(()))
-    remembering = (remember < config.remembered_share).float()
-    return clip, (errors, corruption, speckle, style[None], strength[None], remembering[None, None])
+    shared_norm = (sharing < config.remembered_share).float()
+    return clip, (errors, corruption, speckle, style[None], strength[None], shared_norm[None, None])
 
 
 def is_flat(picture: Tensor) -> bool:
-    """True for a picture (1, 3, S, S) of one colour, a white ground or a title's: such are trained on with grain.
+    """Return True for a picture (1, 3, S, S) of one colour, such as a white ground; grain is added to such pictures.
 
-    Every normalisation divides by their deviation, which is next to nothing. After a dozen layers their gradients are
-    no numbers any more, and training would end.
+    Every normalisation divides by their deviation, which is near zero. After a dozen layers their gradients would not
+    be finite any more, and training would end.
     """
     return bool((picture.std((2, 3)) < _FLAT).all())

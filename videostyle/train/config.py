@@ -1,4 +1,4 @@
-"""A training run from a TOML file."""
+"""Training configuration read from a TOML file, and written to one."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from videostyle.train.plan import TrainConfig, TrainingStyle
 
 
 def read_config(path: Path, **overrides: Any) -> TrainConfig:
-    """The run that `path` describes; `overrides` replace its values. Paths in it are relative to it.
+    """Read the configuration in `path`; `overrides` replace its values. Paths in it are relative to its folder.
 
-    Raises UsageError naming the key, if one is missing, unknown or of the wrong type.
+    Raises UsageError naming the key if one is missing, unknown or of the wrong type.
     """
     table = _table(path)
     table.pop("tune", None)
-    paintings = table.pop("styles", [])
-    if not isinstance(paintings, list) or not all(isinstance(painting, dict) for painting in paintings):
-        raise UsageError(f"{path}: write each painting as a table headed [[styles]]")
+    styles = table.pop("styles", [])
+    if not isinstance(styles, list) or not all(isinstance(style, dict) for style in styles):
+        raise UsageError(f"{path}: write each style as a table headed [[styles]]")
     here = path.parent
     values = _typed(TrainConfig, table, here, path)
-    values["styles"] = tuple(TrainingStyle(**_typed(TrainingStyle, painting, here, path)) for painting in paintings)
+    values["styles"] = tuple(TrainingStyle(**_typed(TrainingStyle, style, here, path)) for style in styles)
     return TrainConfig(**(values | overrides))
 
 
 def read_ranges(path: Path) -> dict[str, tuple[float, float]]:
-    """The file's [tune] table: for each weight to search the lowest and the highest value; raises UsageError."""
+    """Read the file's [tune] table: the lowest and the highest value of each weight to search; raises UsageError."""
     table = _table(path).get("tune", {})
     ranges = {}
     for name, value in table.items() if isinstance(table, dict) else [("tune", table)]:
@@ -41,13 +41,13 @@ def read_ranges(path: Path) -> dict[str, tuple[float, float]]:
 
 
 def write_config(config: TrainConfig) -> str:
-    """The text of a file from which `read_config` reads `config`; its paths are absolute."""
-    paintings = ["", *("\n".join(["[[styles]]", *_lines(painting), ""]) for painting in config.styles)]
-    return "\n".join([*_lines(config), *paintings])
+    """Format `config` as the text of a file that `read_config` reads; its paths are absolute."""
+    styles = ["", *("\n".join(["[[styles]]", *_lines(style), ""]) for style in config.styles)]
+    return "\n".join([*_lines(config), *styles])
 
 
 def _lines(values: TrainConfig | TrainingStyle) -> Iterator[str]:
-    """What is not as it is by default, as TOML; of what JSON and TOML have in common."""
+    """Yield the values that differ from their defaults as TOML, in the syntax that JSON and TOML share."""
     for field in fields(values):
         value = getattr(values, field.name)
         if value != field.default and field.name != "styles":

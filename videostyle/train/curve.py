@@ -1,4 +1,4 @@
-"""The loss curves of a run as a picture."""
+"""Loss curves of a training run as a picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def draw_losses(log: Path, picture: Path) -> None:
         if not points:
             continue
         steps, values = zip(*points, strict=True)
-        # One batch says little: a running mean over a fiftieth of the run, in the same colour, over the raw values.
+        # The loss of one batch is noisy: a running mean over a fiftieth of the run is drawn over the raw values, in
+        # the same colour.
         window = max(len(values) // 50, 1)
         means = [
             sum(values[max(i - window, 0) : i + 1]) / len(values[max(i - window, 0) : i + 1])

@@ -1,4 +1,4 @@
-"""Photographs to paint and paintings to learn, as tensors."""
+"""Training data: photographs and style images as tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def list_photographs(folder: Path) -> list[Path]:
-    """All pictures under `folder`, sorted; raises TrainingError if there is none."""
+    """List all pictures under `folder`, sorted; raises TrainingError if there is none."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not paths:
         raise TrainingError(f"{folder}: no pictures found ({', '.join(sorted(_SUFFIXES))})")
@@ -25,7 +25,7 @@ def list_photographs(folder: Path) -> list[Path]:
 
 
 def read_picture(path: Path, longer_side: int | None = None) -> Tensor:
-    """A picture as (1, 3, H, W) float RGB in 0..1, scaled to `longer_side` if given; raises TrainingError."""
+    """Read a picture as (1, 3, H, W) float RGB in 0..1, scaled to `longer_side` if given; raises TrainingError."""
     try:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     except cv2.error:  # larger than OpenCV allows
@@ -40,9 +40,9 @@ def read_picture(path: Path, longer_side: int | None = None) -> Tensor:
 
 
 def held_back(photographs: list[Path], count: int) -> list[Path]:
-    """`count` readable photographs that are never trained on, spread evenly over all; raises TrainingError."""
+    """Choose `count` readable photographs to hold back from training, spread evenly; raises TrainingError."""
     every = max(len(photographs) // count, 1)
-    # Every n-th; in place of one that cannot be read, one after some other of them.
+    # Every n-th; an unreadable one is replaced by the one after another of them.
     order = sorted(range(len(photographs)), key=lambda number: number % every)
     held = list(islice((photographs[number] for number in order if _readable(photographs[number])), count))
     if len(held) < count:
@@ -59,22 +59,25 @@ def _readable(path: Path) -> bool:
 
 
 class Crops:
-    """Random square crops of photographs, (1, 3, side, side) in 0..1, each by its own generator."""
+    """Random square crops of photographs, (1, 3, side, side) in 0..1, each chosen by its own generator."""
 
     def __init__(self, paths: list[Path], side: int) -> None:
         self.paths = paths
         self.side = side
         self.unreadable: set[Path] = set()
-        """Files that turned out to be no pictures; they are skipped."""
+        """Files that could not be read as pictures; they are skipped."""
 
     def __call__(self, generator: torch.Generator, blurred: float | None = None) -> Tensor:
-        """The crop that `generator` chooses, if asked for blurred by so many pixels; raises TrainingError."""
+        """Return the crop that `generator` chooses, blurred by `blurred` pixels if given; raises TrainingError."""
         picture, where = self._choose(generator)
         crop = random_square(picture, self.side, where)
         return crop if blurred is None else _blurred(crop, blurred)
 
     def picture(self, generator: torch.Generator, blurred: float | None = None) -> np.ndarray:
-        """A whole photograph, (H, W, 3) float32 in 0..1, its shorter side 1 to 2.2 times the crop's; see `__call__`."""
+        """Return a whole photograph, (H, W, 3) float32 in 0..1, with a shorter side of 1 to 2.2 times the crop's.
+
+        The parameters are those of `__call__`.
+        """
         picture, (_, _, zoom, flip) = self._choose(generator)
         height, width = picture.shape[2:]
         factor = (1 + 1.2 * zoom) * self.side / min(height, width)
@@ -83,7 +86,7 @@ class Crops:
         return np.ascontiguousarray((picture.flip(3) if flip < 0.5 else picture)[0].permute(1, 2, 0).numpy())
 
     def _choose(self, generator: torch.Generator) -> tuple[Tensor, list[float]]:
-        """A photograph (1, 3, H, W) and four numbers in 0..1; raises TrainingError if no file can be read."""
+        """Choose a photograph (1, 3, H, W) and four numbers in 0..1; raises TrainingError if no file can be read."""
         while len(self.unreadable) < len(self.paths):
             path = self.paths[int(torch.randint(len(self.paths), (), generator=generator))]
             where = torch.rand(4, generator=generator).tolist()
@@ -102,7 +105,7 @@ def _blurred(picture: Tensor, deviation: float) -> Tensor:
 
 
 def title_card(side: int, random: np.random.Generator) -> Tensor:
-    """Lines of letters on a ground of one colour, or the ground alone: (1, 3, side, side) in 0..1."""
+    """Draw a title card, lines of letters on a ground of one colour or the ground alone: (1, 3, side, side) in 0..1."""
     ground, ink = random.random(3), random.random(3)
     ink = np.clip(ink + np.sign(ink.mean() - ground.mean()) * 0.5, 0, 1)
     card = np.empty((side, side, 3), np.float32)
@@ -119,10 +122,11 @@ def title_card(side: int, random: np.random.Generator) -> Tensor:
 
 
 def random_square(pictures: Tensor, side: int, where: list[float]) -> Tensor:
-    """The same square of pictures (N, 3, H, W) in 0..1, scaled to (N, 3, side, side).
+    """Crop the same square of pictures (N, 3, H, W) in 0..1, scaled to (N, 3, side, side).
 
-    `where`, four numbers in 0..1, says how far down, how far right, how large and whether flipped. From `side` up to
-    the whole shorter side: large and small things, never blown up if avoidable.
+    `where` holds four numbers in 0..1: the position down and right, the size, and the flip. The size is between `side`
+    and the whole shorter side, so that large and small things occur; a crop is enlarged only if the picture is smaller
+    than `side`.
     """
     top, left, zoom, flip = where
     height, width = pictures.shape[2:]

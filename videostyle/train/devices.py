@@ -1,4 +1,4 @@
-"""Where training runs: this process alone, or as one of several that torchrun started."""
+"""Devices of a training run: this process alone, or one of several that torchrun started."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from videostyle.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """One process among those that train together."""
+    """Device and rank of one process among those that train together."""
 
     name: str
-    """cpu, or cuda:N."""
+    """Name of the device: cpu, or cuda:N."""
     rank: int
     count: int
 
     @property
     def kind(self) -> str:
-        """The device's name without its number."""
+        """Name of the device without its number."""
         return self.name.partition(":")[0]
 
     @property
@@ -33,13 +33,13 @@ class Devices:
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum of `values` over all processes."""
+        """Sum `values` over all processes."""
         if self.count > 1:
             torch.distributed.all_reduce(values)
         return values
 
     def parts(self, batch: int, accumulate: int) -> list[range]:
-        """The places of this process in a batch, in parts to work through one after another."""
+        """Return the places of this process in a batch, in parts that are computed one after another."""
         share = batch // self.count
         size, start = share // accumulate, self.rank * share
         return [range(start + i, start + i + size) for i in range(0, share, size)]

@@ -1,16 +1,16 @@
-"""VGG-19 in a few megabytes: weights rounded to two or three bits, every layer making good the errors before it.
+"""Quantization of VGG-19 to a few megabytes: weights of two or three bits, each layer compensating earlier errors.
 
 One pass over a few dozen photographs and the thirteen convolutions, from the first to the last:
 
-1. run the full network and the small one, as far as it is made, and note both at random positions;
-2. regress the full network's outputs on the small network's inputs: the weights that make good what the earlier
-   layers got wrong (asymmetric calibration, as in GPTAQ, Li et al. 2025);
-3. round them input by input, passing the error of each on to the inputs that are still to be rounded (Optimal Brain
+1. run the full network and the small one, as far as it is finished, and record both at random positions;
+2. regress the full network's outputs on the small network's inputs, which gives weights that compensate the errors of
+   the earlier layers (asymmetric calibration, as in GPTAQ, Li et al. 2025);
+3. round them input by input, adding the error of each to the inputs that are not rounded yet (Optimal Brain
    Quantization, Frantar and Alistarh 2022; in the order and blocks of GPTQ, Frantar et al. 2023);
 4. fit a scale for every output channel, and the bias, to the full network's outputs.
 
 The grid is uniform and unbounded, and its numbers are stored by their entropy (`nets.packed`), not in a fixed number of
-bits: a layer's few large weights then do not coarsen the many small ones.
+bits: so the few large weights of a layer do not coarsen the many small ones.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from videostyle.partial_files import atomic_write
 from videostyle.train.data import Crops, held_back, list_photographs
 
 _HELD_BACK = 8
-"""Photographs the card's errors are measured on."""
+"""Photographs on which the errors in the card are measured."""
 _DAMPING = 0.01
-"""Added to every input's variance, as a share of the mean variance: a few thousand inputs are never all well seen."""
+"""Damping added to the variance of every input, as a share of the mean variance, since a few thousand samples do not
+determine all inputs well."""
 
 
 def distil(
@@ -54,10 +55,10 @@ def distil(
 ) -> dict[str, Any]:
     """Write the small form of `full` to `output` (.safetensors, its card in it and beside it); returns the card.
 
-    `bits` is what a weight of the largest layers takes; smaller layers get more. `pictures` crops of `side` pixels are
-    seen, at `positions` places of each feature map. `made_from`, `data` and `licence` say in the card which network
-    and photographs they were, and on what terms the network's weights may be passed on. The same seed gives the same
-    file. Raises TrainingError if there are no pictures.
+    `bits` is the size of a weight in the largest layers; smaller layers get more. `pictures` crops of `side` pixels are
+    used, at `positions` positions of each feature map. `made_from`, `data` and `licence` are entries of the card: the
+    network, the photographs, and the terms on which the weights may be distributed. The same seed gives the same file.
+    Raises TrainingError if there are no pictures.
     """
     paths = list_photographs(photographs)
     unseen = held_back(paths, _HELD_BACK) if len(paths) > _HELD_BACK else []
@@ -91,9 +92,9 @@ def compress(
     generator: torch.Generator,
     log: Callable[[str], None] = print,
 ) -> dict[str, Tensor]:
-    """The tensors of the small form of `full`, from pictures (1, 3, H, W) of one size.
+    """Compute the tensors of the small form of `full`, from pictures (1, 3, H, W) of one size.
 
-    For every layer: `numbers`, packed, `steps` (C_out,), by which they are multiplied, and `bias`.
+    They are, for every layer, `numbers`, packed, their factors `steps` (C_out,), and `bias`.
     """
     largest = max(convolution.weight.numel() for _, convolution in _layers(full))
     tensors = {"mean": full.mean.flatten(), "std": full.std.flatten()}
@@ -112,14 +113,14 @@ def compress(
         cross = inputs @ (missing - mean_missing).T / inputs.shape[1]
         wanted = kernel + torch.cholesky_solve(cross, torch.linalg.cholesky(damped)).T
 
-        # Errors add up over the layers while bits are paid for by the weight: least for all if each layer's error is
-        # proportional to its number of weights, half a bit for every factor of two.
+        # Errors add up over the layers, and every weight costs its bits: the total error is least if each layer's error
+        # is proportional to its number of weights, half a bit for every factor of two.
         steps = choose_steps(wanted, bits + 0.5 * math.log2(largest / kernel.numel()))
         numbers = round_compensated(wanted / steps, damped)
         seen = numbers @ covariance
         steps = ((seen * wanted).sum(1) / (seen * numbers).sum(1).clamp(min=1e-12))[:, None]
         rounded = numbers * steps
-        # With this bias the mean output is the full network's.
+        # With this bias the mean output equals that of the full network.
         assert convolution.bias is not None
         bias = convolution.bias + (mean_missing + (kernel - rounded) @ mean)[:, 0]
         tensors |= {f"{layer}.numbers": pack(numbers), f"{layer}.steps": steps[:, 0], f"{layer}.bias": bias}
@@ -135,9 +136,9 @@ def compress(
 
 @torch.no_grad()
 def compare(full: LossNetwork, small: LossNetwork, pictures: Tensor) -> dict[str, dict[str, float]]:
-    """By layer, how far the small network is from the full one on pictures (N, 3, H, W): `features` and `gram`.
+    """Compare the small network with the full one on pictures (N, 3, H, W): `features` and `gram` errors by layer.
 
-    Mean squared distances over the full network's energy, as in `ops.losses`.
+    They are mean squared distances over the full network's energy, as in `ops.losses`.
     """
     errors = {}
     wanted, found = full(pictures, full.names), small(pictures, full.names)
@@ -156,14 +157,14 @@ def _layers(net: LossNetwork) -> list[tuple[str, nn.Conv2d]]:
 def _card(path: Path, card: dict[str, Any]) -> str:
     recipe = card["recipe"]
     rows = [
-        ("What it is", "a loss network for learning paintings: VGG-19 up to conv5_1 with rounded weights"),
+        ("Network", "a loss network to learn styles with: VGG-19 up to conv5_1 with rounded weights"),
         ("Made from", card["made_from"]),
         ("Size", f"{path.stat().st_size / 1e6:.2f} MB"),
         ("Photographs", card["data"]),
         (
             "Recipe",
             f"`scripts/distil_loss_network.py`: {recipe['bits']:g} bits a weight in the largest layers, "
-            f"{recipe['pictures']} crops of {recipe['side']} px, {recipe['positions']} places of each feature map, "
+            f"{recipe['pictures']} crops of {recipe['side']} px, {recipe['positions']} positions of each feature map, "
             f"seed {recipe['seed']}",
         ),
         ("Licence of these weights", card["licence"]),
@@ -183,10 +184,10 @@ def _card(path: Path, card: dict[str, Any]) -> str:
 def sample(
     exact: Sequence[Tensor], small: Sequence[Tensor], kernel: Tensor, positions: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """What the kernel (C_out, 9 C_in) sees of `small` at random positions, and by how much its outputs fall short.
+    """Sample inputs of the kernel (C_out, 9 C_in) in `small` at random positions, and the errors of its outputs.
 
     `exact` and `small` are batches (N, C_in, H, W) of the two networks' feature maps. Returns inputs (9 C_in, P) of the
-    small network, and for the same places (C_out, P) the output on `exact` less that on `small`.
+    small network, and for the same positions (C_out, P) the output on `exact` less that on `small`.
     """
     inputs, errors = [], []
     for full, less in zip(exact, small, strict=True):
@@ -199,14 +200,14 @@ def sample(
 
 
 def _patches(features: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-    """The 3x3 surroundings (9 C, N P) of P places in feature maps (N, C, H, W) with zeros around them."""
+    """Return the 3x3 patches (9 C, N P) at P positions in feature maps (N, C, H, W) with zeros around them."""
     padded = F.pad(features, (1, 1, 1, 1))
     taps = [padded[:, :, ys + dy, xs + dx] for dy in range(3) for dx in range(3)]
     return torch.stack(taps, 2).flatten(1, 2).transpose(0, 1).flatten(1)
 
 
 def choose_steps(weight: Tensor, bits: float) -> Tensor:
-    """The step of each output channel's grid, (C_out, 1), at which `weight` (C_out, K) takes `bits` a weight.
+    """Choose the step of each output channel's grid, (C_out, 1), so that `weight` (C_out, K) takes `bits` a weight.
 
     Bits are the entropy of the rounded weights, all channels together.
 
@@ -227,10 +228,10 @@ def choose_steps(weight: Tensor, bits: float) -> Tensor:
 
 
 def round_compensated(weight: Tensor, covariance: Tensor, block: int = 128) -> Tensor:
-    """Whole numbers near `weight` (C_out, K) whose outputs are near its, for inputs of this covariance (K, K).
+    """Round `weight` (C_out, K) to integers with nearly the same outputs, for inputs of this covariance (K, K).
 
-    Column by column; each column's rounding error is spread over the columns that follow, as the inverse covariance
-    says (GPTQ, Frantar et al. 2023). `block` columns at a time, only for speed.
+    It is rounded column by column; the rounding error of each column is distributed over the following ones by the
+    inverse covariance (GPTQ, Frantar et al. 2023). `block` columns are processed at a time, for speed only.
     """
     factor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(covariance)), upper=True)
     left, numbers = weight.clone(), torch.zeros_like(weight)

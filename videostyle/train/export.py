@@ -1,4 +1,4 @@
-"""Finished training as files to ship: a network, its styles, and a card for each."""
+"""Export of a finished training run: a network file, style files, and a card for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from videostyle import weights
 from videostyle.files import make_folder
 from videostyle.io.images import write_picture
 from videostyle.nets.style_network import StyleNetwork, macs_per_pixel
-from videostyle.noise import first_frame
+from videostyle.noise import initial_recurrent_input
 from videostyle.partial_files import atomic_write
 from videostyle.train.data import read_picture
 from videostyle.train.plan import TrainConfig, TrainingStyle
@@ -43,7 +43,7 @@ def export_models(
 ) -> None:
     """Write `config.folder`/models: files, cards, thumbnails and the manifest.
 
-    `identity` and each of `codes` are (1, code_size); `scores` are the losses on photographs held back, by painting.
+    `identity` and each of `codes` are (1, code_size); `scores` are the losses on photographs held back, by style.
     """
     net = net.cpu().eval()
     folder = config.folder / "models" / config.network
@@ -55,16 +55,16 @@ def export_models(
         digest = weights.save_network(file, config.network, net, identity.cpu(), card)
     else:
         assert config.start is not None
-        trunk, digest = weights.read_manifest(config.start)[0][config.network]
+        network, digest = weights.read_manifest(config.start)[0][config.network]
         make_folder(folder)
-        atomic_write(file, trunk.read_bytes())
-    for painting, code, score in zip(config.styles, codes, scores, strict=True):
-        about = {key: getattr(painting, key) for key in ("name", "title", "painter", "year")}
-        style_card = {**card, **about, "painting_licence": painting.licence, "losses": score}
-        weights.save_style(folder / f"{painting.name}.safetensors", code.cpu(), config.network, digest, style_card)
-        shown = _thumbnail(config, net, code.cpu(), folder / f"{painting.name}.jpg")
-        text = _card(config, net, painting, score, steps, shown)
-        atomic_write(folder / f"{painting.name}.md", text)
+        atomic_write(file, network.read_bytes())
+    for style, code, score in zip(config.styles, codes, scores, strict=True):
+        about = {key: getattr(style, key) for key in ("name", "title", "painter", "year")}
+        style_card = {**card, **about, "painting_licence": style.licence, "losses": score}
+        weights.save_style(folder / f"{style.name}.safetensors", code.cpu(), config.network, digest, style_card)
+        shown = _thumbnail(config, net, code.cpu(), folder / f"{style.name}.jpg")
+        text = _card(config, net, style, score, steps, shown)
+        atomic_write(folder / f"{style.name}.md", text)
     weights.write_manifest(config.folder / "models")
 
 
@@ -75,32 +75,32 @@ def _thumbnail(config: TrainConfig, net: StyleNetwork, code: Tensor, path: Path)
     picture = read_picture(config.card_picture)
     height, width = (side // net.architecture.stride * net.architecture.stride for side in picture.shape[2:])
     picture = picture[:, :, :height, :width]
-    write_picture(path, net(picture, code, None, first_frame(picture, np.random.default_rng(0)))[0])
+    write_picture(path, net(picture, code, None, initial_recurrent_input(picture, np.random.default_rng(0)))[0])
     return True
 
 
 def _card(
-    config: TrainConfig, net: StyleNetwork, painting: TrainingStyle, score: dict[str, Any], steps: int, shown: bool
+    config: TrainConfig, net: StyleNetwork, style: TrainingStyle, score: dict[str, Any], steps: int, shown: bool
 ) -> str:
     def terms(layers: tuple[str, ...], factors: tuple[float, ...]) -> str:
         return ", ".join(f"{layer} {factor:g}" for layer, factor in zip(layers, factors, strict=True))
 
-    learned = f"the code (rate {config.code_lr:g})"
+    learned = f"the code (learning rate {config.code_lr:g})"
     if config.train_trunk:
-        learned += f" with those of {len(config.styles) - 1} more paintings, and the trunk (rate {config.lr:g})"
+        learned += f" with those of {len(config.styles) - 1} more styles, and the network (learning rate {config.lr:g})"
     else:
-        learned += ", on a trunk that is as it was"
-    falling = ", rates falling along half a cosine" if config.decay_from < 1 else ""
+        learned += "; the network was not changed"
+    falling = ", learning rates falling along half a cosine" if config.decay_from < 1 else ""
     temporal = f", temporal {config.temporal:g}" if config.steady_from < 1 else ""
     rows = [
-        ("TrainingStyle", f"{painting.title or painting.name}, {painting.painter}, {painting.year}"),
-        ("Rights in the painting", painting.licence),
+        ("Painting", f"{style.title or style.name}, {style.painter}, {style.year}"),
+        ("Rights in the painting", style.licence),
         ("Network", f"{config.network}, {macs_per_pixel(net.architecture) / 1000:.1f} thousand multiply-adds a pixel"),
         ("Photographs", config.data),
-        ("Judge", config.loss_network),
+        ("Loss network", config.loss_network),
         ("Learned", learned if config.start is None else f"{learned}; begun from trained weights"),
         ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam{falling}"),
-        ("TrainingStyle's longer side", f"{painting.size} px"),
+        ("Painting's longer side", f"{style.size} px"),
         ("Style", f"Gram distance at {terms(config.style_layers, config.style_weights)}"),
         ("Content", f"feature distance at {terms(config.content_layers, config.content_weights)}"),
         (
@@ -113,5 +113,5 @@ def _card(
         ("Licence of these weights", "CC0 1.0"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
-    picture = f"![{painting.name}]({painting.name}.jpg)\n\n" if shown else ""
-    return f"# {painting.name}\n\n{picture}| | |\n| --- | --- |\n{table}\n"
+    picture = f"![{style.name}]({style.name}.jpg)\n\n" if shown else ""
+    return f"# {style.name}\n\n{picture}| | |\n| --- | --- |\n{table}\n"

@@ -1,7 +1,7 @@
-"""Frames in a row from films, with the motion between them, to train on (Huang et al. 2017, ReCoNet).
+"""Clips from films: consecutive frames with estimated flow, to train on (Huang et al. 2017, ReCoNet).
 
-The motion is estimated and so wrong here and there; in return it is motion that happens, with occlusions, changes of
-light and motion blur, which no moved photograph has.
+Estimated flow has errors in places; in return the motion is real, with occlusions, changes of light and motion blur,
+which no moved photograph has.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from videostyle.train.motion import Clip
 from videostyle.types import FlowEstimator, Frame
 
 _TRIES = 20
-"""Pairs looked at until one is good."""
+"""Number of clips examined until one is accepted."""
 _DIFFERENCE = 0.1
-"""Mean difference of a frame and the moved frame before it, of 1.0, above which they show different things: across a
+"""Mean difference, in 0..1, of a frame and the warped frame before it above which they show different scenes: across a
 cut it is 0.2 and more, with noise, motion blur and estimates that fail in places rarely above 0.05."""
-_SEEN = 0.3
-"""Share of the crop in which the motion must be known."""
-_TRUSTED = 0.5
-"""Confidence from which a flow counts as right."""
+_LEAST_VALID = 0.3
+"""Share of the crop in which the flow has to be valid."""
+_LEAST_CONFIDENCE = 0.5
+"""Confidence from which a flow counts as valid."""
 
 
 class Films:
-    """Square crops of frames in a row and the motion between them, each clip by its own generator.
+    """Square crops of consecutive frames with the flow between them, each clip chosen by its own generator.
 
-    Decodes from the key frame before the chosen moment, and holds the frames of one clip at a time.
+    Decodes from the key frame before the chosen time, and holds the frames of one clip at a time.
     """
 
     def __init__(self, folder: Path, side: int, flow: FlowEstimator, far: tuple[int, ...] = ()) -> None:
-        """Raises TrainingError if there is nothing under `folder` that could be a film; `far` as in `moving`."""
+        """List the films under `folder`; raises TrainingError if there are none. `far` is that of `moving`."""
         self.paths = list_films(folder)
         self.side = side
         self.unreadable: set[Path] = set()
-        """What turned out to be no film; it is skipped."""
+        """Files that could not be read as films; they are skipped."""
         self._flow = flow
         self._far = far
 
     def __call__(self, generator: torch.Generator, length: int = 1) -> Clip:
-        """The `length` + 1 frames that `generator` chooses.
+        """Return a clip of the `length` + 1 frames that `generator` chooses.
 
         Raises TrainingError if no film can be read or none has such frames.
         """
@@ -74,10 +74,12 @@ class Films:
                 return clip
         if len(self.unreadable) == len(self.paths):
             raise TrainingError(f"none of the {len(self.paths)} films can be read")
-        raise TrainingError(f"{tries} times frames in a row were chosen from the films, and never showed one scene")
+        raise TrainingError(
+            f"{tries} clips were chosen from the films, and none showed one scene whose motion can be followed"
+        )
 
     def _clip(self, frames: list[Frame], where: list[float], generator: torch.Generator) -> Clip | None:
-        """The frames cropped, and their motion; None if it cannot be followed, as across a cut."""
+        """Crop the frames and estimate their motion; returns None if it cannot be followed, as across a cut."""
         squares = [square[None] for square in random_square(to_float(frames), self.side, where)]
         random = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
 
@@ -89,7 +91,7 @@ class Films:
         for before, now in pairwise(squares):
             flow, seen = self._motion(now, before)
             difference = (warp(before, flow) - now).abs().mean()
-            if difference > _DIFFERENCE or seen.mean() < _SEEN:
+            if difference > _DIFFERENCE or seen.mean() < _LEAST_VALID:
                 return None
             flows.append(flow)
             valid.append(seen)
@@ -99,13 +101,13 @@ class Films:
         return Clip(squares, noise, flows, valid, far)
 
     def _motion(self, now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """The flow from one frame to another, and where it holds: 0 or 1."""
+        """Estimate the flow from one frame to another, and its validity mask, 0 or 1."""
         flow = self._flow(now, before)
-        return flow.vectors, ((flow.confidence >= _TRUSTED) & ~motion_boundaries(flow.vectors)).float()
+        return flow.vectors, ((flow.confidence >= _LEAST_CONFIDENCE) & ~motion_boundaries(flow.vectors)).float()
 
 
 def list_films(folder: Path) -> list[Path]:
-    """Films and folders of numbered frames under `folder`, sorted; raises TrainingError if there is none."""
+    """List films and folders of numbered frames under `folder`, sorted; raises TrainingError if there is none."""
     files = list(folder.rglob("*"))
     films = [path for path in files if path.suffix.lower() in FILMS]
     sequences = {path.parent for path in files if is_picture(str(path))}
@@ -115,7 +117,10 @@ def list_films(folder: Path) -> list[Path]:
 
 
 def _in_a_row(path: Path, when: float, count: int) -> list[Frame]:
-    """`count` frames in a row, `when` of the way (0..1) through a film; fewer if there are not so many, SourceError."""
+    """Read `count` consecutive frames, beginning at the share `when` (0..1) of a film's duration.
+
+    There are fewer if the film ends before. Raises SourceError.
+    """
     with open_source(str(path)) as film:
         start = film.info.duration * Fraction(when).limit_denominator(1000) if film.info.duration else Fraction(0)
         return list(islice(film.frames(Span(start)), count))

@@ -1,4 +1,4 @@
-"""Training that starts from trained weights: the same trunk, or a wider one that paints the same."""
+"""Initial weights of training from trained models: the same network, or a wider one with the same output."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from videostyle import weights
 from videostyle.errors import TrainingError
 from videostyle.nets.style_network import StyleNetwork
-from videostyle.train.painter import Codes
+from videostyle.train.model import StyleCodes
 from videostyle.train.plan import TrainConfig
 
 
 @torch.no_grad()
-def start(config: TrainConfig, net: StyleNetwork, codes: Codes) -> None:
-    """Fill `net` and `codes` from the models in `config.start`; paintings that are new there start from their mean.
+def load_initial_weights(config: TrainConfig, net: StyleNetwork, codes: StyleCodes) -> None:
+    """Load `net` and `codes` from the models in `config.start`; styles that have no code there start from the mean.
 
-    Raises WeightsError, or TrainingError if there is no network to begin with.
+    Raises WeightsError, or TrainingError if there is no network to start from.
     """
     assert config.start is not None
     networks, entries = weights.read_manifest(config.start)
@@ -28,36 +28,38 @@ def start(config: TrainConfig, net: StyleNetwork, codes: Codes) -> None:
         raise TrainingError(f"{config.start}: no network to start from")
     network = weights.read_network(name, *networks[name])
     if not config.train_trunk and (name, network.net.architecture) != (config.network, net.architecture):
-        raise TrainingError(f"{config.start}: no network {config.network} of this size, and the trunk is not trained")
+        raise TrainingError(
+            f"{config.start}: there is no network {config.network} of this size; train_trunk = false needs one"
+        )
     known = {entry.name: weights.read_style(entry.file)[0] for entry in entries if entry.network == name}
     net.load_state_dict(widen(network.net, net, torch.Generator().manual_seed(config.seed)))
     codes.identity.copy_(widen_code(network.identity, network.net, net)[:, :-1])
     wide = {style: widen_code(code, network.net, net)[0, :-1] for style, code in known.items()}
     if wide:
         codes.rows.copy_(torch.stack(list(wide.values())).mean(0))
-    for row, painting in zip(codes.rows, config.styles, strict=True):
-        if painting.name in wide:
-            row.copy_(wide[painting.name])
+    for row, style in zip(codes.rows, config.styles, strict=True):
+        if style.name in wide:
+            row.copy_(wide[style.name])
 
 
 def widen(narrow: StyleNetwork, net: StyleNetwork, generator: torch.Generator) -> dict[str, Tensor]:
-    """Weights for `net` that paint exactly as `narrow` does, whose widths must divide its own.
+    """Widen the weights of `narrow` for `net`, with exactly the same output; its widths must divide those of `net`.
 
-    Net2Net (Chen, Goodfellow and Shlens 2016): each channel is copied, and what reads it reads all its copies, with
-    random shares that sum to one. The copies get different gradients, so training drives them apart.
+    Net2Net (Chen, Goodfellow and Shlens 2016): each channel is copied, and the following layer reads all copies, with
+    random shares that sum to one. The copies get different gradients, so training makes them diverge.
     Raises TrainingError if the networks differ in more than width.
     """
     small, large = narrow.architecture, net.architecture
-    # A network that is not recurrent is made so: what reads the previous output begins without influence.
+    # A network that is not recurrent is made recurrent: the weights that read the previous output begin at zero.
     recurrent = small.recurrent or large.recurrent
-    alike = replace(small, widths=large.widths, head=large.head, recurrent=recurrent) == large
-    if not alike or len(small.widths) != len(large.widths):
-        raise TrainingError("only a network that differs in nothing but its widths can be widened")
+    comparable = replace(small, widths=large.widths, head=large.head, recurrent=recurrent) == large
+    if not comparable or len(small.widths) != len(large.widths):
+        raise TrainingError("a network can be widened only if nothing but its widths differs")
     wide = net.state_dict()
     for key, value in narrow.state_dict().items():
         times = [new / old for new, old in zip(wide[key].shape, value.shape, strict=True)]
         if not all(factor.is_integer() for factor in times):
-            raise TrainingError("only widths that are multiples can be reached by widening")
+            raise TrainingError("a network can be widened only to multiples of its widths")
         wide[key] = value.repeat(*map(int, times))
         if math.prod(times[1:]) > 1:
             inputs = value.shape[1]
@@ -67,7 +69,7 @@ def widen(narrow: StyleNetwork, net: StyleNetwork, generator: torch.Generator) -
 
 
 def widen_code(code: Tensor, narrow: StyleNetwork, net: StyleNetwork) -> Tensor:
-    """A style code (1, code_size) of `narrow` for the widened `net`."""
+    """Widen a style code (1, code_size) of `narrow` for the widened `net`."""
     *parts, amount = torch.split(code, [*narrow.code_sizes, 1], dim=1)
     wide = [
         half.repeat(1, size // part.shape[1])

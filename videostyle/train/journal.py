@@ -1,4 +1,4 @@
-"""What a run writes down while it goes: two files of JSON lines, and TensorBoard's where that is installed."""
+"""Journal of a training run: two files of JSON lines, and TensorBoard's if that is installed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from videostyle.partial_files import atomic_write
 
 
 class Journal:
-    """Losses, validations and sheets of a run in its folder."""
+    """Journal of losses, validations and sheets in the folder of a run."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Goes on after `step` steps; what an interrupted run wrote of later ones is taken out."""
+        """Continue the journal after `step` steps; entries of an interrupted run for later steps are removed."""
         self._losses = _reopened(folder / "log.jsonl", step)
-        # A loss has the number of steps before it, a validation the number of steps it judges.
+        # The entry of a loss has the number of steps before it, that of a validation the number of steps so far.
         self._validations = _reopened(folder / "validation.jsonl", step + 1)
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -27,17 +27,17 @@ class Journal:
             self._board = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
 
     def losses(self, row: dict[str, Any]) -> None:
-        """The losses of one step, by name; None where there is none."""
+        """Write the losses of one step, by name; None if there is none."""
         self._losses.write(json.dumps(row) + "\n")
         self._scalars("", row["step"] + 1, row)
 
     def validation(self, step: int, scores: dict[str, float]) -> None:
-        """Scores after `step` steps."""
+        """Write the validation losses after `step` steps."""
         self._validations.write(json.dumps({"step": step, **scores}) + "\n")
         self._scalars("validation/", step, scores)
 
     def sheet(self, step: int, picture: Tensor) -> None:
-        """A sheet of paintings, (3, H, W) in 0..1, for TensorBoard."""
+        """Write a sheet of stylized pictures, (3, H, W) in 0..1, for TensorBoard."""
         if self._board is not None:
             self._board.add_image("sheet", picture.clamp(0, 1), step)
 
@@ -48,14 +48,14 @@ class Journal:
                     self._board.add_scalar(prefix + name, value, step)
 
     def flush(self) -> None:
-        """What is written so far survives a kill."""
+        """Flush the files, so that the entries so far survive a kill."""
         self._losses.flush()
         self._validations.flush()
         if self._board is not None:
             self._board.flush()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Close the files."""
         self._losses.close()
         self._validations.close()
         if self._board is not None:
@@ -63,7 +63,7 @@ class Journal:
 
 
 def _reopened(path: Path, end: int) -> TextIO:
-    """A file to append lines to, without the lines of step `end` and later."""
+    """Open a file to append lines to, without the lines of step `end` and later."""
     if path.exists():
         rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         kept = [row for row in rows if row.endswith("\n") and _is_before(row, end)]
@@ -72,7 +72,7 @@ def _reopened(path: Path, end: int) -> TextIO:
 
 
 def _is_before(row: str, end: int) -> bool:
-    """Whether this is the line of a step before `end`; a damaged line is not."""
+    """Return True for the line of a step before `end`, False for a damaged line."""
     try:
         step = json.loads(row)["step"]
     except (ValueError, LookupError, TypeError, RecursionError):

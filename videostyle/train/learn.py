@@ -1,7 +1,7 @@
-"""Learning one painting: a style code for the network that is there, on an ordinary computer, in minutes.
+"""Learning of one style: a style code for the installed network, on an ordinary computer, in minutes.
 
-`train` does the work, told to leave the network alone. What is done here comes before, with the painting, the pictures
-to learn on and a code to begin with gathered in a folder, and after, with the style file put where it is asked for.
+`train` learns the code, and leaves the network unchanged unless the plan says otherwise. This module prepares a work
+folder with the style image, the pictures to learn on and an initial code, and afterwards writes the style file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from videostyle.files import check_output, fit_name, make_folder, sink_error
 from videostyle.io import open_source
 from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
 from videostyle.nets.vgg import has_bf16
-from videostyle.noise import first_frame
+from videostyle.noise import initial_recurrent_input
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.partial_files import atomic_write, lock_folder, remove_stale
@@ -43,18 +43,18 @@ Log = Callable[[str], None]
 
 _SCENES, _PHOTOGRAPHS = 128, 256
 _LONGER_SIDE = 480
-_EXPORT = 1 / 3  # minutes kept for the last validation and the files
+_EXPORT = 1 / 3  # minutes reserved for the last validation and the files
 _ENDLESS = 1_000_000
 _MARKER = "plan.json"
-# In a work folder before the marker.
+# Files in a work folder before the marker is written.
 _OWN = ("lock", f".{_MARKER}.partial")
 
 
 def learn(plan: LearnPlan, log: Log = print) -> Path:
-    """Learn `plan`'s painting and return the style file.
+    """Learn the style image of `plan` and return the style file.
 
-    A plan that was interrupted goes on where it stopped. Raises UsageError for a name or file that is taken,
-    SourceError for a painting or content that cannot be read, SinkError where nothing can be written, WeightsError.
+    An interrupted run of the same plan is continued. Raises UsageError for a name or file that exists, SourceError for
+    a style image or content that cannot be read, SinkError if nothing can be written, WeightsError.
     """
     began = time.monotonic()
     networks, _ = weights.read_manifest(weights.models_folder())
@@ -68,12 +68,12 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
 
 
 def work_folder(output: Path) -> Path:
-    """Where a run keeps what it has learned so far of the style file `output`; gone when that is there."""
+    """Return the folder in which a run keeps its state until the style file `output` is written."""
     return output.with_name(fit_name(f".{output.stem}", ".learning", output.parent))
 
 
-def forget(output: Path) -> None:
-    """Remove what a run that ended or was killed has left of its way to the style file `output`."""
+def remove_work_folder(output: Path) -> None:
+    """Remove the files that an ended or killed run for the style file `output` has left."""
     work = work_folder(output)
     if work.is_dir():
         remove_stale(work)
@@ -82,15 +82,15 @@ def forget(output: Path) -> None:
 
 
 def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log) -> Path:
-    """Learn `painting` with what there is so far in the folder `work`, begun at `began`, by `time.monotonic`."""
+    """Learn `painting` in the folder `work`, continuing its state; `began` is the start time of `time.monotonic`."""
     try:
         config = _config(plan, work, painting)
         size = f"{painting.shape[3]}x{painting.shape[2]}"
-        log(f"painting: {plan.style.image}, {size} pixels, marks as at {config.styles[0].size}")
-        log(f"judge: {config.loss_network}")
+        log(f"style image: {plan.style.image}, {size} pixels, learned at {config.styles[0].size}")
+        log(f"loss network: {config.loss_network}")
         _prepare(plan, config, painting, began, log)
         log(f"content: {config.data}")
-        log(f"samples: {config.sheet}, rewritten as it goes")
+        log(f"samples: {config.sheet}, updated while learning")
         if config.minutes is not None:
             spent = (time.monotonic() - began) / 60
             config = replace(config, minutes=max(config.minutes - spent, 1e-6))
@@ -101,7 +101,7 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log
     except OSError as error:
         raise sink_error(error.filename or work, error) from error
     except KeyboardInterrupt as error:
-        error.add_note(f"what is learned so far is kept in {work}; the same command goes on from there")
+        error.add_note(f"the state so far is kept in {work}; the same command continues from it")
         raise
 
 
@@ -114,7 +114,7 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
     if plan.output.suffix != ".safetensors":
         raise UsageError(f"{plan.output}: is not the name of a style file; it should end in .safetensors")
     make_folder(plan.output.parent)
-    # What an interrupted run has made so far is its own.
+    # Files beside the output belong to an interrupted run if its work folder exists.
     begun = (work / _MARKER).is_file()
     sources = [plan.style.image, plan.content, plan.loss_network_weights]
     check_output(plan.output, overwrite=plan.overwrite, sources=sources)
@@ -123,15 +123,15 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
 
 
 def _on_white(path: Path) -> Tensor:
-    """A painting (1, 3, H, W) in 0..1, what is transparent in it white."""
+    """Read a style image (1, 3, H, W) in 0..1, transparent parts on white."""
     painting, alpha = read_painting(str(path))
     return painting if alpha is None else 1 + alpha * (painting - 1)
 
 
 def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
-    """The training run, as found by trial on paintings that are not in the gallery; see docs/guide/learn.md."""
+    """Return the training configuration, found by experiment on other style images; see docs/guide/learn.md."""
     name = plan.loss_network or ("vgg19" if _has_vgg19() else "vgg19-small")
-    # Never blown up: there are no marks finer than the picture's own pixels.
+    # The style image is never enlarged: it has no strokes finer than its own pixels.
     size = min(plan.style.size, max(painting.shape[2:]))
     return TrainConfig(
         photographs=work / "content",
@@ -149,7 +149,7 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         lr=4e-4,
         code_lr=3e-2,
         warmup=10,
-        temporal=7.0,  # as the gallery's last training
+        temporal=7.0,  # as in the gallery's last training
         temporal_ramp=30,
         bf16=_half(work),
         held_back=4,
@@ -162,17 +162,17 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
 
 
 def _samples(output: Path) -> Path:
-    """The sheet of samples beside the style file."""
+    """Return the path of the sheet of samples beside the style file."""
     return output.with_name(fit_name(output.stem, "-samples.jpg", output.parent))
 
 
 def _half(work: Path) -> bool:
-    """Whether to compute in bfloat16: as the run in `work` began, on whatever machine it goes on."""
-    return bool(_begun(work).get("half", has_bf16("cuda" if torch.cuda.is_available() else "cpu")))
+    """Return True to compute in bfloat16: as the run in `work` began, even if it is continued on another machine."""
+    return bool(_read_marker(work).get("half", has_bf16("cuda" if torch.cuda.is_available() else "cpu")))
 
 
-def _begun(work: Path) -> dict[str, Any]:
-    """What the run in `work` was asked for; empty where there is none, or what is there is damaged."""
+def _read_marker(work: Path) -> dict[str, Any]:
+    """Read the settings of the run in `work`; empty if there is none or the file is damaged."""
     try:
         found = json.loads((work / _MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -195,7 +195,7 @@ def _content_name(plan: LearnPlan) -> str:
 
 
 def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: float, log: Log) -> None:
-    """Fill the work folder with what `config` reads, unless an interrupted run of the same plan has done it."""
+    """Fill the work folder with the inputs of `config`, unless an interrupted run of the same plan has done so."""
     work = config.folder
     sha256 = weights.read_manifest(weights.models_folder())[0][plan.network][1]
     same = {
@@ -204,18 +204,18 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
         "content": str(plan.content),
         "network": sha256,
         "whole": plan.whole,
-        "judge": config.loss_network,
+        "loss_network": config.loss_network,
         "steps": plan.steps,
         "half": config.bf16,
     }
     marker = work / _MARKER
-    begun = _begun(work)
+    begun = _read_marker(work)
     if begun == {**same, "ready": True}:
         return
     if marker.is_file() and begun.get("ready") is not False:
-        log(f"what is in {work} was of another painting or other settings: beginning again")
+        log(f"the state in {work} is of another style image or other settings: learning begins again")
     if not marker.is_file() and any(one.name not in _OWN for one in work.iterdir()):
-        raise UsageError(f"{work}: holds files that were not made by this command; move them away")
+        raise UsageError(f"{work}: contains files that this command did not make; move them away")
     for one in work.iterdir():
         if one.is_dir():
             shutil.rmtree(one)
@@ -239,7 +239,7 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
 
 
 def _contents(content: Path | None) -> Iterator[Tensor]:
-    """Pictures (1, 3, H, W) in 0..1 to learn on, in no order, so that any number of them says something of all."""
+    """Yield pictures (1, 3, H, W) in 0..1 to learn on, in random order, so that any number of them is a fair sample."""
     if content is None:
         for seed in range(_SCENES):
             yield to_float(torch.from_numpy(scene(seed)).permute(2, 0, 1))
@@ -256,7 +256,7 @@ def _contents(content: Path | None) -> Iterator[Tensor]:
     else:
         with open_source(str(content)) as film:
             if not film.info.duration:
-                raise SourceError(f"{content}: is no film of known length; convert it to MP4 first")
+                raise SourceError(f"{content}: has no known length; convert it to MP4 first")
             count = min(_PHOTOGRAPHS, film.info.frame_count or _PHOTOGRAPHS)
             times = [film.info.duration * number / count for number in range(count)]
             random.Random(0).shuffle(times)
@@ -267,14 +267,14 @@ def _contents(content: Path | None) -> Iterator[Tensor]:
 
 
 def _fit(picture: Tensor) -> Tensor:
-    """No larger than is of use: training reads them again at every step."""
+    """Shrink a picture to the size that training uses, since it is read again at every step."""
     height, width = picture.shape[2:]
     factor = _LONGER_SIDE / max(height, width)
     return picture if factor >= 1 else shrink(picture, (round(height * factor), round(width * factor)))
 
 
 def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
-    """A models folder with the installed network and, under the painting's name, the code to begin with."""
+    """Write a models folder with the installed network and, under the name of the new style, the initial code."""
     assert config.start is not None
     networks, entries = weights.read_manifest(weights.models_folder())
     network = weights.read_network(plan.network, *networks[plan.network])
@@ -288,7 +288,7 @@ def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
 
 @torch.no_grad()
 def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor]) -> Tensor:
-    """The code that paints most like the painting: the mean of those known, one of them, or half of each."""
+    """Return the code with the least loss: the mean of the known codes, one of them, or half of each."""
     kind = torch.bfloat16 if config.bf16 else torch.float32
     objective = Objective(
         config, weights.load_loss_network(config.loss_network, config.loss_network_weights).to(kind), "cpu"
@@ -296,27 +296,27 @@ def _nearest(config: TrainConfig, network: weights.Network, known: list[Tensor])
     crops, generator = Crops(list_photographs(config.photographs), config.crop), torch.Generator().manual_seed(0)
     content = torch.cat([crops(generator) for _ in range(2)])
     numbers = torch.zeros(len(content), dtype=torch.long)
-    carried = first_frame(content, np.random.default_rng(0))
+    recurrent_input = initial_recurrent_input(content, np.random.default_rng(0))
     mean = torch.stack(known).mean(0)
 
     def distance(code: Tensor) -> float:
         interrupt.check()
-        painted = network.net(content, code.expand(len(content), -1), None, carried)
-        terms = objective.perceptual(painted, content, numbers)
+        stylized = network.net(content, code.expand(len(content), -1), None, recurrent_input)
+        terms = objective.style_and_content(stylized, content, numbers)
         return (terms["style"] + terms["content"]).mean().item()
 
     return min([mean, *known, *((mean + code) / 2 for code in known)], key=distance)
 
 
 def _finish(plan: LearnPlan, work: Path) -> Path:
-    """Put the files where they are asked for, the network first, and remove the work folder."""
+    """Write the output files, the network first, and remove the work folder."""
     made = work / "models" / plan.network
     code, card = weights.read_style(made / f"{plan.style.name}.safetensors")
     if plan.whole:
         atomic_write(weights.own_network(plan.output), (made / "network.safetensors").read_bytes())
     else:
-        weights.own_network(plan.output).unlink(missing_ok=True)  # of a style that is being replaced
-    del card["licence"]  # the shipped weights'; whose this one is, is not ours to say
+        weights.own_network(plan.output).unlink(missing_ok=True)  # that of a style that is being replaced
+    del card["licence"]  # of the shipped weights; the licence of this style is for its author to choose
     weights.save_style(plan.output, code, plan.network, card["network_sha256"], card, overwrite=plan.overwrite)
     shutil.rmtree(work)
     return plan.output

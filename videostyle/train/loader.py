@@ -1,4 +1,4 @@
-"""Draws the batches of the next steps ahead, in processes of their own, where drawing would hold up a GPU."""
+"""Data loader: draws the batches of the next steps ahead in other processes, so that a GPU need not wait."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from videostyle.train.plan import TrainConfig
 _AHEAD = 3  # batches drawn ahead for each process
 
 Lengths = Callable[[int], int]
-"""The roll-out length of a step, as far as is known when its batch is drawn ahead."""
+"""Function that returns the roll-out length of a step, as expected when its batch is drawn ahead."""
 
 
 class Loader:
-    """Batches by step and places; the same ones whether drawn ahead or not. A context manager."""
+    """Loader of batches by step and places, a context manager; the batches are the same, drawn ahead or not."""
 
     def __init__(self, config: TrainConfig, crops: Crops, films: FilmClips | None) -> None:
-        """`config.workers` processes draw ahead; with none, or with films, batches are drawn when they are asked for.
+        """Draw ahead in `config.workers` processes; with 0, or with films, each batch is drawn when it is needed.
 
-        What a film holds open cannot be handed to another process.
+        Open files of films cannot be passed to another process.
         """
         self._config = config
         self._crops = crops
@@ -49,7 +49,7 @@ class Loader:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def __call__(self, step: int, places: range, lengths: Lengths) -> Batch:
-        """The samples at `places` of the batch of `step`, `lengths(step)` + 1 frames each; see `draw`."""
+        """Return the samples at `places` of the batch of `step`, `lengths(step)` + 1 frames each; see `draw`."""
         length = lengths(step)
         if self._pool is None:
             return draw(self._config, step, places, self._crops, self._films, length)
@@ -60,7 +60,7 @@ class Loader:
                 self._drawn[key] = self._pool.submit(draw, *arguments)
         batch = self._drawn.pop((step, places, length)).result()
         for key in [key for key in self._drawn if key[0] < step or (key[0] == step and key[1] == places)]:
-            self._drawn.pop(key).cancel()  # drawn when another length was expected
+            self._drawn.pop(key).cancel()  # drawn for another expected length
         return batch
 
 

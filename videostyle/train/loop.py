@@ -1,6 +1,7 @@
-"""The training loop, flat, in one place: set the rate, paint, judge, step, log, save.
+"""Training loop, flat, in one place: learning rate, forward, loss, backward, step, log, checkpoint.
 
-Under torchrun every process works through its share of each batch (DistributedDataParallel); alone it is the same loop.
+Under torchrun every process computes its share of each batch (DistributedDataParallel); a single process runs the same
+loop.
 """
 
 from __future__ import annotations
@@ -34,30 +35,30 @@ from videostyle.train.data import Crops, held_back, list_photographs
 from videostyle.train.devices import Devices, devices
 from videostyle.train.export import export_models
 from videostyle.train.films import Films
-from videostyle.train.initial_weights import start
+from videostyle.train.initial_weights import load_initial_weights
 from videostyle.train.journal import Journal
 from videostyle.train.loader import Loader
+from videostyle.train.model import StyleModel, untrained
 from videostyle.train.objective import Objective, View
-from videostyle.train.painter import Painter, untrained
 from videostyle.train.plan import TrainConfig
 from videostyle.train.validation import card_losses, sheet, validate
 
 Log = Callable[[str], None]
 
-_LONGEST = 10**9  # steps of a run that a checkpoint can be of
-_FAILURES = 3  # steps in a row whose loss is not finite that are left out
-SHOWN = ("loss", "style", "local", "content", "temporal")
-"""Terms that the log shows."""
+_LONGEST = 10**9  # limit of the number of steps in a checkpoint
+_FAILURES = 3  # consecutive steps without a finite loss that are skipped
+LOGGED_TERMS = ("loss", "style", "local", "content", "temporal")
+"""Loss terms that the log shows."""
 
 
 def train(config: TrainConfig, log: Log = print) -> Path:
-    """Train `config`'s network and codes, going on from the last checkpoint in its folder; returns that folder.
+    """Train the network and codes of `config`, resuming from the last checkpoint in its folder; returns that folder.
 
-    Leaves `checkpoint.pt`, `best.pt`, `log.jsonl`, `validation.jsonl`, `losses.png`, `sheet-*.png`, `tensorboard/` and,
+    Writes `checkpoint.pt`, `best.pt`, `log.jsonl`, `validation.jsonl`, `losses.png`, `sheet-*.png`, `tensorboard/` and,
     at the end, `models/`: the network and style files of the best checkpoint with their cards, ready to be used
     (VIDEOSTYLE_MODELS names such a folder).
-    Raises TrainingError for no or unreadable pictures, DivergedError when the loss is not finite, SinkError where
-    another training is at work in the folder.
+    Raises TrainingError for no or unreadable pictures, DivergedError if the loss is not finite, SinkError if another
+    training runs in the folder.
     """
     photographs = list_photographs(config.photographs)
     if len(photographs) <= config.held_back:
@@ -76,25 +77,26 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             flow = load_flow(FlowOptions(config.film_flow, config.film_flow_weights), here.name)
             films = Films(config.films, config.crop, flow, GAPS)
         torch.manual_seed(config.seed)
-        judge = weights.load_loss_network(config.loss_network, config.loss_network_weights)
-        # Converted once: autocast would convert frozen weights again at every step.
+        loss_network = weights.load_loss_network(config.loss_network, config.loss_network_weights)
+        # The loss network is converted once: autocast would convert frozen weights again at every step.
         bf16 = has_bf16(here.kind) if config.bf16 is None else config.bf16
-        judge = judge.to(here.name, torch.bfloat16 if bf16 else torch.float32)
-        objective = Objective(config, judge.to(memory_format=torch.channels_last), here.name)
+        loss_network = loss_network.to(here.name, torch.bfloat16 if bf16 else torch.float32)
+        objective = Objective(config, loss_network.to(memory_format=torch.channels_last), here.name)
         net, codes = untrained(config)
         if config.start is not None:
-            start(config, net, codes)
-        painter = Painter(net, codes).to(here.name)
+            load_initial_weights(config, net, codes)
+        model = StyleModel(net, codes).to(here.name)
         if not config.train_trunk:
             net.requires_grad_(False)
             codes.identity.requires_grad_(False)
-        learned = [parameter for parameter in painter.parameters() if parameter.requires_grad]
-        # The same two groups whatever is learned: what is frozen has no gradient, and stays.
+        learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # The two groups are the same whatever is learned: frozen parameters have no gradient and do not change.
         optimizer = torch.optim.Adam([{"params": codes.parameters()}, {"params": net.parameters()}])
-        # Steps are noisy, all the more with many paintings and few pictures a step; their running mean is not.
-        mean = copy.deepcopy(painter)
-        step, best, minutes, since_steadying = _resume(config, painter, mean, optimizer, log)
-        several = DistributedDataParallel(painter) if here.count > 1 else None
+        # The weights after single steps are noisy, with many styles and few pictures a step especially; their running
+        # mean is not (Polyak and Juditsky 1992).
+        mean = copy.deepcopy(model)
+        step, best, minutes, temporal_steps = _resume(config, model, mean, optimizer, log)
+        several = DistributedDataParallel(model) if here.count > 1 else None
         journal = Journal(config.folder, step) if here.first else None
         if journal is not None:
             stack.callback(journal.close)
@@ -103,17 +105,17 @@ def train(config: TrainConfig, log: Log = print) -> Path:
 
         began = time.monotonic() - 60 * minutes
         paced, since = time.monotonic(), step
-        recent: list[dict[str, Any]] = []  # the steps since the last line of the log
+        recent: list[dict[str, Any]] = []  # rows since the last line of the log
         done = progress(config, step, minutes)
         while done < 1:
-            steadying = done >= config.steady_from
-            since_steadying = since_steadying + 1 if steadying else 0
-            share = schedule(config, step, done, since_steadying)
-            for group, rate in zip(optimizer.param_groups, (config.code_lr, config.lr), strict=True):
-                group["lr"] = share * rate
+            temporal = done >= config.steady_from
+            temporal_steps = temporal_steps + 1 if temporal else 0
+            share = schedule(config, step, done, temporal_steps)
+            for group, lr in zip(optimizer.param_groups, (config.code_lr, config.lr), strict=True):
+                group["lr"] = share * lr
             optimizer.zero_grad(set_to_none=True)
-            ramp = min(1, since_steadying / max(config.temporal_ramp, 1))
-            lengths = partial(roll_out_length, config, steadying=steadying)
+            ramp = min(1, temporal_steps / max(config.temporal_ramp, 1))
+            lengths = partial(roll_out_length, config, temporal=temporal)
             view = choose_view(config, step)
             deep = 1.0 if view == "shallow" else 1 / (1 - config.shallow_share)
             parts = here.parts(config.batch, config.accumulate)
@@ -123,8 +125,8 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 # Gradients are exchanged once a step, with the last part.
                 with several.no_sync() if several and part is not parts[-1] else nullcontext():
                     with torch.autocast(here.kind, torch.bfloat16, enabled=bf16):
-                        painted = (several or painter)(batch)
-                    loss, terms = objective(batch, painted, ramp, view, deep)
+                        roll_out = (several or model)(batch)
+                    loss, terms = objective(batch, roll_out, ramp, view, deep)
                     torch.autograd.backward(loss / len(parts))
                 full = (batch.strength == 1).float()
                 found = {"loss": loss / (len(parts) * here.count), "full": full.sum()}
@@ -135,7 +137,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             norm = torch.nn.utils.clip_grad_norm_(learned, config.clip)
             clock = norm.new_tensor((time.monotonic() - began) / 60 if here.first else 0)
             stops = norm.new_tensor(float(interrupt.stop_requested()))
-            # One sum over all processes, so that all of them see, and decide, the same.
+            # One sum over all processes, so that all of them have the same values and take the same decisions.
             total, full_count, *means, minutes, stops = here.total(torch.stack([*sums.values(), clock, stops])).tolist()
             if stops:
                 raise KeyboardInterrupt
@@ -144,15 +146,15 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             if failed > _FAILURES:
                 raise DivergedError(
                     f"the loss is not finite at step {step}; the last good state is "
-                    f"{config.folder / 'checkpoint.pt'}: lower the rate and start again"
+                    f"{config.folder / 'checkpoint.pt'}: lower the learning rate and start again"
                 )
-            if finite:  # one batch that overflows, of a run of days, is left out
+            if finite:  # a single batch that overflows, in a run of days, is skipped
                 optimizer.step()
                 decay = min(config.average, (step + 1) / (step + 10))
                 with torch.no_grad():
-                    torch._foreach_lerp_(list(mean.parameters()), list(painter.parameters()), 1 - decay)
+                    torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - decay)
 
-            row: dict[str, Any] = {"step": step, "loss": total, "rate": share * config.lr}
+            row: dict[str, Any] = {"step": step, "loss": total, "lr": share * config.lr}
             for name, value in zip(terms, means, strict=True):
                 row[name] = value / full_count if full_count else None
             step += 1
@@ -167,24 +169,24 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 left = min(
                     pace * (config.steps - step) / 60, math.inf if config.minutes is None else config.minutes - minutes
                 )
-                shown = "  ".join(f"{name} {_mean(recent, name):.4g}" for name in SHOWN)
+                shown = "  ".join(f"{name} {_mean(recent, name):.4g}" for name in LOGGED_TERMS)
                 recent.clear()
                 of = f"/{config.steps}" if config.minutes is None else ""
                 log(f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left")
             if step % config.validate_every == 0 or done == 1:
                 scores = validate(config, mean, objective, held)
                 journal.validation(step, scores)
-                shown = "  ".join(f"{name} {scores[name]:.4f}" for name in SHOWN)
+                shown = "  ".join(f"{name} {scores[name]:.4f}" for name in LOGGED_TERMS)
                 log(f"validation  {shown}")
                 if scores["loss"] < best:
                     best = scores["loss"]
                     _save(config.folder / "best.pt", {"model": mean.state_dict(), "step": step})
             if step % config.save_every == 0 or done == 1:
-                journal.flush()  # first, or the steps up to the checkpoint might be missing for ever
-                state = {"model": painter.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
+                journal.flush()  # first, or entries of steps before the checkpoint could be lost
+                state = {"model": model.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
                 _save(
                     config.folder / "checkpoint.pt",
-                    {**state, "step": step, "best": best, "minutes": minutes, "steadied": since_steadying},
+                    {**state, "step": step, "best": best, "minutes": minutes, "temporal_steps": temporal_steps},
                 )
             if step % config.sheet_every == 0 or done == 1:
                 picture = sheet(mean, held)
@@ -194,7 +196,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 draw_losses(config.folder / "log.jsonl", config.folder / "losses.png")
         if journal is not None:
             journal.flush()
-            _export(config, painter, objective, held, here)
+            _export(config, model, objective, held, here)
             for kind, skipped in (("pictures", crops.unreadable), ("films", films.unreadable if films else set())):
                 if skipped:
                     log(f"{len(skipped)} unreadable {kind} were skipped: {', '.join(sorted(map(str, skipped))[:3])}")
@@ -202,24 +204,24 @@ def train(config: TrainConfig, log: Log = print) -> Path:
 
 
 def _mean(rows: list[dict[str, Any]], name: str) -> float:
-    """Of the steps that painted something at full strength; a small batch may have nothing of that."""
+    """Average a term over the steps that have it: a small batch may have no sample of full strength."""
     values = [row[name] for row in rows if row[name] is not None]
     return sum(values) / len(values) if values else math.nan
 
 
 def progress(config: TrainConfig, step: int, minutes: float) -> float:
-    """How much of the run is done, 0..1: by steps, or by the clock where that ends it sooner."""
+    """Return the share of the run that is done, 0..1: by steps, or by time if that limit is reached sooner."""
     by_clock = minutes / config.minutes if config.minutes is not None else 0.0
     return min(max(step / config.steps, by_clock), 1.0)
 
 
-def schedule(config: TrainConfig, step: int, done: float, since_steadying: int) -> float:
-    """Share of the learning rate: linear warm-up, a plateau, then half a cosine down to a hundredth.
+def schedule(config: TrainConfig, step: int, done: float, temporal_steps: int) -> float:
+    """Return the factor of the learning rates: linear warm-up, a plateau, then half a cosine down to a hundredth.
 
-    It rises anew where steadying begins: the weights that read the previous output have had no gradient until then, and
-    Adam, which has learned no scale for them, would take steps several times too long.
+    There is a second warm-up when temporal training begins: the weights that read the previous output have had no
+    gradient before, and Adam, without a scale for them, would take steps several times too long.
     """
-    warm = min(step + 1, since_steadying) if since_steadying else step + 1
+    warm = min(step + 1, temporal_steps) if temporal_steps else step + 1
     rise = min(1.0, warm / max(config.warmup, 1))
     late = max(done - config.decay_from, 0) / max(1 - config.decay_from, 1e-9)
     fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(late, 1)))
@@ -227,7 +229,7 @@ def schedule(config: TrainConfig, step: int, done: float, since_steadying: int) 
 
 
 def choose_view(config: TrainConfig, step: int) -> View:
-    """What the loss network looks at in this step."""
+    """Draw the view of this step, which layers and size the loss network uses."""
     number = torch.rand((), generator=torch.Generator().manual_seed((config.seed + 3) * 1_000_003 + step)).item()
     if number < config.shallow_share:
         return "shallow"
@@ -235,53 +237,51 @@ def choose_view(config: TrainConfig, step: int) -> View:
 
 
 def _resume(
-    config: TrainConfig, painter: Painter, mean: Painter, optimizer: torch.optim.Optimizer, log: Log
+    config: TrainConfig, model: StyleModel, mean: StyleModel, optimizer: torch.optim.Optimizer, log: Log
 ) -> tuple[int, float, float, int]:
-    """The step to go on from, the best validation so far, the minutes it took, the steps since steadying began."""
+    """Load the checkpoint, if any: step, best validation loss, minutes, steps since temporal training began."""
     path = config.folder / "checkpoint.pt"
     if not path.exists():
         return 0, math.inf, 0.0, 0
     saved = _load(path, "cpu")
     try:
-        painter.load_state_dict(saved["model"])
+        model.load_state_dict(saved["model"])
         mean.load_state_dict(saved["mean"])
-        # What it remembers of the gradients; how it learns is this configuration's.
+        # The moments of the gradients come from the checkpoint, the hyperparameters from this configuration.
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": groups})
-        for parameter, remembered in optimizer.state.items():
-            if any(value.dim() and value.shape != parameter.shape for value in remembered.values()):
-                raise ValueError("what is remembered of the gradients is not of their shape")
-        step, best, minutes, steadied = saved["step"], saved["best"], saved["minutes"], saved["steadied"]
+        for parameter, moments in optimizer.state.items():
+            if any(value.dim() and value.shape != parameter.shape for value in moments.values()):
+                raise ValueError("the state of the optimizer does not have the shape of the weights")
+        step, best, minutes, temporal_steps = saved["step"], saved["best"], saved["minutes"], saved["temporal_steps"]
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainingError(
-            f"{path}: made with another network or number of paintings; choose another folder"
-        ) from error
-    log(f"going on from step {step}")
-    return step, best, minutes, steadied
+        raise TrainingError(f"{path}: made with another network or number of styles; choose another folder") from error
+    log(f"continuing from step {step}")
+    return step, best, minutes, temporal_steps
 
 
 def _load(path: Path, device: str) -> dict[str, Any]:
-    """What `_save` wrote; raises TrainingError where it is damaged."""
+    """Read a file that `_save` wrote; raises TrainingError if it is damaged."""
     try:
-        with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums
+        with zipfile.ZipFile(path) as parts:  # torch does not verify the checksums
             whole = parts.testzip() is None
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         whole = (
             whole and bool(saved["model"]) and _is_finite([saved.get(key) for key in ("model", "mean", "optimizer")])
         )
         best, minutes = float(saved.get("best", 0)), float(saved.get("minutes", 0))
-        counts = saved["step"], saved.get("steadied", 0)
+        counts = saved["step"], saved.get("temporal_steps", 0)
         whole = whole and all(type(count) is int and 0 <= count <= _LONGEST for count in counts)
         whole = whole and not math.isnan(best) and 0 <= minutes < math.inf
     except Exception as error:  # torch.load raises whatever the unpickler met
         raise TrainingError(f"{path}: damaged ({type(error).__name__}); remove it to begin again") from error
     if not whole:
-        raise TrainingError(f"{path}: damaged (its numbers are none to go on from); remove it to begin again")
+        raise TrainingError(f"{path}: damaged (some of its numbers are not valid); remove it to begin again")
     return saved
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether all numbers of all tensors in it are."""
+    """Return True if all numbers of all tensors in a nested value are finite."""
     if isinstance(value, Tensor):
         return not value.is_floating_point() or bool(torch.isfinite(value).all())
     if isinstance(value, dict):
@@ -290,18 +290,18 @@ def _is_finite(value: Any) -> bool:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    data = io.BytesIO()  # a full disk is then an OSError
+    data = io.BytesIO()  # so that a full disk raises OSError
     torch.save(state, data)
     atomic_write(path, data.getvalue())
 
 
-def _export(config: TrainConfig, painter: Painter, objective: Objective, held: list[Path], here: Devices) -> None:
-    """Write the best checkpoint as models."""
+def _export(config: TrainConfig, model: StyleModel, objective: Objective, held: list[Path], here: Devices) -> None:
+    """Export the best checkpoint as models."""
     saved = _load(config.folder / "best.pt", here.name)
-    painter.load_state_dict(saved["model"])
+    model.load_state_dict(saved["model"])
     numbers = torch.arange(len(config.styles), device=here.name)
-    scores = [card_losses(painter, objective, number, held) for number in numbers.tolist()]
+    scores = [card_losses(model, objective, number, held) for number in numbers.tolist()]
     with torch.no_grad():
-        codes = painter.codes(numbers, torch.ones(len(numbers), device=here.name))
-        identity = painter.codes(numbers[:1], torch.zeros(1, device=here.name))
-    export_models(config, painter.net, identity, list(codes[:, None]), scores, saved["step"])
+        codes = model.codes(numbers, torch.ones(len(numbers), device=here.name))
+        identity = model.codes(numbers[:1], torch.zeros(1, device=here.name))
+    export_models(config, model.net, identity, list(codes[:, None]), scores, saved["step"])

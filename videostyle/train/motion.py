@@ -1,8 +1,8 @@
-"""Short films made of photographs: a background and an occluder on exact affine motion, with exact flow and masks.
+"""Synthetic clips from photographs: a background and an occluder in affine motion, with exact flow and masks.
 
 Training on them needs no film and no flow estimate, and the ground truth is exact (cf. compound regularisation, Wang et
 al. 2020, ReReVST, which moves single photographs). The occluder covers and uncovers the background, so the network
-learns what to do where nothing of the previous output can be used.
+learns to stylize occluded areas, where the previous output cannot be used.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ _OCCLUDED_SHARE = 0.6
 _TURN, _ZOOM, _ACROSS, _DOWN = 0.012, 0.012, 2.5, 2.0
 _SPEEDS = (0.0, 0.2, 1.0, 1.0, 2.0)
 _GRAIN, _GAIN = 0.012, 0.01
-_ERODED = 1  # pixels around the occluder in which two surfaces mix and no flow holds
+_ERODED = 1  # pixels around the occluder in which two surfaces mix and no flow is valid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Frames in a row, 1 or more, with their noise and the motion between them."""
+    """Consecutive frames, 1 or more, with their noise and the flow between them."""
 
     frames: list[Tensor]
-    """(1, 3, S, S) RGB in 0..1 each."""
+    """Frames, (1, 3, S, S) RGB in 0..1 each."""
     noise: list[Tensor]
-    """(1, NOISE_CHANNELS, S, S) each: it moves with what is seen, mean 0, deviation 1."""
+    """Noise of each frame, (1, NOISE_CHANNELS, S, S), mean 0, deviation 1; it moves with the surfaces."""
     flows: list[Tensor]
-    """(1, 2, S, S) in pixels, from each frame but the first to the one before it."""
+    """Backward flows, (1, 2, S, S) in pixels, from each frame but the first to the one before it."""
     valid: list[Tensor]
-    """(1, 1, S, S): 1 where that flow holds, 0 where what is seen was hidden or outside."""
+    """Validity masks, (1, 1, S, S): 1 where the flow holds, 0 where the point was occluded or outside before."""
     far: list[tuple[int, Tensor, Tensor]]
-    """From the last frame so many frames back: the number, the flow and where it holds."""
+    """Distance in frames, flow from the last frame to the one so far before it, and its validity mask."""
 
 
 def still(picture: Tensor, random: np.random.Generator) -> Clip:
-    """A clip of one frame: `picture` (1, 3, S, S) with fresh noise."""
+    """Make a clip of one frame: `picture` (1, 3, S, S) with new noise."""
     side = picture.shape[-1]
     return Clip([picture], [_tensor(noise_field(side, side, random))], [], [], [])
 
@@ -54,10 +54,10 @@ def still(picture: Tensor, random: np.random.Generator) -> Clip:
 def moving(
     photograph: Callable[[], Array], side: int, length: int, random: np.random.Generator, far: tuple[int, ...] = ()
 ) -> Clip:
-    """`length` + 1 frames of a photograph that moves, in most of them behind another one that moves otherwise.
+    """Make `length` + 1 frames of a moving photograph, in most clips behind another one that moves differently.
 
-    `photograph` gives a picture (H, W, 3) float32 in 0..1 whose shorter side is at least `side`; `far` lists the
-    distances in frames, from the last one, for which flows are wanted beside those from frame to frame.
+    `photograph` returns a picture (H, W, 3) float32 in 0..1 whose shorter side is at least `side`; `far` lists
+    distances in frames, from the last one, for which flows are needed beside those from frame to frame.
     """
     background = _Layer(photograph(), side, random)
     occluder = _Layer(photograph(), side, random) if random.random() < _OCCLUDED_SHARE else None
@@ -95,7 +95,7 @@ def moving(
 
 
 class _Layer:
-    """One surface: a photograph and its noise, moved by the same affine motion in every frame."""
+    """Surface with a photograph and its noise, moved by the same affine motion in every frame."""
 
     def __init__(self, photograph: Array, side: int, random: np.random.Generator) -> None:
         self.side = side
@@ -111,15 +111,15 @@ class _Layer:
         self.step = np.array([[cosine, -sine, across], [sine, cosine, down], [0, 0, 1]])
 
     def placed(self, number: int) -> Array:
-        """The affine map (3, 3) from pixels of frame `number` to the surface, whose origin is its middle."""
+        """Return the affine map (3, 3) from pixels of frame `number` to the surface, whose origin is its middle."""
         return np.linalg.matrix_power(self.step, number) @ _shift(-self.side / 2, -self.side / 2)
 
     def positions(self, number: int) -> tuple[Array, Array]:
-        """Where on the surface each pixel of frame `number` is: x and y, (side, side) each."""
+        """Return the position on the surface of each pixel of frame `number`: x and y, (side, side) each."""
         return _mapped(self.placed(number), self.side)
 
     def frame(self, number: int) -> tuple[Array, Array]:
-        """The surface and its noise as seen in frame `number`: (side, side, 3) and (side, side, NOISE_CHANNELS)."""
+        """Render the surface and its noise in frame `number`: (side, side, 3) and (side, side, NOISE_CHANNELS)."""
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         placed, size = self.placed(number), (self.side, self.side)
         picture = cv2.warpAffine(
@@ -131,7 +131,7 @@ class _Layer:
         return picture, grain
 
     def flow(self, now: int, before: int) -> Array:
-        """The flow (side, side, 2) from frame `now` to frame `before` on this surface."""
+        """Return the flow (side, side, 2) from frame `now` to frame `before` on this surface."""
         back = np.linalg.inv(self.placed(before)) @ self.placed(now)
         x, y = _mapped(back, self.side)
         rows, columns = np.mgrid[0 : self.side, 0 : self.side].astype(np.float32)
@@ -139,7 +139,7 @@ class _Layer:
 
 
 class _Blob:
-    """A wavy ellipse that is fixed on a surface."""
+    """Wavy ellipse that is fixed on a surface."""
 
     def __init__(self, side: int, random: np.random.Generator) -> None:
         self.x, self.y = (random.uniform(0.2, 0.8, 2) - 0.5) * side
@@ -148,7 +148,7 @@ class _Blob:
         self.waves, self.height = random.integers(2, 7), random.uniform(0, 0.15) * self.radius
 
     def __call__(self, positions: tuple[Array, Array]) -> Array:
-        """How much of each pixel the ellipse covers, float32 in 0..1, for positions on the surface."""
+        """Return the coverage of each pixel by the ellipse, float32 in 0..1, for positions on the surface."""
         across, down = positions[0] - self.x, (positions[1] - self.y) / self.aspect
         distance = np.hypot(across, down) + self.height * np.sin(np.arctan2(down, across) * self.waves)
         return (self.radius - distance + 0.5).clip(0, 1).astype(np.float32)
@@ -172,7 +172,7 @@ def _inside(flow: Array) -> Array:
 
 
 def _sampled(mask: Array, flow: Array) -> Array:
-    """Whether any pixel of `mask` contributes where `flow` points."""
+    """Return True where any pixel of `mask` contributes to the sample that `flow` points to."""
     rows, columns = np.mgrid[0 : len(mask), 0 : len(mask)].astype(np.float32)
     found: Array = cv2.remap(mask.astype(np.float32), columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR)
     return found > 0

@@ -1,4 +1,4 @@
-"""What training minimises: the terms of `videostyle.ops.losses`, weighed by the configuration."""
+"""Objective of training: the loss terms of `videostyle.ops.losses`, weighted by the configuration."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
 from videostyle.train.batch import Batch
 from videostyle.train.data import read_picture
-from videostyle.train.painter import Painted
+from videostyle.train.model import RollOut
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
 View = Literal["whole", "halved", "shallow"]
-"""What the loss network looks at: all layers of the picture; the same at half its size; the layers up to relu3_1."""
+"""View of the loss network: all layers at full size; all layers at half the size; the layers up to relu3_1."""
 
 
 class Objective:
-    """Judges painted batches against their content and their paintings."""
+    """Computes the loss of stylized batches against their content frames and style images."""
 
-    def __init__(self, config: TrainConfig, judge: LossNetwork, device: str) -> None:
+    def __init__(self, config: TrainConfig, loss_network: LossNetwork, device: str) -> None:
         self.config = config
-        self.judge = judge
+        self.loss_network = loss_network
         self.targets, self.halved = (
             {layer: torch.cat([gram[layer] for gram in grams]) for layer in config.style_layers}
             for grams in (
-                [painting_grams(judge, painting, config.style_layers, device, scale) for painting in config.styles]
+                [style_grams(loss_network, style, config.style_layers, device, scale) for style in config.styles]
                 for scale in (1.0, 0.5)
             )
         )
-        """Gram matrices of the style images by layer, (paintings, C, C), at full and at half size."""
+        """Gram matrices of the style images by layer, (styles, C, C), at full and at half size."""
 
     def __call__(
-        self, batch: Batch, painted: Painted, ramp: float, view: View = "whole", deep: float = 1.0
+        self, batch: Batch, roll_out: RollOut, ramp: float, view: View = "whole", deep: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a mean over the batch, and its terms for each sample, (N,), unweighted.
+        """Compute the loss, a mean over the batch, and its unweighted terms for each sample, (N,).
 
-        `ramp`, in 0..1, is how far the temporal term has come in; `view` is what the loss network looks at, see `View`;
-        `deep` multiplies what lies deeper than relu3_1.
+        `ramp`, in 0..1, is the factor of the temporal term; `view` is that of the loss network, see `View`; `deep` is
+        the factor of layers deeper than relu3_1.
         """
         config = self.config
-        now, content = painted.now, batch.content
-        terms = self.perceptual(now, content, batch.style, view, deep)
-        terms["smooth"] = losses.total_variation(now)
-        terms["grid"] = losses.grid_energy(now)
-        terms["fidelity"] = losses.fidelity_distance(now, content)
+        output, content = roll_out.output, batch.content
+        terms = self.style_and_content(output, content, batch.style, view, deep)
+        terms["smooth"] = losses.total_variation(output)
+        terms["grid"] = losses.grid_energy(output)
+        terms["fidelity"] = losses.fidelity_distance(output, content)
         terms["temporal"] = torch.zeros_like(terms["grid"])
-        for expected, valid in painted.expected:
-            terms["temporal"] = terms["temporal"] + losses.temporal_distance(expected, now, valid)
-        terms["temporal"] = terms["temporal"] / max(len(painted.expected), 1)
+        for target, valid in roll_out.targets:
+            terms["temporal"] = terms["temporal"] + losses.temporal_distance(target, output, valid)
+        terms["temporal"] = terms["temporal"] / max(len(roll_out.targets), 1)
         weak = 1 - batch.strength
         loss = (
             batch.strength * (terms["style"] + config.local * terms["local"])
@@ -63,34 +63,34 @@ class Objective:
         )
         return loss.mean(), terms
 
-    def perceptual(
-        self, painted: Tensor, content: Tensor, style: Tensor, view: View = "whole", deep: float = 1.0
+    def style_and_content(
+        self, stylized: Tensor, content: Tensor, style: Tensor, view: View = "whole", deep: float = 1.0
     ) -> dict[str, Tensor]:
-        """Style, local style and content distances (N,) of pictures (N, 3, H, W) in the styles numbered `style`."""
+        """Compute style, local style and content distances (N,) of pictures (N, 3, H, W) in the styles `style` (N,)."""
         config = self.config
         targets = self.targets
         if view == "halved":
-            painted, content = (F.avg_pool2d(picture, 2) for picture in (painted, content))
+            stylized, content = (F.avg_pool2d(picture, 2) for picture in (stylized, content))
             targets = self.halved
         style_layers = tuple(layer for layer in config.style_layers if view != "shallow" or is_shallow(layer))
         content_layers = config.content_layers if view != "shallow" else ()
-        features = self.judge(painted, (*style_layers, *content_layers))
+        features = self.loss_network(stylized, (*style_layers, *content_layers))
         wanted = {}
         with torch.no_grad():
             if content_layers:
-                wanted = self.judge(content, content_layers)
+                wanted = self.loss_network(content, content_layers)
             weight = losses.edge_weight(content, config.flat_content)
-        return perceptual_terms(
+        return style_and_content_terms(
             config, features, wanted, {layer: targets[layer][style] for layer in style_layers}, weight, deep
         )
 
 
 def is_shallow(layer: str) -> bool:
-    """Whether a loss network's layer, `relu4_1`, comes up to relu3_1."""
+    """Return True for a layer of a loss network, such as `relu2_1`, that is not deeper than relu3_1."""
     return layer <= "relu3_1"
 
 
-def perceptual_terms(
+def style_and_content_terms(
     config: TrainConfig,
     features: dict[str, Tensor],
     wanted: dict[str, Tensor],
@@ -98,11 +98,11 @@ def perceptual_terms(
     weight: Tensor | None = None,
     deep: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Style, local style and content distances (N,), weighted by layer.
+    """Compute style, local style and content distances (N,), weighted by layer.
 
-    From feature maps of the stylized pictures and, `wanted`, of the photographs, (N, C, H, W) by layer, and the Gram
-    matrices to reach, `targets`, (N, C, C) by layer. `weight` (N, 1, H, W) weighs the content by place;
-    `deep` multiplies the layers deeper than relu3_1.
+    `features` are feature maps of the stylized pictures and `wanted` those of the photographs, (N, C, H, W) by layer;
+    `targets` are the Gram matrices of the style, (N, C, C) by layer. `weight` (N, 1, H, W) is the content weight of
+    each position; `deep` is the factor of layers deeper than relu3_1.
     """
     first = next(iter(features.values()))
     style, local, content = (torch.zeros(len(first), device=first.device) for _ in range(3))
@@ -125,9 +125,9 @@ def perceptual_terms(
 
 
 @torch.no_grad()
-def painting_grams(
-    judge: LossNetwork, painting: TrainingStyle, layers: tuple[str, ...], device: str, scale: float = 1.0
+def style_grams(
+    loss_network: LossNetwork, style: TrainingStyle, layers: tuple[str, ...], device: str, scale: float = 1.0
 ) -> dict[str, Tensor]:
-    """Gram matrices (1, C, C) of a style image by layer, at `scale` times the size it is learned at."""
-    picture = read_picture(painting.image, round(scale * painting.size)).to(device)
-    return {layer: losses.gram(features) for layer, features in judge(picture, layers).items()}
+    """Compute the Gram matrices (1, C, C) of a style image by layer, at `scale` times the size it is learned at."""
+    picture = read_picture(style.image, round(scale * style.size)).to(device)
+    return {layer: losses.gram(features) for layer, features in loss_network(picture, layers).items()}

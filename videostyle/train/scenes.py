@@ -1,8 +1,8 @@
-"""Made-up pictures to learn on where there are no photographs: dead leaves, lit and textured.
+"""Synthetic pictures to learn on if there are no photographs: a dead leaves model with light and texture.
 
-Shapes of all sizes that hide each other have the edges, the flat parts and the spectrum of photographs (Lee, Mumford
-and Huang 2001: occlusion with sizes distributed as r^-3). Ours are shaded, carry 1/f textures, stripes, lines of
-writing and faces of a sort, and lie in front of a sky and a ground, since a painting has to be learned on all of these.
+Shapes of all sizes that occlude each other have the edges, the flat parts and the spectrum of photographs (Lee, Mumford
+and Huang 2001: occlusion with sizes distributed as r^-3). These shapes are shaded, have 1/f textures, stripes, lines of
+writing and simple faces, and lie in front of a sky and a ground, since a style has to be learned on all of these.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _SMALLEST, _LARGEST = 0.03, 0.5  # radii of the leaves, in sides of the picture
-_SHIFT = 4  # bits behind the point in OpenCV's coordinates
-# Hue (degrees), its spread, saturation and how often: sky and water, leaves, earth and wood, skin, stone, paint.
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
+# Hue (degrees), its deviation, saturation and weight: sky and water, leaves, earth and wood, skin, stone, paint.
 _COLORS = (
     (210, 12, 0.45, 3),
     (95, 22, 0.45, 3),
@@ -30,16 +30,16 @@ _COLORS = (
 
 
 def scene(seed: int, side: int = 384) -> Array:
-    """Picture number `seed`, (side, side, 3) uint8 RGB; always the same."""
+    """Draw picture number `seed`, (side, side, 3) uint8 RGB; it is the same every time."""
     random = np.random.default_rng(seed)
-    palette = [_color(random) for _ in range(random.integers(4, 9))]
-    picture = _backdrop(random, side, palette)
-    # Inverse of the distribution of r^-3 between the smallest and the largest; in random order, so all hide all.
+    colors = [_color(random) for _ in range(random.integers(4, 9))]
+    picture = _backdrop(random, side, colors)
+    # Inverse of the distribution of r^-3 between the smallest and the largest; in random order, so any may occlude any.
     share = random.random(random.integers(20, 120))
     radii: Array = side / np.sqrt(share / _SMALLEST**2 + (1 - share) / _LARGEST**2)
     for radius in radii:
-        _leaf(random, picture, radius, palette[random.integers(len(palette))])
-    # One light over all, from one side; then what a lens and a sensor do.
+        _leaf(random, picture, radius, colors[random.integers(len(colors))])
+    # One light from one side over the whole picture; then the blur of a lens and the noise of a sensor.
     picture *= 1 + random.uniform(0, 0.35) * _ramp(random, side)[..., None]
     picture = cv2.GaussianBlur(picture, (0, 0), random.uniform(0.4, 0.9))
     picture = picture + random.normal(0, 0.008, picture.shape)
@@ -55,18 +55,18 @@ def _color(random: np.random.Generator) -> Array:
     return cv2.cvtColor(np.array([[[angle, full, value]]], np.float32), cv2.COLOR_HSV2RGB)[0, 0]
 
 
-def _backdrop(random: np.random.Generator, side: int, palette: list[Array]) -> Array:
-    """A sky that pales towards the horizon and a ground that is finer further away."""
+def _backdrop(random: np.random.Generator, side: int, colors: list[Array]) -> Array:
+    """Draw a sky that is paler towards the horizon, and a ground that is darker there."""
     y = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
-    sky = palette[0] + (1 - palette[0]) * 0.7 * y + random.uniform(0, 0.2) * _texture(random, side)
-    ground = palette[-1] * (0.6 + 0.4 * y) + random.uniform(0.05, 0.3) * _texture(random, side)
+    sky = colors[0] + (1 - colors[0]) * 0.7 * y + random.uniform(0, 0.2) * _texture(random, side)
+    ground = colors[-1] * (0.6 + 0.4 * y) + random.uniform(0.05, 0.3) * _texture(random, side)
     line = random.uniform(0.2, 0.9) + 0.05 * _texture(random, side)[side // 2, :, :1]
     return np.where(y < line, sky, ground).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _tiles() -> Array:
-    """Eight fields with a 1/f spectrum, (8, 512, 512), that repeat without a seam; mean 0, deviation 1."""
+    """Make eight seamless fields with a 1/f spectrum, (8, 512, 512); mean 0, deviation 1."""
     y, x = np.meshgrid(np.fft.fftfreq(512), np.fft.fftfreq(512), indexing="ij")
     frequency = np.hypot(y, x)
     frequency[0, 0] = np.inf
@@ -76,21 +76,21 @@ def _tiles() -> Array:
 
 
 def _texture(random: np.random.Generator, side: int) -> Array:
-    """(side, side, 3): 1/f, nearly grey."""
+    """Cut a nearly grey 1/f texture, (side, side, 3)."""
     y, x = (np.arange(start, start + side) % 512 for start in random.integers(0, 512, 2))
     tint = 0.35 + random.normal(0, 0.07, 3)
     return (_tiles()[random.integers(8)][np.ix_(y, x)][..., None] * tint).astype(np.float32)
 
 
 def _ramp(random: np.random.Generator, side: int) -> Array:
-    """(side, side) from -1 to 1 in a random direction."""
+    """Make a linear gradient, (side, side), from -1 to 1 in a random direction."""
     angle = random.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     return ((np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2)).astype(np.float32)
 
 
 def _leaf(random: np.random.Generator, picture: Array, radius: float, color: Array) -> None:
-    """Lay one shape over the picture, in place."""
+    """Draw one shape over the picture, in place."""
     side = picture.shape[0]
     box = int(2.4 * radius) + 6
     mask = _SHAPES[random.choice(len(_SHAPES), p=_OFTEN)](random, box, radius)
@@ -127,7 +127,7 @@ def _ellipse(random: np.random.Generator, box: int, radius: float) -> Array:
 
 
 def _polygon(random: np.random.Generator, box: int, radius: float) -> Array:
-    """From triangles to ragged rocks."""
+    """Draw a polygon, from triangles to ragged rocks."""
     count = random.integers(3, 10)
     angles = np.sort(random.uniform(0, 2 * np.pi, count))
     reach = radius * random.uniform(0.5, 1, count)
@@ -138,7 +138,7 @@ def _polygon(random: np.random.Generator, box: int, radius: float) -> Array:
 
 
 def _block(random: np.random.Generator, box: int, radius: float) -> Array:
-    """Walls, windows, posts: mostly upright rectangles of any proportion."""
+    """Draw a wall, window or post: a mostly upright rectangle of any proportion."""
     mask = np.zeros((box, box), np.uint8)
     wide, high = radius * random.uniform(0.08, 0.8), radius * random.uniform(0.3, 0.9)
     turn = random.normal(0, 4) if random.random() < 0.7 else random.uniform(0, 180)
@@ -148,7 +148,7 @@ def _block(random: np.random.Generator, box: int, radius: float) -> Array:
 
 
 def _branch(random: np.random.Generator, box: int, radius: float) -> Array:
-    """A bent line: branches, wires, limbs."""
+    """Draw a bent line: a branch, wire or limb."""
     mask = np.zeros((box, box), np.uint8)
     steps = np.cumsum(random.normal(0, 0.35, 12)) + random.uniform(0, 2 * np.pi)
     path = np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), 0) * radius / 6
@@ -163,13 +163,13 @@ _OFTEN = (0.35, 0.25, 0.25, 0.15)
 
 
 def _stripes(random: np.random.Generator, box: int) -> Array:
-    """Fences, cloth, bricks: what repeats."""
+    """Draw a periodic pattern: a fence, cloth or bricks."""
     waves = np.sin(_ramp(random, box) * box * random.uniform(0.15, 0.8))
     return (1 + random.uniform(0.1, 0.6) * np.tanh(3 * waves)).astype(np.float32)
 
 
 def _writing(random: np.random.Generator, skin: Array, box: int) -> Array:
-    """Lines of letters, light on dark or dark on light."""
+    """Write lines of letters, light on dark or dark on light."""
     letters = np.zeros((box, box), np.uint8)
     size, font = random.uniform(0.25, 1.2), int(random.integers(0, 8))
     for line in range(int(12 * size), box, int(26 * size) + 2):
@@ -180,7 +180,7 @@ def _writing(random: np.random.Generator, skin: Array, box: int) -> Array:
 
 
 def _face(random: np.random.Generator, skin: Array, box: int, radius: float) -> Array:
-    """Two eyes, a nose's shadow and a mouth, in the middle of the box."""
+    """Draw two eyes, the shadow of a nose and a mouth in the middle of the box."""
     face = np.ascontiguousarray(skin, np.float32)
     middle, unit = box / 2, radius * random.uniform(0.3, 0.5)
     turn = random.normal(0, 10)

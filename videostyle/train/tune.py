@@ -1,4 +1,4 @@
-"""Which weights to train with: many short runs with different ones, by Optuna, with three aims at once."""
+"""Search for the weights of the loss terms: many short runs by Optuna, with three objectives at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.devices import devices
-from videostyle.train.initial_weights import start
+from videostyle.train.initial_weights import load_initial_weights
 from videostyle.train.loop import train
+from videostyle.train.model import StyleModel, untrained
 from videostyle.train.objective import Objective
-from videostyle.train.painter import Painter, untrained
 from videostyle.train.plan import TrainConfig
 from videostyle.train.validation import validate
 from videostyle.weights import load_loss_network
@@ -33,20 +33,20 @@ RANGES: Mapping[str, Range] = {
     "total_variation": (0.005, 0.5),
     "grid": (0.5, 30.0),
 }
-"""What is searched, from and to; logarithmically, unless from 0. A range of a tuple holds for each of its values."""
+"""Searched ranges by setting; logarithmic, unless from 0. The range of a tuple applies to each of its values."""
 
 AIMS = ("style", "content", "temporal")
-"""What is to be small: distances to painting and photograph, and unsteadiness."""
+"""Minimised objectives: the distances to style image and photograph, and the temporal term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What a search found."""
+    """Result of a search."""
 
     table: str
-    """The trials that no other beats in every aim, as Markdown; the chosen one is marked."""
+    """Pareto-optimal trials as a Markdown table; the chosen one is marked."""
     best: Path
-    """A training file with the chosen weights."""
+    """Training file with the chosen weights."""
 
 
 def tune(
@@ -58,12 +58,12 @@ def tune(
     within: float = 0.1,
     log: Callable[[str], None] = print,
 ) -> Tuned:
-    """Train `trials` times for `steps` steps with other weights each time, and choose.
+    """Train `trials` times for `steps` steps with different weights, and choose the best.
 
-    The first trial has `config`'s own weights. The best is the steadiest of those whose style and content distances
-    are at most `within` (a share) above that one's. `config.folder`/tune keeps the study, so the same call goes on
-    where it was interrupted. Raises MissingDependencyError without Optuna, and UsageError for
-    `ranges` of what cannot be searched.
+    The first trial has the weights of `config`. The best is the one with the least temporal term among those whose
+    style and content distances are at most `within` (a share) above the first one's. `config.folder`/tune keeps the
+    study, so the same call continues an interrupted search. Raises MissingDependencyError without Optuna, and
+    UsageError for `ranges` of settings that cannot be searched.
     """
     try:
         import optuna
@@ -124,7 +124,7 @@ def _tune(
 
 
 def own_weights(config: TrainConfig, ranges: Mapping[str, Range]) -> dict[str, float]:
-    """`config`'s values of what is searched, a value of a tuple as `content_weights.0`; raises UsageError."""
+    """Return the searched settings' values in `config`, those of a tuple as `content_weights.0`; raises UsageError."""
     kinds = {field.name: field.type for field in fields(config)}
     searchable = [name for name, kind in kinds.items() if kind in ("float", "tuple[float, ...]")]
     own: dict[str, float] = {}
@@ -139,7 +139,7 @@ def own_weights(config: TrainConfig, ranges: Mapping[str, Range]) -> dict[str, f
 
 
 def with_weights(config: TrainConfig, weights: Mapping[str, float]) -> TrainConfig:
-    """`config` with other values, named as by `own_weights`."""
+    """Return `config` with other values, named as by `own_weights`."""
     changes: dict[str, float | tuple[float, ...]] = {}
     for name, value in weights.items():
         field, _, number = name.partition(".")
@@ -153,9 +153,7 @@ def with_weights(config: TrainConfig, weights: Mapping[str, float]) -> TrainConf
 
 
 def measure(config: TrainConfig) -> dict[str, float]:
-    """The validation of a finished run with every layer weighing the same, whatever it was trained with: so runs with
-    different weights can be compared.
-    """
+    """Validate a finished run with equal weights of all layers, so that runs with different weights are comparable."""
     layers = len(config.style_weights), len(config.content_weights)
     plain = replace(
         config,
@@ -163,19 +161,22 @@ def measure(config: TrainConfig) -> dict[str, float]:
         content_weights=(1 / layers[1],) * layers[1],
     )
     net, codes = untrained(config)
-    start(replace(config, start=config.folder / "models"), net, codes)
+    load_initial_weights(replace(config, start=config.folder / "models"), net, codes)
     held = held_back(list_photographs(config.photographs), config.held_back)
     with devices(config.batch, config.accumulate) as here:
-        judge = load_loss_network(config.loss_network, config.loss_network_weights).to(here.name)
-        scores = validate(plain, Painter(net, codes).to(here.name), Objective(plain, judge, here.name), held)
+        loss_network = load_loss_network(config.loss_network, config.loss_network_weights).to(here.name)
+        scores = validate(plain, StyleModel(net, codes).to(here.name), Objective(plain, loss_network, here.name), held)
     return {aim: scores[aim] for aim in AIMS}
 
 
 def choose(study: Study, within: float) -> FrozenTrial:
-    """The steadiest trial whose style and content are at most `within` above the first one's; raises TrainingError."""
+    """Choose the trial with the least temporal term; its style and content are at most `within` above the first's.
+
+    Raises TrainingError if no trial was completed.
+    """
     complete = [trial for trial in study.trials if trial.values is not None]
     if not complete:
-        raise TrainingError("no trial came to its end; begin with a lower rate")
+        raise TrainingError("no trial was completed; use a lower learning rate")
     bounds = [value * (1 + within) for value in complete[0].values[:2]]
     good = [trial for trial in complete if all(v <= bound for v, bound in zip(trial.values[:2], bounds, strict=True))]
     return min(good, key=lambda trial: trial.values[2])
@@ -187,16 +188,16 @@ def _finished(study: Study) -> int:
 
 def _suggest(trial: Trial, name: str, own: float, ranges: Mapping[str, Range]) -> float:
     low, high = ranges[name.partition(".")[0]]
-    low, high = min(low, own), max(high, own)  # the file's own value is always a candidate
+    low, high = min(low, own), max(high, own)  # the value in the file is always a candidate
     try:
         return trial.suggest_float(name, low, high, log=low > 0)
     except ValueError as error:
-        # Optuna cannot have one weight on a linear and on a logarithmic scale.
+        # Optuna does not allow one setting on a linear and on a logarithmic scale.
         raise UsageError(f"{name}: earlier trials searched it on another scale; choose another folder") from error
 
 
 def shortened(config: TrainConfig, folder: Path, steps: int) -> TrainConfig:
-    """The same run in miniature: warm-up and ramp take no larger share than they should."""
+    """Shorten a run; warm-up and ramp are limited to a tenth and a quarter of the steps."""
     return replace(
         config,
         folder=folder,

@@ -44,7 +44,7 @@ class Camera:
             self._stabilizer,
             plan.flow,
             self._device,
-            steady=plan.stabilize.amount > 0,
+            with_motion=plan.stabilize.amount > 0,
             seed=plan.style.seed,
         )
         self._began = time.monotonic()

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from videostyle.errors import UsageError
 from videostyle.partial_files import remove_stale
-from videostyle.train.learn import forget, work_folder
+from videostyle.train.learn import remove_work_folder, work_folder
 
 _PREFIX = "videostyle-"
 _LOCK, _FILMS, _STYLES = "lock", "films elsewhere", "styles elsewhere"
@@ -87,7 +87,7 @@ def _remove_listed(folder: Path) -> None:
     for note in (folder / _FILMS).glob("*"):
         remove_stale(os.fsdecode(note.read_bytes()))
     for note in (folder / _STYLES).glob("*"):
-        forget(Path(os.fsdecode(note.read_bytes())))
+        remove_work_folder(Path(os.fsdecode(note.read_bytes())))
 
 
 class _FileList:
@@ -173,7 +173,7 @@ class PendingOutputs:
     def _remove(self, outputs: Iterable[Path]) -> None:
         for output in outputs:
             del self._resumable[output]
-            forget(output)
+            remove_work_folder(output)
             self._styles.remove(output)
 
 

@@ -1,10 +1,10 @@
-"""What each idea of the stabiliser gives: the same paintings steadied in other ways.
+"""Effect of each part of the stabilizer: the same stylized frames, stabilized in other ways.
 
-    python benchmarks/steadying.py clips/swan clips/dance --styles starry-night mosaic --raft raft_small.pt
+    python benchmarks/stabilizer.py clips/swan clips/dance --styles starry-night mosaic --raft raft_small.pt
 
-Figures are means over clips and styles, as shares of the paintings' own: warping error between neighbours and ten
-frames apart, and Laplacian energy. `off` is how far colour in the large (squares of 8 pixels) is from the fresh
-painting's, in 1/255, where the flow contradicts itself: what was just uncovered; and elsewhere. A ghost is the former.
+Figures are means over clips and styles, as shares of those of the unblended frames: warping error between neighbours
+and ten frames apart, and Laplacian energy. `off` is the difference of low-frequency colour (squares of 8 pixels) from
+the unblended frame, in 1/255, in disocclusions, where the flow is inconsistent, and elsewhere. Ghosts raise the former.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from torch import Tensor
 
 from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
-from videostyle.metrics.temporal import EvaluationFlow, Judge, valid_motion
+from videostyle.metrics.temporal import EvaluationFlow, TemporalMetrics, valid_motion
 from videostyle.ops.filters import box, shrink
 from videostyle.ops.warp import Resampling, warp
 from videostyle.plan import FlowOptions
 from videostyle.stabilize import (
-    BACK,
+    BACKWARD_SHARE,
     COLOR_FRESH,
     DETAIL_BACK,
     MIN_FRESH,
@@ -51,48 +51,50 @@ SQUARE = 8
 
 @dataclass(frozen=True)
 class Way:
-    """One way to steady a painting; the defaults are the causal stabiliser's without its last idea."""
+    """Variant of the stabilizer; the defaults are the causal one's without the surplus of detail."""
 
     share: float = 1 - MIN_FRESH
     resampling: Resampling = "bicubic"
-    follow: float = COLOR_FRESH
+    color_fresh: float = COLOR_FRESH
     detail: float = 1.0
-    """Share of the fresh painting's detail that is restored; 0 restores none."""
-    lasting: bool = False
-    """Ask for more of it where things move."""
+    """Share of the unblended frame's detail that is restored; 0 restores none."""
+    surplus: bool = False
+    """True restores more detail where things move."""
     fed_back: bool = True
-    """The restored picture is what the next is blended with."""
-    trusted: Callable[[Flow, Tensor, Tensor], Tensor] = motion_confidence
+    """True blends the next frame with the restored picture."""
+    confidence: Callable[[Flow, Tensor, Tensor], Tensor] = motion_confidence
     anchor: int = 0
-    """Let the motion agree with one estimated directly over so many frames; 0: step by step only."""
+    """Interval, in frames, of a flow estimated directly that corrects the accumulated flow; 0: none."""
     back: Way | None = None
-    """Then go back from the end of the film."""
+    """Variant of the backward pass; None: no backward pass."""
 
 
 def everywhere(flow: Flow, content: Tensor, previous: Tensor) -> Tensor:
     return torch.ones_like(flow.confidence)
 
 
-CAUSAL = Way(lasting=True)
-LOOK_AHEAD = Way(resampling="lanczos", lasting=True, back=Way(BACK, "lanczos", 0, DETAIL_BACK))
+CAUSAL = Way(surplus=True)
+LOOK_AHEAD = Way(resampling="lanczos", surplus=True, back=Way(BACKWARD_SHARE, "lanczos", 0, DETAIL_BACK))
 WAYS = {
     "plain blend, bilinear": Way(0.85, "bilinear", 0, 0),
     "plain blend, bicubic": Way(0.85, "bicubic", 0, 0),
     "detail restored": Way(0.85, "bicubic", 0),
     "detail restored, not fed back": Way(0.85, "bicubic", 0, fed_back=False),
-    "as much carried over as ships": Way(color_fresh=0),
+    "as much blended in as ships": Way(color_fresh=0),
     "colour and light follow faster": Way(),
     "more detail asked for where things move: causal": CAUSAL,
-    "still more carried over, 0.97": replace(CAUSAL, share=0.97),
-    "trust everywhere": replace(CAUSAL, trusted=everywhere),
+    "still more blended in, 0.97": replace(CAUSAL, share=0.97),
+    "confidence 1 everywhere": replace(CAUSAL, confidence=everywhere),
     "moved by Lanczos's filter": replace(CAUSAL, resampling="lanczos"),
     "colour follows at 0.5": replace(CAUSAL, color_fresh=0.5),
     "anchored ten frames back": replace(CAUSAL, anchor=10),
-    "forth and back: look-ahead": LOOK_AHEAD,
-    "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(BACK, "lanczos", 0, 0)),
-    "look-ahead, less restored": replace(LOOK_AHEAD, detail=0.78, lasting=False),
+    "forward and backward pass: look-ahead": LOOK_AHEAD,
+    "look-ahead, nothing restored": replace(LOOK_AHEAD, detail=0, back=Way(BACKWARD_SHARE, "lanczos", 0, 0)),
+    "look-ahead, less restored": replace(LOOK_AHEAD, detail=0.78, surplus=False),
     "look-ahead, anchored": replace(LOOK_AHEAD, anchor=10),
-    "look-ahead, bicubic": replace(LOOK_AHEAD, resampling="bicubic", back=Way(BACK, color_fresh=0, detail=DETAIL_BACK)),
+    "look-ahead, bicubic": replace(
+        LOOK_AHEAD, resampling="bicubic", back=Way(BACKWARD_SHARE, color_fresh=0, detail=DETAIL_BACK)
+    ),
 }
 
 
@@ -101,7 +103,7 @@ def _small(picture: Tensor) -> tuple[int, int]:
 
 
 class Film:
-    """Frames of one shot, and their motion in either direction."""
+    """Frames of one shot, and their flow in both directions."""
 
     def __init__(self, frames: list[Tensor]) -> None:
         self.frames = frames
@@ -115,13 +117,13 @@ class Film:
         self._pairs: dict[bool, list[tuple[Flow, Tensor, Tensor]]] = {False: back, True: ahead[::-1]}
 
     def motion(self, way: Way, reverse: bool) -> list[Flow]:
-        """From each frame but the first to the one before; with `reverse`, of the film played backwards."""
-        flows = [Flow(flow.vectors, way.trusted(flow, now, before)) for flow, now, before in self._pairs[reverse]]
+        """Return the flow from each frame but the first to the one before; with `reverse`, of the reversed film."""
+        flows = [Flow(flow.vectors, way.confidence(flow, now, before)) for flow, now, before in self._pairs[reverse]]
         return anchored(self.frames[::-1] if reverse else self.frames, flows, way.anchor) if way.anchor else flows
 
 
 def anchored(frames: list[Tensor], flows: list[Flow], every: int) -> list[Flow]:
-    """Flows nudged, by 0.3 of the difference, towards those estimated directly to an anchor, where these fit better."""
+    """Correct flows, by 0.3 of the difference, towards those estimated directly to an anchor, if these fit better."""
     search = EvaluationFlow()
     corrected, anchor, path = [], frames[0], torch.zeros_like(flows[0].vectors)
     for number, (flow, frame) in enumerate(zip(flows, frames[1:], strict=True)):
@@ -138,31 +140,31 @@ def anchored(frames: list[Tensor], flows: list[Flow], every: int) -> list[Flow]:
     return corrected
 
 
-def steady(way: Way, film: Film, painted: list[Tensor]) -> list[Tensor]:
-    """The paintings of the film, steadied."""
-    energies = [detail_energy(picture) for picture in painted]
-    forth = one_way(way, film.motion(way, False), painted, energies)
+def stabilize(way: Way, film: Film, stylized: list[Tensor]) -> list[Tensor]:
+    """Stabilize the stylized frames of a film."""
+    energies = [detail_energy(picture) for picture in stylized]
+    forward = one_pass(way, film.motion(way, False), stylized, energies)
     if way.back is None:
-        return forth
-    return one_way(way.back, film.motion(way, True), forth[::-1], energies[::-1])[::-1]
+        return forward
+    return one_pass(way.back, film.motion(way, True), forward[::-1], energies[::-1])[::-1]
 
 
-def one_way(way: Way, flows: list[Flow], pictures: list[Tensor], energies: list[Tensor]) -> list[Tensor]:
+def one_pass(way: Way, flows: list[Flow], pictures: list[Tensor], energies: list[Tensor]) -> list[Tensor]:
     shown, last = [pictures[0]], pictures[0]
     for flow, picture, energy in zip(flows, pictures[1:], energies[1:], strict=True):
-        blended = blend_previous(picture, last, flow, way.share, way.resampling, way.follow).clamp(0, 1)
-        wanted = way.detail * (compensated_energy(energy, flow) if way.lasting else energy)
+        blended = blend_previous(picture, last, flow, way.share, way.resampling, way.color_fresh).clamp(0, 1)
+        wanted = way.detail * (compensated_energy(energy, flow) if way.surplus else energy)
         shown.append(restore_detail(blended, wanted) if way.detail else blended)
         last = shown[-1] if way.fed_back else blended
     return shown
 
 
 def off(film: Film, painted: list[Tensor], shown: list[Tensor]) -> tuple[float, float]:
-    """Difference from the fresh paintings in the large, in 1/255: in what was uncovered, and elsewhere."""
+    """Return the low-frequency difference from the unblended frames, in 1/255: in disocclusions, and elsewhere."""
     hidden, seen = [], []
-    judge = EvaluationFlow()
+    evaluation_flow = EvaluationFlow()
     for number in range(1, len(shown)):
-        _, valid = valid_motion(film.frames[number], film.frames[number - 1], judge)
+        _, valid = valid_motion(film.frames[number], film.frames[number - 1], evaluation_flow)
         size = shown[0].shape[2] // SQUARE, shown[0].shape[3] // SQUARE
         difference = 255 * shrink(shown[number] - painted[number], size).abs().mean(1, keepdim=True)
         clear = shrink(valid, size)
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--network", default=Style.network)
     parser.add_argument("--frames", type=int, default=20, help="of each clip (default: %(default)s)")
     parser.add_argument("--width", type=int, default=480, help="wider clips are scaled down (default: %(default)s)")
-    parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="judge with RAFT-small, not with DIS")
+    parser.add_argument("--raft", type=Path, metavar="WEIGHTS", help="evaluate with RAFT-small, not with DIS")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -198,11 +200,11 @@ def main() -> None:
         for style in args.styles:
             stylizer = load_stylizer(Style(((style, 1.0),), network=args.network), "torch", "cpu")
             versions[f"{style}/"] = painted = [stylizer(frame) for frame in film.frames]
-            versions |= {f"{style}/{name}": steady(way, film, painted) for name, way in WAYS.items()}
-        judge = Judge(raft, gaps=(1, 10))
+            versions |= {f"{style}/{name}": stabilize(way, film, painted) for name, way in WAYS.items()}
+        metrics = TemporalMetrics(raft, gaps=(1, 10))
         for number, frame in enumerate(film.frames):
-            judge.add(number == 0, frame, {name: pictures[number] for name, pictures in versions.items()})
-        near, far = judge.result(1), judge.result(10)
+            metrics.add(number == 0, frame, {name: pictures[number] for name, pictures in versions.items()})
+        near, far = metrics.result(1), metrics.result(10)
         for style in args.styles:
             fresh = f"{style}/"
             for name in WAYS:
@@ -213,7 +215,7 @@ def main() -> None:
                     near[key].laplacian_energy / near[fresh].laplacian_energy,
                 )
                 found[name].append((*shares, *off(film, versions[fresh], versions[key])))
-        print(f"{path.stem}: judged", flush=True)
+        print(f"{path.stem}: evaluated", flush=True)
 
     heads = ("error left", "ten frames apart", "detail kept", "off, uncovered", "off, elsewhere")
     rows = {name: [statistics.mean(column) for column in zip(*all_of, strict=True)] for name, all_of in found.items()}
@@ -229,7 +231,7 @@ def main() -> None:
             "network": args.network,
             "frames": args.frames,
             "width": args.width,
-            "judging flow": "raft small" if args.raft else "dis, medium, full size",
+            "evaluation flow": "raft small" if args.raft else "dis, medium, full size",
         }
         named = {name: dict(zip(heads, row, strict=True)) for name, row in rows.items()}
         args.json.write_text(json.dumps({"about": about, "rows": named}, indent=2) + "\n")

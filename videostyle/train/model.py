@@ -1,4 +1,4 @@
-"""The network and the codes that are being learned, as one module that paints a batch."""
+"""Model in training: the style network and the style codes, as one module that rolls out over a batch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from videostyle.train.batch import Batch
 from videostyle.train.plan import TrainConfig
 
 
-class Codes(nn.Module):
-    """The style codes being learned: the identity's and one for each painting."""
+class StyleCodes(nn.Module):
+    """Style codes in training: the identity's and one for each style."""
 
     def __init__(self, count: int, size: int) -> None:
         super().__init__()
@@ -24,38 +24,38 @@ class Codes(nn.Module):
         self.rows = nn.Parameter(0.01 * torch.randn(count, size - 1))
 
     def forward(self, style: Tensor, strength: Tensor) -> Tensor:
-        """Codes (N, size) of the paintings numbered `style` (N,) from 0, at `strength` (N,) in 0..1.
+        """Return the codes (N, size) of the styles numbered `style` (N,) from 0, at `strength` (N,) in 0..1.
 
-        How much of the untouched picture shows through, the last value, is not learned: all at 0, nothing at 1.
+        The last value, the opacity, is not learned: the untouched picture is visible at 0 and covered at 1.
         """
         strength = strength[:, None]
         return torch.cat([torch.lerp(self.identity.expand(len(style), -1), self.rows[style], strength), strength], 1)
 
 
-class Painted(NamedTuple):
-    """The judged frame of each sample, stylized, and what it should look like."""
+class RollOut(NamedTuple):
+    """Result of a roll-out: the last output of each sample, and its temporal targets."""
 
-    now: Tensor
-    """(N, 3, S, S)."""
-    expected: list[tuple[Tensor, Tensor]]
-    """Earlier outputs warped to the judged frame, (N, 3, S, S) without gradient, and where they hold, (N, 1, S, S)."""
+    output: Tensor
+    """Last stylized frame of each sample, (N, 3, S, S)."""
+    targets: list[tuple[Tensor, Tensor]]
+    """Earlier outputs warped to the last frame, (N, 3, S, S) without gradient, and validity masks, (N, 1, S, S)."""
 
 
-class Painter(nn.Module):
-    """Stylizes batches by the codes, frame after frame."""
+class StyleModel(nn.Module):
+    """Style network with its codes; stylizes the clips of a batch, frame after frame."""
 
-    def __init__(self, net: StyleNetwork, codes: Codes) -> None:
+    def __init__(self, net: StyleNetwork, codes: StyleCodes) -> None:
         super().__init__()
         self.net = net
         self.codes = codes
 
-    def forward(self, batch: Batch) -> Painted:
-        """Roll out over the frames of `batch`; the gradient goes through the last frame only.
+    def forward(self, batch: Batch) -> RollOut:
+        """Roll out over the frames of `batch`; the gradient passes through the last frame only.
 
         The first frame has an empty prior, as after a cut; each later one reads the output before it, warped along a
-        flow that is a little wrong, and in some samples corrupted, so that errors fade rather than gather.
-        The temporal target is detached, as in Ruder et al. 2018 and Lai et al. 2018: it says "keep what was painted".
-        With its gradient it would say "paint less", for what is not painted cannot flicker.
+        flow with small errors, and in some samples corrupted, so that the network learns to reduce errors.
+        The temporal target is detached, as in Ruder et al. 2018 and Lai et al. 2018: its meaning is "keep the previous
+        output". With a gradient it would also mean "paint less", for a picture without paint cannot flicker.
         """
         code = self.codes(batch.style, batch.strength)
         outputs: list[Tensor] = []
@@ -69,49 +69,49 @@ class Painter(nn.Module):
         if outputs:
             expected.append((warp(outputs[-1], batch.flows[-1], "bicubic"), batch.valid[-1]))
             expected += [(warp(outputs[-step], flow, "bicubic"), valid) for step, flow, valid in batch.far]
-        return Painted(now, expected)
+        return RollOut(now, expected)
 
     def _frame(
         self, batch: Batch, number: int, code: Tensor, outputs: list[Tensor], used: list[Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Frame `number` stylized, in float32, and the statistics that its normalisations used."""
+        """Stylize frame `number`, in float32; returns it and the statistics that its normalisations used."""
         content = batch.frames[number]
-        statistics = NormStatistics() if len(batch.frames) > 1 else None  # statistics that nobody reads cost time
+        statistics = NormStatistics() if len(batch.frames) > 1 else None  # unused statistics would cost time
         if number == 0:
             prior, mask = torch.zeros_like(content), torch.zeros_like(content[:, :1])
         else:
             flow = batch.flows[number - 1] + batch.errors[number - 1]
             prior = warp(outputs[-1], flow, "bicubic").clamp(0, 1)
             if number == 1:
-                # An error that happens once, and has to fade. Repeated in every frame it would add up without end.
+                # The error occurs once and has to fade. In every frame it would accumulate without limit.
                 prior = corrupted(prior, batch.corruption, batch.speckle)
             mask = batch.valid[number - 1]
             before = batch.frames[number - 1]
             assert used is not None
-            statistics = RunningStatistics(used, batch.remembering * similarity(contrast(content), contrast(before)))
-        carried = torch.cat([prior, mask, batch.noise[number]], dim=1)
-        painted = self.net(content, code, statistics, carried).float()
-        return painted, [statistics.detach() for statistics in statistics.used] if statistics else []
+            statistics = RunningStatistics(used, batch.shared_norm * similarity(contrast(content), contrast(before)))
+        recurrent_input = torch.cat([prior, mask, batch.noise[number]], dim=1)
+        output = self.net(content, code, statistics, recurrent_input).float()
+        return output, [statistics.detach() for statistics in statistics.used] if statistics else []
 
 
 class RunningStatistics(NormStatistics):
-    """Remembered statistics without a gradient of their own that grow and shrink with the features, as the frame's do.
+    """Running statistics without a gradient of their own, scaled with the features as the frame's statistics are.
 
-    Were they constants, every loss would seem to fall when a convolution's weights shrink, which changes nothing in a
-    network that normalises.
+    If they were constants, every loss would seem to decrease when the weights of a convolution shrink, which has no
+    effect in a network that normalises.
     """
 
-    def recall(self, own: Tensor) -> Tensor:
-        """See `NormStatistics.recall`."""
+    def next_running(self, own: Tensor) -> Tensor:
+        """See `NormStatistics.next_running`."""
         deviation = own.chunk(2, dim=1)[1]
-        return super().recall(own) * (deviation / deviation.detach()).repeat(1, 2)
+        return super().next_running(own) * (deviation / deviation.detach()).repeat(1, 2)
 
 
 def corrupted(prior: Tensor, corruption: Tensor, speckle: Tensor) -> Tensor:
-    """Priors (N, 3, S, S) in 0..1 with errors of colour, light, sharpness and noise in them.
+    """Corrupt priors (N, 3, S, S) in 0..1 with errors of colour, light, sharpness and noise.
 
     `corruption` (N, 5) are numbers of mean 0 and deviation 1: shifts of red, green and blue, the logarithm of a gamma,
-    blur and how much of `speckle` (N, 3, S, S) is added. Zeros leave a prior as it is.
+    and the amount of blur and of `speckle` (N, 3, S, S). Zeros leave a prior unchanged.
     """
     rows = corruption[:, :, None, None, None].unbind(1)
     shift = torch.cat(rows[:3], dim=1)
@@ -122,7 +122,7 @@ def corrupted(prior: Tensor, corruption: Tensor, speckle: Tensor) -> Tensor:
     return torch.where((corruption == 0).all(1)[:, None, None, None], prior, changed).clamp(0, 1)
 
 
-def untrained(config: TrainConfig) -> tuple[StyleNetwork, Codes]:
-    """The network and the codes that `config` asks for, of random numbers."""
+def untrained(config: TrainConfig) -> tuple[StyleNetwork, StyleCodes]:
+    """Make the network and the codes of `config` with random weights."""
     net = StyleNetwork(replace(architecture(config.network), blur=config.blur))
-    return net, Codes(len(config.styles), net.code_size)
+    return net, StyleCodes(len(config.styles), net.code_size)

@@ -1,4 +1,4 @@
-"""What estimators share that search both directions at once."""
+"""Base class of flow estimators that search both directions at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from videostyle.ops.warp import checked_flow
 from videostyle.types import Flow
 
 
-class BothWays(ABC):
-    """The disagreement of the two directions is the confidence in each."""
+class Bidirectional(ABC):
+    """Estimates backward and forward flow; their forward-backward consistency is the confidence of each."""
 
     def __call__(self, current: Tensor, previous: Tensor) -> Flow:
-        """On `current`, to `previous`."""
+        """Return the backward flow: on `current`, to `previous`."""
         return checked_flow(*self._search(current, previous), current)
 
     def both(self, current: Tensor, previous: Tensor) -> tuple[Flow, Flow]:
@@ -24,4 +24,4 @@ class BothWays(ABC):
 
     @abstractmethod
     def _search(self, current: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """Backward and forward, of the size at which they are estimated."""
+        """Estimate backward and forward flow, of the size at which they are estimated."""

@@ -1,0 +1,49 @@
+"""Weights on disk: safetensors files of style networks, loss networks and style codes, and the gallery that lists them.
+
+A *network file* holds the weights of a style network, the identity's code, and the sizes to build it from. A *style
+file* holds one code, a few kilobytes, and names the network it belongs to by the checksum of that network's file. Both
+contain a card (style image, recipe, losses, licence) in the file's own metadata. `models/manifest.json` lists the
+shipped files with their SHA-256.
+"""
+
+from videostyle.weights.codes import Codes, load_codes, load_style, read_style, save_style
+from videostyle.weights.manifest import (
+    GalleryEntry,
+    gallery,
+    models_folder,
+    own_network,
+    own_styles,
+    read_manifest,
+    styles_folder,
+    write_manifest,
+)
+from videostyle.weights.networks import (
+    Network,
+    load_loss_network,
+    load_network,
+    read_network,
+    save_loss_network,
+    save_network,
+)
+
+__all__ = [
+    "Codes",
+    "GalleryEntry",
+    "Network",
+    "gallery",
+    "load_codes",
+    "load_loss_network",
+    "load_network",
+    "load_style",
+    "models_folder",
+    "own_network",
+    "own_styles",
+    "read_manifest",
+    "read_network",
+    "read_style",
+    "save_loss_network",
+    "save_network",
+    "save_style",
+    "styles_folder",
+    "write_manifest",
+]
