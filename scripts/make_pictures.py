@@ -19,7 +19,7 @@ from demo import contact_sheet
 import videostyle
 from videostyle.batch.plan import BatchPlan
 from videostyle.batch.schedule import run
-from videostyle.io.images import write_label
+from videostyle.io.images import draw_label
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.live.painter import LivePainter
 from videostyle.live.plan import LivePlan
@@ -223,7 +223,7 @@ def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def labelled(pictures: list[np.ndarray], name: str) -> np.ndarray:
     row = side_by_side(pictures)
-    write_label(row, name, (10, 28), 0.8)
+    draw_label(row, name, (10, 28), 0.8)
     return row
 
 

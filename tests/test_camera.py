@@ -211,7 +211,7 @@ def test_a_stream_that_breaks_off_is_opened_again(stream: bytes) -> None:
         with (
             camera,
             pytest.raises(
-                SourceError, match=r"(no picture came for 1 s|does not answer).*tried again for 0.2 s in vain"
+                SourceError, match=r"(no picture came for 1 s|does not answer).*reconnecting failed for 0.2 s"
             ),
         ):
             list(camera.frames())

@@ -13,7 +13,7 @@ from command import failing, told
 
 from videostyle.cli import main
 from videostyle.cli.options import read_along, read_blend, read_strength, read_weighted, seconds
-from videostyle.io.names import painted_name
+from videostyle.io.names import output_name
 from videostyle.timeline import Key, Timeline
 
 
@@ -274,11 +274,11 @@ def test_every_look_at_once(toy_gallery: Path, film: Path) -> None:
 
 
 def test_the_output_is_named_after_film_and_style(tmp_path: Path) -> None:
-    assert painted_name("a/film.mkv", "dots") == "film-dots.mkv"
-    assert painted_name("film.avi", "dots+waves") == "film-dots+waves.mp4"
-    assert painted_name("film.M4V", "dots") == "film-dots.m4v"
-    assert painted_name("photo.jpg", "dots") == "photo-dots.jpg"
-    assert painted_name("shots/f_%05d.png", "dots") == "f-dots.mp4"
-    assert painted_name("shots/%05d.png", "dots") == "shots-dots.mp4"
+    assert output_name("a/film.mkv", "dots") == "film-dots.mkv"
+    assert output_name("film.avi", "dots+waves") == "film-dots+waves.mp4"
+    assert output_name("film.M4V", "dots") == "film-dots.m4v"
+    assert output_name("photo.jpg", "dots") == "photo-dots.jpg"
+    assert output_name("shots/f_%05d.png", "dots") == "f-dots.mp4"
+    assert output_name("shots/%05d.png", "dots") == "shots-dots.mp4"
     (tmp_path / "reel.01").mkdir()
-    assert painted_name(str(tmp_path / "reel.01"), "dots") == "reel.01-dots.mp4"
+    assert output_name(str(tmp_path / "reel.01"), "dots") == "reel.01-dots.mp4"

@@ -18,7 +18,7 @@ import pytest
 from command import failing, told
 
 from videostyle.cli import main
-from videostyle.io.names import painted_name
+from videostyle.io.names import output_name
 from videostyle.partial_files import reserve_output
 
 
@@ -112,10 +112,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_names_with_percent_signs_stay_themselves(tmp_path: Path) -> None:
     for name in ("100% cotton.mp4", "100% wool.mp4", "50%d off.mp4", "50%d.png"):
         (tmp_path / name).touch()
-    assert painted_name(str(tmp_path / "100% cotton.mp4"), "dots") == "100% cotton-dots.mp4"
-    assert painted_name(str(tmp_path / "100% wool.mp4"), "dots") == "100% wool-dots.mp4"
-    assert painted_name(str(tmp_path / "50%d.png"), "dots") == "50d-dots.png", "one picture, and no sequence"
-    assert painted_name("gone/shot%d.png", "dots") == "shot-dots.mp4"
+    assert output_name(str(tmp_path / "100% cotton.mp4"), "dots") == "100% cotton-dots.mp4"
+    assert output_name(str(tmp_path / "100% wool.mp4"), "dots") == "100% wool-dots.mp4"
+    assert output_name(str(tmp_path / "50%d.png"), "dots") == "50d-dots.png", "one picture, and no sequence"
+    assert output_name("gone/shot%d.png", "dots") == "shot-dots.mp4"
 
 
 @pytest.mark.parametrize("length", [240, 247, 250, 255])

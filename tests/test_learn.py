@@ -262,7 +262,11 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     [
         ({"painting": "{folder}/gone.jpg"}, 1, "gone.jpg: no such file"),
         ({"painting": "{folder}/text.jpg"}, 1, "text.jpg: is not a picture"),
-        ({"painting": "{folder}/small.png"}, 2, "100x40 pixels hold no brush marks; at least 64x64 do"),
+        (
+            {"painting": "{folder}/small.png"},
+            2,
+            "100x40 pixels show no brush strokes; choose an image of 64x64 at least",
+        ),
         ({"painting": "{folder}"}, 1, "is a folder"),
         ({"--name": "dots"}, 2, "in the gallery already"),
         ({"--name": "none"}, 2, "cannot be named 'none'"),

@@ -369,7 +369,7 @@ def test_begun_from_noise_or_another_picture(pictures: Path) -> None:
     [
         (["missing.png"], "no such file"),
         (["photo.png"], "both the picture and the painting"),
-        (["small.png"], "hold no brush marks; at least 64x64"),
+        (["small.png"], "show no brush strokes; choose an image of 64x64 at least"),
         (["red.png", "--steps", "0"], "steps must be at least 1"),
         (["red.png", "--tile", "100"], "multiple of 16"),
         (["red.png", "--part", "blue.png=right.png"], "is not one of the paintings"),

@@ -16,7 +16,7 @@ from painting import WHOLE, paint
 from videostyle.io import open_sink, open_source, probe
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
 from videostyle.io.pyav import side_data_of
-from videostyle.io.timecode import moved
+from videostyle.io.timecode import offset_timecode
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 
@@ -147,7 +147,7 @@ def test_films_joined_from_parts_have_all_that_goes_along(tmp_path: Path, extens
             assert sink.warnings == []
     out = tmp_path / f"out.{extension}"
     with open_sink(str(out), film.info, copy_from=str(source)) as sink:
-        sink.splice([str(part) for part in parts])
+        sink.concat([str(part) for part in parts])
     assert not [line for line in sink.warnings if "dropped" in line]
     found = side_data(out)
     assert [data["A53_CC"][1:3] for data in found] == WORDS
@@ -242,7 +242,7 @@ def test_what_mp4_crops_is_not_painted(tmp_path: Path) -> None:
     ],
 )
 def test_timecode_moves_with_the_start(start: str, rate: Fraction, seconds: Fraction, expected: str) -> None:
-    assert moved(start, seconds, rate) == expected
+    assert offset_timecode(start, seconds, rate) == expected
 
 
 def timecoded(path: Path) -> Path:

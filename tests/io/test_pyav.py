@@ -17,9 +17,9 @@ from videostyle.io.pyav import (
     codec_of,
     fraction,
     kind_of,
-    legible,
     open_input,
     open_output,
+    printable,
     side_data_of,
     time_base_of,
 )
@@ -86,8 +86,8 @@ def test_a_tag_that_is_not_utf8_is_copied_byte_for_byte_and_can_be_printed(tmp_p
     with open_container(str(path)) as container:
         assert container.metadata["TITLE" if "TITLE" in container.metadata else "title"] == latin
     assert b"Caf\xe9" in path.read_bytes()
-    assert legible(latin) == "Caf\N{REPLACEMENT CHARACTER}"
-    assert legible("Café") == "Café"
+    assert printable(latin) == "Caf\N{REPLACEMENT CHARACTER}"
+    assert printable("Café") == "Café"
 
 
 def test_no_callback_of_pyavs_is_there_to_wait_for_pythons_lock(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import cv2
 import pytest
 from media import decode, film
 
-from videostyle.io.names import painted_name
+from videostyle.io.names import output_name
 from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.style import Style
 from videostyle.timeline import Span
@@ -168,5 +168,5 @@ def test_times_are_told_as_the_command_line_takes_them() -> None:
 
 def test_the_painted_film_is_named_after_film_and_style() -> None:
     style = Style((("dots", 1.0), ("x/waves.safetensors", 1.0)))
-    names = [painted_name(source, style.label) for source in ("/a/b.mkv", "b.avi", "b.MP4", "c.png")]
+    names = [output_name(source, style.label) for source in ("/a/b.mkv", "b.avi", "b.MP4", "c.png")]
     assert names == ["b-dots+waves.mkv", "b-dots+waves.mp4", "b-dots+waves.mp4", "c-dots+waves.png"]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from videostyle.errors import SettingError, SourceError, UsageError
 from videostyle.files import fit_name
-from videostyle.io.names import FILMS, KEPT
+from videostyle.io.names import FILMS, WRITABLE
 from videostyle.plan import RenderPlan
 from videostyle.settings import Setting, assemble, settings_of
 from videostyle.style import Region, Style
@@ -129,7 +129,7 @@ def plans(
 def output_name(name: str, source: str, style: Style) -> str:
     """Fill in the fields of the template `name`; raise UsageError for an unknown field."""
     path = Path(source)
-    suffix = path.suffix.lower() if path.suffix.lower() in KEPT else ".mp4"
+    suffix = path.suffix.lower() if path.suffix.lower() in WRITABLE else ".mp4"
     values = {"stem": path.stem, "style": style.label, "suffix": suffix, "network": style.network}
     try:
         asked = [field for _, field, _, _ in Formatter().parse(name) if field is not None]

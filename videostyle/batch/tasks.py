@@ -177,7 +177,7 @@ def _join(task: JoinTask) -> dict[str, Any]:
     copy_from = None if info.container == "pictures" else plan.source
     with VideoSink(plan.output, info, options, plan.span, size, copy_from) as sink:
         try:
-            sink.splice(task.paths)
+            sink.concat(task.paths)
         except SourceError as error:
             raise SourceError(f"{error}; remove {Path(task.paths[0]).parent} to start the film again") from error
     return {"warnings": sink.warnings, "streams": sink.streams, "bytes": os.path.getsize(plan.output)}

@@ -81,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _default_output(source: str, style: Style, folder: str | None) -> str:
-    from videostyle.io.names import painted_name
+    from videostyle.io.names import output_name
 
-    path = Path(source).with_name(painted_name(source, style.label))
+    path = Path(source).with_name(output_name(source, style.label))
     return str(path if folder is None else Path(folder) / path.name)
 
 

@@ -1,4 +1,4 @@
-"""Films, pictures and sequences, in and out: the source and the sink are chosen by the path."""
+"""Sources and sinks of films, pictures and sequences, chosen by the path."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ AnySource = VideoSource | ImageSource | AnimationSource | TiledSource
 
 
 def open_source(path: str, rate: Fraction | int = 24) -> AnySource:
-    """The film, GIF, picture, folder of pictures or numbered sequence (shots/%05d.png) at `path`.
+    """Open the film, GIF, picture, folder of pictures or numbered sequence (shots/%05d.png) at `path`.
 
-    `rate` is the pictures a second of a folder or sequence, or the pages of a TIFF. Raises SourceError where it cannot
-    be read.
+    `rate`, in frames per second, applies to a folder, a sequence and the pages of a TIFF. Raises SourceError where the
+    path cannot be read.
     """
     suffix = os.path.splitext(path)[1].lower()
     if os.path.isfile(path) and suffix in animations.EXTENSIONS:
@@ -46,9 +46,9 @@ def _is_pictures(path: str) -> bool:
 
 
 def probe(path: str) -> VideoInfo:
-    """What is at `path`, decoding one frame; `to_json` turns it into plain values, `describe` into text.
+    """Return the properties of the film or picture at `path`; one frame is decoded.
 
-    Raises SourceError.
+    `to_json` converts them to JSON values, `describe` to text. Raises SourceError.
     """
     return open_source(path).info
 
@@ -63,14 +63,14 @@ def open_sink(
     average_rate: Fraction | None = None,
     sources: Iterable[AnyPath | None] = (),
 ) -> VideoSink | ImageSink:
-    """A film, GIF, picture or numbered sequence to write at `path`, the painting of the source that `info` tells of.
+    """Make a sink for the film, GIF, picture or numbered sequence `path`, the output for the source with this `info`.
 
     `span` is the part of the source that is written, `size` the (width, height) of its frames, `copy_from` the file
-    to take sound, subtitles, chapters and tags from (None or pictures: none), `average_rate` the rate players are told.
-    What `sources` name (masks, for example) is never overwritten, nor is the source itself.
+    whose sound, subtitles, chapters and tags are copied (None or pictures: none), `average_rate` the frame rate that
+    the container states. The files of `sources` (masks, for example) are never overwritten, nor is the source itself.
 
-    Raises UsageError for a request that cannot be carried out, SinkError where the folder cannot be written to or
-    another run is writing the same file. Nothing is made or opened before the sink's `with` block.
+    Raises UsageError for an invalid request, SinkError where the folder cannot be written to or another run is writing
+    the same file. No file is created or opened before the sink's `with` block.
     """
     count = info.frames_in(span)
     if is_picture(path) and not _is_animation(path, info, count):
@@ -83,7 +83,7 @@ def open_sink(
 
 
 def _is_animation(path: str, info: VideoInfo, count: int | None) -> bool:
-    """True where a picture's name is to hold them all: WebP in any case, PNG where the source is an animation."""
+    """Return True if `path` is to be one animated file: WebP in any case, PNG where the source is an animation."""
     if is_pattern(path) or count == 1:
         return False
     suffix = os.path.splitext(path)[1].lower()

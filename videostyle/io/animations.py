@@ -1,4 +1,4 @@
-"""Files of several pictures: animated WebP and PNG, and the pages of a TIFF."""
+"""Animated WebP and PNG files, and TIFF files of several pages."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from PIL import Image, ImageSequence
 
 from videostyle.errors import SourceError
 from videostyle.io.info import check_readable, pictures_info
-from videostyle.io.picture_tags import DAMAGED, PictureTags, stand_ins
+from videostyle.io.picture_tags import DAMAGED, PictureTags, default_images
 from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
 EXTENSIONS = (".png", ".webp", ".tif", ".tiff")
 _TICK = Fraction(1, 1000)
-_AT_ONCE = 100  # milliseconds that browsers show a picture whose delay is 0
+_DEFAULT_DELAY = 100  # milliseconds that browsers show a picture whose delay is 0
 
 
 class AnimationSource(NothingOpen):
@@ -36,7 +36,7 @@ class AnimationSource(NothingOpen):
     is_live = False
 
     def __init__(self, path: str, tags: PictureTags, rate: Fraction | int = 24) -> None:
-        """`rate` is in pages a second. Raises SourceError where nothing can be read."""
+        """Open the file; `rate` is in pages per second. Raises SourceError where no picture can be read."""
         check_readable(path)
         self.warnings = [f"{kind} dropped: it is not kept" for kind in tags.lost]
         self._path = path
@@ -46,18 +46,18 @@ class AnimationSource(NothingOpen):
         first = next(self._decoded(), None)
         if first is None:
             raise SourceError(f"{path}: is not a picture that can be read, or is cut off; open and save it again")
-        if self._paged and not self._alike():
+        if self._paged and not self._is_uniform():
             self._count = 1
-            self.warnings.append(f"{path}: only the first of {tags.pictures} pages is painted: they differ in size")
+            self.warnings.append(f"{path}: only the first of {tags.pictures} pages is stylized: they differ in size")
         kind = Path(path).suffix.lower().lstrip(".")
-        rate_told = self._rate if self._paged else Fraction(1000, first.duration or _AT_ONCE)
-        info = pictures_info(path, first, rate_told, self._count, codec=kind, container="pictures")
+        stated_rate = self._rate if self._paged else Fraction(1000, first.duration or _DEFAULT_DELAY)
+        info = pictures_info(path, first, stated_rate, self._count, codec=kind, container="pictures")
         stream = StreamInfo(0, "video", kind, detail=f"{info.width}x{info.height} {info.pix_fmt}")
         plays = None if self._paged else tags.plays
         self.info = replace(info, streams=(stream,), side_data=tags.side_data(), plays=plays)
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The pictures shown from `span.start` to before `span.end`."""
+        """Yield the pictures shown from `span.start` to before `span.end`."""
         count = 0
         for frame in self._decoded():
             time = frame.pts * frame.time_base
@@ -86,7 +86,7 @@ class AnimationSource(NothingOpen):
                 return
             yield Frame(torch.from_numpy(cv2.cvtColor(page, order)).permute(2, 0, 1), number, 1 / self._rate, 1, number)
 
-    def _alike(self) -> bool:
+    def _is_uniform(self) -> bool:
         return len({(tuple(frame.pixels.shape), frame.pixels.dtype) for frame in self._pages()}) == 1
 
     def _animated(self) -> Iterator[Frame]:
@@ -94,18 +94,18 @@ class AnimationSource(NothingOpen):
         try:
             with Image.open(self._path) as file:
                 mode = "RGBA" if file.has_transparency_data else "RGB"
-                shown = itertools.islice(ImageSequence.Iterator(file), stand_ins(file), None)
+                shown = itertools.islice(ImageSequence.Iterator(file), default_images(file), None)
                 for number, picture in enumerate(shown):
                     array = np.array(picture.convert(mode))
-                    duration = round(picture.info.get("duration", 0)) or _AT_ONCE
+                    duration = round(picture.info.get("duration", 0)) or _DEFAULT_DELAY
                     yield Frame(torch.from_numpy(array).permute(2, 0, 1), pts, _TICK, duration, number)
                     pts += duration
         except DAMAGED:
-            return  # damaged from here on
+            return  # the rest is damaged
 
 
 def end_animation(path: str, name: str, delay: Fraction) -> None:
-    """Set how many seconds an animation, "apng" or "webp", shows its last picture; FFmpeg guesses from those before."""
+    """Set the delay, in seconds, of the last picture of an "apng" or "webp" file, which FFmpeg guesses."""
     with Path(path).open("r+b") as file:
         if name == "webp":
             _end_webp(file, delay)
@@ -122,7 +122,7 @@ def _end_webp(file: BinaryIO, delay: Fraction) -> None:
         size = int.from_bytes(head[4:], "little")
         file.seek(size + size % 2, 1)
     if last is not None:
-        file.seek(last + 12)  # behind place and size
+        file.seek(last + 12)  # after position and size
         file.write(min(round(delay * 1000), 0xFFFFFF).to_bytes(3, "little"))
 
 

@@ -1,4 +1,4 @@
-"""Cameras in: a device, a network stream, or a film that is played at its own speed as if it were one."""
+"""Live sources: a camera, a network stream, or a film that is played at its own speed like one."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from videostyle.io.reader import deinterlaced
 from videostyle.timeline import Span
 from videostyle.types import Frame, VideoInfo
 
-# Ticks of a camera's clock: what film and television count in.
+# Tick of a camera's clock, as in MPEG.
 TICK = Fraction(1, 90_000)
-# Seconds without a picture after which a camera is taken to hang; and without a stream before one gives up.
+# Seconds without a picture after which a camera counts as hanging; and seconds without a stream before giving up.
 STALL, PATIENCE = 5.0, 60.0
 # Waits between attempts to open a lost stream: each twice the one before, from the first to the last of these.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
-# A film that is later than this, on a machine that slept or is far too slow, is held up instead of skipped through.
-HELD_UP = 1.0
+# A film that is later than this many seconds, after sleep or on a slow machine, is delayed instead of skipping frames.
+LONGEST_SKIP = 1.0
 _DAMAGED_IN_A_ROW = 64
 
 _DEVICES = {"linux": "video4linux2,v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 _Picture = av.VideoFrame | np.ndarray[Any, Any]
-"""As decoded; an array is OpenCV's, (H, W, 3) BGR."""
+"""A decoded picture; an array is OpenCV's, (H, W, 3) BGR."""
 
 
 class CameraSource:
-    """The newest picture, whenever one is asked for; those that nobody asked for in time are `dropped`.
+    """Yields the newest picture each time; pictures that are overtaken by newer ones are counted as `dropped`.
 
-    A thread of its own reads and decodes, so a device that hangs holds up nobody. Times are real: `pts` counts from
-    `started`. A film's frames come when they are due, with the intervals they have in the film.
+    A thread of its own reads and decodes, so that a hanging device does not block the caller. Times are real: `pts`
+    counts from `started`. A film's frames come with the intervals they have in the film.
     """
 
     is_live = True
@@ -66,18 +66,20 @@ class CameraSource:
         patience: float = PATIENCE,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`name` is a number or a device, a URL, or a film's path.
+        """Open the camera and wait for its first picture; `name` is a number or a device, a URL, or a film's path.
 
-        Devices are asked for pictures of about `wish` (width, height), `rate` of them a second; a film starts again at
-        its end with `loop`. `say` is told when a stream is lost. Raises SourceError where nothing comes.
+        Devices are requested to send pictures of about `wish` (width, height) at `rate` frames per second; a film
+        starts again at its end with `loop`. After `stall` seconds without a picture a camera counts as hanging; a lost
+        stream is reopened for `patience` seconds, and `say` is called with a message. Raises SourceError where no
+        picture comes.
         """
         self.warnings: list[str] = []
         self.dropped = 0
-        """Pictures that newer ones overtook."""
+        """Number of pictures that were overtaken by newer ones."""
         self.captured = 0
-        """Pictures that came, dropped ones included."""
+        """Number of pictures that came, dropped ones included."""
         self.started = time.monotonic()
-        """When, by `time.monotonic`, the camera's clock was at 0."""
+        """Zero of the camera's clock, by `time.monotonic`."""
         self._name = name
         self._wish = wish
         self._rate = rate
@@ -99,7 +101,7 @@ class CameraSource:
             self._leave()
             raise
         if first is None:
-            raise SourceError(f"{name}: not one picture can be read from it; check that it is the right one")
+            raise SourceError(f"{name}: no picture can be read from it; check that it is the right one")
         self.info: VideoInfo = pictures_info(
             name,
             Frame(first[0], 0, TICK),
@@ -110,11 +112,11 @@ class CameraSource:
         )
         if self._reader.rate is not None:
             self.info = replace(self.info, average_rate=self._reader.rate)
-        if self._is_film:  # it begins when its frames are asked for
+        if self._is_film:  # it begins with the call of `frames`
             self._leave()
 
     def scale(self, width: int, height: int) -> None:
-        """Hand on pictures of this size, from when `frames` is called; scaled while their colours are converted."""
+        """Scale the pictures of `frames` to this size, in the same step as their colour conversion."""
         self._size = (height, width) if self._orientation.transpose else (width, height)
         self.info = replace(self.info, width=width, height=height)
 
@@ -128,14 +130,14 @@ class CameraSource:
         self._leave()
 
     def stop(self) -> None:
-        """End `frames` soon, whatever it waits for; from any thread."""
+        """End `frames` soon, even while it waits; may be called from any thread."""
         self._left.set()
         if self._reader is not None:
             self._reader.left.set()
             self._reader.wake()
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The newest picture each time; to the end of a film, and to `span.end` seconds of real time.
+        """Yield the newest picture each time, to the end of a film, and to `span.end` seconds of real time.
 
         Raises SourceError where the camera was unplugged or hangs, and where a lost stream does not come back.
         """
@@ -154,7 +156,7 @@ class CameraSource:
             index += 1
 
     def _arrivals(self) -> Iterator[tuple[Tensor, float]]:
-        """Pictures and when they came; a network stream that breaks off is opened again, less and less often."""
+        """Yield pictures with their arrival times; a lost network stream is reopened, less and less often."""
         lost: float | None = None
         wait = FIRST_WAIT
         while not self._left.is_set():
@@ -175,7 +177,7 @@ class CameraSource:
                     raise
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > self._patience:
-                    raise SourceError(f"{error}; tried again for {self._patience:g} s in vain") from error
+                    raise SourceError(f"{error}; reconnecting failed for {self._patience:g} s") from error
                 self._say(f"{error}; trying again in {wait:g} s")
                 self._left.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
@@ -191,7 +193,7 @@ class CameraSource:
     # In the reader's thread
 
     def pixels(self, picture: _Picture) -> Tensor:
-        """(3, H, W) uint8 RGB, upright, of the size asked for."""
+        """Convert a picture to (3, H, W) uint8 RGB, upright, in the size set by `scale`."""
         if isinstance(picture, np.ndarray):
             if self._size is not None and picture.shape[1::-1] != self._size:
                 picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
@@ -201,7 +203,7 @@ class CameraSource:
             self._orientation, self._converts_to = orientation_of(picture), size
             self._to_tensor = ToTensor(*size, self._orientation)
         pixels = self._to_tensor(picture)[:3]
-        if pixels.dtype == torch.uint16:  # nobody looks for the ninth bit in a camera's picture
+        if pixels.dtype == torch.uint16:  # 8 bits are enough for a camera
             return torch.from_numpy((pixels.permute(1, 2, 0).numpy() >> 8).astype(np.uint8)).permute(2, 0, 1)
         return pixels
 
@@ -215,7 +217,7 @@ class CameraSource:
                 stream = film_stream(container, self._name)
                 reader.codec, reader.container = stream.codec_context.codec.canonical_name, container.format.name
                 reader.rate = fraction(stream.average_rate)
-                # A stream with a length is a film, whatever it is called, and is played at its own speed.
+                # A stream with a length is a film, whatever its name, and is played at its own speed.
                 reader.ends = self._is_film or bool(self._is_url and container.duration)
                 arrivals = _decoded(container, reader)
                 if reader.ends:
@@ -228,9 +230,9 @@ class CameraSource:
     def paced(
         self, pictures: Iterator[tuple[av.VideoFrame, float]], reader: _Reader, offset: float
     ) -> Generator[tuple[av.VideoFrame, float], None, float]:
-        """A film's pictures when they are due, `offset` seconds after the clock began; late ones are left out.
+        """Yield a film's pictures at their times, from `offset` seconds of the clock on; late ones are left out.
 
-        Returns the offset of what follows. The clock begins with the first picture: opening a film takes a while.
+        Returns the offset of the next play. The clock begins with the first picture, because opening takes a while.
         """
         first: Fraction | None = None
         interval, before = 0.04, offset
@@ -245,7 +247,7 @@ class CameraSource:
             due = offset + float(in_film - first)
             interval, before = due - before or interval, due
             late = time.monotonic() - self.started - due
-            if late > HELD_UP:
+            if late > LONGEST_SKIP:
                 offset, due, before = offset + late, due + late, before + late
             elif late > interval:
                 reader.skip()
@@ -271,9 +273,9 @@ class CameraSource:
             container.close()
 
     def _open_url(self) -> InputContainer:
-        options = {"flags": "low_delay", "analyzeduration": "1000000"}  # µs; five seconds else
+        options = {"flags": "low_delay", "analyzeduration": "1000000"}  # µs; the default is five seconds
         if self._name.startswith("rtsp"):
-            options["rtsp_transport"] = "tcp"  # what UDP loses is seen as smears
+            options["rtsp_transport"] = "tcp"  # packets lost by UDP would show as smears
         return open_input(self._name, options=options, timeout=(self._stall, self._stall))
 
     def _open_device(self) -> InputContainer:
@@ -284,17 +286,17 @@ class CameraSource:
         except (av.FFmpegError, OSError, ValueError) as error:
             if getattr(error, "errno", None) in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY):
                 raise
-            return open_input(name, format=kind)  # as it likes, then
+            return open_input(name, format=kind)  # in the device's own format
 
 
 class _Reader:
-    """Decodes one connection in a thread, and holds the newest picture only."""
+    """Decodes one connection in a thread, and keeps the newest picture only."""
 
     def __init__(self, camera: CameraSource, pictures: Callable[[_Reader], Iterator[tuple[_Picture, float]]]) -> None:
         self.codec = self.container = ""
         self.rate: Fraction | None = None
         self.ends = False
-        """It is a film: it comes to an end."""
+        """True for a film, which has an end."""
         self.left = threading.Event()
         self._camera = camera
         self._pictures = pictures
@@ -307,7 +309,10 @@ class _Reader:
         self._thread.start()
 
     def newest(self, seconds: float | None) -> tuple[Tensor, float] | None:
-        """A picture that was not handed out before; None at the end. Raises SourceError after so long without one."""
+        """Return a new picture and its arrival time; None at the end.
+
+        Raises SourceError where no picture comes for `seconds`; None is no limit.
+        """
         until = None if seconds is None else time.monotonic() + seconds
         with self._changed:
             while not (there := self._newest is not None or self._ended or self.left.is_set()):
@@ -325,12 +330,12 @@ class _Reader:
         return None
 
     def skip(self) -> None:
-        """Count a picture that came too late to be handed out."""
+        """Count a picture that came too late as dropped."""
         self._camera.captured += 1
         self._camera.dropped += 1
 
     def leave(self) -> None:
-        """Have the thread end; one that hangs in a driver is left behind."""
+        """Stop the thread; one that hangs in a driver is abandoned."""
         self.left.set()
         self.wake()
         self._thread.join(1.0)
@@ -363,28 +368,31 @@ class _Reader:
 
 
 def is_device(name: str) -> bool:
-    """True for a camera's number, and for what a device is called on Linux and on Windows."""
+    """Return True for a camera's number, and for the names of devices on Linux and on Windows."""
     return name.isdigit() or name.startswith(("/dev/", "video="))
 
 
 def device_name(name: str) -> str:
-    """What FFmpeg calls the camera with this number or name here."""
+    """Return FFmpeg's name on this system for the camera with this number or name."""
     if not name.isdigit():
         return name
     return f"/dev/video{name}" if sys.platform == "linux" else f"{name}:none"
 
 
 def _known_to_pyav(name: str) -> bool:
-    # DirectShow knows cameras by name only; OpenCV counts them.
+    # DirectShow knows cameras by name only; OpenCV numbers them.
     by_number = name.isdigit() and sys.platform == "win32"
     return not by_number and _DEVICES.get(sys.platform) in av.formats_available
 
 
 def _decoded(container: InputContainer, reader: _Reader) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Upright or not, progressive pictures, and when their packets came; what is damaged is passed over."""
+    """Yield decoded, progressive pictures, not yet upright, with the arrival times of their packets.
+
+    Damaged packets are skipped.
+    """
     stream = film_stream(container, "")
     arrival = 0.0
-    # Frame threads would hold back as many frames as there are cores.
+    # Frame threads would delay the pictures by as many frames as there are cores.
     stream.thread_type = "SLICE"
 
     def pictures() -> Iterator[av.VideoFrame]:
@@ -409,7 +417,7 @@ def _decoded(container: InputContainer, reader: _Reader) -> Iterator[tuple[av.Vi
 
 
 def opencv_pictures(name: str, reader: _Reader) -> Iterator[tuple[_Picture, float]]:
-    """Pictures of a camera that only OpenCV knows."""
+    """Yield pictures of a camera that only OpenCV can open, with their arrival times."""
     capture = cv2.VideoCapture(int(name) if name.isdigit() else name)
     try:
         if not capture.isOpened():
@@ -425,7 +433,7 @@ def opencv_pictures(name: str, reader: _Reader) -> Iterator[tuple[_Picture, floa
 
 
 def _why(name: str, error: BaseException) -> str:
-    """What is wrong with a device or a stream, and what to do about it."""
+    """Describe the problem of a device or a stream, and the remedy."""
     number = getattr(error, "errno", None)
     if "://" in name:
         if isinstance(error, (TimeoutError, av.error.ExitError)) or number == errno.ETIMEDOUT:

@@ -1,4 +1,4 @@
-"""One canvas for a whole film: its pictures cropped, upright, of the first one's size and kind, whatever changes."""
+"""Canvas of a film: all its pictures cropped, upright, and of the first one's size and format."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 from videostyle.io.colors import Orientation, ToTensor, orientation_of
 from videostyle.types import VideoInfo
 
-# Kinds of pictures beside the first that converters are kept for; and that are told by name.
+# Kinds of pictures beside the first whose converters are kept; and those that a warning lists.
 _KEPT, _NAMED = 4, 8
 
 
 class Canvas:
-    """Turns a film's pictures into tensors like its first one.
+    """Converts a film's pictures to tensors of the size and format of its first one.
 
-    A picture of another size or pixel aspect is fitted inside, its shape kept, with black bars. One that says how it is
-    to be turned is laid upright so, and so are those after it.
+    A picture of another size or pixel aspect is fitted inside with black bars, its proportions kept. A display matrix
+    in mid-film applies to its picture and to those after it.
     """
 
     def __init__(self, info: VideoInfo, orientation: Orientation) -> None:
-        """`orientation` is that of the film's first picture."""
+        """Set the canvas up for the film of `info`; `orientation` is that of its first picture."""
         left, right, top, bottom = info.crop
         shown = (info.height, info.width) if orientation.transpose else (info.width, info.height)
         self._stored = shown[0] + left + right, shown[1] + top + bottom
@@ -37,25 +37,25 @@ class Canvas:
         self._whole = {orientation: ToTensor(*self._stored, orientation, info.crop)}
         self._fitted: OrderedDict[tuple[int, int, Fraction, Orientation], tuple[ToTensor, int, int]] = OrderedDict()
         self.changes: list[str] = []
-        """What other kinds of pictures there were, in words; of many, the first few."""
+        """Descriptions of the other kinds of pictures in the film; the first few, where there are many."""
 
     def __call__(self, picture: av.VideoFrame, aspect: Fraction | None = None) -> Tensor:
-        """The picture's pixels; `aspect` is what the decoder says of its pixels' shape, None where it does not."""
+        """Convert a picture to pixels; `aspect` is the decoder's sample aspect ratio, None where it states none."""
         if self._first_aspect is None:
             self._first_aspect = aspect
         self._turned = turned = orientation_of(picture, self._turned)
         first = self._first_aspect or Fraction(1)
         mine = aspect or first
         stretch = (1 / mine if turned.transpose else mine) * (first if self._orientation.transpose else 1 / first)
-        alike = turned.transpose == self._orientation.transpose and stretch == 1
-        if alike and (picture.width, picture.height) == self._stored:
+        same_shape = turned.transpose == self._orientation.transpose and stretch == 1
+        if same_shape and (picture.width, picture.height) == self._stored:
             if turned not in self._whole:
                 self._whole[turned] = ToTensor(*self._stored, turned, self._crop)
-            return self._alike(self._whole[turned](picture))
-        return self._alike(self._fit(picture, stretch))
+            return self._match_format(self._whole[turned](picture))
+        return self._match_format(self._fit(picture, stretch))
 
     def _fit(self, picture: av.VideoFrame, stretch: Fraction) -> Tensor:
-        """The whole picture upright inside the canvas; `stretch` is how much wider its pixels are shown."""
+        """Fit the picture upright inside the canvas; `stretch` is the pixel aspect relative to the first picture's."""
         turned = self._turned
         kind = (picture.width, picture.height, stretch, turned)
         width, height = self._size
@@ -80,8 +80,8 @@ class Canvas:
         canvas[:, y : y + inner_height, x : x + inner_width] = pixels
         return canvas
 
-    def _alike(self, pixels: Tensor) -> Tensor:
-        """The pixels with as many channels and bits as the first picture's."""
+    def _match_format(self, pixels: Tensor) -> Tensor:
+        """Convert pixels to the number of channels and bits of the first picture's."""
         if pixels.dtype != self._dtype:
             wide = pixels.to(torch.int32)
             pixels = (wide * 257 if self._dtype == torch.uint16 else (wide * 255 + 32767) // 65535).to(self._dtype)

@@ -1,4 +1,4 @@
-"""Which encoders there are, what they can hold, and which containers can hold them."""
+"""Encoders and containers, and the formats that each of them supports."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Codec:
     lossless: bool = False
     """Keeps the source's chroma sampling and depth as they are."""
     chroma: tuple[str, ...] = ("420",)
-    """What is chosen without being asked for, best compatibility first; lossless ones take the source's."""
+    """Chroma subsampling of the automatic choice, best compatibility first; lossless codecs take the source's."""
     depths: tuple[int, ...] = (8,)
     alpha: bool = False
     odd_sizes: bool = True
-    """Takes odd widths and heights in 4:2:0; else 4:4:4 is chosen for them."""
+    """True if the encoder takes odd widths and heights in 4:2:0; otherwise 4:4:4 is chosen for them."""
     smallest: int = 1
-    """Side in pixels below which the encoder refuses, or crashes."""
+    """Smallest side in pixels; below it the encoder fails or crashes."""
     crf: int | None = None
-    """Default quality, lower is better; None where the encoder has no such setting."""
+    """Default constant rate factor, lower is better; None where the encoder has no such setting."""
     crf_range: tuple[int, int] = (0, 51)
     presets: tuple[str, ...] = ()
     preset: str | None = None
@@ -44,7 +44,7 @@ class Codec:
 
 
 CODECS = {
-    # veryfast keeps up with film rate on a few CPU cores, and at crf 18 what it loses is size, not looks.
+    # veryfast reaches film rate on a few CPU cores, and at crf 18 it costs file size, not quality.
     "h264": Codec(
         "libx264", ("mp4", "mov", "mkv"), depths=(8, 10), odd_sizes=False,
         crf=18, presets=_X26X_PRESETS, preset="veryfast",
@@ -77,7 +77,7 @@ CODECS = {
     "apng": Codec("apng", ("apng",), lossless=True, chroma=("rgb",), depths=(8, 16), alpha=True),
 }  # fmt: skip
 
-# Other names of the same: those of the encoders, of their libraries and of the standards.
+# Other names of the same codecs: those of the encoders, of their libraries and of the standards.
 _ALIASES = {codec.encoder: name for name, codec in CODECS.items()} | {
     "x264": "h264", "avc": "h264", "avc1": "h264", "h265": "hevc", "x265": "hevc", "hvc1": "hevc", "svt-av1": "av1",
 }  # fmt: skip
@@ -85,23 +85,23 @@ _ALIASES = {codec.encoder: name for name, codec in CODECS.items()} | {
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A file format and what it holds beside the picture."""
+    """A file format and the streams that it holds beside the film's."""
 
     format: str
     """FFmpeg's muxer."""
     codec: str
-    """What `auto` encodes to."""
+    """Codec that `auto` stands for."""
     audio: tuple[str, ...] = ()
-    """Codecs copied as they are; ("*",) is all. A trailing * stands for any ending."""
+    """Audio codecs that are copied; ("*",) is all. A trailing * stands for any ending."""
     audio_fallback: str = ""
     """Encoder for audio that cannot be copied."""
     subtitles: tuple[str, ...] = ()
     text: tuple[str, str] | None = None
-    """Encoder and codec for text subtitles that cannot be copied."""
+    """Encoder and codec of text subtitles that cannot be copied."""
     attachments: bool = False
     cover: bool = False
     tick: int | None = None
-    """Times are multiples of one second over this; None keeps any time base."""
+    """Ticks per second of the container's clock; None keeps any time base."""
 
 
 _MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "dts")
@@ -125,7 +125,7 @@ _EXTENSIONS = {"m4v": "mp4", "png": "apng"}
 
 
 def container_for(path: str) -> str:
-    """The container's name by the file's extension; raises UsageError naming those there are."""
+    """Return the container's name for the file's extension; raise UsageError, which lists the names, for others."""
     extension = Path(path).suffix.lower().lstrip(".")
     name = _EXTENSIONS.get(extension, extension)
     if name not in CONTAINERS:
@@ -135,10 +135,10 @@ def container_for(path: str) -> str:
 
 
 def choose_codec(container: str, options: EncodeOptions) -> tuple[str, Codec]:
-    """The encoder to use in `container`, with its name.
+    """Choose the codec for `container`; return its name and the codec.
 
-    Raises UnknownNameError for no such codec, and UsageError where this FFmpeg lacks it, the container cannot hold it,
-    or crf, preset or pix_fmt are not ones it takes.
+    Raises UnknownNameError for an unknown codec, and UsageError where this FFmpeg lacks it, the container cannot hold
+    it, or its encoder does not support the crf, preset or pix_fmt.
     """
     asked = options.codec.lower().replace(".", "")
     name = CONTAINERS[container].codec if asked == "auto" else _ALIASES.get(asked, asked)
@@ -178,7 +178,7 @@ def _pixel_formats(encoder: str) -> tuple[str, ...]:
 
 
 def encoder_options(name: str, codec: Codec, options: EncodeOptions) -> dict[str, str]:
-    """FFmpeg's private options for the encoder."""
+    """Return FFmpeg's private options for the encoder."""
     chosen = dict(codec.options)
     crf = codec.crf if options.crf is None else options.crf
     preset = options.preset or codec.preset
@@ -194,11 +194,11 @@ def encoder_options(name: str, codec: Codec, options: EncodeOptions) -> dict[str
 def choose_pix_fmt(
     name: str, codec: Codec, options: EncodeOptions, size: tuple[int, int], source: str, depth: int, alpha: bool
 ) -> tuple[str, list[str]]:
-    """The pixel format to encode pictures of `size` (width, height) in, and one line for each thing it cannot keep.
+    """Choose the pixel format for pictures of `size` (width, height); return it and one line for each property lost.
 
-    `source` is the source's pixel format, `depth` the bits worth keeping, `alpha` whether the pictures carry it. Lossy
-    codecs for viewing (h264, hevc, av1, vp9) get 4:2:0, which is all that most players and hardware decoders show;
-    prores keeps 4:2:2 or 4:4:4, and lossless codecs keep whatever the source had.
+    `source` is the source's pixel format, `depth` its bits per channel, `alpha` whether the pictures have an alpha
+    channel. Lossy codecs for viewing (h264, hevc, av1, vp9) get 4:2:0, the only one that most players and hardware
+    decoders show; prores keeps 4:2:2 or 4:4:4, and lossless codecs keep the source's.
 
     Raises UsageError where the codec cannot encode this size.
     """
@@ -216,7 +216,7 @@ def choose_pix_fmt(
     if codec.alpha and alpha and name == "prores":
         chroma = "444"
     if chroma == "gray" and codec.lossless:
-        chroma = "444"  # a painting of a grey film may have colours
+        chroma = "444"  # a stylized grey film may have colours
     if chroma not in codec.chroma:
         chroma = "444" if chroma in ("rgb", "440") and "444" in codec.chroma else codec.chroma[0]
     if odd and not codec.odd_sizes:

@@ -1,8 +1,8 @@
-"""Between FFmpeg's frames and our tensors: colour matrix and range, chroma, depth, alpha, and which way is up.
+"""Conversion between FFmpeg's frames and tensors: colour matrix and range, chroma, depth, alpha and orientation.
 
-swscale is told both matrices and both ranges, because PyAV 18 takes the matrix from the frame but leaves the range
-unspecified. Full-resolution chroma with accurate rounding brings 4:2:0 back from 8-bit RGB at over
-60 dB on natural film; without these flags luma alone falls to 47 dB.
+Both matrices and both ranges are passed to swscale, because PyAV 18 takes the matrix from the frame but leaves the
+range unspecified. Full-resolution chroma with accurate rounding restores 4:2:0 from 8-bit RGB at over 60 dB on natural
+film; without these flags luma alone falls to 47 dB.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TRANSFERS = {
     11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
     17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
-"""AVColor numbers of H.273 and FFmpeg's words for them; 2, unspecified, is absent and reads as ""."""
+"""AVColor numbers of H.273 and FFmpeg's words for them; 2, unspecified, is missing and stands for ""."""
 
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 
@@ -51,29 +51,29 @@ _MATRICES = {
     "bt2020nc": Colorspace.BT2020,
     "bt2020c": Colorspace.BT2020,
 }
-# swscale knows these not at all: what red, green and blue take from Y, and from the first and second chroma plane.
+# Matrices that swscale lacks: the factors of red, green and blue for Y and for the first and second chroma plane.
 _OWN_MATRICES = {
     "ycgco": ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0)),
-    # What Display P3's primaries and white make of it; those of BT.709 and BT.2020 make their own matrices.
+    # The matrix derived from Display P3's primaries and white; those of BT.709 and BT.2020 give their own matrices.
     "smpte432": ((1.0, 0.0, 1.5421), (1.0, -0.2111, -0.5104), (1.0, 1.8414, 0.0)),
 }
 APPROXIMATE = ("bt2020c", "smpte2085", "chroma-derived-c", "ictcp", "ipt-c2", "ycgco-re", "ycgco-ro")
-"""Matrices that are read as other ones are, so that hues come out wrong."""
+"""Matrices that are replaced by another one in reading, so that hues come out wrong."""
 _EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
-# Of all pairs of filters this one loses least on the way there and back, on soft chroma and on hard edges.
+# Of all pairs of filters this one loses least in a round trip, on soft chroma and on hard edges.
 _CHROMA_UP = Interpolation.BICUBIC | _EXACT
 _CHROMA_DOWN = Interpolation.AREA | _EXACT
 
 
 def number_of(table: dict[int, str], word: str) -> int:
-    """The AVColor number of one of FFmpeg's words; 2, unspecified, for any other."""
+    """Return the AVColor number of one of FFmpeg's words; 2, unspecified, for any other word."""
     return next((number for number, name in table.items() if name == word), 2)
 
 
 def assumed_space(space: str, height: int) -> str:
-    """The matrix to compute with: the stated one where swscale knows it, else BT.601 up to 576 lines, BT.709 above.
+    """Return the matrix to compute with: the stated one where swscale has it, else BT.601 or BT.709.
 
-    This is what players do with films that do not say.
+    BT.601 is assumed up to 576 lines, BT.709 above. Players do the same with films that state no matrix.
     """
     if space in _MATRICES:
         return space
@@ -81,7 +81,7 @@ def assumed_space(space: str, height: int) -> str:
 
 
 def _derived(color: Color) -> str:
-    """The matrix that "chroma-derived-nc" stands for, by the primaries; the stated one otherwise."""
+    """Return the matrix that "chroma-derived-nc" stands for, by the primaries; the stated one otherwise."""
     if color.space != "chroma-derived-nc":
         return color.space
     return {"bt709": "bt709", "bt2020": "bt2020nc", "smpte432": "smpte432"}.get(color.primaries, "")
@@ -89,7 +89,7 @@ def _derived(color: Color) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """What a pixel format can hold."""
+    """Properties of a pixel format."""
 
     name: str
     depth: int
@@ -97,7 +97,7 @@ class PixelFormat:
     chroma: str
     """rgb, gray, 444, 422, 420, 440, 411 or 410."""
     full_range: bool
-    """RGB and the yuvj formats, which are full range whatever their tag says."""
+    """True for RGB and the yuvj formats, which are full range whatever their tag states."""
 
 
 @lru_cache(maxsize=256)
@@ -105,7 +105,7 @@ def pixel_format(name: str) -> PixelFormat:
     """Describe an FFmpeg pixel format by name; raises ValueError for a name FFmpeg does not know."""
     described = av.VideoFormat(name, 16, 16)
     planar = [c for c in described.components if not c.is_alpha]
-    if described.is_rgb or described.has_palette:
+    if described.is_rgb or name == "pal8":
         chroma = "rgb"
     elif len(planar) < 3:
         chroma = "gray"
@@ -124,7 +124,7 @@ def pixel_format(name: str) -> PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How to lay a decoded picture upright: transpose first, then mirror."""
+    """Orientation of a decoded picture; to lay it upright, transpose first, then mirror."""
 
     transpose: bool = False
     flip_x: bool = False
@@ -132,21 +132,21 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Degrees clockwise, 0, 90, 180 or 270, leaving a mirror image out of account."""
+        """Rotation in degrees clockwise, 0, 90, 180 or 270, without the mirroring."""
         if self.transpose:
             return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
     def apply(self, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """`picture` (H, W, C) laid upright; copied unless it is upright already."""
+        """Lay a picture (H, W, C) upright; it is copied unless it is upright already."""
         if self.transpose:
             picture = cv2.transpose(picture)
         if self.flip_x or self.flip_y:
             picture = cv2.flip(picture, -1 if self.flip_x and self.flip_y else int(self.flip_x))
         return picture
 
-    def of(self, pixels: Tensor) -> Tensor:
-        """`pixels` (C, H, W) laid upright."""
+    def apply_to_tensor(self, pixels: Tensor) -> Tensor:
+        """Lay pixels (C, H, W) upright."""
         return torch.from_numpy(self.apply(pixels.permute(1, 2, 0).contiguous().numpy())).permute(2, 0, 1)
 
 
@@ -164,9 +164,9 @@ EXIF_ORIENTATIONS = {
 
 
 def orientation_of(frame: av.VideoFrame, otherwise: Orientation = UPRIGHT) -> Orientation:
-    """The orientation in a frame's display matrix, to the nearest right angle, mirror images included.
+    """Return the orientation in a frame's display matrix, to the nearest right angle, mirroring included.
 
-    `otherwise` where it has none.
+    Without a display matrix it is `otherwise`.
     """
     matrix = next((data for data in side_data_of(frame) if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
@@ -178,11 +178,11 @@ def orientation_of(frame: av.VideoFrame, otherwise: Orientation = UPRIGHT) -> Or
 
 
 def color_of(frame: av.VideoFrame) -> Color:
-    """The colour tags of a decoded frame."""
+    """Return the colour tags of a decoded frame."""
     space = SPACES.get(frame.colorspace, "")
     pixels = pixel_format(frame.format.name)
     return Color(
-        # Number 0 is RGB, but it is also what decoders leave behind when they never set it.
+        # Number 0 is RGB, but it is also the value of decoders that do not set it.
         space="" if space == "gbr" and pixels.chroma != "rgb" else space,
         range="pc" if pixels.full_range else RANGES.get(frame.color_range, ""),
         primaries=PRIMARIES.get(frame.color_primaries, ""),
@@ -190,12 +190,12 @@ def color_of(frame: av.VideoFrame) -> Color:
     )
 
 
-# What swscale's 16-bit RGB calls white when it comes from or goes to YUV; ours is 65535.
+# White in swscale's 16-bit RGB when it is converted from or to YUV; ours is 65535.
 _SWSCALE_WHITE = 65280
 
 
-def _widened(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.ndarray[Any, Any]:
-    """16-bit `picture` (H, W, C) with its colours and its alpha multiplied, rounded, and kept inside 16 bits."""
+def _scale_levels(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.ndarray[Any, Any]:
+    """Multiply the colours and the alpha of a 16-bit picture (H, W, C); round, and clip to 16 bits."""
     if color == alpha == 1:
         return picture
     factors = (color, color, color, alpha)
@@ -203,11 +203,11 @@ def _widened(picture: np.ndarray[Any, Any], color: float, alpha: float) -> np.nd
 
 
 _BIG_ENDIAN = ("rgb444be", "rgb555be", "rgb565be", "bgr444be", "bgr555be", "bgr565be")
-"""RGB in two bytes, as QuickTime stores thousands of colours; FFmpeg 8's swscale reads it with its bytes exchanged."""
+"""RGB in two bytes, as QuickTime stores thousands of colours; FFmpeg 8's swscale reads it with its bytes swapped."""
 
 
-def _little_endian(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame itself, or where it holds big-endian RGB in two bytes, one that holds the same the other way round."""
+def _to_little_endian(frame: av.VideoFrame) -> av.VideoFrame:
+    """Convert a frame of big-endian RGB in two bytes to little-endian; return any other frame itself."""
     if frame.format.name not in _BIG_ENDIAN:
         return frame
     exchanged = av.VideoFrame(frame.width, frame.height, frame.format.name.removesuffix("be") + "le")
@@ -218,8 +218,8 @@ def _little_endian(frame: av.VideoFrame) -> av.VideoFrame:
     return exchanged
 
 
-def _multiplied(frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, full: bool) -> np.ndarray[Any, Any]:
-    """(H, W, C) RGB of a 4:4:4 frame by a matrix of our own; samples of more than 8 bits lie at the top of 16."""
+def _apply_matrix(frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, full: bool) -> np.ndarray[Any, Any]:
+    """Convert a 4:4:4 frame to RGB (H, W, C) by a matrix of our own; deep samples are the high bits of 16."""
     wide = depth > 8
     kind, white = (np.uint16, 65535) if wide else (np.uint8, 255)
     planes = []
@@ -236,14 +236,14 @@ def _multiplied(frame: av.VideoFrame, matrix: np.ndarray[Any, Any], depth: int, 
 
 
 class ToTensor:
-    """Turns decoded frames into upright RGB tensors; keeps one swscale context."""
+    """Converts decoded frames to upright RGB tensors; keeps one swscale context."""
 
     def __init__(
         self, width: int, height: int, orientation: Orientation, crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     ) -> None:
-        """`width` and `height` are those of the stored picture, before `crop` is cut off it and it is laid upright.
+        """Set the converter up for stored pictures of `width` and `height`, before the crop and the rotation.
 
-        `crop` is pixels left, right, top and bottom.
+        `crop` is in pixels, left, right, top and bottom.
         """
         self._size = (width, height)
         left, right, top, bottom = crop
@@ -252,11 +252,12 @@ class ToTensor:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> Tensor:
-        """(3, H, W) or, where the format holds alpha, (4, H, W); uint8 up to 8 bits, else uint16 at full scale.
+        """Convert a frame to (3, H, W), or (4, H, W) where its format has alpha; uint8, or uint16 above 8 bits.
 
-        A permuted view of the (H, W, C) memory swscale wrote. Gray and full-range formats are widened correctly.
+        uint16 uses the full scale. The tensor is a permuted view of the (H, W, C) memory that swscale wrote. Gray and
+        full-range formats are scaled correctly.
         """
-        frame = _little_endian(frame)
+        frame = _to_little_endian(frame)
         source = pixel_format(frame.format.name)
         shallow, deep = ("rgba", "rgba64le") if source.alpha else ("rgb24", "rgb48le")
         color = color_of(frame)
@@ -278,18 +279,18 @@ class ToTensor:
             threads=1,  # more is slower at these sizes; decoding already keeps the cores busy
         )
         if own is not None:
-            picture = _multiplied(reformatted, np.array(own), source.depth, color.range == "pc")
+            picture = _apply_matrix(reformatted, np.array(own), source.depth, color.range == "pc")
             return torch.from_numpy(self._orientation.apply(picture[self._inside])).permute(2, 0, 1)
         picture = reformatted.to_ndarray()
         if source.depth > 8 and source.chroma != "rgb":
             top = ((1 << source.depth) - 1) << (16 - source.depth)  # full-range samples are only shifted up
             limited = color.range != "pc" and source.chroma != "gray"
-            picture = _widened(picture, 65535 / (_SWSCALE_WHITE if limited else top), 65535 / top)
+            picture = _scale_levels(picture, 65535 / (_SWSCALE_WHITE if limited else top), 65535 / top)
         return torch.from_numpy(self._orientation.apply(picture[self._inside])).permute(2, 0, 1)
 
 
 class FromTensor:
-    """Turns RGB tensors into frames an encoder takes; keeps one swscale context."""
+    """Converts RGB tensors to frames for an encoder; keeps one swscale context."""
 
     def __init__(self, pix_fmt: str, color: Color) -> None:
         self._pix_fmt = pix_fmt
@@ -305,14 +306,14 @@ class FromTensor:
         self._reformatter = VideoReformatter()
 
     def __call__(self, pixels: Tensor) -> av.VideoFrame:
-        """A frame showing `pixels` (3 or 4, H, W) uint8 or uint16, RGB in full range with straight alpha."""
+        """Convert pixels (3 or 4, H, W), uint8 or uint16, full-range RGB with straight alpha, to a frame."""
         picture = pixels.permute(1, 2, 0).contiguous().numpy()
         wide = picture.dtype == np.uint16
         deep = "rgba64le" if wide else "rgba"
         if wide and not self._rgb:
-            picture = _widened(picture, _SWSCALE_WHITE / 65535, 1)
+            picture = _scale_levels(picture, _SWSCALE_WHITE / 65535, 1)
         name = deep if picture.shape[2] == 4 else "rgb48le" if wide else "rgb24"
-        # swscale's SIMD reads past rows that are not padded, so only aligned memory is lent to it.
+        # swscale's SIMD reads past rows that are not padded, so only aligned memory is passed without a copy.
         aligned = picture.strides[0] % 64 == 0 and picture.ctypes.data % 64 == 0
         make = av.VideoFrame.from_numpy_buffer if aligned else av.VideoFrame.from_ndarray
         frame = self._reformatter.reformat(

@@ -1,4 +1,4 @@
-"""The comparison of what a source holds with what was written of it: what is missing is added, or named."""
+"""Comparison of a source with the file written from it: missing properties are added, or listed as dropped."""
 
 from __future__ import annotations
 
@@ -15,71 +15,71 @@ from av.video.stream import VideoStream
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
 from videostyle.io.colors import HDR_TRANSFERS, PRIMARIES, TRANSFERS
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.pyav import fraction, legible, time_base_of
-from videostyle.io.side_data import attached, named, stereo_mode
+from videostyle.io.pyav import fraction, printable, time_base_of
+from videostyle.io.side_data import kind_names, side_data_by_kind, stereo_mode
 from videostyle.types import VideoInfo
 
 FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
-"""Tags that tell of a file, not of the film."""
+"""Tags that describe the file, not the film."""
 STREAM_TAGS = ("encoder", "duration", "vendor_id", "bps", "number_of_", "_statistics", *FILE_TAGS)
-"""Beginnings of tags that tell how a stream was stored or encoded."""
+"""Beginnings of tags that describe the storage or encoding of a stream."""
 _ELSEWHERE = ("language", "title", "name", "handler_name", "timecode", "stereo_mode", "alpha_mode", "rotate",
               "filename", "mimetype", "creation_time")  # fmt: skip
-"""Tags of streams that are compared by themselves, or that are not tags in every container."""
+"""Tags of streams that are compared separately, or that are not tags in every container."""
 _FLAGS = ("dub", "original", "comment", "lyrics", "karaoke", "forced", "hearing_impaired", "visual_impaired",
           "clean_effects", "captions", "descriptions")  # fmt: skip
 _FRAMES_LOOKED_AT = 3
 _WIDE = ("bt2020", "smpte428", "smpte431", "smpte432")
-"""Primaries that make pale pictures where they are not told."""
+"""Primaries of a wide gamut; a film with these looks pale where its container does not state them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A finished file and where it comes from."""
+    """A finished file and its source."""
 
     path: str
     container: str
     """"mp4", "mov", "mkv", "webm", "gif" or "apng"."""
     codec: str
     info: VideoInfo
-    """Of the source."""
+    """Properties of the source."""
     kinds: Mapping[str, Fraction] = field(default_factory=dict)
-    """Kinds of side data in the source, with a time in the written film, in seconds, at which they should be."""
+    """Kinds of side data in the source, each with a time in the written film, in seconds, at which it should be."""
     source: str | None = None
-    """None where nothing but pictures was taken from a file."""
-    twins: Mapping[int, int] = field(default_factory=dict)
-    """For each stream of the source that went along, its number in the written file."""
+    """Path of the source; None where only its pictures were used."""
+    stream_map: Mapping[int, int] = field(default_factory=dict)
+    """Number in the written file of each copied or re-encoded stream, by its number in the source."""
     chapters: int = 0
-    """How many went along."""
+    """Number of chapters that were copied."""
 
 
 @dataclass(slots=True)
 class _Missing:
     tags: dict[str, str] = field(default_factory=dict)
     languages: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """And the source's stream, by the written stream's id."""
+    """Language and number of the source's stream, by the id of the written stream."""
     of_streams: list[str] = field(default_factory=list)
-    """Other tags of streams, in words."""
+    """Descriptions of other tags of streams."""
     kinds: set[str] = field(default_factory=set)
     others: list[str] = field(default_factory=list)
-    """In words."""
+    """Descriptions of other properties."""
     film: int = 1
-    """The written film's stream's id."""
+    """Id of the written film's stream."""
 
     def lines(self, one: Written) -> list[str]:
         words = [*self.tags, *self.of_streams]
         words += [f"the language {language} of stream {number}" for language, number in self.languages.values()]
-        lines = [f"tags dropped: {one.container} cannot hold {', '.join(map(legible, words))}"] if words else []
+        lines = [f"tags dropped: {one.container} cannot hold {', '.join(map(printable, words))}"] if words else []
         holder = one.container if one.container == one.codec else f"{one.codec} in {one.container}"
-        flat = {"STEREO3D"} if not stereo_mode(one.info.side_data) else set()  # says that it is not stereo
-        lost = [*named(self.kinds - flat), *self.others]
+        flat = {"STEREO3D"} if not stereo_mode(one.info.side_data) else set()  # side data for a film without stereo
+        lost = [*kind_names(self.kinds - flat), *self.others]
         return [*lines, *(f"{name} dropped: {holder} is written without it" for name in lost)]
 
 
-def settle(one: Written) -> list[str]:
-    """Add to a finished file what its muxer left out and can be added; one line for each thing that is lost.
+def add_missing(one: Written) -> list[str]:
+    """Add the properties that the muxer left out to a finished file; return one line for each that is lost.
 
-    Raises SourceError where the source cannot be read any more.
+    Raises SourceError where the source can no longer be read.
     """
     missing = _compare(one)
     if one.container in ("mp4", "mov"):
@@ -95,7 +95,7 @@ def settle(one: Written) -> list[str]:
                 add_to_movie(one.path, one.container, missing.film, entry, missing.tags, languages)
                 missing = _compare(one)
             except (OSError, ValueError, struct.error):
-                pass  # a full disk, for example: the film itself is whole, and what is missing is named
+                pass  # a full disk, for example: the film itself is complete, and the warnings list the rest
     return missing.lines(one)
 
 
@@ -105,7 +105,7 @@ def _is_iso_639_2(code: str) -> bool:
 
 def _compare(one: Written) -> _Missing:
     missing = _Missing(kinds=set(one.kinds))
-    if one.container == "webp":  # which FFmpeg 8 writes and does not read, and which holds pictures only
+    if one.container == "webp":  # FFmpeg 8 writes it but does not read it, and it holds pictures only
         if one.source is not None:
             with open_container(one.source) as source:
                 missing.tags = {k: v for k, v in source.metadata.items() if k.lower() not in FILE_TAGS}
@@ -122,12 +122,12 @@ def _compare(one: Written) -> _Missing:
                 _compare_tags(source, written, one, missing)
         for time in sorted({one.kinds[kind] for kind in missing.kinds}):
             for picture in _pictures_at(written, film, time):
-                missing.kinds -= attached(picture).keys()
+                missing.kinds -= side_data_by_kind(picture).keys()
     return missing
 
 
 def _pictures_at(container: InputContainer, film: Stream, time: Fraction) -> Iterator[av.VideoFrame]:
-    """The first pictures shown at that time or later."""
+    """Yield the first pictures shown at `time`, in seconds, or later."""
     base = time_base_of(film)
     left = _FRAMES_LOOKED_AT
     try:
@@ -139,11 +139,14 @@ def _pictures_at(container: InputContainer, film: Stream, time: Fraction) -> Ite
             if not left:
                 return
     except (av.FFmpegError, OSError):
-        return  # what cannot be read back is not there
+        return  # side data that cannot be read back counts as missing
 
 
 def _compare_pictures(info: VideoInfo, film: VideoStream | None) -> list[str]:
-    """What the source says of its pixels' shape and colours and the written film, None for one of neither, does not."""
+    """List the pixel aspect and colour tags that the source states and the written `film` does not.
+
+    `film` is None for a container that cannot state any.
+    """
     lost = []
     aspect = None if film is None else fraction(film.sample_aspect_ratio)
     if abs((aspect or 1) / info.sample_aspect_ratio - 1) > Fraction(1, 100):  # GIF has room for some
@@ -162,18 +165,18 @@ def _compare_tags(source: InputContainer, written: InputContainer, one: Written,
     for key, value in source.metadata.items():
         if key.lower() not in arrived and key.lower() not in (*FILE_TAGS, "timecode"):
             missing.tags[key] = value
-    # The muxer of mp4 and mov leaves out tracks of which nothing was written, sound that begins after the part that is
-    # painted for example; the others keep their numbers.
+    # The muxer of mp4 and mov leaves out tracks without packets, such as sound that begins after the stylized part; the
+    # others keep their numbers.
     numbered = one.container in ("mp4", "mov")
     arrived_streams = {stream.id - 1 if numbered else stream.index: stream for stream in written.streams}
-    for number, twin in one.twins.items():
-        mine, its = source.streams[number], arrived_streams.get(twin)
+    for number, written_number in one.stream_map.items():
+        mine, its = source.streams[number], arrived_streams.get(written_number)
         if its is not None:
             _compare_streams(mine, its, missing)
 
 
 def _compare_streams(mine: Stream, its: Stream, missing: _Missing) -> None:
-    """Note what the stream of the source says of itself and the written one does not."""
+    """Record the properties that the source's stream states and the written one does not."""
     before = {key.lower(): value for key, value in mine.metadata.items()}
     after = {key.lower(): value for key, value in its.metadata.items()}
     number = mine.index

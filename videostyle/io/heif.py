@@ -1,6 +1,6 @@
-"""Photographs stored in tiles, as phones write HEIC and AVIF (ISO/IEC 23008-12): the tiles are put together.
+"""Photographs stored in tiles, as phones write HEIC and AVIF (ISO/IEC 23008-12), joined to one picture.
 
-FFmpeg hands out each tile as a film of its own; how they lie is in a part of the file that PyAV does not hand out.
+FFmpeg reads each tile as a stream of its own; their layout is in a part of the file that PyAV does not expose.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from torch import Tensor
 from videostyle.errors import SourceError
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation, ToTensor
 from videostyle.io.info import open_container, pictures_info
-from videostyle.io.picture_tags import DAMAGED, PictureTags, descriptive
+from videostyle.io.picture_tags import DAMAGED, PictureTags, descriptive_exif
 from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
 EXTENSIONS = (".heic", ".heif", ".hif", ".avif")
-_LARGEST_INDEX = 1 << 24  # bytes of a meta box that are still read
+_LARGEST_INDEX = 1 << 24  # bytes of the largest meta box that is read
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How a photograph's tiles lie."""
+    """Layout of a photograph's tiles."""
 
     rows: int
     columns: int
     width: int
     height: int
-    """Of the photograph; the last tiles may reach beyond it."""
+    """Size of the photograph; the last tiles may extend beyond it."""
     tiles: tuple[int, ...]
-    """Numbers of their items, row by row; FFmpeg's stream ids."""
+    """Item numbers of the tiles, row by row; FFmpeg's stream ids."""
     turns: tuple[Orientation, ...]
-    """How to lay it upright, in order."""
+    """Transformations that lay it upright, in order."""
     profile: bytes
     """The ICC profile; b"" where there is none."""
     exif: bytes
     """EXIF data, as in `PictureTags`."""
     lost: tuple[str, ...]
-    """What is there beside the photograph and cannot be used, in words."""
+    """Descriptions of metadata in the file that cannot be used."""
 
 
 def read_grid(path: str) -> Grid | None:
-    """How the tiles of a photograph lie; None for a file of another kind, or of one that is not in tiles."""
+    """Read the layout of a photograph's tiles; None for a file of another kind, or a photograph without tiles."""
     try:
         data = Path(path).read_bytes()
         meta = next((body for kind, body in _boxes(data) if kind == b"meta"), None)
@@ -101,13 +101,13 @@ def _grid(meta: dict[bytes, bytes], data: bytes) -> Grid | None:
     for item, kind in kinds.items():
         if kind == b"Exif":
             stored = _item(meta, item, data)
-            exif = descriptive(stored[4 + int.from_bytes(stored[:4]) :])
+            exif = descriptive_exif(stored[4 + int.from_bytes(stored[:4]) :])
     lost = ("XMP data",) if b"mime" in kinds.values() else ()
     return Grid(rows, columns, width, height, tiles, tuple(turns), profile, exif, lost)
 
 
 def _kinds(iinf: bytes) -> dict[int, bytes]:
-    """The kind of each item."""
+    """Return the type of each item."""
     found = {}
     for kind, body in _boxes(iinf[6 if iinf[0] == 0 else 8 :]):
         if kind == b"infe" and body[0] in (2, 3):
@@ -117,7 +117,7 @@ def _kinds(iinf: bytes) -> dict[int, bytes]:
 
 
 def _item(meta: dict[bytes, bytes], wanted: int, data: bytes) -> bytes:
-    """The bytes of an item."""
+    """Return the bytes of an item."""
     iloc = meta[b"iloc"]
     version = iloc[0]
     offset_size, length_size, base_size = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4
@@ -145,7 +145,7 @@ def _item(meta: dict[bytes, bytes], wanted: int, data: bytes) -> bytes:
 
 
 def _properties(iprp: bytes, item: int) -> Iterator[tuple[bytes, bytes]]:
-    """The properties of an item, in its order."""
+    """Yield the properties of an item, in its order."""
     boxes = list(_boxes(iprp))
     known = list(_boxes(next(body for kind, body in boxes if kind == b"ipco")))
     for ipma in (body for kind, body in boxes if kind == b"ipma"):
@@ -167,21 +167,21 @@ class TiledSource(NothingOpen):
     is_live = False
 
     def __init__(self, path: str, grid: Grid, rate: Fraction | int = 24) -> None:
-        """Raises SourceError where a tile is missing or damaged."""
-        self.warnings = [f"{path}: {kind} dropped: it is not carried over" for kind in grid.lost]
-        self._frame = Frame(_put_together(path, grid), 0, 1 / Fraction(rate), 1)
+        """Read and join the tiles; raise SourceError where one is missing or damaged."""
+        self.warnings = [f"{path}: {kind} dropped: it is not copied" for kind in grid.lost]
+        self._frame = Frame(_join_tiles(path, grid), 0, 1 / Fraction(rate), 1)
         info = pictures_info(path, self._frame, Fraction(rate), 1, codec="heif", container="pictures")
         stream = StreamInfo(0, "video", "heif", detail=f"{info.width}x{info.height} in {len(grid.tiles)} tiles")
         side_data = PictureTags(profile=grid.profile, exif=grid.exif).side_data()
         self.info = replace(info, duration=1 / Fraction(rate), streams=(stream,), side_data=side_data)
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The one picture, unless `span` begins after it."""
+        """Yield the one picture, unless `span` begins after it."""
         if not span.start:
             yield self._frame
 
 
-def _put_together(path: str, grid: Grid) -> Tensor:
+def _join_tiles(path: str, grid: Grid) -> Tensor:
     canvas: Tensor | None = None
     with open_container(path) as container:
         tiles = {stream.id: stream for stream in container.streams.video}
@@ -206,5 +206,5 @@ def _put_together(path: str, grid: Grid) -> Tensor:
         raise SourceError(f"{path}: its tiles do not fill {grid.width}x{grid.height}; save it again as JPEG or PNG")
     canvas = canvas[:, : grid.height, : grid.width]
     for turn in grid.turns:
-        canvas = turn.of(canvas)
+        canvas = turn.apply_to_tensor(canvas)
     return canvas

@@ -1,4 +1,4 @@
-"""Pictures and numbered sequences of pictures, in and out, through OpenCV."""
+"""Source and sink of pictures and numbered sequences, by OpenCV."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.files import PLACEHOLDER, AnyPath, check_sequence, sequence_pattern, sink_error
 from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
-from videostyle.io.picture_tags import printed_in_rgb, read_tags, with_tags
-from videostyle.io.side_data import named
+from videostyle.io.picture_tags import cmyk_to_rgb, read_tags, with_tags
+from videostyle.io.side_data import kind_names
 from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
 from videostyle.partial_files import PartialFile, atomic_write
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
-# OpenCV says on stderr what it finds wrong in a picture, by places in its own source; the caller is told in a line.
+# OpenCV prints the faults of a picture on stderr, with positions in its own source; errors here have one line.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
@@ -45,23 +45,23 @@ _PARAMETERS = {
 
 
 def is_picture(path: str) -> bool:
-    """By its extension."""
+    """Return True if the extension of `path` is a picture's."""
     return Path(path).suffix.lower() in EXTENSIONS
 
 
 def is_pattern(path: str) -> bool:
-    """True for a name such as shots/%05d.png that is not itself a file."""
+    """Return True for a name such as shots/%05d.png that is not itself a file."""
     return PLACEHOLDER.search(Path(path).name) is not None and not os.path.exists(path)
 
 
-SMALLEST_PAINTING = 64
-"""Shorter side, in pixels, of a painting with marks to paint with."""
+SMALLEST_STYLE_IMAGE = 64
+"""Shortest side of a style image, in pixels; smaller ones show no brush strokes."""
 
 
 def read_picture(path: str) -> Tensor:
-    """The picture in a file, upright: (3 or 4, H, W) RGB with straight alpha, uint8 or uint16 as stored.
+    """Read a picture file, upright: (3 or 4, H, W) RGB with straight alpha, uint8 or uint16 as stored.
 
-    A permuted view of (H, W, C) memory. Raises SourceError.
+    The tensor is a permuted view of (H, W, C) memory. Raises SourceError.
     """
     check_readable(path)
     try:
@@ -76,7 +76,7 @@ def read_picture(path: str) -> Tensor:
         raise SourceError(f"{path}: is not a picture that can be read, or is cut off; open and save it again as PNG")
     if stored.dtype not in (np.uint8, np.uint16):
         raise SourceError(f"{path}: holds {stored.dtype} numbers; save it with 8 or 16 bits a channel")
-    if Path(path).suffix.lower() not in (".png", ".webp", ".bmp") and (screen := printed_in_rgb(data)) is not None:
+    if Path(path).suffix.lower() not in (".png", ".webp", ".bmp") and (screen := cmyk_to_rgb(data)) is not None:
         stored = cv2.cvtColor(screen, cv2.COLOR_RGB2BGR)
     channels = 1 if stored.ndim == 2 else stored.shape[2]
     order = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
@@ -87,21 +87,21 @@ def read_picture(path: str) -> Tensor:
     return torch.from_numpy(_orientation(data).apply(cv2.cvtColor(stored, order[channels]))).permute(2, 0, 1)
 
 
-def read_painting(path: str) -> tuple[Tensor, Tensor | None]:
-    """A painting to paint after: (1, 3, H, W) in 0..1, and how opaque it is, (1, 1, H, W); None where it is all.
+def read_style_image(path: str) -> tuple[Tensor, Tensor | None]:
+    """Read a style image: (1, 3, H, W) in 0..1, and its alpha (1, 1, H, W) in 0..1, None where it is opaque.
 
-    Raises SourceError, and UsageError for one that is too small.
+    Raises SourceError, and UsageError for an image that is too small.
     """
     pixels = read_picture(path)
     height, width = pixels.shape[1:]
-    if min(height, width) < SMALLEST_PAINTING:
-        least = f"{SMALLEST_PAINTING}x{SMALLEST_PAINTING}"
-        raise UsageError(f"{path}: {width}x{height} pixels hold no brush marks; at least {least} do")
+    if min(height, width) < SMALLEST_STYLE_IMAGE:
+        least = f"{SMALLEST_STYLE_IMAGE}x{SMALLEST_STYLE_IMAGE}"
+        raise UsageError(f"{path}: {width}x{height} pixels show no brush strokes; choose an image of {least} at least")
     return to_float(pixels), alpha_to_float(pixels[3:]) if len(pixels) == 4 else None
 
 
 def write_picture(path: Path, picture: Tensor, *, overwrite: bool = True) -> None:
-    """Write (3, H, W) RGB in 0..1 with 8 bits, as the name says; a viewer never sees half of it.
+    """Write (3, H, W) RGB in 0..1 with 8 bits, in the format of the extension; the file is written atomically.
 
     Raises SinkError, and UsageError where the file exists and may not be overwritten.
     """
@@ -111,7 +111,7 @@ def write_picture(path: Path, picture: Tensor, *, overwrite: bool = True) -> Non
 
 
 def _encoded(path: str, suffix: str, picture: np.ndarray[Any, Any], parameters: list[int]) -> bytes:
-    """A picture, (H, W, C) in OpenCV's channel order, as a file of this kind; raises SinkError, naming `path`."""
+    """Encode a picture (H, W, C) in OpenCV's channel order as a file of this kind; raise SinkError, naming `path`."""
     try:
         whole, data = cv2.imencode(suffix, picture, parameters)
     except cv2.error as error:
@@ -121,9 +121,9 @@ def _encoded(path: str, suffix: str, picture: np.ndarray[Any, Any], parameters: 
     return data.tobytes()
 
 
-def write_label(picture: np.ndarray, text: str, at: tuple[int, int], scale: float) -> None:
-    """Write `text` into an (H, W, 3) uint8 picture, white with a dark rim; it begins `at` (x, y), its base line."""
-    # The rim is the text itself, moved: bolder letters are wider, too, and would not lie under these.
+def draw_label(picture: np.ndarray, text: str, at: tuple[int, int], scale: float) -> None:
+    """Draw `text` into a picture (H, W, 3) uint8, white with a dark rim; its base line begins `at` (x, y)."""
+    # The rim is the same text, shifted: bolder letters are wider, too, and would not lie under these.
     rim = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]
     for color, (x, y) in [*(((0, 0, 0), step) for step in rim), ((255, 255, 255), (0, 0))]:
         place = at[0] + x, at[1] + y
@@ -131,7 +131,7 @@ def write_label(picture: np.ndarray, text: str, at: tuple[int, int], scale: floa
 
 
 def _orientation(data: bytes) -> Orientation:
-    """How to turn what OpenCV makes of a file's bytes: by its EXIF data, but for a TIFF, which OpenCV has turned."""
+    """Return the orientation in a file's EXIF data; upright for a TIFF, which OpenCV has turned already."""
     for mark in (b"Exif\0\0", b"eXIf", b"EXIF"):
         at = data.find(mark)
         if at >= 0:
@@ -156,7 +156,7 @@ def _orientation(data: bytes) -> Orientation:
 
 
 def _files(path: str) -> list[str]:
-    """The pictures a path stands for, in order: one file, a folder of them, or a numbered pattern."""
+    """List the pictures of a path in order: one file, the files of a folder, or those of a numbered pattern."""
     if os.path.isdir(path):
         found = sorted((str(p) for p in Path(path).iterdir() if is_picture(str(p)) and p.is_file()), key=_natural)
         if not found:
@@ -175,7 +175,7 @@ def _files(path: str) -> list[str]:
 
 
 def _natural(path: str) -> list[Any]:
-    """Sort key in which 9.png comes before 10.png."""
+    """Return a sort key in which 9.png comes before 10.png."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", Path(path).name)]
 
 
@@ -185,7 +185,7 @@ class ImageSource(NothingOpen):
     is_live = False
 
     def __init__(self, path: str, rate: Fraction | int = 24) -> None:
-        """`rate` is in pictures a second. Raises SourceError where nothing can be read."""
+        """Open the pictures; `rate` is in frames per second. Raises SourceError where no picture can be read."""
         self._paths = _files(path)
         self._rate = Fraction(rate)
         self.warnings: list[str] = []
@@ -196,7 +196,7 @@ class ImageSource(NothingOpen):
         tags = read_tags(self._paths[0])
         duration = len(self._paths) / self._rate
         self.info = replace(info, duration=duration, streams=(stream,), side_data=tags.side_data())
-        self.warnings += [f"{self._paths[0]}: {kind} dropped: it is not carried over" for kind in tags.lost]
+        self.warnings += [f"{self._paths[0]}: {kind} dropped: it is not copied" for kind in tags.lost]
         self._warn_of_gaps()
 
     def _warn_of_gaps(self) -> None:
@@ -204,10 +204,13 @@ class ImageSource(NothingOpen):
             numbers = [int(re.findall(r"\d+", Path(p).name)[-1]) for p in (self._paths[0], self._paths[-1])]
             missing = numbers[1] - numbers[0] + 1 - len(self._paths)
             if missing > 0:
-                self.warnings.append(f"{self.info.path}: {missing} numbers are missing and passed over")
+                self.warnings.append(f"{self.info.path}: {missing} numbers are missing and are skipped")
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The pictures from `span.start` to before `span.end`; raises SourceError where one is unlike the first."""
+        """Yield the pictures from `span.start` to before `span.end`.
+
+        Raises SourceError where one has another size or number of channels than the first.
+        """
         expected = (4 if self.info.has_alpha else 3, self.info.height, self.info.width)
         count = 0
         for pts, path in enumerate(self._paths):
@@ -225,9 +228,9 @@ class ImageSource(NothingOpen):
 
 
 class ImageSink:
-    """Pictures written one by one, each under its final name only when whole: one file, or a numbered sequence from 1.
+    """Writes pictures: one file, or a numbered sequence from 1. Each takes its final name only when it is complete.
 
-    A sequence that is broken off keeps the pictures it has; one picture takes its name when the block is left.
+    An interrupted sequence keeps the pictures written so far; a single picture takes its name when the block is left.
     """
 
     def __init__(
@@ -240,13 +243,14 @@ class ImageSink:
         side_data: Mapping[str, bytes] | None = None,
         first_only: bool = False,
     ) -> None:
-        """`path` is a picture's name or a pattern such as frames/%05d.png; `sources` may not be overwritten either.
+        """Check the path and the options; `path` is a picture's name or a pattern such as frames/%05d.png.
 
-        `expected` is about how many pictures are to come; `side_data` is what the source's first one has beside it: a
-        colour profile for all, EXIF data for one. With `first_only` those after the first are left out.
+        `source` and `sources` are never overwritten. `expected` is the estimated number of pictures; `side_data` is
+        that of the source's first one: its colour profile is written to all, its EXIF data to a single picture. With
+        `first_only` all but the first picture are left out.
 
-        Raises UsageError for a name or option that cannot be, SinkError where the folder cannot be written to or
-        another run is writing there.
+        Raises UsageError for an invalid name or option, SinkError where the folder cannot be written to or another run
+        is writing there.
         """
         self.warnings: list[str] = []
         self.partial: str | None = None
@@ -267,14 +271,14 @@ class ImageSink:
                 raise UsageError(f"{name} is for films; {self._extension} pictures have none, leave it out")
         if options.pix_fmt is not None:
             raise UsageError(f"pix_fmt is for films; {self._extension} pictures have none, leave it out")
-        # Containers tell how many frames they hold to within one or two.
+        # Containers state their number of frames to within one or two.
         if not self._numbered and expected is not None and expected > 3:
             raise self._too_many()
-        # Of a sequence this is never written to: it only keeps other runs away.
+        # For a sequence this file is never written to: it only locks the name against other runs.
         self._file = PartialFile(path, overwrite=options.overwrite, sources=self._sources)
-        self._there: set[str] = set()
+        self._existing: set[str] = set()
         if self._numbered:
-            self._there = check_sequence(path, overwrite=options.overwrite, sources=self._sources)
+            self._existing = check_sequence(path, overwrite=options.overwrite, sources=self._sources)
 
     def _too_many(self) -> UsageError:
         name = Path(self._path)
@@ -294,7 +298,7 @@ class ImageSink:
             self._file.discard()
 
     def write(self, frame: Frame) -> None:
-        """Write one picture; raises SinkError, and UsageError for a second one where the name holds one."""
+        """Write one picture; raise SinkError, and UsageError for a second one where `path` is a single picture."""
         if not self._inside:
             raise RuntimeError("a sink is written to inside its with block")
         if self._count and self._first_only:
@@ -307,11 +311,11 @@ class ImageSink:
         profile, exif = self._side_data.get("ICC_PROFILE", b""), self._side_data.get("EXIF", b"")
         data, lost = with_tags(data, self._extension, profile, b"" if self._numbered else exif)
         kept = {"ICC_PROFILE", "EXIF"} - lost - ({"EXIF"} if self._numbered else set())
-        for name in named(self._side_data.keys() - kept):
+        for name in kind_names(self._side_data.keys() - kept):
             self._warn(f"{name} dropped: {self._extension} is written without it")
         if self._numbered:
             atomic_write(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
-            self._there.discard(Path(target).name)
+            self._existing.discard(Path(target).name)
         else:
             self._file.write(data)
         self._count += 1
@@ -348,8 +352,8 @@ class ImageSink:
                 self._warn(f"only the first of {whole} pictures is kept: {self._extension} holds one")
             if kind is None and not self._numbered:
                 self._file.commit(sync=False)
-            if kind is None and self._there:
-                count, folder = len(self._there), Path(self._path).parent
+            if kind is None and self._existing:
+                count, folder = len(self._existing), Path(self._path).parent
                 self._warn(f"{folder} holds {count} more pictures of an earlier sequence of this name")
         finally:
             self._inside = False

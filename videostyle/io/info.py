@@ -1,4 +1,4 @@
-"""What a film, picture or sequence is, told before its frames are decoded."""
+"""Properties of films, pictures and sequences that are known before their frames are decoded."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from videostyle.io.boxes import clean_aperture
 from videostyle.io.clock import Clock, makes_times, rate_of
 from videostyle.io.colors import Orientation, color_of, orientation_of, pixel_format
 from videostyle.io.picture_tags import read_tags
-from videostyle.io.pyav import codec_of, fraction, kind_of, legible, open_input, time_base_of
-from videostyle.io.side_data import attached, named
+from videostyle.io.pyav import codec_of, fraction, kind_of, open_input, printable, time_base_of
+from videostyle.io.side_data import kind_names, side_data_by_kind
 from videostyle.text import sanitize_line
 from videostyle.types import Color, Frame, StreamInfo, VideoInfo
 
@@ -33,13 +33,13 @@ _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
 
 
 def check_readable(path: str) -> None:
-    """Raise SourceError, in one line, unless `path` is a file with something in it that may be read."""
+    """Raise SourceError, in one line, unless `path` is a readable file that is not empty."""
     if not os.path.exists(path):
         raise SourceError(f"{path}: no such file; check the name and the folder")
     if os.path.isdir(path):
         raise SourceError(f"{path}: is a folder, not a film; name a file in it, or a pattern such as {path}/%05d.png")
     if not os.path.isfile(path):
-        raise SourceError(f"{path}: is a pipe or a device, which cannot be read twice; save what it gives as a file")
+        raise SourceError(f"{path}: is a pipe or a device, which cannot be read twice; save its data as a file")
     if not os.access(path, os.R_OK):
         raise SourceError(f"{path}: permission denied; ask for the right to read it")
     if os.path.getsize(path) == 0:
@@ -50,7 +50,8 @@ def check_readable(path: str) -> None:
 def open_container(path: str) -> Iterator[InputContainer]:
     """Open a media file for reading.
 
-    Raises SourceError where it is missing, empty, not permitted, cut off before its index, or nothing FFmpeg knows.
+    Raises SourceError where it is missing, empty, not permitted, cut off before its index, or of a format that FFmpeg
+    does not know.
     """
     check_readable(path)
     try:
@@ -67,7 +68,7 @@ def open_container(path: str) -> Iterator[InputContainer]:
 def pictures_info(
     path: str, first: Frame, rate: Fraction, count: int | None, *, codec: str, container: str
 ) -> VideoInfo:
-    """Describe a film made of RGB pictures like `first`, `rate` of them a second."""
+    """Describe a film of RGB pictures with the size and format of `first`, at `rate` frames per second."""
     channels, height, width = first.pixels.shape
     deep = first.pixels.dtype == torch.uint16
     return VideoInfo(
@@ -102,7 +103,7 @@ def _why_unreadable(path: str, error: BaseException) -> str:
 
 
 def film_stream(container: InputContainer, path: str) -> VideoStream:
-    """The video stream that is the film: FFmpeg's best, cover art left aside.
+    """Return the video stream of the film: FFmpeg's best one that is not cover art.
 
     Raises SourceError where there is none, or no decoder for it.
     """
@@ -119,9 +120,9 @@ def film_stream(container: InputContainer, path: str) -> VideoStream:
 
 
 def decoder_of(stream: VideoStream) -> VideoCodecContext:
-    """The decoder for a film's packets, on all cores.
+    """Return the decoder for a film's packets, set to use all cores.
 
-    VP8 and VP9 carry alpha beside the picture, which only libvpx decodes.
+    VP8 and VP9 store alpha beside the picture, which only libvpx decodes.
     """
     canonical = stream.codec_context.codec.canonical_name
     decoder = stream.codec_context
@@ -132,7 +133,7 @@ def decoder_of(stream: VideoStream) -> VideoCodecContext:
 
 
 def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.VideoFrame]:
-    """The film's stream and its first frame that decodes; raises SourceError where none does."""
+    """Return the film's stream and the first frame that can be decoded; raise SourceError where there is none."""
     stream = film_stream(container, path)
     decoder = decoder_of(stream)
     try:
@@ -149,10 +150,10 @@ def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.V
 
 
 def probe_video(path: str) -> tuple[VideoInfo, int, Orientation]:
-    """Describe a film, decoding one frame: rotation, alpha and interlacing are known only then.
+    """Describe a film; one frame is decoded, because rotation, alpha and interlacing are known only then.
 
-    The number is of ticks by which its frames leave the decoder late, where the order of packets is all that tells
-    their times; the orientation is the first frame's. Raises SourceError.
+    Returns the properties; the delay of the decoder in ticks, for formats whose times are derived from the order of
+    packets; and the first frame's orientation. Raises SourceError.
     """
     with open_container(path) as container:
         stream, frame = first_frame(container, path)
@@ -191,14 +192,14 @@ def probe_video(path: str) -> tuple[VideoInfo, int, Orientation]:
             container=container.format.name,
             streams=tuple(_describe_stream(s) for s in container.streams),
             crop=crop,
-            side_data=attached(frame),
+            side_data=side_data_by_kind(frame),
             plays=read_tags(path).plays if container.format.name in ("gif", "apng") else None,
         )
         return info, late, orientation
 
 
 def _crop(path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """What the container says is to be cut off, left, right, top and bottom; nothing where that makes no sense."""
+    """Return the container's crop, left, right, top and bottom in pixels; zeros where it is missing or invalid."""
     crop: tuple[int, int, int, int] | None = None
     if "matroska" in container.format.name:
         films = [s.index for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -218,7 +219,7 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
 
 
 def _film_color(stream: VideoStream, frame: av.VideoFrame) -> Color:
-    """The frame's tags, and the container's where the frame has none."""
+    """Return the frame's colour tags, and the container's where the frame has none."""
     mine = color_of(frame)
     context = stream.codec_context
     frame.color_primaries = frame.color_primaries if mine.primaries else context.color_primaries
@@ -227,21 +228,21 @@ def _film_color(stream: VideoStream, frame: av.VideoFrame) -> Color:
 
 
 def _describe_stream(stream: Stream) -> StreamInfo:
-    context: Any = stream.codec_context  # the attributes depend on the kind of stream
+    context: Any = stream.codec_context  # its attributes depend on the kind of stream
     kind, detail = kind_of(stream), ""
     if kind == "video" and context:
         picture = ", cover art" if stream.disposition & Disposition.attached_pic else ""
         detail = f"{context.width}x{context.height} {context.pix_fmt or ''}".rstrip() + picture
     elif kind == "audio" and context:
         detail = f"{context.sample_rate} Hz {context.layout.name}"
-    language = legible(stream.metadata.get("language", ""))
+    language = printable(stream.metadata.get("language", ""))
     return StreamInfo(stream.index, kind, codec_of(stream), "" if language == "und" else language, detail)
 
 
 def hdr_metadata(side_data: Mapping[str, bytes]) -> tuple[str, str]:
-    """Mastering display and light level of an HDR film, in x265's notation, from its first picture's side data.
+    """Return the mastering display and light level of an HDR film, in x265's notation, from its first side data.
 
-    Units are x265's: chromaticity in 0.00002, luminance in 0.0001 cd/m2. "" where the film does not say.
+    Units are x265's: chromaticity in 0.00002, luminance in 0.0001 cd/m2. Each is "" where the film does not state it.
     """
     display, light = "", ""
     if len(raw := side_data.get("MASTERING_DISPLAY_METADATA", b"")) >= 88:
@@ -266,14 +267,14 @@ def to_json(info: VideoInfo) -> dict[str, Any]:
     values["duration_seconds"] = None if info.duration is None else float(info.duration)
     values["frames_per_second"] = None if info.average_rate is None else float(info.average_rate)
     values["streams"] = [asdict(stream) for stream in info.streams]
-    values["side_data"] = named(info.side_data)
+    values["side_data"] = kind_names(info.side_data)
     return values
 
 
 def describe(info: VideoInfo) -> str:
-    """`info` for people, one property a line."""
+    """Describe the properties in text for people, one in each line."""
     color = info.color
-    told = [f"{name} {word}" for name, word in asdict(color).items() if word]
+    tags = [f"{name} {word}" for name, word in asdict(color).items() if word]
     rate = "rate not stated" if info.average_rate is None else f"{float(info.average_rate):g} frames a second"
     frames = "number of frames not stated" if info.frame_count is None else f"{info.frame_count} frames"
     notes = [
@@ -282,13 +283,13 @@ def describe(info: VideoInfo) -> str:
         "transparency" if info.has_alpha else "",
         f"pixel aspect {info.sample_aspect_ratio}" if info.sample_aspect_ratio != 1 else "",
         "cropped by {} left, {} right, {} top, {} bottom".format(*info.crop) if any(info.crop) else "",
-        *named(info.side_data),
+        *kind_names(info.side_data),
     ]
     lines = [
         sanitize_line(f"{info.path}: {info.container}"),
         f"  picture   {info.width}x{info.height} {info.codec} {info.pix_fmt}, {info.bit_depth} bits a channel",
         f"  time      {rate}, {frames}, time base {info.time_base}",
-        "  colours   " + (", ".join(told) or "not stated"),
+        "  colours   " + (", ".join(tags) or "not stated"),
     ]
     if info.duration is not None:
         lines.insert(3, f"  duration  {float(info.duration):.3f} s")

@@ -1,4 +1,4 @@
-"""The crop of Matroska and WebM films, which FFmpeg reads and PyAV does not hand out (RFC 9559, PixelCrop elements)."""
+"""The crop of Matroska and WebM films, which FFmpeg reads and PyAV does not expose (RFC 9559, PixelCrop elements)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CROPS = (0x54CC, 0x54DD, 0x54BB, 0x54AA)
 """Left, right, top, bottom."""
 _CLUSTER = 0x1F43B675
 _LARGEST = 1 << 24
-"""Bytes of a description of tracks that are still read; fonts and covers lie elsewhere."""
+"""Bytes of the largest Tracks element that is read; fonts and covers are elsewhere."""
 
 
 def crops(path: str) -> list[tuple[int, int, int, int]]:
-    """For each picture track, in the file's order: the pixels to cut off left, right, top and bottom.
+    """Return the crop of each video track, left, right, top and bottom in pixels, in the file's order.
 
-    Empty where the file is not Matroska, or its tracks are not found before its first pictures.
+    The list is empty where the file is not Matroska, or no tracks are found before its first pictures.
     """
     try:
         with Path(path).open("rb") as file:
@@ -42,7 +42,7 @@ def crops(path: str) -> list[tuple[int, int, int, int]]:
 
 
 def _tracks(file: BinaryIO) -> bytes:
-    """The body of the Tracks element; raises ValueError where there is none before the first pictures."""
+    """Read the body of the Tracks element; raise ValueError where there is none before the first pictures."""
     while True:
         element, size = _number(file, keep_marker=True), _number(file)
         if element == _TRACKS and size is not None and size <= _LARGEST:
@@ -53,7 +53,7 @@ def _tracks(file: BinaryIO) -> bytes:
 
 
 def _number(file: BinaryIO, keep_marker: bool = False) -> int | None:
-    """A number of EBML's variable width; None for the unknown size, all ones. Raises ValueError at the end."""
+    """Read a number of EBML's variable width; None for the unknown size, all ones. Raises ValueError at the end."""
     first = file.read(1)
     if not first or not first[0]:
         raise ValueError("not a number")
@@ -67,7 +67,7 @@ def _number(file: BinaryIO, keep_marker: bool = False) -> int | None:
 
 
 def _elements(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """The elements that lie one after the other in `body`, as far as they are whole."""
+    """Yield the elements that follow each other in `body`, up to the first incomplete one."""
     at = 0
     while at < len(body):
         numbers = []

@@ -1,4 +1,4 @@
-"""Films in memory: a source from pictures at hand and a sink that collects frames, for tests and embedding."""
+"""Films in memory: a source of given pictures and a sink that collects frames, for tests and embedding."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class MemorySource(NothingOpen):
     def __init__(
         self, pictures: Iterable[Frame | Tensor | np.ndarray[Any, Any]], rate: Fraction | int = 24, name: str = "memory"
     ) -> None:
-        """`pictures` are Frames, (C, H, W) tensors or (H, W, C) arrays, RGB or RGBA, uint8 or uint16.
+        """Read `pictures`: Frames, (C, H, W) tensors or (H, W, C) arrays, RGB or RGBA, uint8 or uint16.
 
-        Raises UsageError where there is none.
+        `rate` is in frames per second. Raises UsageError where there is no picture.
         """
         self.warnings: list[str] = []
         self._rate = Fraction(rate)
@@ -47,7 +47,7 @@ class MemorySource(NothingOpen):
         return Frame(pixels, index, 1 / self._rate, 1, index)
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The frames from `span.start` to before `span.end`, in seconds from the first."""
+        """Yield the frames from `span.start` to before `span.end`, in seconds from the first."""
         origin = self.info.start or Fraction(0)
         for frame in self._pictures:
             time = frame.pts * frame.time_base - origin
@@ -64,7 +64,7 @@ class MemorySink:
         self.frames: list[Frame] = []
         self.warnings: list[str] = []
         self.committed = False
-        """True once it was left without an error."""
+        """True once the sink was left without an error."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What films are called: those in a folder, and those that are painted."""
+"""Names of films in a folder, and default names of outputs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from videostyle.io.images import is_pattern, is_picture
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv",
          ".3gp", ".ogv", ".gif")  # fmt: skip
-"""What counts as a film in a folder."""
-KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
-"""Containers that can be written; a film in another becomes an mp4."""
+"""Extensions that count as films in a folder."""
+WRITABLE = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
+"""Extensions of containers that can be written; a film in another one becomes an mp4."""
 
 
-def painted_name(source: str, label: str) -> str:
-    """What to call the painting of a film, picture, folder or numbered sequence in the style of that label.
+def output_name(source: str, label: str) -> str:
+    """Return the default output name for a film, picture, folder or numbered sequence in the style called `label`.
 
-    Short enough for a file beside the source.
+    The name is short enough for a file beside the source.
     """
     path = Path(source)
     if path.is_dir():
@@ -28,7 +28,7 @@ def painted_name(source: str, label: str) -> str:
         suffix = path.suffix.lower()
         photograph = suffix in (".heic", ".heif", ".hif")  # read, not written
         other = ".jpg" if photograph else ".mp4"
-        stem, suffix = path.stem, suffix if suffix in KEPT or is_picture(source) else other
-    # A picture called 50%d.png is one picture; its painting's name must not stand for a sequence.
+        stem, suffix = path.stem, suffix if suffix in WRITABLE or is_picture(source) else other
+    # A picture called 50%d.png is one picture; the name of its output must not stand for a sequence.
     name = PLACEHOLDER.sub(lambda found: found[0].removeprefix("%"), f"{stem}-{label}")
     return fit_name(name, suffix, path.parent)

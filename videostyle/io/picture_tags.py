@@ -1,4 +1,4 @@
-"""What picture files hold beside their pixels: colour profile, EXIF data, number of pictures, how often they play."""
+"""Metadata of picture files: colour profile, EXIF data, number of pictures, and number of plays."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ _DESCRIPTIVE = (
     ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor, ExifTags.Base.XPKeywords,
     ExifTags.Base.XPSubject, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo,
 )  # fmt: skip
-"""Tags of the first directory that tell of the picture; the others tell how this file stores it."""
+"""Tags of the first directory that describe the picture; the others describe its storage in this file."""
 DAMAGED = (
     OSError, ValueError, SyntaxError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, EOFError,
     RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow raises at damaged files; which one depends on the format and on where the damage is."""
+"""Exceptions that Pillow raises at damaged files; they depend on the format and on the position of the damage."""
 _SEGMENT = 65533
-"""Bytes that a segment of a JPEG file holds."""
+"""Capacity in bytes of a segment of a JPEG file."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureTags:
-    """Of one file."""
+    """Metadata of one picture file."""
 
     profile: bytes = b""
     """An ICC profile for RGB."""
     exif: bytes = b""
-    """EXIF data as a TIFF structure; without orientation and thumbnail, which would be the old picture's."""
+    """EXIF data as a TIFF structure, without orientation and thumbnail, which describe the stored picture."""
     pictures: int = 1
     plays: int = 1
-    """How often an animation plays; 0 is for ever."""
+    """Number of times that an animation plays; 0 means for ever."""
     lost: tuple[str, ...] = ()
-    """What was there and cannot be used, in words."""
+    """Descriptions of metadata in the file that cannot be used."""
 
     def side_data(self) -> dict[str, bytes]:
-        """By FFmpeg's names of the kinds."""
+        """Return the colour profile and EXIF data by FFmpeg's names of the kinds."""
         return {kind: data for kind, data in (("ICC_PROFILE", self.profile), ("EXIF", self.exif)) if data}
 
 
 def read_tags(path: str) -> PictureTags:
-    """The tags of a picture file; none where it cannot be read."""
+    """Read the tags of a picture file; return empty ones where it cannot be read."""
     try:
         with Image.open(path) as picture:
             profile: bytes = picture.info.get("icc_profile") or b""
@@ -63,7 +63,7 @@ def read_tags(path: str) -> PictureTags:
                 profile=profile if space == "RGB" else b"",
                 exif=_exif(picture.getexif()),
                 # An MPO file is one photograph, with depth or a gain map beside it.
-                pictures=1 if picture.format == "MPO" else getattr(picture, "n_frames", 1) - stand_ins(picture),
+                pictures=1 if picture.format == "MPO" else getattr(picture, "n_frames", 1) - default_images(picture),
                 plays=picture.info.get("loop", 0 if picture.format == "TIFF" else 1),
                 lost=tuple(lost),
             )
@@ -71,13 +71,13 @@ def read_tags(path: str) -> PictureTags:
         return PictureTags()
 
 
-def stand_ins(picture: Image.Image) -> int:
-    """How many pictures at a PNG's beginning are none of its animation: shown where animations are not known."""
+def default_images(picture: Image.Image) -> int:
+    """Count the default images of an animated PNG: first pictures for viewers without animation, not part of it."""
     return int(bool(picture.info.get("default_image")))
 
 
-def descriptive(exif: bytes) -> bytes:
-    """Of EXIF data what tells of the picture, without orientation and thumbnail."""
+def descriptive_exif(exif: bytes) -> bytes:
+    """Return the EXIF tags that describe the picture, without orientation and thumbnail."""
     found = Image.Exif()
     try:
         found.load(exif)
@@ -98,12 +98,12 @@ def _exif(found: Image.Exif) -> bytes:
             kept[tag] = found[tag]
     try:
         return kept.tobytes().removeprefix(b"Exif\0\0") if len(kept) else b""
-    except DAMAGED:  # values that do not fit their types, as some programs write them
+    except DAMAGED:  # values that do not fit their types, which some programs write
         return b""
 
 
-def printed_in_rgb(data: bytes) -> np.ndarray | None:
-    """(H, W, 3) uint8 RGB of a CMYK picture with a profile, by its profile; None for any other picture."""
+def cmyk_to_rgb(data: bytes) -> np.ndarray | None:
+    """Convert a CMYK picture with a colour profile to (H, W, 3) uint8 RGB; None for any other picture."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
             profile = picture.info.get("icc_profile")
@@ -117,20 +117,20 @@ def printed_in_rgb(data: bytes) -> np.ndarray | None:
 
 
 def with_tags(data: bytes, extension: str, profile: bytes, exif: bytes) -> tuple[bytes, set[str]]:
-    """An encoded picture with a colour profile and EXIF data put in, and the kinds for which it has no place."""
+    """Insert a colour profile and EXIF data into an encoded picture; return it and the kinds that it cannot hold."""
     place = {".jpg": _in_jpeg, ".jpeg": _in_jpeg, ".png": _in_png, ".webp": _in_webp, ".tif": _in_tiff}
     put = place.get(".tif" if extension == ".tiff" else extension)
     if put is not None and (profile or exif):
-        with suppress(ValueError, IndexError, struct.error):  # what is not as encoders write it stays as it is
+        with suppress(ValueError, IndexError, struct.error):  # a file of unexpected structure stays unchanged
             data, profile, exif = put(data, profile, exif)
     return data, {kind for kind, left in (("ICC_PROFILE", profile), ("EXIF", exif)) if left}
 
 
-# Each gives the file, and what it had no place for.
+# Each of these functions returns the file, and the profile and EXIF data that it could not hold.
 
 
 def _in_jpeg(data: bytes, profile: bytes, exif: bytes) -> tuple[bytes, bytes, bytes]:
-    at = 2  # after the mark of the start, and after JFIF's own segment
+    at = 2  # after the start marker, and after the segment of JFIF
     if data[2:4] == b"\xff\xe0":
         at += 2 + int.from_bytes(data[4:6])
     parts = []
@@ -153,7 +153,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _in_png(data: bytes, profile: bytes, exif: bytes) -> tuple[bytes, bytes, bytes]:
-    at = 8 + 12 + int.from_bytes(data[8:12])  # behind the header
+    at = 8 + 12 + int.from_bytes(data[8:12])  # after the header
     added = _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)) if profile else b""
     added += _chunk(b"eXIf", exif) if exif else b""
     return data[:at] + added + data[at:], b"", b""
@@ -182,9 +182,9 @@ def _in_webp(data: bytes, profile: bytes, exif: bytes) -> tuple[bytes, bytes, by
 
 
 def _in_tiff(data: bytes, profile: bytes, exif: bytes) -> tuple[bytes, bytes, bytes]:
-    """A new directory at the end, with the profile (tag 34675) among what the old one lists."""
+    """Append a new directory with the entries of the old one and the profile (tag 34675)."""
     if data[:4] != b"II*\0":
-        raise ValueError("not as OpenCV writes it")
+        raise ValueError("not in the layout of OpenCV")
     (first,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, first)
     entries = [data[first + 2 + 12 * i : first + 14 + 12 * i] for i in range(count)]

@@ -1,4 +1,4 @@
-"""What PyAV 18 and PyAV 19 hand out differently, read in one way: fractions, kinds of streams, side data, options."""
+"""One interface to PyAV 18 and PyAV 19, which differ in fractions, kinds of streams, side data and options."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from videostyle.threads import silence_ffmpeg
 
 _VERSION = int(av.__version__.split(".")[0])
 _TICK = Fraction(1, av.time_base)
-"""FFmpeg's own time base, which holds where a stream states none."""
+"""FFmpeg's own time base, which applies where a stream states none."""
 
 
 def _unknown(cls: type[Type], value: object) -> Type | None:
-    """A member for a kind of side data without a name in PyAV 18, as PyAV 19 makes it."""
+    """Make an enum member for a kind of side data without a name in PyAV 18, as PyAV 19 does."""
     if not isinstance(value, int):
         return None
     member: Any = object.__new__(cls)
@@ -30,7 +30,7 @@ def _unknown(cls: type[Type], value: object) -> Type | None:
     return cast(Type, known.setdefault(value, member))
 
 
-if _VERSION < 19:  # which hides all side data of a frame where it has no name for one
+if _VERSION < 19:  # it hides all side data of a frame if one kind has no name
     Type._missing_ = classmethod(_unknown)  # type: ignore[assignment,method-assign]
 
 
@@ -51,9 +51,9 @@ class _Timed(Protocol):
 
 
 def fraction(number: _Rational | None) -> Fraction | None:
-    """A rate or an aspect ratio as an exact fraction; None where FFmpeg has not set it.
+    """Convert a rate or an aspect ratio to an exact fraction; None where FFmpeg has not set it.
 
-    PyAV 18 says None for what is not set, PyAV 19 has FFmpeg's 0/1, 0/0 or 1/0; its AVRational rounds products.
+    An unset number is None in PyAV 18, and FFmpeg's 0/1, 0/0 or 1/0 in PyAV 19, whose AVRational rounds products.
     """
     if number is None or not number.numerator or not number.denominator:
         return None
@@ -61,28 +61,28 @@ def fraction(number: _Rational | None) -> Fraction | None:
 
 
 def time_base_of(timed: _Timed, unset: Fraction = _TICK) -> Fraction:
-    """The time base of a stream, packet or frame, in seconds; `unset` where it states none."""
+    """Return the time base of a stream, packet or frame, in seconds; `unset` where it states none."""
     return fraction(timed.time_base) or unset
 
 
 def kind_of(stream: Stream) -> str:
-    """What a stream holds: "video", "audio", "subtitle", "data", "attachment" or "unknown"."""
+    """Return the kind of a stream: "video", "audio", "subtitle", "data", "attachment" or "unknown"."""
     return str(stream.type)
 
 
 def codec_of(stream: Stream) -> str:
-    """FFmpeg's name for a stream's codec, an attachment's file name; "unknown" where nothing tells.
+    """Return FFmpeg's name for a stream's codec, or an attachment's file name; "unknown" where there is neither.
 
-    A codec without a decoder is called by the name that FFmpeg knows it by, or by the container's tag ("apac").
+    A codec without a decoder has the name in FFmpeg's list, or the container's tag ("apac").
     """
     if stream.codec_context is not None:
         return stream.codec_context.codec.canonical_name
     name = stream.name if isinstance(stream, (DataStream, AttachmentStream)) else _codec_listed(stream)
-    return legible(name) if name else "unknown"
+    return printable(name) if name else "unknown"
 
 
 def _codec_listed(stream: Stream) -> str:
-    """The codec's name in FFmpeg's own listing of the container, which is all that tells where there is no decoder."""
+    """Return the codec's name in FFmpeg's own listing of the container, the only source where there is no decoder."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)  # PyAV keeps the listing only if it would be logged
     try:
@@ -98,14 +98,14 @@ def _codec_listed(stream: Stream) -> str:
     return found[1] if found[1] not in ("none", "unknown") else (found[2] or "")
 
 
-def is_marked(container: Container, flag: Flags) -> bool:
-    """True where FFmpeg marks the container's format so."""
+def has_flag(container: Container, flag: Flags) -> bool:
+    """Return True if FFmpeg sets this flag for the container's format."""
     return bool(container.format.flags & int(cast(Any, flag).value))
 
 
 def side_data_of(frame: av.VideoFrame) -> list[SideData]:
-    """What FFmpeg attached to a frame, in its order."""
-    # Iterating gives the data in PyAV 18 and their kinds in PyAV 19; places mean the same in both.
+    """List the side data that FFmpeg attached to a frame, in its order."""
+    # Iterating yields the data in PyAV 18 and their kinds in PyAV 19; indices mean the same in both.
     attached: Any = frame.side_data
     found: list[SideData] = []
     try:
@@ -116,13 +116,16 @@ def side_data_of(frame: av.VideoFrame) -> list[SideData]:
 
 
 def open_input(name: str, **options: Any) -> InputContainer:
-    """`av.open` for reading. Bytes of a tag that are not UTF-8 become lone surrogates, see `legible`."""
+    """Open a container for reading, like `av.open`; bytes of a tag that are not UTF-8 become lone surrogates.
+
+    See `printable`.
+    """
     silence_ffmpeg()
     return av.open(name, "r", **_as_bytes(options))
 
 
 def open_output(name: str | BinaryIO, **options: Any) -> OutputContainer:
-    """`av.open` for writing. Tags that `open_input` read are written as the same bytes."""
+    """Open a container for writing, like `av.open`; tags from `open_input` are written as the same bytes."""
     silence_ffmpeg()
     return av.open(name, "w", **_as_bytes(options))
 
@@ -131,6 +134,6 @@ def _as_bytes(options: dict[str, Any]) -> dict[str, Any]:
     return options if _VERSION >= 19 else options | {"metadata_errors": "surrogateescape"}
 
 
-def legible(tag: str) -> str:
-    """A tag that can be printed: what is not UTF-8 in it becomes U+FFFD."""
+def printable(tag: str) -> str:
+    """Replace the bytes of a tag that are not UTF-8 by U+FFFD, so that it can be printed."""
     return tag.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Films in: decoding, upright, progressive, in RGB, each frame at the time at which a player shows it."""
+"""Source of films: decodes frames upright, progressive and in RGB, each at the time at which a player shows it."""
 
 from __future__ import annotations
 
@@ -25,27 +25,28 @@ from videostyle.io.side_data import side_data
 from videostyle.timeline import Span
 from videostyle.types import Frame
 
-_READ_ERRORS_IN_A_ROW = 64  # then the file is taken to end here
-_NO_PICTURE = 8  # bytes at most; recorders write such samples where the picture before stays
-_TINY_PICTURES = ("vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d", "libaom-av1")  # say "that one again" in two
-_WAITING_BYTES = 64_000_000  # of packets, after which a film without key frames is decoded from where it began
+_READ_ERRORS_IN_A_ROW = 64  # after these the file counts as ended
+_NO_PICTURE = 8  # bytes at most; recorders write such samples where the previous picture stays
+_TINY_PICTURES = ("vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d", "libaom-av1")  # two bytes repeat a picture
+_WAITING_BYTES = 64_000_000  # of packets, after which a film without key frames is decoded from its beginning
 
 
 class VideoSource:
-    """A film (or animated GIF) read with FFmpeg.
+    """A film or animated GIF, read with FFmpeg.
 
-    Frames that cannot be decoded are skipped and counted in `warnings`. A film whose colours are not tagged is read as
-    BT.601 up to 576 lines and as BT.709 above, limited range, as players do.
+    Frames that cannot be decoded are skipped and counted in `warnings`. A film without colour tags is read as BT.601
+    up to 576 lines and as BT.709 above, in limited range, as players do.
     """
 
     is_live = False
 
     def __init__(self, path: str) -> None:
-        """Raises SourceError where the file cannot be read or holds no film."""
-        self.info, self._late, self._orientation = probe_video(path)
+        """Probe the file; raise SourceError where it cannot be read or holds no film."""
+        self.info, self._decoder_delay, self._orientation = probe_video(path)
         self.warnings: list[str] = []
         if self.info.color.space in APPROXIMATE:
-            self.warnings.append(f"{path}: hues are not exact: its matrix, {self.info.color.space}, is read as another")
+            space = self.info.color.space
+            self.warnings.append(f"{path}: hues are not exact: the colour matrix {space} is replaced by another")
         self._path = path
         self._damaged = 0
         self._corrupt = 0
@@ -66,9 +67,9 @@ class VideoSource:
             self._open.close()  # type: ignore[attr-defined]  # a generator: closing it closes the container
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
-        """The frames shown from `span.start` to before `span.end`, counted from the first frame's time.
+        """Yield the frames shown from `span.start` to before `span.end`, in seconds from the first frame's time.
 
-        Raises SourceError where nothing can be decoded.
+        Raises SourceError where no frame can be decoded.
         """
         self._open = self._frames(span)
         return self._open
@@ -82,7 +83,7 @@ class VideoSource:
         complete = not span.start
         canvas: Canvas | None = None
         for picture in self._pictures(start if span.start else None):
-            assert picture.pts is not None  # _timed sees to it
+            assert picture.pts is not None  # set by _timed
             time = picture.pts * info.time_base
             if time < start:
                 continue
@@ -111,7 +112,7 @@ class VideoSource:
             self._corrupt_from = time
 
     def _ends_early(self, ends: Fraction) -> bool:
-        """True where the last frame is over long before the container says that the film is."""
+        """Return True if the last frame ends long before the duration that the container states."""
         info = self.info
         if not info.duration:
             return True
@@ -127,17 +128,17 @@ class VideoSource:
             since = f"the first {float(self._corrupt_from):.2f} s from the beginning"
             self.warnings.append(f"{self._path}: {self._corrupt} frames are damaged, {since}")
         if self._repaired:
-            self.warnings.append(f"{self._path}: {self._repaired} frames had no usable timestamp; times were made up")
+            self.warnings.append(f"{self._path}: {self._repaired} frames had no usable timestamp; it was estimated")
         if self._clock is not None and self._clock.restarts:
             restarts = self._clock.restarts
             times = "once" if restarts == 1 else f"{restarts} times"
             self.warnings.append(f"{self._path}: its clock starts again {times}; the parts were joined without a gap")
 
     def _pictures(self, start: Fraction | None) -> Iterator[av.VideoFrame]:
-        """Decoded, progressive pictures, from one shown at or before `start` seconds.
+        """Yield decoded, progressive pictures, from one shown at or before `start` seconds.
 
-        Entered midway where the file can seek. Should that land late, or what it gives be damaged, then the file is
-        read from its beginning: some films need their first packet, and damage may come of entering alone.
+        The file is entered by a seek where it can. If the seek lands too late or the pictures after it are damaged, the
+        file is read from its beginning: some films need their first packet, and the damage may come from the seek.
         """
         shown: int | None = None
         if start is not None:
@@ -145,7 +146,7 @@ class VideoSource:
                 for picture in self._read(start):
                     yield picture
                     shown = picture.pts
-            except _MidwayError:
+            except _SeekError:
                 self._damaged = self._corrupt = self._repaired = 0
                 self._corrupt_from = None
             else:
@@ -156,9 +157,9 @@ class VideoSource:
                 yield picture
 
     def _read(self, start: Fraction | None) -> Iterator[av.VideoFrame]:
-        """Decoded, progressive pictures with times that increase; entered midway where `start` is given.
+        """Yield decoded, progressive pictures with increasing times, after a seek where `start` is given.
 
-        Raises _MidwayError where the film cannot be entered there.
+        Raises _SeekError where the film cannot be entered there.
         """
         with open_container(self._path) as container:
             stream = film_stream(container, self._path)
@@ -171,13 +172,13 @@ class VideoSource:
             elif self._seek(container, stream, start + clock.origin):
                 packets = self._packets(container, stream, clock)
             else:
-                raise _MidwayError
+                raise _SeekError
             decoded = self._decoded(packets, decoder_of(stream), start is not None)
             unstamped = makes_times(container)
             found = deinterlaced(self._timed(decoded, unstamped), self.info.time_base)
             first = next(found, None)
             if start is not None and (first is None or (first.pts or 0) * self.info.time_base > start):
-                raise _MidwayError
+                raise _SeekError
             if first is not None:
                 yield first
                 yield from found
@@ -190,28 +191,28 @@ class VideoSource:
         return True
 
     def _packets(self, container: InputContainer, stream: VideoStream, clock: Clock) -> Iterator[Packet[VideoStream]]:
-        """Every packet of the film, its times mended; unreadable stretches are counted and passed over."""
+        """Yield every packet of the film with corrected times; unreadable stretches are counted and skipped."""
         self._failures = 0
         while self._failures < _READ_ERRORS_IN_A_ROW:
             try:
                 for packet in container.demux(stream):
                     interrupt.check()
-                    clock.film(packet)
+                    clock.correct_film(packet)
                     yield packet
                 return
-            except (av.FFmpegError, OSError):  # demux ends at an unreadable stretch; asked again it goes on after it
+            except (av.FFmpegError, OSError):  # demux ends at an unreadable stretch; called again it continues after it
                 self._failures += 1
                 self._damaged += 1
 
     def _decoded(
-        self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext, midway: bool
+        self, packets: Iterator[Packet[VideoStream]], decoder: VideoCodecContext, after_seek: bool
     ) -> Iterator[av.VideoFrame]:
-        """Every picture that decodes, in the order shown; damage is counted and passed over.
+        """Yield every picture that can be decoded, in presentation order; damage is counted and skipped.
 
-        Raises _MidwayError at the first damage to a film entered `midway`.
+        Raises _SeekError at the first damage `after_seek`.
         """
         tiny = 0 if decoder.name in _TINY_PICTURES else _NO_PICTURE
-        empty = 0  # samples without a picture; decoders in threads complain of one some packets later
+        empty = 0  # samples without a picture; threaded decoders report one some packets later
         for packet in packets:
             empty += 0 < packet.size <= tiny
             try:
@@ -220,45 +221,45 @@ class VideoSource:
                 if empty:
                     empty -= 1
                     continue
-                if midway:
-                    raise _MidwayError from error
+                if after_seek:
+                    raise _SeekError from error
                 self._damaged += 1
                 continue
             self._failures = 0
             for picture in pictures:
-                if midway and picture.is_corrupt:
-                    raise _MidwayError
-                picture.opaque = fraction(decoder.sample_aspect_ratio)  # filters hand it on
+                if after_seek and picture.is_corrupt:
+                    raise _SeekError
+                picture.opaque = fraction(decoder.sample_aspect_ratio)  # filters preserve it
                 yield picture
 
     def _timed(self, pictures: Iterator[av.VideoFrame], unstamped: bool) -> Iterator[av.VideoFrame]:
-        """The pictures, with times that increase; `unstamped` where the file tells nothing but their order.
+        """Yield the pictures with increasing times; `unstamped` is true where the file states only their order.
 
-        One picture is held back: next to the one that follows, a stray time is known.
+        One picture is buffered, because a wrong time shows only beside the following one.
         """
         held: av.VideoFrame | None = None
         previous: int | None = None
         for picture in pictures:
             if unstamped:
-                picture.pts = None if picture.dts is None else picture.dts - self._late
+                picture.pts = None if picture.dts is None else picture.dts - self._decoder_delay
             elif picture.pts is None:
                 picture.pts = picture.dts
             if held is not None:
-                previous = self._settle(held, previous, picture.pts, unstamped)
+                previous = self._set_time(held, previous, picture.pts, unstamped)
                 yield held
             held = picture
         if held is not None:
-            self._settle(held, previous, None, unstamped)
+            self._set_time(held, previous, None, unstamped)
             yield held
 
-    def _settle(self, picture: av.VideoFrame, previous: int | None, following: int | None, unstamped: bool) -> int:
-        """The picture's time, made up where it is missing or not between those of its neighbours."""
+    def _set_time(self, picture: av.VideoFrame, previous: int | None, following: int | None, unstamped: bool) -> int:
+        """Return the picture's time; it is estimated where it is missing or not between those of its neighbours."""
         pts = picture.pts
         if pts is not None and previous is None:
             return pts
         if pts is not None and previous is not None and pts > previous:
-            stray = following is not None and previous < following < pts
-            if not stray:
+            wrong = following is not None and previous < following < pts
+            if not wrong:
                 return pts
         if pts is not None or not unstamped:
             self._repaired += 1
@@ -266,22 +267,22 @@ class VideoSource:
             picture.pts = 0 if following is None else min(following - 1, 0)
             return picture.pts
         usual = 1 / ((self.info.average_rate or Fraction(25)) * self.info.time_base)
-        # Durations of single ticks come from containers that count in packets.
-        made = previous + max(picture.duration if picture.duration > usual / 2 else round(usual), 1)
+        # Durations of one tick come from containers that count in packets.
+        estimate = previous + max(picture.duration if picture.duration > usual / 2 else round(usual), 1)
         if following is not None and following > previous + 1:
-            made = min(made, (previous + following) // 2)
-        picture.pts = made
-        return made
+            estimate = min(estimate, (previous + following) // 2)
+        picture.pts = estimate
+        return estimate
 
 
-class _MidwayError(Exception):
-    """The film cannot be entered where it was tried."""
+class _SeekError(Exception):
+    """A seek after which the film cannot be decoded."""
 
 
 def _from_key_frame(packets: Iterator[Packet[VideoStream]], start: Fraction) -> Iterator[Packet[VideoStream]]:
-    """The packets from the last key frame but one before `start` seconds.
+    """Yield the packets from the last key frame but one before `start` seconds.
 
-    For containers in which times do not lead to places: what is before is read, but need not be decoded.
+    This is for containers that cannot seek by time: the packets before are read, but not decoded.
     """
     waiting: list[Packet[VideoStream]] = []
     last_key, size = 0, 0
@@ -300,7 +301,7 @@ def _from_key_frame(packets: Iterator[Packet[VideoStream]], start: Fraction) -> 
 
 
 def deinterlaced(pictures: Iterator[av.VideoFrame], time_base: Fraction) -> Iterator[av.VideoFrame]:
-    """One progressive picture for each given, with its time; bwdif on those marked interlaced.
+    """Yield one progressive picture for each given one, with its time; interlaced ones are filtered by bwdif.
 
     The filter is set up at the first interlaced picture, so progressive films do not pass through it.
     """

@@ -1,4 +1,4 @@
-"""What goes along with the picture: sound, subtitles, fonts, cover, chapters and tags, copied packet by packet."""
+"""Remuxing: copies sound, subtitles, fonts, cover art, chapters and tags to the output, packet by packet."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from videostyle.io.boxes import sample_kinds
-from videostyle.io.clock import Clock, Wait, may_restart
+from videostyle.io.boxes import sample_entry_types
+from videostyle.io.clock import Clock, Untimed, may_restart
 from videostyle.io.codecs import Container
 from videostyle.io.comparison import FILE_TAGS, STREAM_TAGS
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.pyav import codec_of, fraction, is_marked, kind_of, open_output, time_base_of
-from videostyle.io.sound import Encoding, Recoder, changes_form, encodings, refusal
-from videostyle.io.subtitles import TextRecoder
-from videostyle.io.timecode import moved, timecode_of
+from videostyle.io.pyav import codec_of, fraction, has_flag, kind_of, open_output, time_base_of
+from videostyle.io.sound import AudioFormat, AudioTranscoder, adts_format_changes, audio_formats, copy_problem
+from videostyle.io.subtitles import SubtitleTranscoder
+from videostyle.io.timecode import find_timecode, offset_timecode
 
-_SUBTITLE_LEAD = 10  # seconds before the span to look for subtitles that reach into it
+_SUBTITLE_LEAD = 10  # seconds before the span that are searched for subtitles that extend into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
-_PRIMING = 3  # packets before 0 that decoders of sound need to start with, at most
-_STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and be kept, a little late
-_CHANGES = "its rate, channels or profile change in mid-film"
-_SAMPLES = 2  # packets of a stream that a muxer is tried with
-_SAMPLED = 1000  # packets among which they are looked for
+_PRIMING = 3  # packets before 0 that audio decoders need at their start, at most
+_STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and still be kept, a little late
+_FORMAT_CHANGES = "its rate, channels or profile change in mid-film"
+_SAMPLES = 2  # packets of a stream with which a muxer is tested
+_SAMPLED = 1000  # packets that are searched for them
 _HELD = 500  # packets that wait for the film's, at most
-_READ_ERRORS = 64  # then the source is taken to end here
+_READ_ERRORS = 64  # after these the source counts as ended
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
-"""Errors of the place that is written to, which a stream less does not help."""
+"""Errors of the output's disk, which are raised; other errors only end the stream."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The part of the source that is kept, in its own seconds, and how far it moves."""
+class TimeRange:
+    """The part of the source that is kept, in the source's seconds, and its shift in time."""
 
     start: Fraction | None
-    """None keeps everything from the beginning, priming samples before it included."""
+    """Start in seconds; None keeps all packets from the beginning, priming samples before 0 included."""
     end: Fraction | None
     shift: Fraction
-    """Taken off every timestamp."""
+    """Seconds that are subtracted from every timestamp."""
 
 
 class StreamCopier:
-    """Adds a source's other streams to an output, then moves their packets along with the picture.
+    """Adds a source's other streams to an output, then muxes their packets in step with the film's.
 
-    It opens the source itself, so that no container is shared with the thread that decodes.
+    The source is opened a second time, so that no container is shared with the thread that decodes.
     """
 
     def __init__(
@@ -66,37 +66,37 @@ class StreamCopier:
         picture: Stream,
         name: str,
         container: Container,
-        window: Window,
+        window: TimeRange,
         warnings: list[str],
     ) -> None:
-        """Add the streams; call before the output's header is written. `warnings` gets a line for each that is left.
+        """Add the streams; call this before the output's header is written.
 
-        `picture` is the output's stream of painted pictures, which gets the tags of the source's.
-
-        Raises SourceError where the source cannot be opened again.
+        `picture` is the output's stream of stylized frames, which gets the tags of the source's; `name` is the
+        container's, `window` the part of the source that is kept. `warnings` gets a line for each stream that is
+        dropped. Raises SourceError where the source cannot be opened again.
         """
         self._output = output
         self._name = name
         self._container = container
         self._window = window
         self.streams: list[str] = []
-        """One line for each stream that goes along, and how."""
+        """One line for each stream in the output: copied, re-encoded or rewritten."""
         self._warnings = warnings
         self._closing = ExitStack()
         self._source: InputContainer = self._closing.enter_context(open_container(path))
         self.chapters = 0
-        self.twins: dict[int, int] = {}
-        """For each stream of the source that goes along, its number in the output; the pictures' too."""
+        self.stream_map: dict[int, int] = {}
+        """Number in the output of each kept stream, the film included, by its number in the source."""
         self._handlers: dict[int, Callable[[Packet[Any]], None]] = {}
         self._flushes: list[tuple[int, Callable[[], None]]] = []
         self._last: dict[int, int] = {}
-        """The latest decoding time written of each copied stream, in its ticks."""
+        """Latest decoding time written of each copied stream, in its ticks."""
         self._shown: set[int] = set()
-        """Copied streams of which something was written that is not to be hidden."""
+        """Copied streams of which a packet was written that players do not hide."""
         self._went_back: dict[int, int] = {}
-        """How many packets of each copied stream went back in time and were left out."""
+        """Number of packets of each copied stream that went back in time and were left out."""
         self._path = path
-        self._sample_kinds = sample_kinds(path)
+        self._sample_entry_types = sample_entry_types(path)
         film = film_stream(self._source, path)
         self._film = film.index
         self._clock = Clock(self._source, film)
@@ -105,18 +105,18 @@ class StreamCopier:
         self._copy_timecode(film, picture)
         self._samples = self._first_packets() if any(kind_of(s) == "audio" for s in self._source.streams) else {}
         chosen = [stream for stream in self._source.streams if stream.index != film.index and self._add(stream)]
-        # Where the film's clock may start again, its packets tell what the others' times mean.
+        # Where the film's clock may restart, its packets are needed to interpret the times of the others.
         needed = {*self._handlers, *([self._film] if may_restart(self._source) else [])}
         for stream in self._source.streams:
             if stream.index not in needed:
                 stream.discard = Discard.all
         if chosen and window.start is not None and not may_restart(self._source):
-            self._enter(window.start + self._clock.origin - _SUBTITLE_LEAD)
+            self._seek(window.start + self._clock.origin - _SUBTITLE_LEAD)
         self._packets = self._demux([s for s in chosen if s.index in self._handlers])
         self._next: Packet[Any] | None = next(self._packets, None)
 
     def _first_packets(self) -> dict[int, list[Packet[Any]]]:
-        """The first packets of each sound stream, to try muxers with."""
+        """Read the first packets of each sound stream, with which muxers are tested."""
         found: dict[int, list[Packet[Any]]] = {s.index: [] for s in self._source.streams if kind_of(s) == "audio"}
         with open_container(self._path) as source, suppress(av.FFmpegError, OSError):
             for packet in itertools.islice(source.demux([s for s in source.streams if s.index in found]), _SAMPLED):
@@ -126,13 +126,13 @@ class StreamCopier:
                     break
         return found
 
-    def _enter(self, time: Fraction) -> None:
-        with suppress(av.FFmpegError, OSError):  # then all is read, and what is before left out
+    def _seek(self, time: Fraction) -> None:
+        with suppress(av.FFmpegError, OSError):  # without a seek all is read, and earlier packets are left out
             self._source.seek(max(int(time * av.time_base), 0))
 
     def _copy_tags(self) -> None:
         tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in (*FILE_TAGS, "timecode")}
-        if "creation_time" in tags:  # from two places in the file, joined by FFmpeg
+        if "creation_time" in tags:  # FFmpeg joins the values of two places in the file
             tags["creation_time"] = tags["creation_time"].partition(";")[0]
         self._output.metadata.update(tags)
         kept = []
@@ -141,8 +141,8 @@ class StreamCopier:
             start, end = (chapter[place] * base - self._clock.origin for place in ("start", "end"))
             first, last = self._window.start or start, self._window.end or end
             if end > first and start < last:
-                moved = (max(start, first) - self._window.shift, min(end, last) - self._window.shift)
-                chapter["start"], chapter["end"] = (round(t / base) for t in moved)
+                clipped = (max(start, first) - self._window.shift, min(end, last) - self._window.shift)
+                chapter["start"], chapter["end"] = (round(t / base) for t in clipped)
                 kept.append(chapter)
         if kept and self._container.audio:
             self._output.set_chapters(kept)
@@ -151,13 +151,13 @@ class StreamCopier:
             self._warnings.append(f"{len(kept)} chapters dropped: {self._name} cannot hold them")
 
     def _copy_timecode(self, film: Stream, picture: Stream) -> None:
-        """Give the pictures the source's timecode, of which muxers make a track or a tag."""
-        timecode = timecode_of([*(stream.metadata for stream in self._source.streams), self._source.metadata])
+        """Tag the film with the source's timecode, which muxers write as a track or a tag."""
+        timecode = find_timecode([*(stream.metadata for stream in self._source.streams), self._source.metadata])
         if not timecode:
             return
         begins = (film.start_time or 0) * time_base_of(film) - self._clock.origin
         shift = self._window.shift - begins if self._window.start else Fraction(0)
-        kept = moved(timecode, max(shift, Fraction(0)), fraction(film.average_rate))
+        kept = offset_timecode(timecode, max(shift, Fraction(0)), fraction(film.average_rate))
         if kept:
             picture.metadata["timecode"] = kept
         else:
@@ -166,12 +166,12 @@ class StreamCopier:
     # Adding streams
 
     def _add(self, stream: Stream) -> bool:
-        """Add `stream` to the output in the best way there is; False, with a warning, where there is none."""
+        """Add `stream` to the output in the best possible way; return False, with a warning, where there is none."""
         codec, kind = codec_of(stream), kind_of(stream)
         if kind == "data":
             return self._add_data(stream, codec)
         if kind == "video" and stream.duration is None and "msf1" in self._source.metadata.get("compatible_brands", ""):
-            return False  # an animation's first picture once more, as a still
+            return False  # the still image of an animation: its first picture once more
         if kind == "attachment" and isinstance(stream, AttachmentStream) and self._container.attachments:
             self._output.add_attachment(
                 stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data
@@ -188,26 +188,26 @@ class StreamCopier:
         return False
 
     def _add_subtitles(self, stream: Stream, codec: str) -> bool:
-        """Copy or rewrite the subtitles; what no list here names is copied where FFmpeg's muxer takes it."""
+        """Copy or rewrite the subtitles; codecs in no list here are copied where FFmpeg's muxer accepts them."""
         if stream.codec_context is None:
             self._drop(stream, codec, "this FFmpeg has no decoder for it")
             return False
         listed = codec in self._container.subtitles
         if codec in _TEXT_SUBTITLES and not listed:
-            return self._recode_text(stream, codec)
-        if listed or not refusal(self._output, stream, ()):
+            return self._transcode_text(stream, codec)
+        if listed or not copy_problem(self._output, stream, ()):
             return self._copy(stream, codec)
         self._drop(stream, codec)
         return False
 
     def _add_data(self, stream: Stream, codec: str) -> bool:
-        """Add data of any kind, a camera's telemetry for example, where the output's muxer takes it."""
+        """Add data of any kind, a camera's telemetry for example, where the output's muxer accepts it."""
         if "timecode" in stream.metadata:
-            return False  # goes along with the pictures
-        stored = self._sample_kinds.get(stream.id, "") or codec
+            return False  # copied with the film
+        stored = self._sample_entry_types.get(stream.id, "") or codec
         if stored == "chapters":
             return False  # an mp4's chapter titles, already copied as chapters
-        if not _holds_data(self._container.format, stream):
+        if not _muxer_accepts(self._container.format, stream):
             self._drop(stream, stored)
             return False
         self._remux(stream, self._output.add_stream_from_template(stream))
@@ -216,65 +216,65 @@ class StreamCopier:
 
     def _drop(self, stream: Stream, codec: str, why: str = "") -> None:
         named = _named(stream)
-        reason = why or ("only one picture track is painted" if named == "video" else f"{self._name} cannot hold it")
+        reason = why or ("only one video track is stylized" if named == "video" else f"{self._name} cannot hold it")
         self._warnings.append(f"{named} stream {stream.index} ({codec}) dropped: {reason}")
 
-    def _tag(self, stream: Stream, twin: Stream) -> None:
-        """Copy what describes the stream, but for what only its old container or encoder had to say."""
+    def _tag(self, stream: Stream, copy: Stream) -> None:
+        """Copy the tags and flags of a stream, without those of its old container or encoder."""
         own = (*STREAM_TAGS, "timecode", "alpha_mode", "rotate")
         tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(own)}
-        if "name" in tags:  # what mp4 and mov have for a title
+        if "name" in tags:  # the title in mp4 and mov
             tags.setdefault("title", tags.pop("name"))
-        twin.metadata.update(tags)
-        twin.disposition = stream.disposition
-        self.twins[stream.index] = twin.index
+        copy.metadata.update(tags)
+        copy.disposition = stream.disposition
+        self.stream_map[stream.index] = copy.index
 
     def _copy(self, stream: Stream, codec: str) -> bool:
         try:
-            twin = self._output.add_stream_from_template(stream, opaque=True)
+            copy = self._output.add_stream_from_template(stream, opaque=True)
         except (ValueError, av.FFmpegError) as error:
             self._drop(stream, codec, f"{self._name} cannot hold it ({error})")
             return False
-        self._remux(stream, twin)
+        self._remux(stream, copy)
         self.streams.append(f"{_named(stream)} stream {stream.index} ({codec}) copied")
         return True
 
-    def _remux(self, stream: Stream, twin: Stream) -> None:
-        """Have the stream's packets copied to its twin."""
-        self._tag(stream, twin)
-        same_again = is_marked(self._output, Flags.ts_nonstrict)
+    def _remux(self, stream: Stream, copy: Stream) -> None:
+        """Set the handler that copies the stream's packets to its copy in the output."""
+        self._tag(stream, copy)
+        equal_times = has_flag(self._output, Flags.ts_nonstrict)
 
         def mux(packet: Packet[Any]) -> None:
             base = time_base_of(packet)
             shift = round(self._window.shift / base)
-            if packet.is_discard and not self._primes(packet):
-                return  # an edit list leaves it out
+            if packet.is_discard and not self._is_priming(packet):
+                return  # hidden by an edit list
             if not packet.is_discard:
                 self._shown.add(stream.index)
-            packet.stream = twin
+            packet.stream = copy
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-            if packet.dts is not None and not self._goes_on(packet, stream.index, same_again):
+            if packet.dts is not None and not self._make_monotonic(packet, stream.index, equal_times):
                 return
             self._output.mux(packet)
 
         self._handlers[stream.index] = mux
 
-    def _primes(self, packet: Packet[Any]) -> bool:
-        """True for a packet that no player lets be heard, but that decoders need before the first that is."""
+    def _is_priming(self, packet: Packet[Any]) -> bool:
+        """Return True for a packet that players do not play, but that decoders need before the first audible one."""
         decoder = packet.stream.codec_context
         if packet.stream_index in self._shown or (decoder is not None and not decoder.codec.lossy):
             return False
         return _time(packet) >= -_PRIMING * (packet.duration or 0) * time_base_of(packet)
 
-    def _goes_on(self, packet: Packet[Any], index: int, same_again: bool) -> bool:
-        """False for a packet that goes back in time, which muxers refuse; a step of some ticks is taken off.
+    def _make_monotonic(self, packet: Packet[Any], index: int, equal_times: bool) -> bool:
+        """Correct a packet that goes back by a few ticks; return False for one that goes back too far for muxers.
 
-        With `same_again` the muxer takes two packets of one time.
+        With `equal_times` the muxer accepts two packets of the same time.
         """
         assert packet.dts is not None
         last = self._last.get(index)
-        earliest = packet.dts if last is None else last + (0 if same_again else 1)
+        earliest = packet.dts if last is None else last + (0 if equal_times else 1)
         if packet.dts < earliest:
             if (earliest - packet.dts) * time_base_of(packet) > _STEP_BACK:
                 self._went_back[index] = self._went_back.get(index, 0) + 1
@@ -293,42 +293,44 @@ class StreamCopier:
             self._drop(stream, codec, "it is empty")
             return False
         kind = {"mjpeg": "jpeg"}.get(codec, codec)
-        # By their names players tell a cover from a small one or a wide one.
+        # Players distinguish a cover from a small or a wide one by their names.
         name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
         self._output.add_attachment(name, f"image/{kind}", bytes(packet))
         self.streams.append(f"cover art stream {stream.index} ({codec}) copied")
         return True
 
     def _add_sound(self, stream: Stream, codec: str) -> bool:
-        """Copy the sound or re-encode it, in the best way that FFmpeg's muxer and encoders take."""
+        """Copy the sound or re-encode it, in the best way that FFmpeg's muxer and encoders accept."""
         decoder = stream.codec_context
         if not isinstance(decoder, AudioCodecContext):
             self._drop(stream, codec, "this FFmpeg has no decoder for it")
             return False
         wanted = _matches(codec, self._container.audio)
-        why = refusal(self._output, stream, self._samples.get(stream.index, ())) if wanted else ""
-        changes = wanted and not why and codec == "aac" and not decoder.extradata and self._changes_form(stream)
+        why = copy_problem(self._output, stream, self._samples.get(stream.index, ())) if wanted else ""
+        changes = wanted and not why and codec == "aac" and not decoder.extradata and self._format_changes(stream)
         if wanted and not why and not changes:
             return self._copy(stream, codec)
         if not self._container.audio_fallback:
             self._drop(stream, codec)
             return False
-        for encoding in encodings(decoder, (self._container.audio_fallback, self._output.default_audio_codec)):
+        for encoding in audio_formats(decoder, (self._container.audio_fallback, self._output.default_audio_codec)):
             with suppress(ValueError, av.FFmpegError):
-                like_this = "this " if wanted else ""  # at another rate it may
-                told = _CHANGES if changes else f"{self._name} cannot hold {like_this}{codec}"
-                self._recode(stream, codec, Recoder(self._output, decoder, encoding), encoding, told)
+                like_this = "this " if wanted else ""  # the container may hold it at another rate
+                reason = _FORMAT_CHANGES if changes else f"{self._name} cannot hold {like_this}{codec}"
+                self._transcode(stream, codec, AudioTranscoder(self._output, decoder, encoding), encoding, reason)
                 return True
-        self._drop(stream, codec, f"{self._name} cannot hold it, and no encoder here takes it")
+        self._drop(stream, codec, f"{self._name} cannot hold it, and no encoder here accepts it")
         return False
 
-    def _changes_form(self, stream: Stream) -> bool:
+    def _format_changes(self, stream: Stream) -> bool:
         with open_container(self._path) as source, suppress(av.FFmpegError, OSError):
-            return changes_form(source.demux(source.streams[stream.index]))
+            return adts_format_changes(source.demux(source.streams[stream.index]))
         return False
 
-    def _recode(self, stream: Stream, codec: str, recoder: Recoder, encoding: Encoding, why: str) -> None:
-        self._tag(stream, recoder.twin)
+    def _transcode(
+        self, stream: Stream, codec: str, transcoder: AudioTranscoder, encoding: AudioFormat, why: str
+    ) -> None:
+        self._tag(stream, transcoder.stream)
         decoder = cast(AudioCodecContext, stream.codec_context)
         channels = av.AudioLayout(encoding.layout).nb_channels
         form = f" as {encoding.layout}" if channels != decoder.layout.nb_channels else ""
@@ -336,32 +338,32 @@ class StreamCopier:
         done = f"audio stream {stream.index} ({codec}) re-encoded to {encoding.encoder.removeprefix('lib')}{form}"
         self.streams.append(done)
         self._warnings.append(f"{done}: {why}")
-        self._handlers[stream.index] = lambda packet: recoder(packet, self._window.shift)
+        self._handlers[stream.index] = lambda packet: transcoder(packet, self._window.shift)
 
         def flush() -> None:
-            recoder.flush()
-            if remarks := recoder.remarks():
+            transcoder.flush()
+            if remarks := transcoder.remarks():
                 self._warnings.append(f"audio stream {stream.index} ({codec}): {remarks}")
 
         self._flushes.append((stream.index, flush))
 
-    def _recode_text(self, stream: Stream, codec: str) -> bool:
+    def _transcode_text(self, stream: Stream, codec: str) -> bool:
         assert self._container.text is not None
         decoder, (name, target) = stream.codec_context, self._container.text
         assert isinstance(decoder, SubtitleCodecContext)
         try:
-            recoder = TextRecoder(self._output, decoder, name)
+            transcoder = SubtitleTranscoder(self._output, decoder, name)
         except (ValueError, av.FFmpegError) as error:
             self._drop(stream, codec, f"it cannot be rewritten ({error})")
             return False
-        self._tag(stream, recoder.twin)
+        self._tag(stream, transcoder.stream)
         done = f"subtitle stream {stream.index} ({codec}) rewritten as {target}"
         self.streams.append(done)
         self._warnings.append(f"{done}: {self._name} cannot hold {codec}")
-        self._handlers[stream.index] = lambda packet: recoder(packet, self._window.shift)
+        self._handlers[stream.index] = lambda packet: transcoder(packet, self._window.shift)
 
         def flush() -> None:
-            if remarks := recoder.remarks():
+            if remarks := transcoder.remarks():
                 self._warnings.append(f"subtitle stream {stream.index} ({codec}): lines {' and '.join(remarks)}")
 
         self._flushes.append((stream.index, flush))
@@ -370,18 +372,18 @@ class StreamCopier:
     # Moving packets
 
     def advance(self, until: Fraction | None) -> None:
-        """Mux every packet that starts by `until`, in the source's seconds; None is all that is left.
+        """Mux every packet that starts at or before `until`, in the source's seconds; None muxes all the rest.
 
-        A stream that turns out to be one that cannot be written ends there, with a warning.
+        A stream that cannot be written ends at that point, with a warning.
         """
         while self._next is not None and (until is None or _time(self._next) <= until):
             packet, self._next = self._next, next(self._packets, None)
-            with self._or_without(packet.stream_index, packet):
+            with self._ending_stream(packet.stream_index, packet):
                 self._handlers[packet.stream_index](packet)
 
     @contextmanager
-    def _or_without(self, index: int, packet: Packet[Any] | None = None) -> Iterator[None]:
-        """Go on without the stream of this index where it fails: nothing beside the picture ends the painting."""
+    def _ending_stream(self, index: int, packet: Packet[Any] | None = None) -> Iterator[None]:
+        """End the stream of this index where the block fails: only errors of the film or the disk end the render."""
         try:
             yield
         except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:
@@ -395,48 +397,48 @@ class StreamCopier:
             self._flushes = [(other, flush) for other, flush in self._flushes if other != index]
 
     def _read(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
-        """Every packet of `streams`; unreadable stretches are passed over."""
+        """Yield every packet of `streams`; unreadable stretches are skipped."""
         for _ in range(_READ_ERRORS):
             with suppress(av.FFmpegError, OSError):
                 yield from self._source.demux(streams)
                 return
 
-    def _mended(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
-        """The packets of `streams` that hold something, at the times at which a player plays them."""
+    def _retimed(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
+        """Yield the packets of `streams` that are not empty, with the times at which a player plays them."""
         held: list[Packet[Any]] = []
         film = [self._source.streams[self._film]] if may_restart(self._source) else []
         for packet in self._read([*streams, *film]):
             if packet.stream_index == self._film:
-                self._clock.film(packet)
+                self._clock.correct_film(packet)
             elif packet.size and packet.stream.disposition & Disposition.attached_pic:
                 packet.pts = packet.dts = round(self._window.shift / time_base_of(packet))
                 yield packet
                 continue
             elif packet.size and (packet.pts is not None or packet.dts is not None):
                 held.append(packet)
-            held = yield from self._placed(held, len(held) < _HELD)
+            held = yield from self._timed(held, len(held) < _HELD)
         self._clock.end()
-        yield from self._placed(held, False)
+        yield from self._timed(held, False)
 
-    def _placed(self, waiting: list[Packet[Any]], hold: bool) -> Generator[Packet[Any], None, list[Packet[Any]]]:
-        """Those of the `waiting` packets whose times can be told; gives those back that still wait."""
+    def _timed(self, waiting: list[Packet[Any]], hold: bool) -> Generator[Packet[Any], None, list[Packet[Any]]]:
+        """Yield those of the `waiting` packets whose times are known; return those that still wait."""
         held: list[Packet[Any]] = []
         waits: set[int] = set()
         for packet in waiting:
-            found = Wait.HOLD if packet.stream_index in waits else self._clock.other(packet, hold)
+            found = Untimed.HOLD if packet.stream_index in waits else self._clock.correct_other(packet, hold)
             if found is None:
                 yield packet
-            elif found is Wait.HOLD:
+            elif found is Untimed.HOLD:
                 held.append(packet)
                 waits.add(packet.stream_index)
         return held
 
     def _demux(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
-        """The packets of `streams` inside the window, in the order they are shown; subtitles are clipped to it."""
+        """Yield the packets of `streams` inside the window, in presentation order; subtitles are clipped to it."""
         if not streams:
             return
         start, end = self._window.start, self._window.end
-        for packet in self._mended(streams):
+        for packet in self._retimed(streams):
             if packet.stream.disposition & Disposition.attached_pic:
                 yield packet
                 continue
@@ -455,15 +457,15 @@ class StreamCopier:
             yield packet
 
     def finish(self, until: Fraction | None = None) -> None:
-        """Mux what is left, up to `until` where the film was broken off, and flush the encoders."""
+        """Mux the remaining packets, up to `until` where the film was interrupted, and flush the encoders."""
         self.advance(until)
         for index, flush in list(self._flushes):
-            with self._or_without(index):
+            with self._ending_stream(index):
                 flush()
         for index, count in self._went_back.items():
             stream = self._source.streams[index]
             named = f"{kind_of(stream)} stream {index} ({codec_of(stream)})"
-            self._warnings.append(f"{named}: {count} packets left out that go back in time")
+            self._warnings.append(f"{named}: {count} packets left out because they go back in time")
 
     def close(self) -> None:
         """Close the source."""
@@ -476,13 +478,13 @@ def _time(packet: Packet[Any]) -> Fraction:
 
 
 def _named(stream: Stream) -> str:
-    """What people call the kind of stream."""
+    """Return the common name of the kind of stream."""
     is_image = isinstance(stream, AttachmentStream) and (stream.mimetype or "").startswith("image/")
     return "cover art" if is_image or stream.disposition & Disposition.attached_pic else kind_of(stream)
 
 
-def _holds_data(container: str, stream: Stream) -> bool:
-    """True where FFmpeg's muxer takes such a stream of data: it is asked to begin a file with one."""
+def _muxer_accepts(container: str, stream: Stream) -> bool:
+    """Return True if FFmpeg's muxer accepts such a data stream; a file with one is begun in memory to test it."""
     scratch = open_output(cast(str, BytesIO()), format=container)
     try:
         scratch.add_stream_from_template(stream)

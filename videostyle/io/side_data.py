@@ -1,4 +1,4 @@
-"""What FFmpeg attaches to a picture beside its pixels: which kinds there are, and how it goes along to the encoder."""
+"""Side data that FFmpeg attaches to a frame: its kinds, and its way from the decoder to the encoder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from videostyle.io.pyav import side_data_of
 from videostyle.types import SideData
 
 CAPTIONS = "A53_CC"
-PICTURE_BY_PICTURE = (CAPTIONS, "AFD", "S12M_TIMECODE")
-"""Kinds that one picture may have and the next not."""
+PER_FRAME = (CAPTIONS, "AFD", "S12M_TIMECODE")
+"""Kinds that may be present in one frame and missing in the next."""
 NAMES = {
     CAPTIONS: "closed captions (CEA-608/708)",
     "SPHERICAL": "360-degree projection",
@@ -33,37 +33,37 @@ NAMES = {
     "EXIF": "EXIF data",
     "VIEW_ID": "second view of a stereo film",
 }
-"""What people call FFmpeg's kinds of side data; others are named by FFmpeg's word."""
-_OF_NO_CONSEQUENCE = frozenset({
-    "DISPLAYMATRIX",  # carried out: the painting is upright
-    "PANSCAN",  # every MPEG-2 decoder makes it up
+"""Common names of FFmpeg's kinds of side data; others are named by FFmpeg's word."""
+_IGNORED = frozenset({
+    "DISPLAYMATRIX",  # applied already: the output is upright
+    "PANSCAN",  # every MPEG-2 decoder adds it
     "SEI_UNREGISTERED",  # an encoder's name and settings
     "GOP_TIMECODE",  # counts from zero in nearly every film that has it
     "MOTION_VECTORS", "VIDEO_ENC_PARAMS", "REGIONS_OF_INTEREST", "VIDEO_HINT", "DETECTION_BBOXES", "FILM_GRAIN_PARAMS",
 })  # fmt: skip
-"""Kinds that tell of the old encoding, or that decoding has used up."""
+"""Kinds that describe the old encoding, or that decoding has applied already."""
 _STEREO_IN_WEBM = (1, 2)
-"""The AVStereo3DTypes, side by side and top and bottom, that FFmpeg's muxer takes."""
+"""AVStereo3DTypes that FFmpeg's muxer accepts for WebM: side by side, top and bottom."""
 
 
-def attached(picture: av.VideoFrame) -> dict[str, bytes]:
-    """The side data of a decoded picture by FFmpeg's kind, that of no consequence left out."""
+def side_data_by_kind(picture: av.VideoFrame) -> dict[str, bytes]:
+    """Return the side data of a decoded picture by FFmpeg's kind, without the ignored kinds."""
     found = {data.type.name: bytes(data) for data in side_data_of(picture)}
-    return {kind: data for kind, data in found.items() if kind not in _OF_NO_CONSEQUENCE}
+    return {kind: data for kind, data in found.items() if kind not in _IGNORED}
 
 
 def side_data(picture: av.VideoFrame) -> SideData | None:
-    """What goes along with a picture from the decoder to the encoder; None where nothing does."""
-    kinds = frozenset(data.type.name for data in side_data_of(picture)) - _OF_NO_CONSEQUENCE
+    """Return the side data of a decoded picture for the encoder; None where it has none."""
+    kinds = frozenset(data.type.name for data in side_data_of(picture)) - _IGNORED
     if not kinds:
         return None
-    # PyAV copies side data with a frame but cannot attach it: so a frame of four pixels takes it to the encoder.
+    # PyAV copies side data with a frame but cannot attach it, so a frame of four pixels transports it to the encoder.
     carrier = picture.reformat(2, 2, "yuv420p", interpolation=Interpolation.POINT) if CAPTIONS in kinds else None
     return SideData(kinds, carrier)
 
 
 def with_side_data(picture: av.VideoFrame, carrier: Any) -> av.VideoFrame:
-    """A frame with the pixels of `picture` and what `carrier` carries."""
+    """Return a frame with the pixels of `picture` and the side data of `carrier`."""
     joined: av.VideoFrame = carrier.reformat(
         picture.width, picture.height, picture.format.name, interpolation=Interpolation.POINT, threads=1
     )
@@ -75,13 +75,13 @@ def with_side_data(picture: av.VideoFrame, carrier: Any) -> av.VideoFrame:
     return joined
 
 
-def named(kinds: Iterable[str]) -> list[str]:
-    """What people call these kinds, in order, each once."""
+def kind_names(kinds: Iterable[str]) -> list[str]:
+    """List the common names of these kinds, in order, each once."""
     return sorted({NAMES.get(kind, kind.lower().replace("_", " ")) for kind in kinds})
 
 
 def stereo_mode(side_data: Mapping[str, bytes], container: str = "matroska") -> str:
-    """Matroska's word for a film's stereo layout; "" where it has none or is flat, or where WebM has no word for it."""
+    """Return Matroska's name for a film's stereo layout; "" where the film has none, or where WebM has no name."""
     raw = side_data.get("STEREO3D", b"")
     if len(raw) < 8:
         return ""

@@ -1,4 +1,4 @@
-"""Sound in another codec: what FFmpeg's encoders and muxers take is asked of them, by trying."""
+"""Transcoding of sound. FFmpeg's encoders and muxers are tried out to find the formats that they accept."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from av.stream import Stream
 
 from videostyle.io.pyav import fraction, open_output, time_base_of
 
-_HIGHEST_RATE = 48000  # Hz; more is for studios
+_HIGHEST_RATE = 48000  # Hz; higher rates are for studios
 _BIT_RATE = 96_000  # for each channel
 _LAYOUTS = ("7.1", "6.1", "5.1", "5.0", "quad", "3.0", "stereo", "mono")
-"""What is tried where the source's own layout is refused; several names may stand for one number of channels."""
-_MOST_CHANNELS = 8  # what players take
-_OUT_OF_STEP = Fraction(1, 25)  # seconds that sound may be off its time before it is mended
-_SILENCE = 10  # seconds that a pause is filled with silence; a longer one is left out of the file
+"""Layouts that are tried where the source's own is refused; several names may have the same number of channels."""
+_MOST_CHANNELS = 8  # the limit of players
+_OUT_OF_SYNC = Fraction(1, 25)  # seconds that sound may be off its time before it is corrected
+_SILENCE = 10  # seconds of the longest pause that is filled with silence; a longer one is left out of the file
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
-    """A form of sound that an encoder takes."""
+class AudioFormat:
+    """A format of sound that an encoder accepts."""
 
     encoder: str
     layout: str
     rate: int
-    """Samples a second."""
+    """Samples per second."""
 
 
-def refusal(output: OutputContainer, stream: Stream, packets: Sequence[Packet[Any]]) -> str:
-    """Why the output's format cannot hold a copy of `stream`, "" where it can; `packets` are the stream's first."""
+def copy_problem(output: OutputContainer, stream: Stream, packets: Sequence[Packet[Any]]) -> str:
+    """Return the muxer's error for a copy of `stream`, "" where it accepts it; `packets` are the stream's first."""
     try:
         with open_output(io.BytesIO(), format=output.format.name) as trial:
             twin = trial.add_stream_from_template(stream, opaque=True)
@@ -56,25 +56,28 @@ def refusal(output: OutputContainer, stream: Stream, packets: Sequence[Packet[An
     return ""
 
 
-def changes_form(packets: Iterable[Packet[Any]]) -> bool:
-    """True where AAC frames with headers of their own (ADTS) turn to another rate, channel count or profile.
+def adts_format_changes(packets: Iterable[Packet[Any]]) -> bool:
+    """Return True if AAC frames with ADTS headers change their sample rate, number of channels or profile.
 
-    A track of mp4 or Matroska has one header for all its frames, and players decode by that.
+    A track of mp4 or Matroska has one header for all its frames, which players use to decode.
     """
     first: tuple[int, int] | None = None
     for packet in packets:
         head = bytes(packet)[:4]
         if len(head) < 4 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
             continue
-        form = head[2] & 0b11111101, head[3] & 0b11000000
-        first = first or form
-        if form != first:
+        header = head[2] & 0b11111101, head[3] & 0b11000000
+        first = first or header
+        if header != first:
             return True
     return False
 
 
-def encodings(decoder: AudioCodecContext, encoders: Iterable[str]) -> Iterator[Encoding]:
-    """The forms in which the sound can be encoded, the one nearest to it first; nothing where it tells no form."""
+def audio_formats(decoder: AudioCodecContext, encoders: Iterable[str]) -> Iterator[AudioFormat]:
+    """Yield the formats in which the sound can be encoded, the most similar first.
+
+    There are none where the decoder states no number of channels or no rate.
+    """
     channels, own = decoder.layout.nb_channels, decoder.sample_rate
     if not channels or not own:
         return
@@ -86,28 +89,28 @@ def encodings(decoder: AudioCodecContext, encoders: Iterable[str]) -> Iterator[E
         for layout in mixed or ["stereo"]:
             for rate in _rates(encoder, own):
                 if _opens(encoder, layout, rate):
-                    yield Encoding(encoder, layout, rate)
+                    yield AudioFormat(encoder, layout, rate)
 
 
 def _rates(encoder: str, own: int) -> list[int]:
-    """Sample rates that the encoder takes, by how near they are to a source's `own`."""
+    """List the sample rates that the encoder accepts, the nearest to the source's `own` first."""
     wanted = min(own, _HIGHEST_RATE)
     try:
         codec = av.Codec(encoder, "w")
     except ValueError:
         return []
     if codec.canonical_name == "opus":
-        return [48000]  # what every Opus decoder gives back
+        return [48000]  # the rate of every Opus decoder
     return sorted(codec.audio_rates or [wanted], key=lambda rate: max(rate / wanted, wanted / rate))
 
 
 @lru_cache(maxsize=256)
 def _opens(encoder: str, layout: str, rate: int) -> bool:
-    """True where the encoder takes this layout and rate."""
+    """Return True if the encoder accepts this layout and rate."""
     try:
         context = CodecContext.create(encoder, "w")
         assert isinstance(context, AudioCodecContext)
-        _set_up(context, Encoding(encoder, layout, rate))
+        _set_up(context, AudioFormat(encoder, layout, rate))
         context.sample_rate = rate
         context.format = (context.codec.audio_formats or [av.AudioFormat("fltp")])[0]
         context.open()
@@ -118,7 +121,7 @@ def _opens(encoder: str, layout: str, rate: int) -> bool:
 
 @lru_cache(maxsize=256)
 def _mixes(source: str, layout: str) -> bool:
-    """True where FFmpeg knows how to turn sound of one layout into another."""
+    """Return True if FFmpeg can convert sound of one layout to another."""
     frame = av.AudioFrame("fltp", source, 1024)
     frame.sample_rate = _HIGHEST_RATE
     try:
@@ -128,38 +131,38 @@ def _mixes(source: str, layout: str) -> bool:
     return True
 
 
-def _set_up(context: AudioCodecContext, encoding: Encoding) -> None:
+def _set_up(context: AudioCodecContext, encoding: AudioFormat) -> None:
     context.layout = encoding.layout
     context.bit_rate = _BIT_RATE * context.layout.nb_channels
 
 
-class Recoder:
-    """Writes one sound stream anew: one track of one form without gaps, whatever the source turns to."""
+class AudioTranscoder:
+    """Encodes one sound stream anew: one track of one format without gaps, even if the source's format changes."""
 
-    def __init__(self, output: OutputContainer, decoder: AudioCodecContext, encoding: Encoding) -> None:
-        """Raises ValueError where the output's format cannot hold what the encoder makes."""
+    def __init__(self, output: OutputContainer, decoder: AudioCodecContext, encoding: AudioFormat) -> None:
+        """Add a stream to the output; raise ValueError where its container cannot hold the encoder's codec."""
         self._output = output
         self._decoder = decoder
         self._encoding = encoding
-        self.twin = cast(AudioStream, output.add_stream(encoding.encoder, rate=encoding.rate))
-        _set_up(self.twin.codec_context, encoding)
-        self._form: tuple[str, str, int] | None = None
-        """Sample format, layout and rate of the source, as they are now."""
+        self.stream = cast(AudioStream, output.add_stream(encoding.encoder, rate=encoding.rate))
+        _set_up(self.stream.codec_context, encoding)
+        self._source_format: tuple[str, str, int] | None = None
+        """Current sample format, layout and rate of the source."""
         self._converter: _Converter
         self._begun = decoder.layout.name
         self._mixed: set[str] = set()
-        """Layouts with more channels than are written."""
+        """Layouts with more channels than the output has."""
         self._due: Fraction | None = None
-        """When the source's next sample is due, in the output's seconds."""
+        """Time of the source's next sample, in the output's seconds."""
         self._position = 0
-        """The next sample's time in the output, in samples."""
+        """Time of the next sample in the output, in samples."""
 
     def __call__(self, packet: Packet[Any], shift: Fraction) -> None:
-        """Take the stream's next packet, `shift` seconds earlier than it says."""
+        """Transcode the stream's next packet, `shift` seconds earlier than its timestamp."""
         try:
             frames = self._decoder.decode(packet)
         except (av.FFmpegError, ValueError):
-            return  # a damaged packet; silence stands for it
+            return  # a damaged packet is replaced by silence
         for frame in frames:
             self._take(frame, shift)
 
@@ -173,30 +176,31 @@ class Recoder:
             time = frame.pts * base - shift
         if self._due is None:
             self._position = round(time * self._encoding.rate)
-        elif time < self._due - max(_OUT_OF_STEP, length / 2):
-            return  # it would be heard together with what was before it
-        elif time > self._due + _OUT_OF_STEP:
+        elif time < self._due - max(_OUT_OF_SYNC, length / 2):
+            return  # it would overlap the sound before it
+        elif time > self._due + _OUT_OF_SYNC:
             self._pause(time)
         else:
             time = self._due
-        form = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if form != self._form:
+        source_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if source_format != self._source_format:
             self._drain()
-            if frame.layout.nb_channels > self.twin.codec_context.layout.nb_channels:
+            if frame.layout.nb_channels > self.stream.codec_context.layout.nb_channels:
                 self._mixed.add(frame.layout.name)
-            self._form, self._converter = form, _Converter(self._encoding, self.twin.codec_context.format.name)
+            self._source_format = source_format
+            self._converter = _Converter(self._encoding, self.stream.codec_context.format.name)
         for converted in self._converter(frame):
             self._encode(converted)
         self._due = time + length
 
     def _pause(self, until: Fraction) -> None:
-        """Go on at `until` seconds: after silence, or, where that is far, after nothing."""
+        """Continue at `until` seconds, after silence, or after a gap in the timestamps where the pause is long."""
         self._drain()
         samples = round(until * self._encoding.rate) - self._position
         if samples > _SILENCE * self._encoding.rate:
             self._position += samples
             return
-        context = self.twin.codec_context
+        context = self.stream.codec_context
         step = self._encoding.rate // 10
         for start in range(0, samples, step):
             frame = av.AudioFrame(context.format.name, self._encoding.layout, min(step, samples - start))
@@ -206,28 +210,28 @@ class Recoder:
             self._encode(frame)
 
     def _drain(self) -> None:
-        """Encode what the converter holds back."""
-        if self._form is not None:
+        """Encode the samples that the converter has buffered."""
+        if self._source_format is not None:
             for converted in self._converter(None):
                 self._encode(converted)
-            self._form = None
+            self._source_format = None
 
     def _encode(self, frame: av.AudioFrame) -> None:
         frame.pts, frame.time_base = self._position, Fraction(1, self._encoding.rate)
         self._position += frame.samples
-        self._output.mux(self.twin.encode(frame))
+        self._output.mux(self.stream.encode(frame))
 
     def remarks(self) -> str:
-        """What became of parts in another layout than the first, in words; "" where nothing is lost."""
+        """Describe the loss in parts with another layout than the first; "" where no channels are lost."""
         later = sorted(self._mixed - {self._begun})
-        return f"what is {' and '.join(later)} in it is mixed to {self._encoding.layout}" if later else ""
+        return f"parts in {' and '.join(later)} are mixed to {self._encoding.layout}" if later else ""
 
     def flush(self) -> None:
-        """Encode what is left; the last packet was taken."""
+        """Encode the buffered samples after the last packet."""
         for frame in self._left():
             self._take(frame, Fraction(0))
         self._drain()
-        self._output.mux(self.twin.encode(None))
+        self._output.mux(self.stream.encode(None))
 
     def _left(self) -> list[av.AudioFrame]:
         try:
@@ -235,21 +239,21 @@ class Recoder:
         except (av.FFmpegError, ValueError):
             return []
         for frame in frames:
-            frame.pts = None  # it comes right after what was before it
+            frame.pts = None  # it follows the frame before it without a gap
         return frames
 
 
 class _Converter:
-    """Turns frames of one form into an encoding's. Channels that FFmpeg cannot mix are left out but for two."""
+    """Converts frames to the format of an encoder. Of channels that FFmpeg cannot mix only the first two are kept."""
 
-    def __init__(self, encoding: Encoding, sample_format: str) -> None:
+    def __init__(self, encoding: AudioFormat, sample_format: str) -> None:
         self._encoding = encoding
         self._sample_format = sample_format
         self._resampler = AudioResampler(sample_format, encoding.layout, encoding.rate)
         self._first_two: Graph | None = None
 
     def __call__(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
-        """The frame converted, what was held back before it included; None is the end."""
+        """Convert a frame and return it with the samples buffered before it; None is the end."""
         if frame is not None:
             frame.pts = None
         if self._first_two is None:

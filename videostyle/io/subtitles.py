@@ -1,4 +1,4 @@
-"""Text subtitles in another codec, line by line; a line that cannot be read is no reason to stop."""
+"""Transcoding of text subtitles, line by line; a line that cannot be decoded is left out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from av.subtitles.subtitle import SubtitleSet
 
 from videostyle.io.pyav import time_base_of
 
-_TICKS = 1000  # a second
-_LENGTH = 2  # bytes in front of the text of a mov_text packet that say how long it is
+_TICKS = 1000  # per second
+_LENGTH = 2  # bytes of the length field before the text of a mov_text packet
 
 
-class TextRecoder:
-    """Writes one stream of text subtitles anew in another codec."""
+class SubtitleTranscoder:
+    """Encodes one stream of text subtitles anew in another codec."""
 
     def __init__(self, output: OutputContainer, decoder: SubtitleCodecContext, encoder: str) -> None:
-        """Raises av.FFmpegError or ValueError where the stream cannot be decoded, or the output not hold it."""
+        """Add a stream to the output.
+
+        Raises av.FFmpegError or ValueError where the source's stream cannot be decoded, or the output cannot hold it.
+        """
         decoder.open(strict=False)
         self._output = output
         self._decoder = decoder
-        self.twin = output.add_stream(encoder)
-        context = self.twin.codec_context
+        self.stream = output.add_stream(encoder)
+        context = self.stream.codec_context
         assert isinstance(context, SubtitleCodecContext)
         context.subtitle_header = decoder.subtitle_header
         context.time_base = Fraction(1, _TICKS)
@@ -35,7 +38,7 @@ class TextRecoder:
         self._unread = 0
 
     def __call__(self, packet: Packet[Any], shift: Fraction) -> None:
-        """Take the stream's next packet, `shift` seconds earlier than it says."""
+        """Transcode the stream's next packet, `shift` seconds earlier than its timestamp."""
         lines = self._lines(packet)
         if lines is None or not len(lines) or packet.pts is None:
             return
@@ -44,14 +47,14 @@ class TextRecoder:
         except (av.FFmpegError, ValueError):
             self._unread += 1
             return
-        written.stream = self.twin
+        written.stream = self.stream
         written.time_base = Fraction(1, _TICKS)
         written.pts = written.dts = round((packet.pts * time_base_of(packet) - shift) * _TICKS)
         written.duration = round((packet.duration or 0) * time_base_of(packet) * _TICKS)
         self._output.mux(written)
 
     def _lines(self, packet: Packet[Any]) -> SubtitleSet | None:
-        """What the packet says; None where it says nothing that can be read."""
+        """Decode the lines of a packet; None where they cannot be decoded."""
         try:
             return self._decoder.decode2(packet)
         except (av.FFmpegError, ValueError):
@@ -65,7 +68,7 @@ class TextRecoder:
         return lines
 
     def _as_utf8(self, packet: Packet[Any]) -> Packet[Any]:
-        """The packet with its text in UTF-8, for which FFmpeg insists; old programs wrote their system's code page."""
+        """Convert a packet's text to UTF-8, which FFmpeg requires; old programs wrote their system's code page."""
         raw = bytes(packet)
         skip = _LENGTH if self._decoder.codec.canonical_name == "mov_text" else 0
         text = raw[skip:].decode("cp1252", "replace").encode()
@@ -75,10 +78,10 @@ class TextRecoder:
         return again
 
     def remarks(self) -> list[str]:
-        """What was not read as it is written, in words."""
+        """Describe the lines that were converted or left out."""
         found = []
         if self._converted:
             found.append(f"{self._converted} not in UTF-8, read as Windows-1252")
         if self._unread:
-            found.append(f"{self._unread} left out, which cannot be decoded")
+            found.append(f"{self._unread} left out because they cannot be decoded")
         return found

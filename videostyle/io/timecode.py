@@ -10,13 +10,13 @@ _SHAPE = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)([:;.])(\d{2})")
 _KEY = "timecode"
 
 
-def timecode_of(tags: Iterable[Mapping[str, str]]) -> str:
-    """The first timecode among the tags of a file and its streams; "" where there is none."""
+def find_timecode(tags: Iterable[Mapping[str, str]]) -> str:
+    """Return the first timecode among the tags of a file and its streams; "" where there is none."""
     return next((value for one in tags for key, value in one.items() if key.lower() == _KEY), "")
 
 
-def moved(timecode: str, seconds: Fraction, rate: Fraction | None) -> str:
-    """`timecode` so many seconds later, at `rate` frames a second; "" where it makes no sense at this rate."""
+def offset_timecode(timecode: str, seconds: Fraction, rate: Fraction | None) -> str:
+    """Add `seconds` to a timecode at `rate` frames per second; "" where it is invalid at this rate."""
     found = _SHAPE.fullmatch(timecode.strip())
     if found is None or rate is None or rate < 1:
         return ""

@@ -1,4 +1,4 @@
-"""A virtual camera: other programs see the painting as a webcam."""
+"""A virtual camera: other programs see the stylized frames as a webcam."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _DRIVERS = (
 
 
 class VirtualCamera:
-    """Sends each frame written to it, by pyvirtualcam."""
+    """Sends each frame that is written to it to a virtual camera, by pyvirtualcam."""
 
     def __init__(self, size: tuple[int, int], fps: float, device: str = "") -> None:
-        """Frames of `size` (width, height); `device` is /dev/video2 or a name, "" any there is.
+        """Open the virtual camera for frames of `size` (width, height); `device` "" is the first one found.
 
-        Raises MissingDependencyError without pyvirtualcam, SinkError without a driver.
+        Otherwise `device` is a path such as /dev/video2 or a name. Raises MissingDependencyError without pyvirtualcam,
+        SinkError without a driver.
         """
         try:
             import pyvirtualcam
@@ -43,7 +44,7 @@ class VirtualCamera:
         self._camera.close()
 
     def write(self, frame: Frame) -> None:
-        """Send `frame`. Raises SinkError where the virtual camera is gone."""
+        """Send `frame`; raise SinkError where the virtual camera is gone."""
         try:
             self._camera.send(frame.pixels.permute(1, 2, 0).contiguous().numpy())
         except (RuntimeError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A window to watch, and the keys that are pressed in it, by SDL."""
+"""A window that shows frames, and the keys that are pressed in it, by SDL."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from videostyle.types import Frame
 if TYPE_CHECKING:
     import pygame
 
-_NOWHERE = "there is no screen to open a window on; use --headless, -o FILE or --virtual-camera"
-# pygame greets on standard output, and SDL takes SIGTERM for a closed window.
-_QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_NO_SIGNAL_HANDLERS": "1"}
+_NO_SCREEN = "there is no screen to open a window on; use --headless, -o FILE or --virtual-camera"
+# pygame prints a greeting on standard output, and SDL treats SIGTERM as a closed window.
+_ENVIRONMENT = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_NO_SIGNAL_HANDLERS": "1"}
 
 
 class Window:
-    """Shows frames as they are written, in their proportions; belongs to the main thread."""
+    """Shows the frames that are written to it, in their proportions; it must be used in the main thread."""
 
     def __init__(self, title: str) -> None:
-        """Raises SinkError where there is no screen, MissingDependencyError without pygame."""
-        for name, value in _QUIET.items():
+        """Connect to the screen; raise SinkError where there is none, MissingDependencyError without pygame."""
+        for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
             import pygame
@@ -36,16 +36,16 @@ class Window:
         self._pygame = pygame
         screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
         if sys.platform == "linux" and not any(os.environ.get(name) for name in screens):
-            raise SinkError(_NOWHERE)  # SDL would take the whole screen of a console
+            raise SinkError(_NO_SCREEN)  # SDL would take the whole screen of a console
         try:
             pygame.display.init()
         except pygame.error as error:
-            raise SinkError(_NOWHERE) from error
+            raise SinkError(_NO_SCREEN) from error
         self.warnings: list[str] = []
         self._title = title
         self._window: pygame.Window | None = None
         self.full = False
-        """It fills the screen."""
+        """True while the window fills the screen."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +58,7 @@ class Window:
         self._pygame.display.quit()
 
     def write(self, frame: Frame) -> None:
-        """Show `frame` as large as the window holds it; the first one opens the window, in its size.
+        """Show `frame` as large as the window allows; the first frame opens the window, in its size.
 
         Raises SinkError where no window can be opened.
         """
@@ -80,13 +80,13 @@ class Window:
             raise SinkError(f"the window cannot be shown ({error}); use --headless") from error
 
     def keys(self) -> list[str]:
-        """The keys pressed since the last time, as `videostyle.live.controls.press` names them; "q" once closed."""
+        """List the keys pressed since the last call, as named by `videostyle.live.controls.press`; "q" if closed."""
         if self._window is None:
             return []
         return [name for event in self._pygame.event.get() if (name := self._name(event))]
 
     def _name(self, event: pygame.Event) -> str:
-        """What the event is called; "" where nothing was pressed."""
+        """Return the name of the key of an event; "" where no key was pressed."""
         pygame = self._pygame
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             return "q"
@@ -100,12 +100,12 @@ class Window:
             pygame.K_SPACE: "space",
             pygame.K_ESCAPE: "esc",
         }
-        # The letter that the key has in the keyboard's own layout: + is on another key in every country.
+        # The letter in the keyboard's own layout: + is on another key in every country.
         letter: str = event.unicode
         return named.get(event.key) or (letter.lower() if letter.isprintable() else "")
 
     def full_screen(self, on: bool) -> None:
-        """Fill the screen, or stop that."""
+        """Switch full screen on or off."""
         if self._window is not None and on != self.full:
             self.full = on
             if on:

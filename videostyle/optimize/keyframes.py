@@ -24,7 +24,7 @@ from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError, VideostyleError
 from videostyle.files import fit_name, make_folder, sink_error
 from videostyle.io import open_sink, open_source
-from videostyle.io.images import read_picture, write_label, write_picture
+from videostyle.io.images import draw_label, read_picture, write_picture
 from videostyle.ops.filters import mix, shrink
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.ops.warp import warp
@@ -295,7 +295,7 @@ def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 32
     for label, content in keys:
         height = round(width * content.shape[2] / content.shape[3])
         tile = to_pixels(shrink(content, (height, width))[0]).permute(1, 2, 0).contiguous().numpy()
-        write_label(tile, label, (8, height - 10), 0.5)
+        draw_label(tile, label, (8, height - 10), 0.5)
         tiles.append(tile)
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns if len(tiles) > columns else 0)
     rows = [np.hstack(tiles[at : at + columns]) for at in range(0, len(tiles), columns)]

@@ -17,7 +17,7 @@ from videostyle import interrupt, weights
 from videostyle.engines import choose_device
 from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
-from videostyle.io.images import EXTENSIONS, is_picture, read_painting, read_picture
+from videostyle.io.images import EXTENSIONS, is_picture, read_picture, read_style_image
 from videostyle.masks import mask_from_pixels
 from videostyle.nets.vgg import has_bf16
 from videostyle.ops.color import keep_colors, match_colors
@@ -319,7 +319,7 @@ def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:
 
 def _read_style_image(one: StyleImage) -> tuple[Tensor, Tensor | None]:
     """Read a style image (1, 3, H, W) in 0..1, and the mask (1, 1, H, W) of its part that is used, or None."""
-    painting, part = read_painting(str(one.image))
+    painting, part = read_style_image(str(one.image))
     if one.part is not None:
         mask = mask_from_pixels(read_picture(str(one.part)), (painting.shape[2], painting.shape[3]), 0)[None]
         part = mask if part is None else part * mask

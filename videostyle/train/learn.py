@@ -25,7 +25,7 @@ from videostyle import interrupt, weights
 from videostyle.errors import SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
 from videostyle.files import check_output, fit_name, make_folder, sink_error
 from videostyle.io import open_source
-from videostyle.io.images import SMALLEST_PAINTING, read_painting, read_picture, write_picture
+from videostyle.io.images import SMALLEST_STYLE_IMAGE, read_picture, read_style_image, write_picture
 from videostyle.nets.vgg import has_bf16
 from videostyle.noise import initial_recurrent_input
 from videostyle.ops.filters import shrink
@@ -124,7 +124,7 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
 
 def _on_white(path: Path) -> Tensor:
     """Read a style image (1, 3, H, W) in 0..1, transparent parts on white."""
-    painting, alpha = read_painting(str(path))
+    painting, alpha = read_style_image(str(path))
     return painting if alpha is None else 1 + alpha * (painting - 1)
 
 
@@ -251,7 +251,7 @@ def _contents(content: Path | None) -> Iterator[Tensor]:
                 picture = to_float(read_picture(str(path)))
             except SourceError:
                 continue
-            if min(picture.shape[2:]) >= SMALLEST_PAINTING:
+            if min(picture.shape[2:]) >= SMALLEST_STYLE_IMAGE:
                 yield _fit(picture)
     else:
         with open_source(str(content)) as film:

@@ -16,7 +16,7 @@ import gradio as gr
 from videostyle.errors import UsageError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
-from videostyle.io.names import painted_name
+from videostyle.io.names import output_name
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan
 from videostyle.text import escape_markup
@@ -68,7 +68,7 @@ class Page:
     def film_plan(self, film: str, name: str, values: Sequence[Any]) -> RenderPlan:
         """Return the plan of the whole film for the values of the controls; it writes to the file `name`, if given."""
         plan = replace(checked_look(self.settings.base, values), source=film)
-        output = checked_file_name(name) or painted_name(film, plan.style.label)
+        output = checked_file_name(name) or output_name(film, plan.style.label)
         return replace(plan, output=str(self.files.output_folder(film) / output))
 
     def open(self, path: str | None, progress: gr.Progress = _PROGRESS) -> list[Any]:
