@@ -220,7 +220,7 @@ def test_pictures_that_do_not_fit_into_one_are_named(tmp_path: Path) -> None:
     pages = [photograph(), photograph((40, 40))]
     pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
     (line,) = pass_through(tmp_path / "in.tif", tmp_path / "out.png")
-    assert "only the first of 2 pages is painted" in line
+    assert "only the first of 2 pages is stylized" in line
 
 
 def test_a_film_becomes_an_animated_webp(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_a_span_cuts_everything_and_keeps_it_in_step(tmp_path: Path, start: str,
 def test_a_second_picture_track_is_named(data: Path, tmp_path: Path) -> None:
     source = data / "clips/nasa_13013.mp4"
     warned = paint(source, tmp_path / "out.mp4", Span(end=F(1)))
-    assert "video stream 0 (h264) dropped: only one picture track is painted" in warned
+    assert "video stream 0 (h264) dropped: only one video track is stylized" in warned
     for number in (0, 1):
         before = [p for p in media.packets(source, "audio", number) if p[0] < 1]
         assert media.packets(tmp_path / "out.mp4", "audio", number) == before
