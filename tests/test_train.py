@@ -784,7 +784,11 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
     assert run.folder == tmp_path / "out"
     assert run.styles[0].image == tmp_path / "stripes.png"
     for change, message in [
-        (("lr = 1", "lr = 'fast'"), "lr = 'fast' should be of type float"),
+        (("lr = 1", "lr = 'fast'"), "lr = 'fast': input should be a valid number"),
+        (("lr = 1", "rate = 1"), "no setting named 'rate'; did you mean lr"),
+        (("lr = 1", "steps = 1.5"), "steps = 1.5: input should be a valid integer"),
+        (("lr = 1", "bf16 = 1"), "bf16 = 1: input should be a valid boolean"),
+        (('name = "stripes"', "name = 3"), r"styles.0.name = 3: input should be a valid string"),
         (("lr = 1", "rote = 1"), "no setting named 'rote'"),
         (('folder = "out"', ""), "'folder' is missing"),
         (("[[styles]]", "[styles]"), r"\[\[styles\]\]"),

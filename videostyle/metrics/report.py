@@ -6,9 +6,13 @@ import base64
 import html
 import math
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
 
 import cv2
 import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from videostyle.metrics.figures import ratio
 from videostyle.metrics.probes import Probes
@@ -89,22 +93,30 @@ def _times(value: float) -> str:
 
 
 def write_html(evaluation: Evaluation, title: str, probes: Probes | None = None) -> str:
-    """Format the whole page. `title` is the name of the evaluated film."""
+    """Format the whole page by the template `report.html`. `title` is the name of the evaluated film."""
     width, height = evaluation.size
-    cuts = ", ".join(f"{time:g} s" for time in evaluation.cuts) or "none"
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f'<p class="quiet">{evaluation.frames} frames of {width}×{height}; cuts: {cuts}.</p>',
-        "<h2>In short</h2>",
-        "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in findings(evaluation, probes)) + "</ul>",
-        _figures(evaluation),
-        _curves(evaluation),
-        _still_curve(probes) if probes is not None else "",
-        _worst(evaluation.worst),
-        _method(evaluation),
-        _GLOSSARY,
-    ]
-    return _PAGE.format(title=html.escape(title), body="\n".join(parts))
+    versions = list(evaluation.scores)
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
+        (files("videostyle.metrics") / "report.html").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title=title,
+        frames=evaluation.frames,
+        width=width,
+        height=height,
+        cuts=", ".join(f"{time:g} s" for time in evaluation.cuts) or "none",
+        findings=findings(evaluation, probes),
+        versions=versions,
+        rows=[
+            (name, [format(values[one], digits) if one in values else "" for one in versions])
+            for name, values, digits in rows(evaluation)
+        ],
+        charts=_charts(evaluation),
+        still_chart=_still_chart(probes) if probes is not None else "",
+        worst=[_worst(one) for one in evaluation.worst],
+        flow_name=evaluation.flow_name,
+        pairs=", ".join(f"{count} pairs of frames {gap} apart" for gap, count in evaluation.pairs.items()),
+    )
 
 
 def rows(evaluation: Evaluation) -> list[tuple[str, dict[str, float], str]]:
@@ -139,19 +151,7 @@ def rows(evaluation: Evaluation) -> list[tuple[str, dict[str, float], str]]:
     return [row for row in known if row[1]]
 
 
-def _figures(evaluation: Evaluation) -> str:
-    versions = list(evaluation.scores)
-    head = "".join(f"<th>{html.escape(version)}</th>" for version in versions)
-    body = "".join(
-        f"<tr><th>{html.escape(name)}</th>"
-        + "".join(f"<td>{format(values[one], digits) if one in values else ''}</td>" for one in versions)
-        + "</tr>"
-        for name, values, digits in rows(evaluation)
-    )
-    return f'<h2>Figures</h2><div class="wide"><table><tr><th></th>{head}</tr>{body}</table></div>'
-
-
-def _curves(evaluation: Evaluation) -> str:
+def _charts(evaluation: Evaluation) -> list[Markup]:
     versions, frames = list(evaluation.scores), evaluation.frame_scores
     charts = {
         f"Warping error ×1000, {'to the next frame' if gap == 1 else f'over {gap} frames'}": {
@@ -169,34 +169,26 @@ def _curves(evaluation: Evaluation) -> str:
             STYLIZED: [ratio(energy[STYLIZED], energy[REFERENCE]) for energy in energies]
         }
     times = [one.time for one in frames]
-    drawn = "".join(chart(name, times, lines, evaluation.cuts) for name, lines in charts.items())
-    return (
-        "<h2>Over time</h2><p>In seconds; dashed lines are cuts. Lower errors and less flicker are better, and the "
-        f"film's own curve is the floor.</p>{drawn}"
-    )
+    return [chart(name, times, lines, evaluation.cuts) for name, lines in charts.items()]
 
 
-def _still_curve(probes: Probes) -> str:
+def _still_chart(probes: Probes) -> Markup:
     curve = [255 * value for value in probes.drift.curve]
     frames = [float(number) for number in range(len(curve))]
     # Eight steps of brightness are just visible: the chart should show smaller differences as small.
-    return (
-        "<h2>A still film</h2><p>The output for one picture that stands still: its distance from its first frame, by "
-        "frame. It should stay near 0.</p>"
-        + chart("Distance from the first frame, steps of 255", frames, {STYLIZED: curve}, least=8)
-    )
+    return chart("Distance from the first frame, steps of 255", frames, {STYLIZED: curve}, least=8)
 
 
 def chart(
     name: str, times: Sequence[float], lines: dict[str, list[float]], cuts: Sequence[float] = (), least: float = 0.0
-) -> str:
+) -> Markup:
     """Draw lines over time as SVG; returns "" if there are no values. A line is broken where a value is nan.
 
     The scale reaches at least to `least`, so that small values look small.
     """
     values = [value for line in lines.values() for value in line if math.isfinite(value)]
     if len(times) < 2 or not values:
-        return ""
+        return Markup()
     width, height, left, top, bottom = 860, 220, 56, 12, 26
     first, last, most = times[0], times[-1], _round_up(max(*values, least))
 
@@ -232,7 +224,7 @@ def chart(
                 pen = "M"
         marks.append(f'<path class="{kind}" d="{" ".join(path)}"/>')
     label = html.escape(name)
-    return (
+    return Markup(
         f"<figure><figcaption>{label} {' '.join(legend)}</figcaption>"
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(marks)}</svg></figure>'
     )
@@ -246,9 +238,7 @@ def _round_up(value: float) -> float:
     return next(step * power for step in (1, 2, 4, 8, 10) if step * power >= value * (1 - 1e-9))
 
 
-def _worst(worst: Sequence[WorstMoment]) -> str:
-    if not worst:
-        return ""
+def _worst(one: WorstMoment) -> dict[str, Any]:
     names = {
         FILM: "the film",
         STYLIZED: "the stylized film",
@@ -256,85 +246,20 @@ def _worst(worst: Sequence[WorstMoment]) -> str:
         "heat": "the difference of the two",
         REFERENCE: "stylized alone",
     }
-    parts = [
-        "<h2>Worst frames</h2><p>Without flicker, the second and third picture would be the same. In the heat map, "
-        "black is no difference and yellow a large one; grey areas could not be compared.</p>"
-    ]
-    for one in worst:
-        figures = "".join(
-            f'<figure><img src="{data_uri(one.pictures[name].permute(1, 2, 0).numpy())}" alt="{html.escape(label)}">'
-            f"<figcaption>{html.escape(label)}</figcaption></figure>"
+    return {
+        "time": f"{one.time:.2f}",
+        "index": one.index,
+        "error": f"{1000 * one.error:.2f}",
+        "film_error": f"{1000 * one.film_error:.2f}",
+        "pictures": [
+            (data_uri(one.pictures[name].permute(1, 2, 0).numpy()), label)
             for name, label in names.items()
             if name in one.pictures
-        )
-        parts.append(
-            f"<h3>{one.time:.2f} s, frame {one.index}: warping error ×1000 {1000 * one.error:.2f}, "
-            f"the film's own {1000 * one.film_error:.2f}</h3>"
-            f'<div class="row">{figures}</div>'
-        )
-    return "".join(parts)
+        ],
+    }
 
 
 def data_uri(picture: np.ndarray) -> str:
     """Encode an (H, W, 3) uint8 RGB picture as a JPEG in a data URI, so that the page needs no further file."""
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
-
-
-def _method(evaluation: Evaluation) -> str:
-    pairs = ", ".join(f"{count} pairs of frames {gap} apart" for gap, count in evaluation.pairs.items())
-    return (
-        f"<h2>Method</h2><p>Motion was estimated by {html.escape(evaluation.flow_name)}, on the film and never on the "
-        "stylized frames. It differs from the motion that stabilized the film, unless the film was made with the same "
-        f"flow. {pairs}; pairs across a cut are not compared, nor are areas that were hidden or left the picture, and "
-        "edges of moving things.</p>"
-    )
-
-
-_GLOSSARY = """<h2>Words</h2><dl>
-<dt>film, painted, per frame</dt><dd>The source; the stylized film that is evaluated; the same film with every frame
-stylized alone, which is as lively as the style gets and flickers most.</dd>
-<dt>warping error</dt><dd>One frame is warped to another along the film's motion, and the two are compared. Strokes that
-stay on things give 0; strokes that are drawn anew in every frame give a large error. Even the film does not have 0:
-light and grain change, and estimated motion is never perfect. So compare with the film's own error.</dd>
-<dt>10 frames on</dt><dd>The same over a longer time, which shows slow drift too.</dd>
-<dt>warped LPIPS</dt><dd>The same as people see it, by a network that was fitted to their judgement.</dd>
-<dt>e_stab</dt><dd>The same with motion that is known and not estimated, over the whole picture.</dd>
-<dt>flicker where still</dt><dd>The change of the stylized film where the film does not move at all. It needs no
-estimated motion, so errors of motion have no influence.</dd>
-<dt>change</dt><dd>The change of the picture from frame to frame, motion included. A frozen picture has none.</dd>
-<dt>detail, edges</dt><dd>The amount of fine structure. A blurred film flickers less and has less of it: stability that
-costs detail is none.</dd>
-<dt>similarity (SSIM)</dt><dd>1 is the same picture as with every frame stylized alone.</dd>
-<dt>style distance</dt><dd>The distance of texture and colours from those of the per-frame version; 0 is the same.</dd>
-<dt>content distance</dt><dd>The distance of the shown things from the film: 0 is the film, 1 is a black picture.</dd>
-<dt>left of the shot before a cut, of what moved away</dt><dd>Ghosts. 0 is none, 1 is all of the old picture.</dd>
-</dl>"""
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
-:root {{ color-scheme: light dark; --ink: #222; --quiet: #667; --page: #fdfdfb; --grid: #ddd;
-  --film: #888; --painted: #c2410c; --alone: #2563a8; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e6e6; --quiet: #9aa; --page: #17181a; --grid: #383a3e;
-  --film: #999; --painted: #fb923c; --alone: #7ab8f5; }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 60rem;
-  margin: 2rem auto; padding: 0 1rem; }}
-h2 {{ margin-top: 2.5rem; }} h3 {{ font-size: 1rem; font-weight: 600; }} .quiet, figcaption {{ color: var(--quiet); }}
-.wide {{ overflow-x: auto; }} table {{ border-collapse: collapse; }}
-th, td {{ padding: .25rem .9rem .25rem 0; text-align: right; border-bottom: 1px solid var(--grid); }}
-th {{ font-weight: 500; }} tr > th:first-child {{ text-align: left; }} td {{ font-variant-numeric: tabular-nums; }}
-figure {{ margin: 1rem 0; }} figcaption {{ font-size: .85rem; }} svg {{ width: 100%; height: auto; }}
-svg text {{ font-size: 11px; fill: var(--quiet); }} svg path {{ fill: none; stroke-width: 2; stroke-linecap: round; }}
-.grid {{ stroke: var(--grid); }} .cut {{ stroke: var(--quiet); stroke-dasharray: 3 4; }}
-path.film {{ stroke: var(--film); }} path.painted {{ stroke: var(--painted); }}
-path.per-frame {{ stroke: var(--alone); }}
-.key::before {{ content: "— "; font-weight: 700; }} .key {{ margin-left: .8rem; }}
-.key.film {{ color: var(--film); }} .key.painted {{ color: var(--painted); }} .key.per-frame {{ color: var(--alone); }}
-.row {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: .5rem; }}
-.row figure {{ margin: 0; }} img {{ width: 100%; display: block; }} dt {{ font-weight: 600; margin-top: .6rem; }}
-dd {{ margin: 0; }}
-</style></head><body>
-{body}
-</body></html>
-"""

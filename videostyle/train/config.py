@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from videostyle.errors import TrainingError, UsageError
 from videostyle.train.plan import TrainConfig, TrainingStyle
+
+# Keys of earlier releases, and their names now.
+_RENAMED = {
+    "rate": "lr",
+    "code_rate": "code_lr",
+    "perceptual": "loss_network",
+    "perceptual_weights": "loss_network_weights",
+    "paintings": "styles",
+}
 
 
 def read_config(path: Path, **overrides: Any) -> TrainConfig:
@@ -20,12 +32,14 @@ def read_config(path: Path, **overrides: Any) -> TrainConfig:
     """
     table = _table(path)
     table.pop("tune", None)
-    styles = table.pop("styles", [])
-    if not isinstance(styles, list) or not all(isinstance(style, dict) for style in styles):
-        raise UsageError(f"{path}: write each style as a table headed [[styles]]")
+    try:
+        read = _model(TrainConfig).model_validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_line(error)}") from error
     here = path.parent
-    values = _typed(TrainConfig, table, here, path)
-    values["styles"] = tuple(TrainingStyle(**_typed(TrainingStyle, style, here, path)) for style in styles)
+    values = _values(read, here)
+    styles: list[BaseModel] = read.styles  # type: ignore[attr-defined]
+    values["styles"] = tuple(TrainingStyle(**_values(style, here)) for style in styles)
     return TrainConfig(**(values | overrides))
 
 
@@ -64,25 +78,37 @@ def _table(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not a TOML file ({error})") from error
 
 
-def _typed(kind: type, table: dict[str, Any], here: Path, path: Path) -> dict[str, Any]:
-    known = {field.name: field for field in fields(kind)}
-    for key in table:
-        if key not in known:
-            raise UsageError(f"{path}: no setting named {key!r}; known: {', '.join(known)}")
-    for name, field in known.items():
-        if field.default is MISSING and name not in table and name != "styles":
-            raise UsageError(f"{path}: {name!r} is missing")
-    return {key: _value(known[key], value, here, path) for key, value in table.items()}
+def _model(kind: type) -> type[BaseModel]:
+    """Make the model of a dataclass's fields; unknown keys and conversions between types are errors."""
+    hints = get_type_hints(kind)
+    if kind is TrainConfig:
+        hints["styles"] = list[_model(TrainingStyle)]  # type: ignore[misc]
+    given: dict[str, Any] = {
+        one.name: (hints[one.name], ... if one.default is MISSING else one.default) for one in fields(kind)
+    }
+    return create_model(kind.__name__, __config__=ConfigDict(extra="forbid", strict=True), **given)
 
 
-def _value(field: Field[Any], value: Any, here: Path, path: Path) -> Any:
-    wanted = str(field.type).removesuffix(" | None")
-    if wanted == "Path" and isinstance(value, str):
-        return here / Path(value).expanduser()
-    if wanted.startswith("tuple") and isinstance(value, list):
-        return tuple(value)
-    if wanted == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if wanted in ("int", "str", "bool") and type(value).__name__ == wanted:
-        return value
-    raise UsageError(f"{path}: {field.name} = {value!r} should be of type {wanted}")
+def _line(error: ValidationError) -> str:
+    """Return the first error in one line."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        kind = TrainingStyle if first["loc"][0] == "styles" else TrainConfig
+        known = [one.name for one in fields(kind)]
+        near = difflib.get_close_matches(_RENAMED.get(str(first["loc"][-1]), str(first["loc"][-1])), known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"no setting named {where!r}; {hint}known: {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{where!r} is missing" + (
+            "; write each style as a table headed [[styles]]" if where == "styles" else ""
+        )
+    if where == "styles":
+        return "write each style as a table headed [[styles]]"
+    return f"{where} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _values(read: BaseModel, here: Path) -> dict[str, Any]:
+    """Return the values that were given, with paths relative to `here`."""
+    given = {name: getattr(read, name) for name in read.model_fields_set}
+    return {name: here / value.expanduser() if isinstance(value, Path) else value for name, value in given.items()}
