@@ -63,7 +63,8 @@ def test_no_docstring_is_headless(path: Path) -> None:
 
 def private(text: str) -> list[str]:
     """Return the private words in a text, each with the field's."""
-    words = re.sub(r"_", " ", text.lower())
+    # Old options are answered by name.
+    words = re.sub(r"_", " ", re.sub(r"--[\w-]+", "", text.lower()))
     return [
         f"{found[0]!r}: say {better}"
         for word, better in PRIVATE.items()

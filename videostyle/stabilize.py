@@ -41,7 +41,7 @@ DETAIL_SURPLUS, DETAIL_BACK = 0.12, 0.95
 
 
 Stylized: TypeAlias = tuple[T, Tensor | None, Motion | None]
-"""What belongs to a frame; its stylized layers (N, 3, H, W), None where the frame repeats the one before; and its
+"""An item of a frame; its stylized layers (N, 3, H, W), None where the frame repeats the one before; and its
 motion, None where a shot begins."""
 
 
@@ -194,7 +194,7 @@ class _Buffered(Generic[T]):
     """A frame that waits for those that follow it."""
 
     items: list[T]
-    """What belongs to the frame, and to those that repeat it."""
+    """Items of the frame and of those that repeat it."""
     layers: Tensor
     """The result of the forward pass, (N, 3, H, W); all but the last in half precision, for a 4K window is large."""
     energy: Tensor

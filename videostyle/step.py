@@ -51,7 +51,7 @@ class _Pending:
 
     frame: Frame
     bare: tuple[bool, ...]
-    """For each layer, True where it is the film itself: then there is nothing to stabilize."""
+    """One flag per layer, True where it is the film itself: then there is nothing to stabilize."""
 
 
 class FrameStylizer:

@@ -36,7 +36,7 @@ class Frame:
     """Presentation time in units of `time_base`; kept unchanged from source to sink."""
     time_base: Fraction
     duration: int | None = None
-    """In units of `time_base`; None where the container does not say."""
+    """Duration in units of `time_base`; None where the container does not say."""
     index: int = 0
     """Counts the frames a source has yielded, from 0."""
     is_cut: bool = False
@@ -77,7 +77,7 @@ class StreamInfo:
     codec: str
     language: str = ""
     detail: str = ""
-    """For people: "48000 Hz stereo", "1280x720 yuv420p"."""
+    """Properties in words: "48000 Hz stereo", "1280x720 yuv420p"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class VideoInfo:
     side_data: Mapping[str, bytes] = field(default_factory=dict)
     """Side data of the first frame, by FFmpeg's kind."""
     plays: int | None = None
-    """How often an animated picture plays, 0 for ever; None for films."""
+    """Number of times an animated picture plays, 0 for ever; None for films."""
 
     def frames_in(self, span: Span) -> int | None:
         """Estimate the number of frames in a part of the film; None where the container does not tell."""
