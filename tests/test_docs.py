@@ -86,18 +86,18 @@ def test_the_readme_is_short_and_its_table_is_measured() -> None:
 QUOTED: list[tuple[str, str, float]] = [
     ("docs/architecture.md", r"darker than ([\d.]+) of white", feedforward.LIT),
     ("docs/architecture.md", r"and below ([\d.]+) the output is the film", feedforward.BLACK),
-    ("docs/architecture.md", r"stylizes at most (\d+) lines", feedforward.GALLERY),
+    ("docs/architecture.md", r"stylizes at most (\d+) lines", feedforward.GALLERY_SIDE),
     ("docs/architecture.md", r"time constant (\d+) s", feedforward.TIME_CONSTANT),
     ("docs/architecture.md", r"new one \(at most ([\d.]+)\s+of it\)", style_network._GATE_CAP),
-    ("docs/architecture.md", r"visitor \((\d+) at most\)", engines.KEPT),
-    ("docs/architecture.md", r"for a size \((\d+)\s+sizes", openvino.KEPT),
-    ("docs/architecture.md", r"and (\d+) million pixels together", openvino.KEPT_PIXELS / 1e6),
+    ("docs/architecture.md", r"visitor \((\d+) at most\)", engines.CACHE_SIZE),
+    ("docs/architecture.md", r"for a size \((\d+)\s+sizes", openvino.CACHE_SIZE),
+    ("docs/architecture.md", r"and (\d+) million pixels together", openvino.CACHE_PIXELS / 1e6),
     ("docs/architecture.md", r"up to (\d+)\s+frames later", stabilize.WINDOW),
     ("docs/guide/batch.md", r"Shots of more than (\d+) frames", segments.LONGEST),
     ("docs/guide/live.md", r"never below (\d+) lines", ladder.FEWEST_LINES),
     ("docs/guide/live.md", r"`--fps` \((\d+)\)", LivePlan.fps),
     ("docs/guide/train.md", r"open \(([\d.]+) where", round(0.95 / (1 + math.exp(-style_network.GATE_START)), 2)),
-    ("README.md", r"Films of more than (\d+) lines", feedforward.GALLERY),
+    ("README.md", r"Films of more than (\d+) lines", feedforward.GALLERY_SIDE),
 ]
 
 
