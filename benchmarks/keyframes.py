@@ -36,7 +36,7 @@ from videostyle.metrics.temporal import EvaluationFlow, valid_motion, warping_er
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.ops.pixels import resize, to_float
 from videostyle.optimize.keyframes import paint_keyframes
-from videostyle.optimize.objective import painting_grams
+from videostyle.optimize.objective import style_image_grams
 from videostyle.optimize.plan import GatysOptions, KeyframePlan, StyleImage
 from videostyle.pipeline import fit, render
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
@@ -97,7 +97,7 @@ def main() -> None:
             painting = to_float(read_picture(str(args.painting))[:3])
             scale = min(max(height, width) / max(painting.shape[2:]), 1)
             painting = resize(painting, tuple(round(side * scale) for side in painting.shape[2:]))
-            grams = painting_grams(loss_network, painting, LAYERS)
+            grams = style_image_grams(loss_network, painting, LAYERS)
 
             @torch.no_grad()
             def style_distance(picture: Tensor, grams: dict[str, Tensor] = grams) -> float:

@@ -157,7 +157,7 @@ def networks(clip: Path, names: list[str], style: str, rounds: int) -> dict[str,
     for _ in range(rounds):
         for name in names:
             for mode, stabilize in MODES.items():
-                rates[name][mode].append(whole(clip, output, stabilize, Style(style, network=name))[0])
+                rates[name][mode].append(whole(clip, output, stabilize, Style(((style, 1.0),), network=name))[0])
     return {
         name: {
             "thousand multiply-adds a pixel": round(macs_per_pixel(load_network(name).net.architecture) / 1000, 1),

@@ -26,7 +26,7 @@ KEYS = ["--steps", "4", "--propagate", "warp"]
 RENDER = [*PART, "--engine", "torch", "--device", "cpu", "--quiet"]
 
 
-def commands(film: Path, painting: Path, still: Path, out: Path) -> dict[str, tuple[list[str], Path]]:
+def commands(film: Path, painting: Path, still: Path, out: Path) -> dict[str, tuple[list[str | Path], Path]]:
     """By name, the arguments of each command and the file that it writes."""
     two = ["--style", "great-wave@0:03.7", "--style", "scream@0:04.1", "--strength", "0.8"]
     short = ["--steps", "6", "--size", "96", "--device", "cpu", "--quiet"]
@@ -51,7 +51,7 @@ def commands(film: Path, painting: Path, still: Path, out: Path) -> dict[str, tu
             ["evaluate", film, painted, "--start", "3.7", "--end", "4.2", "--json", out / "measured.json", "--quiet"],
             out / "measured.json",
         ),
-    }  # type: ignore[dict-item]
+    }
 
 
 def digest(path: Path) -> str:
