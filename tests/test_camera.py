@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from videostyle.errors import SourceError
-from videostyle.io.camera import TICK, CameraSource, device_name, is_device, opencv_pictures
+from videostyle.io.camera import TICK, CameraSource, opencv_pictures
+from videostyle.io.devices import device_name, is_device
 from videostyle.timeline import Span
 
 

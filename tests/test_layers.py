@@ -100,3 +100,8 @@ def test_the_document_tells_these_layers() -> None:
     rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(len(LAYERS)))
     assert [set(re.findall(r"`(\w+)/?`", names)) for _, names in rows] == LAYERS
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    long = [path.name for path in PACKAGE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+    assert not long

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -275,3 +275,18 @@ def silence_ffmpeg() -> None:
     av = sys.modules.get("av")
     if av is not None and av.logging.get_level() is not None:
         av.logging.set_level(None)
+
+
+@contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """Restore the thread's scheduling after the block.
+
+    Run as root, SVT-AV1 gives the thread that opens it real-time priority, which blocks all others.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    if os.sched_getscheduler(0) != policy:
+        os.sched_setscheduler(0, policy, parameters)

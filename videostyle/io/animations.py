@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,8 @@ from PIL import Image, ImageSequence
 
 from videostyle.errors import SourceError
 from videostyle.io.info import check_readable, pictures_info
-from videostyle.io.picture_tags import DAMAGED, PictureTags, default_images
+from videostyle.io.picture_tags import DAMAGED, PictureTags, default_images, with_tags
+from videostyle.partial_files import PartialFile
 from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
 
@@ -102,6 +103,24 @@ class AnimationSource(NothingOpen):
                     pts += duration
         except DAMAGED:
             return  # the rest is damaged
+
+
+def finish_animation(
+    file: PartialFile, name: str, last: Frame | None, side_data: Mapping[str, bytes]
+) -> frozenset[str]:
+    """Set the last picture's delay, which muxers guess, and insert the source's colour profile and EXIF data.
+
+    `name` is "apng" or "webp". Return the kinds of `side_data` that the file has now.
+    """
+    if last is not None and last.duration:
+        end_animation(str(file.partial), name, last.duration * last.time_base)
+    tags = {kind: side_data.get(kind, b"") for kind in ("ICC_PROFILE", "EXIF")}
+    if not any(tags.values()):
+        return frozenset()
+    extension = ".png" if name == "apng" else ".webp"
+    data, lost = with_tags(file.partial.read_bytes(), extension, tags["ICC_PROFILE"], tags["EXIF"])
+    file.write(data)
+    return frozenset(tags.keys() - lost)
 
 
 def end_animation(path: str, name: str, delay: Fraction) -> None:

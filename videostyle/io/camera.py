@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -24,8 +21,9 @@ from torch import Tensor
 from videostyle import interrupt
 from videostyle.errors import SourceError
 from videostyle.io.colors import UPRIGHT, ToTensor, orientation_of
+from videostyle.io.devices import is_device, known_to_pyav, open_device, open_url, problem
 from videostyle.io.info import film_stream, open_container, pictures_info
-from videostyle.io.pyav import fraction, open_input, time_base_of
+from videostyle.io.pyav import fraction, time_base_of
 from videostyle.io.reader import deinterlaced
 from videostyle.timeline import Span
 from videostyle.types import Frame, VideoInfo
@@ -39,8 +37,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
 # A film that is later than this many seconds, after sleep or on a slow machine, is delayed instead of skipping frames.
 LONGEST_SKIP = 1.0
 _DAMAGED_IN_A_ROW = 64
-
-_DEVICES = {"linux": "video4linux2,v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 _Picture = av.VideoFrame | np.ndarray[Any, Any]
 """A decoded picture; an array is OpenCV's, (H, W, 3) BGR."""
@@ -208,7 +204,7 @@ class CameraSource:
         return pixels
 
     def _pictures(self, reader: _Reader) -> Iterator[tuple[_Picture, float]]:
-        if is_device(self._name) and not _known_to_pyav(self._name):
+        if is_device(self._name) and not known_to_pyav(self._name):
             yield from opencv_pictures(self._name, reader)
             return
         offset = 0.0
@@ -264,29 +260,15 @@ class CameraSource:
                 yield container
             return
         try:
-            container = self._open_url() if self._is_url else self._open_device()
+            container = (
+                open_url(self._name, self._stall) if self._is_url else open_device(self._name, self._wish, self._rate)
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{self._name}: {_why(self._name, error)}") from error
+            raise SourceError(f"{self._name}: {problem(self._name, error)}") from error
         try:
             yield container
         finally:
             container.close()
-
-    def _open_url(self) -> InputContainer:
-        options = {"flags": "low_delay", "analyzeduration": "1000000"}  # µs; the default is five seconds
-        if self._name.startswith("rtsp"):
-            options["rtsp_transport"] = "tcp"  # packets lost by UDP would show as smears
-        return open_input(self._name, options=options, timeout=(self._stall, self._stall))
-
-    def _open_device(self) -> InputContainer:
-        wanted = {"video_size": "{}x{}".format(*self._wish), "framerate": f"{self._rate:g}"}
-        name, kind = device_name(self._name), _DEVICES[sys.platform]
-        try:
-            return open_input(name, format=kind, options=wanted)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            if getattr(error, "errno", None) in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EBUSY):
-                raise
-            return open_input(name, format=kind)  # in the device's own format
 
 
 class _Reader:
@@ -359,30 +341,12 @@ class _Reader:
         except SourceError as error:
             self._error = error
         except (av.FFmpegError, OSError, ValueError) as error:
-            self._error = SourceError(f"{self._camera._name}: {_why(self._camera._name, error)}")
+            self._error = SourceError(f"{self._camera._name}: {problem(self._camera._name, error)}")
         finally:
             pictures.close()  # type: ignore[attr-defined]  # a generator, which closes what it opened
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
-
-
-def is_device(name: str) -> bool:
-    """Return True for a camera's number, and for the names of devices on Linux and on Windows."""
-    return name.isdigit() or name.startswith(("/dev/", "video="))
-
-
-def device_name(name: str) -> str:
-    """Return FFmpeg's name on this system for the camera with this number or name."""
-    if not name.isdigit():
-        return name
-    return f"/dev/video{name}" if sys.platform == "linux" else f"{name}:none"
-
-
-def _known_to_pyav(name: str) -> bool:
-    # DirectShow knows cameras by name only; OpenCV numbers them.
-    by_number = name.isdigit() and sys.platform == "win32"
-    return not by_number and _DEVICES.get(sys.platform) in av.formats_available
 
 
 def _decoded(container: InputContainer, reader: _Reader) -> Iterator[tuple[av.VideoFrame, float]]:
@@ -430,29 +394,3 @@ def opencv_pictures(name: str, reader: _Reader) -> Iterator[tuple[_Picture, floa
             yield picture, time.monotonic()
     finally:
         capture.release()
-
-
-def _why(name: str, error: BaseException) -> str:
-    """Describe the problem of a device or a stream, and the remedy."""
-    number = getattr(error, "errno", None)
-    if "://" in name:
-        if isinstance(error, (TimeoutError, av.error.ExitError)) or number == errno.ETIMEDOUT:
-            return "the stream does not answer; check the address and the network"
-        return f"the stream cannot be read ({getattr(error, 'strerror', None) or error}); check the address"
-    if number in (errno.EACCES, errno.EPERM):
-        return "no permission to use the camera; on Linux join the group that may (sudo usermod -aG video $USER)"
-    if number == errno.ENOENT:
-        found = sorted(f"/dev/{one}" for one in _listed("/dev") if one.startswith("video"))
-        return f"no such camera; plug it in, or name another with --camera ({', '.join(found) or 'there is none here'})"
-    if number == errno.EBUSY:
-        return "another program uses the camera; close that first"
-    if number in (errno.ENODEV, errno.EIO, errno.ENXIO):
-        return "the camera is gone; is it still plugged in?"
-    return f"the camera cannot be read ({getattr(error, 'strerror', None) or error}); is it a camera?"
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []

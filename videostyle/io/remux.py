@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from typing import Any, cast
 
 import av
@@ -20,37 +18,25 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from videostyle.io.boxes import sample_entry_types
-from videostyle.io.clock import Clock, Untimed, may_restart
+from videostyle.io.clock import Clock, may_restart
 from videostyle.io.codecs import Container
 from videostyle.io.comparison import FILE_TAGS, STREAM_TAGS
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.pyav import codec_of, fraction, has_flag, kind_of, open_output, time_base_of
+from videostyle.io.packets import SUBTITLE_LEAD, PacketReader, TimeRange, packet_time
+from videostyle.io.pyav import codec_of, fraction, has_flag, kind_of, time_base_of
 from videostyle.io.sound import AudioFormat, AudioTranscoder, adts_format_changes, audio_formats, copy_problem
+from videostyle.io.streams import matches, muxer_accepts, stream_name
 from videostyle.io.subtitles import SubtitleTranscoder
 from videostyle.io.timecode import find_timecode, offset_timecode
 
-_SUBTITLE_LEAD = 10  # seconds before the span that are searched for subtitles that extend into it
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
 _PRIMING = 3  # packets before 0 that audio decoders need at their start, at most
 _STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and still be kept, a little late
 _FORMAT_CHANGES = "its rate, channels or profile change in mid-film"
 _SAMPLES = 2  # packets of a stream with which a muxer is tested
 _SAMPLED = 1000  # packets that are searched for them
-_HELD = 500  # packets that wait for the film's, at most
-_READ_ERRORS = 64  # after these the source counts as ended
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 """Errors of the output's disk, which are raised; other errors only end the stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeRange:
-    """The part of the source that is kept, in the source's seconds, and its shift in time."""
-
-    start: Fraction | None
-    """Start in seconds; None keeps all packets from the beginning, priming samples before 0 included."""
-    end: Fraction | None
-    shift: Fraction
-    """Seconds that are subtracted from every timestamp."""
 
 
 class StreamCopier:
@@ -111,8 +97,9 @@ class StreamCopier:
             if stream.index not in needed:
                 stream.discard = Discard.all
         if chosen and window.start is not None and not may_restart(self._source):
-            self._seek(window.start + self._clock.origin - _SUBTITLE_LEAD)
-        self._packets = self._demux([s for s in chosen if s.index in self._handlers])
+            self._seek(window.start + self._clock.origin - SUBTITLE_LEAD)
+        reader = PacketReader(self._source, film.index, self._clock, window)
+        self._packets = reader.demux([s for s in chosen if s.index in self._handlers])
         self._next: Packet[Any] | None = next(self._packets, None)
 
     def _first_packets(self) -> dict[int, list[Packet[Any]]]:
@@ -176,7 +163,7 @@ class StreamCopier:
             self._output.add_attachment(
                 stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", stream.data
             )
-            self.streams.append(f"{_named(stream)} stream {stream.index} ({codec}) copied")
+            self.streams.append(f"{stream_name(stream)} stream {stream.index} ({codec}) copied")
             return True
         if kind == "video" and stream.disposition & Disposition.attached_pic and self._container.cover:
             return self._add_cover(stream, codec)
@@ -207,7 +194,7 @@ class StreamCopier:
         stored = self._sample_entry_types.get(stream.id, "") or codec
         if stored == "chapters":
             return False  # an mp4's chapter titles, already copied as chapters
-        if not _muxer_accepts(self._container.format, stream):
+        if not muxer_accepts(self._container.format, stream):
             self._drop(stream, stored)
             return False
         self._remux(stream, self._output.add_stream_from_template(stream))
@@ -215,7 +202,7 @@ class StreamCopier:
         return True
 
     def _drop(self, stream: Stream, codec: str, why: str = "") -> None:
-        named = _named(stream)
+        named = stream_name(stream)
         reason = why or ("only one video track is stylized" if named == "video" else f"{self._name} cannot hold it")
         self._warnings.append(f"{named} stream {stream.index} ({codec}) dropped: {reason}")
 
@@ -236,7 +223,7 @@ class StreamCopier:
             self._drop(stream, codec, f"{self._name} cannot hold it ({error})")
             return False
         self._remux(stream, copy)
-        self.streams.append(f"{_named(stream)} stream {stream.index} ({codec}) copied")
+        self.streams.append(f"{stream_name(stream)} stream {stream.index} ({codec}) copied")
         return True
 
     def _remux(self, stream: Stream, copy: Stream) -> None:
@@ -265,7 +252,7 @@ class StreamCopier:
         decoder = packet.stream.codec_context
         if packet.stream_index in self._shown or (decoder is not None and not decoder.codec.lossy):
             return False
-        return _time(packet) >= -_PRIMING * (packet.duration or 0) * time_base_of(packet)
+        return packet_time(packet) >= -_PRIMING * (packet.duration or 0) * time_base_of(packet)
 
     def _make_monotonic(self, packet: Packet[Any], index: int, equal_times: bool) -> bool:
         """Correct a packet that goes back by a few ticks; return False for one that goes back too far for muxers.
@@ -305,7 +292,7 @@ class StreamCopier:
         if not isinstance(decoder, AudioCodecContext):
             self._drop(stream, codec, "this FFmpeg has no decoder for it")
             return False
-        wanted = _matches(codec, self._container.audio)
+        wanted = matches(codec, self._container.audio)
         why = copy_problem(self._output, stream, self._samples.get(stream.index, ())) if wanted else ""
         changes = wanted and not why and codec == "aac" and not decoder.extradata and self._format_changes(stream)
         if wanted and not why and not changes:
@@ -376,7 +363,7 @@ class StreamCopier:
 
         A stream that cannot be written ends at that point, with a warning.
         """
-        while self._next is not None and (until is None or _time(self._next) <= until):
+        while self._next is not None and (until is None or packet_time(self._next) <= until):
             packet, self._next = self._next, next(self._packets, None)
             with self._ending_stream(packet.stream_index, packet):
                 self._handlers[packet.stream_index](packet)
@@ -390,71 +377,11 @@ class StreamCopier:
             if getattr(error, "errno", None) in _DISK:
                 raise
             stream = self._source.streams[index]
-            where = "" if packet is None else f" at {float(_time(packet)):.2f} s"
+            where = "" if packet is None else f" at {float(packet_time(packet)):.2f} s"
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             self._warnings.append(f"{kind_of(stream)} stream {index} ({codec_of(stream)}) ends{where}: {why}")
             self._handlers[index] = lambda packet: None
             self._flushes = [(other, flush) for other, flush in self._flushes if other != index]
-
-    def _read(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
-        """Yield every packet of `streams`; unreadable stretches are skipped."""
-        for _ in range(_READ_ERRORS):
-            with suppress(av.FFmpegError, OSError):
-                yield from self._source.demux(streams)
-                return
-
-    def _retimed(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
-        """Yield the packets of `streams` that are not empty, with the times at which a player plays them."""
-        held: list[Packet[Any]] = []
-        film = [self._source.streams[self._film]] if may_restart(self._source) else []
-        for packet in self._read([*streams, *film]):
-            if packet.stream_index == self._film:
-                self._clock.correct_film(packet)
-            elif packet.size and packet.stream.disposition & Disposition.attached_pic:
-                packet.pts = packet.dts = round(self._window.shift / time_base_of(packet))
-                yield packet
-                continue
-            elif packet.size and (packet.pts is not None or packet.dts is not None):
-                held.append(packet)
-            held = yield from self._timed(held, len(held) < _HELD)
-        self._clock.end()
-        yield from self._timed(held, False)
-
-    def _timed(self, waiting: list[Packet[Any]], hold: bool) -> Generator[Packet[Any], None, list[Packet[Any]]]:
-        """Yield those of the `waiting` packets whose times are known; return those that still wait."""
-        held: list[Packet[Any]] = []
-        waits: set[int] = set()
-        for packet in waiting:
-            found = Untimed.HOLD if packet.stream_index in waits else self._clock.correct_other(packet, hold)
-            if found is None:
-                yield packet
-            elif found is Untimed.HOLD:
-                held.append(packet)
-                waits.add(packet.stream_index)
-        return held
-
-    def _demux(self, streams: list[Stream]) -> Iterator[Packet[Any]]:
-        """Yield the packets of `streams` inside the window, in presentation order; subtitles are clipped to it."""
-        if not streams:
-            return
-        start, end = self._window.start, self._window.end
-        for packet in self._retimed(streams):
-            if packet.stream.disposition & Disposition.attached_pic:
-                yield packet
-                continue
-            time = _time(packet)
-            if end is not None and time >= end:
-                if time > end + _SUBTITLE_LEAD:
-                    return
-                continue
-            if start is not None and time < start:
-                base = time_base_of(packet)
-                tail = time + (packet.duration or 0) * base
-                if kind_of(packet.stream) != "subtitle" or tail <= start:
-                    continue
-                packet.pts = packet.dts = round(start / base)
-                packet.duration = round((tail - start) / base)
-            yield packet
 
     def finish(self, until: Fraction | None = None) -> None:
         """Mux the remaining packets, up to `until` where the film was interrupted, and flush the encoders."""
@@ -470,30 +397,3 @@ class StreamCopier:
     def close(self) -> None:
         """Close the source."""
         self._closing.close()
-
-
-def _time(packet: Packet[Any]) -> Fraction:
-    ticks = packet.pts if packet.pts is not None else packet.dts
-    return (ticks or 0) * time_base_of(packet)
-
-
-def _named(stream: Stream) -> str:
-    """Return the common name of the kind of stream."""
-    is_image = isinstance(stream, AttachmentStream) and (stream.mimetype or "").startswith("image/")
-    return "cover art" if is_image or stream.disposition & Disposition.attached_pic else kind_of(stream)
-
-
-def _muxer_accepts(container: str, stream: Stream) -> bool:
-    """Return True if FFmpeg's muxer accepts such a data stream; a file with one is begun in memory to test it."""
-    scratch = open_output(cast(str, BytesIO()), format=container)
-    try:
-        scratch.add_stream_from_template(stream)
-        scratch.start_encoding()
-        scratch.close()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _matches(codec: str, allowed: tuple[str, ...]) -> bool:
-    return any(codec == a or (a.endswith("*") and codec.startswith(a[:-1])) for a in allowed)

@@ -20,45 +20,25 @@ from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.files import AnyPath, sink_error
-from videostyle.io.animations import end_animation
-from videostyle.io.codecs import (
-    CONTAINERS,
-    choose_codec,
-    choose_pix_fmt,
-    container_for,
-    encoder_options,
-)
+from videostyle.io.animations import finish_animation
+from videostyle.io.codecs import CONTAINERS, choose_codec, choose_pix_fmt, container_for, encoder_options
 from videostyle.io.colors import HDR_TRANSFERS, FromTensor, pixel_format
 from videostyle.io.comparison import Written, add_missing
 from videostyle.io.film_properties import hdr_options, muxer_options, output_color, set_color_tags
 from videostyle.io.gif import GifQuantizer
 from videostyle.io.info import open_container
 from videostyle.io.packet_times import packet_times, presentation_time, with_valid_dts
-from videostyle.io.picture_tags import with_tags
+from videostyle.io.packets import TimeRange
 from videostyle.io.pyav import open_output, time_base_of
-from videostyle.io.remux import StreamCopier, TimeRange
+from videostyle.io.remux import StreamCopier
 from videostyle.io.side_data import PER_FRAME, stereo_mode, with_side_data
 from videostyle.partial_files import PartialFile
 from videostyle.plan import EncodeOptions
+from videostyle.threads import ordinary_priority
 from videostyle.timeline import Span
 from videostyle.types import Color, Frame, VideoInfo
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; 1 means errors only
-
-
-@contextmanager
-def _ordinary_priority() -> Iterator[None]:
-    """Restore the thread's scheduling after the block.
-
-    Run as root, SVT-AV1 gives the thread that opens it real-time priority, which blocks all others.
-    """
-    if not hasattr(os, "sched_getscheduler"):
-        yield
-        return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    yield
-    if os.sched_getscheduler(0) != policy:
-        os.sched_setscheduler(0, policy, parameters)
 
 
 class VideoSink:
@@ -256,7 +236,7 @@ class VideoSink:
                     self.warnings,
                 )
                 self.streams = self._copier.streams
-            with _ordinary_priority():
+            with ordinary_priority():
                 self._output.start_encoding()
 
     def _add_film(self, pix_fmt: str) -> None:
@@ -348,7 +328,8 @@ class VideoSink:
             with self._as_sink_error():
                 self._close(None)
                 if self._name in ("apng", "webp"):
-                    self._finish_animation(self._name)
+                    for kind in finish_animation(self._file, self._name, self._last, self._info.side_data):
+                        self._kinds.pop(kind, None)
                 self._add_missing()
             self._file.commit()
         except Exception:
@@ -360,18 +341,6 @@ class VideoSink:
                     self.partial = str(self._file.keep())
             self._discard()
             raise
-
-    def _finish_animation(self, name: str) -> None:
-        """Set the last picture's delay, which muxers guess, and insert the source's colour profile and EXIF data."""
-        if self._last is not None and self._last.duration:
-            end_animation(str(self._file.partial), name, self._last.duration * self._last.time_base)
-        tags = {kind: self._info.side_data.get(kind, b"") for kind in ("ICC_PROFILE", "EXIF")}
-        if any(tags.values()):
-            extension = ".png" if name == "apng" else ".webp"
-            data, lost = with_tags(self._file.partial.read_bytes(), extension, tags["ICC_PROFILE"], tags["EXIF"])
-            self._file.write(data)
-            for kind in tags.keys() - lost:
-                self._kinds.pop(kind, None)
 
     def _interrupt(self) -> None:
         """Close the unfinished film so that it plays; delete it where it has no frames or cannot be closed."""
