@@ -297,7 +297,7 @@ MANIFESTS = {
     "styles as a table": '{"networks": {}, "styles": {}}',
     "a style that is null": '{"networks": {}, "styles": [null]}',
     "a style without a name": '{"networks": {}, "styles": [{"network": "fast"}]}',
-    "loss networks as a list": '{"networks": {}, "loss_network": [1], "styles": []}',
+    "loss networks as a list": '{"networks": {}, "loss_networks": [1], "styles": []}',
     "not utf-8": "\udcff",
 }
 

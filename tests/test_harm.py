@@ -262,7 +262,7 @@ def test_too_little_of_something_is_told_in_a_line(
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("something else") from error
 
-    monkeypatch.setattr("videostyle.pipeline.load_stylizer", fails)
+    monkeypatch.setattr("videostyle.step.load_stylizer", fails)
     status, text = failing(capsys, "stylize", str(film), "-o", str(film.with_name("o.mp4")), "--style", "dots", "-q")
     assert status == 1
     assert message in told(text)
@@ -343,7 +343,7 @@ def test_of_two_at_once_the_second_is_told_before_it_paints(
         with open_sink(output, source.info, span=Span(end=Fraction(len(frames), 25))) as sink:
             sink.write(frames[0])
             with monkeypatch.context() as patch:
-                patch.setattr("videostyle.pipeline.load_stylizer", paints)
+                patch.setattr("videostyle.step.load_stylizer", paints)
                 for more in ([], ["--overwrite"]):
                     argv = ["stylize", str(film), "-o", output, "--style", "dots", "--end", "0.03", "-q", *more]
                     status, said = failing(capsys, *argv)

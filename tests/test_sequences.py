@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from moving import pan
 from torch import Tensor
 
-import videostyle.pipeline
+import videostyle.step
 from videostyle.confidence import MOST_GAIN, exposure_gain, motion_confidence
 from videostyle.cuts import mark_cuts
 from videostyle.flow import load_flow
@@ -180,7 +180,7 @@ REPEATS = {"twos": "aabbccddee", "pull-down": "aaabbcccdd", "screen": "aaaaaaaab
 @pytest.mark.parametrize("pattern", REPEATS.values(), ids=REPEATS.keys())
 def test_repeated_frames_are_neither_painted_nor_moved_again(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stylizer = Flickering()
-    monkeypatch.setattr(videostyle.pipeline, "load_stylizer", lambda *_: stylizer)
+    monkeypatch.setattr(videostyle.step, "load_stylizer", lambda *_: stylizer)
     drawings = [to_pixels(picture[0]) for picture in pan(5, (2.0, 0.0), size=(48, 64))]
     times = [0, 41, 84, 125, 166, 210, 250, 291, 333, 375]
     film = [
