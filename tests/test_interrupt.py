@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,84 @@ def test_a_second_ctrl_c_ends_at_once_even_in_native_code() -> None:
     _, err = running.communicate(timeout=60)
     assert running.returncode == interrupt.STATUS
     assert err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a signal counts from when it is read")
+def test_two_signals_that_are_read_at_once_are_two_if_they_were_sent_apart() -> None:
+    """As while a large library is imported: no other thread of the program comes to its turn."""
+    running = program("""
+        import threading
+        with interrupt.listening():
+            print("ready", flush=True)
+            sum(range(10**8))  # keeps Python's lock
+            stuck = threading.Lock()
+            stuck.acquire()
+            stuck.acquire()  # for ever
+    """)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "ready\n"
+    for _ in range(2):
+        running.send_signal(signal.SIGINT)
+        time.sleep(3 * interrupt._ECHO)
+    running.communicate(timeout=60)
+    assert running.returncode == interrupt.STATUS
+
+
+def test_two_signals_sent_at_once_are_one_request() -> None:
+    """As GNU timeout sends them, to the process and to its group."""
+    running = program("""
+        import os, signal
+        interrupt._ECHO = 60  # however busy the machine is
+        with interrupt.listening():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+            print(interrupt.stop_requested())
+    """)
+    assert running.communicate(timeout=60) == ("True\n", "")
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_imports_its_libraries_ends_at_once(number: signal.Signals) -> None:
+    running = program("""
+        import threading
+        from types import SimpleNamespace
+        import sys
+        from videostyle.__main__ import entry
+        def main():
+            with interrupt.listening():  # as the command does once more
+                print("ready", flush=True)
+                stuck = threading.Lock()
+                stuck.acquire()
+                stuck.acquire()  # for ever
+        sys.modules["videostyle.cli"] = SimpleNamespace(main=main)
+        entry()
+    """)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "ready\n"
+    running.send_signal(number)
+    assert running.communicate(timeout=60) == ("", "videostyle: interrupted\n")
+    assert running.returncode == interrupt.STATUS
+
+
+def test_a_command_that_has_begun_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from videostyle.partial_files import lock_folder, reserve_output
+    from videostyle.web.storage import server_folder
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    begun: list[bool] = []
+    for block in (
+        interrupt.deferring,
+        lambda: lock_folder(tmp_path / "folder", "another"),
+        lambda: reserve_output(tmp_path / "report.json", overwrite=False),
+        server_folder,
+    ):
+        with interrupt.listening(begun=False):
+            begun.append(interrupt._begun)
+            with block():
+                begun.append(interrupt._begun)
+    assert begun == 4 * [False, True]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

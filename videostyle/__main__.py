@@ -14,8 +14,8 @@ def entry() -> NoReturn:
     """Run the command: open the standard streams, listen for signals, and call `videostyle.cli.main`."""
     open_standard_streams()
     try:
-        # A signal in the middle of an import would leave half a module.
-        with interrupt.listening():
+        # An exception in the middle of an import would leave half a module.
+        with interrupt.listening(begun=False):
             from videostyle.cli import main
 
             sys.exit(main())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from videostyle import interrupt
 from videostyle.errors import SinkError
 from videostyle.files import (
     PLACEHOLDER,
@@ -73,6 +74,7 @@ class PartialFile:
         if any(source is not None and is_part_of(self.partial, source) for source in self._sources):
             self._use_unique_name()
         flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        interrupt.begin()
         while True:
             try:
                 descriptor = os.open(self.partial, flags | (os.O_CREAT if create else 0), 0o666)
@@ -299,6 +301,7 @@ def lock_folder(folder: Path, owner: str, name: str = _LOCK_FILE) -> Iterator[No
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / name, timeout=0)
+    interrupt.begin()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
+from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.partial_files import remove_stale
 from videostyle.train.learn import remove_work_folder, work_folder
@@ -41,6 +42,7 @@ def server_folder() -> Iterator[Path]:
     Files left by a server that was killed, in its folder and listed there, are removed when the next one starts: a lock
     file, which is released with its process, distinguishes the folder of a running server.
     """
+    interrupt.begin()
     _remove_dead_servers()
     folder, lock = _locked_folder()
     try:
