@@ -222,6 +222,34 @@ def test_fonts_and_covers_go_along(tmp_path: Path) -> None:
     assert len(media.times(tmp_path / "out.mp4")) == 3
 
 
+def test_beside_a_cover_all_sound_goes_along(tmp_path: Path) -> None:
+    """Also what comes before the first picture, to which a seek to the beginning of an mkv leads."""
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as out:
+        picture = out.add_stream("libx264", rate=25)
+        picture.width, picture.height = 64, 48
+        sound = out.add_stream("aac", rate=48000)
+        out.add_attachment("cover.jpg", "image/jpeg", jpeg())
+        out.start_encoding()
+        for frame in media.tone_frames(0.2):
+            out.mux(sound.encode(frame))
+        for i in range(3):
+            image = media.frame_of(media.natural((64, 48), "yuv420p", i), "yuv420p")
+            image.pts, image.time_base = 1 + i, F(1, 25)
+            out.mux(picture.encode(image))
+        out.mux(sound.encode(None))
+        out.mux(picture.encode(None))
+    assert media.packets(source)[0][0] < media.times(source)[0]
+    assert paint(source, tmp_path / "out.mkv") == []
+    assert media.packets(tmp_path / "out.mkv") == media.packets(source)
+
+
+def jpeg() -> bytes:
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 16, 16, "yuvj444p", F(1, 25)
+    return bytes(encoder.encode(av.VideoFrame.from_ndarray(np.full((16, 16, 3), 200, np.uint8)))[0])
+
+
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
 @pytest.mark.parametrize("start", ["0.5", "1.23"])
 def test_a_span_cuts_everything_and_keeps_it_in_step(tmp_path: Path, start: str, extension: str) -> None:

@@ -274,15 +274,16 @@ class StreamCopier:
     def _add_cover(self, stream: Stream, codec: str) -> bool:
         if self._name != "mkv":
             return self._copy(stream, codec)
-        packet = next((p for p in self._source.demux(stream) if p.size), None)
-        self._source.seek(0)
-        if packet is None:
+        # In a container of its own: a seek back to the beginning could lose what comes before the first picture.
+        with open_container(self._path) as source:
+            picture = next((bytes(p) for p in source.demux(source.streams[stream.index]) if p.size), None)
+        if picture is None:
             self._drop(stream, codec, "it is empty")
             return False
         kind = {"mjpeg": "jpeg"}.get(codec, codec)
         # Players distinguish a cover from a small or a wide one by their names.
         name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
-        self._output.add_attachment(name, f"image/{kind}", bytes(packet))
+        self._output.add_attachment(name, f"image/{kind}", picture)
         self.streams.append(f"cover art stream {stream.index} ({codec}) copied")
         return True
 
