@@ -19,10 +19,10 @@ from videostyle.batch.journal import Journal
 from videostyle.batch.plan import BatchPlan, Segment
 from videostyle.batch.schedule import run, status
 from videostyle.batch.tasks import JoinTask, Task
-from videostyle.plan import RenderPlan
+from videostyle.plan import EncodeOptions, RenderPlan
 
 SEGMENTS = (Segment(0, 9, 0, 9, 0, 1), Segment(9, 16, 9, 16, 9, 2), Segment(16, 28, 16, 28, 16, 3))
-RESULT = {"frames": 9, "painted": 9, "bytes": 4, "warnings": [], "seconds": 0.5}
+RESULT = {"frames": 9, "painted": 9, "bytes": 4, "file_crc32": zlib.crc32(b"1234"), "warnings": [], "seconds": 0.5}
 
 
 @pytest.fixture
@@ -92,6 +92,7 @@ WRONG: dict[str, Callable[[list[Any]], None]] = {
     "another segment's file": lines_with(2, file="000001.mp4"),
     "no bytes": lines_with(2, bytes=...),
     "bytes that are null": lines_with(2, bytes=None),
+    "no sum of the file": lines_with(2, file_crc32=...),
     "no frames": lines_with(2, frames=...),
     "other frames": lines_with(2, frames=12),
     "frames that are a text": lines_with(2, frames="many"),
@@ -199,6 +200,19 @@ def test_a_film_that_is_said_to_be_done_and_is_not_there_is_not_done(film: Rende
     change(journal, lambda lines: lines.append({"film": done}), signed=True)
     (found,) = status(BatchPlan((film,), Path(film.output).parent))
     assert (found.state, found.frames) == ("unfinished", 9)
+
+
+def test_numbered_pictures_that_are_said_to_be_done_and_are_not_there_are_painted_again(
+    film: RenderPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbered = plan(Path(film.source), Path(film.output).with_name("f%02d.png"), encode=EncodeOptions())
+    batch = BatchPlan((numbered,), Path(film.output).parent)
+    monkeypatch.setattr(schedule, "load_executor", Inline())
+    assert [run(batch)[0].state, status(batch)[0].state] == ["painted", "was painted"]
+    Path(film.output).with_name("f17.png").unlink()
+    assert status(batch)[0].state == "unfinished"
+    Path(film.output).with_name("f17.png").write_bytes(b"")
+    assert status(batch)[0].state == "was painted"
 
 
 def test_a_film_that_is_not_the_one_that_was_split_is_reported_with_a_remedy(

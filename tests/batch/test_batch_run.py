@@ -193,6 +193,20 @@ def test_a_lost_segment_is_painted_again(bench: Bench) -> None:
     assert is_right(film)
 
 
+def test_a_damaged_segment_of_the_same_size_is_painted_again(bench: Bench) -> None:
+    """As a power failure leaves it: the journal is on disk, and the file has its name and its length."""
+    film = bench.film("dots.mkv")
+    stopped(bench, film)
+    segment = bench.folder / ".videostyle" / "dots.mkv" / "000000.mp4"
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+    bench.run(film)
+    assert bench.lines == [f"{film.output}: damaged segments, which are painted again: 1"]
+    assert bench.painted[1:] == [("dots.mkv", 0), ("dots.mkv", 9), ("dots.mkv", 16)]
+    assert is_right(film)
+
+
 def test_a_failing_film_leaves_the_others_alone(bench: Bench) -> None:
     (bench.folder.parent / "broken.mp4").write_bytes(b"no film")
     films = (

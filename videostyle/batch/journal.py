@@ -16,15 +16,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from videostyle import interrupt
 from videostyle.batch.plan import Segment
 from videostyle.errors import SinkError
 from videostyle.files import make_folder
-from videostyle.io.images import is_pattern
+from videostyle.io.images import is_pattern, numbered_path
 from videostyle.plan import RenderPlan
 
 # Version of the journal. Raise it when its keys change, or when the same plan comes to be rendered differently: the
 # journals of other versions are then refused.
-VERSION = 2
+VERSION = 3
 
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -62,6 +63,7 @@ class _Painted(_Work):
     segment: _Count
     file: Annotated[str, Field(pattern=r"^\d{6}\.\w+$")]
     bytes: _Count
+    file_crc32: _Count
 
 
 class _Whole(_Work):
@@ -144,11 +146,11 @@ class Journal:
             if isinstance(line, _Split):
                 self.segments, self.warnings = tuple(line.segments), line.warnings
             elif isinstance(line, _Painted):
+                self.done.pop(line.segment, None)  # an earlier line, if the segment was damaged and rendered again
                 if _has_size(self.folder / line.file, line.bytes):
                     self.done[line.segment] = line.model_dump()
             elif isinstance(line, _Finished):
-                # Numbered pictures have no single file whose size could be compared.
-                if is_pattern(self.plan.output) or _has_size(Path(self.plan.output), line.film.bytes):
+                if _is_there(self.plan.output, line.film):
                     self.film = line.film.model_dump()
                 else:  # the file there now, if any, is not from this batch
                     self.begun = False
@@ -186,10 +188,11 @@ class Journal:
             reason = "was written by another version of videostyle"
             raise SinkError(f"{self._path}: {reason}; remove {self.folder} to start the film again")
 
-    def begin(self) -> None:
+    def begin(self) -> int:
         """Prepare the folder for work: remove unfinished files, and the work of another plan.
 
-        Raises SinkError if that is not possible.
+        Returns the number of segments that are damaged, and are rendered again. Raises SinkError if the folder cannot
+        be prepared.
         """
         try:
             if self.stale:
@@ -197,6 +200,9 @@ class Journal:
                 self.stale = False
             make_folder(self.folder)
             self._clean()
+            damaged = [number for number, line in self.done.items() if not self._is_undamaged(line)]
+            for number in damaged:
+                del self.done[number]
             # An incomplete line would run into the next one.
             text = self._path.read_bytes() if self._path.exists() else b""
             whole = text[: text.rfind(b"\n") + 1]
@@ -210,6 +216,12 @@ class Journal:
             self._write(
                 {"version": VERSION, "plan": self._mark, "source": self.plan.source, "output": self.plan.output}
             )
+        return len(damaged)
+
+    def _is_undamaged(self, line: dict[str, Any]) -> bool:
+        """Return True if a segment's file is the one that was recorded; a lost power supply can leave zeros in it."""
+        interrupt.check()
+        return file_crc32(self.folder / line["file"]) == line["file_crc32"]
 
     def split(self, segments: tuple[Segment, ...], warnings: Sequence[str]) -> None:
         """Record the segments of the film, and its warnings."""
@@ -261,6 +273,22 @@ def _checked(row: bytes) -> bytes:
     if check.rstrip() != b"%d}" % zlib.crc32(text + b"}"):
         raise ValueError("the checksum is wrong")
     return text + b"}"
+
+
+def file_crc32(path: Path) -> int:
+    """Compute the CRC-32 of a file."""
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total = zlib.crc32(block, total)
+    return total
+
+
+def _is_there(output: str, film: _Whole) -> bool:
+    """Return True if the output is the recorded one: by its size, or, of numbered pictures, by their number."""
+    if is_pattern(output):
+        return all(os.path.isfile(numbered_path(output, number)) for number in range(1, film.frames + 1))
+    return _has_size(Path(output), film.bytes)
 
 
 def _has_size(path: Path, size: int | None) -> bool:

@@ -227,7 +227,9 @@ def run(
                 continue
             try:
                 film.check()
-                film.journal.begin()
+                damaged = film.journal.begin()
+                if damaged:
+                    log(f"{film.plan.output}: damaged segments, which are painted again: {damaged}")
             except VideostyleError as error:
                 film.error = str(error)
                 log(_named(film, film.error))

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from videostyle.batch.journal import file_crc32
 from videostyle.batch.plan import Segment
 from videostyle.batch.segments import SegmentSource, scan
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
@@ -128,6 +129,7 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
         "frames": segment.end - segment.start,
         "painted": report.frames,
         "bytes": final.stat().st_size,
+        "file_crc32": file_crc32(final),
         "warnings": report.warnings,
     }
 

@@ -54,6 +54,12 @@ def is_pattern(path: str) -> bool:
     return PLACEHOLDER.search(Path(path).name) is not None and not os.path.exists(path)
 
 
+def numbered_path(pattern: str, number: int) -> str:
+    """Return the path of one picture of a numbered sequence such as shots/%05d.png."""
+    folder, name = os.path.split(pattern)
+    return os.path.join(folder, PLACEHOLDER.sub(lambda m: f"{number:{m[1] or ''}d}", name, count=1))
+
+
 SMALLEST_STYLE_IMAGE = 64
 """Shortest side of a style image, in pixels; smaller ones show no brush strokes."""
 
@@ -284,10 +290,6 @@ class ImageSink:
         name = Path(self._path)
         return UsageError(f"{self._path}: holds one picture; name a sequence, {name.stem}-%05d{name.suffix}")
 
-    def _name(self, number: int) -> str:
-        folder, name = os.path.split(self._path)
-        return os.path.join(folder, PLACEHOLDER.sub(lambda m: f"{number:{m[1] or ''}d}", name, count=1))
-
     def __enter__(self) -> Self:
         self._file.claim()
         self._inside = True
@@ -306,7 +308,7 @@ class ImageSink:
             return
         if self._count and not self._numbered:
             raise self._too_many()
-        target = self._name(self._count + 1) if self._numbered else self._path
+        target = numbered_path(self._path, self._count + 1) if self._numbered else self._path
         data = _encoded(target, self._extension, self._fit(frame.pixels), _PARAMETERS.get(self._extension, []))
         profile, exif = self._side_data.get("ICC_PROFILE", b""), self._side_data.get("EXIF", b"")
         data, lost = with_tags(data, self._extension, profile, b"" if self._numbered else exif)
