@@ -126,6 +126,21 @@ def test_the_gate_is_learned_from_where_the_run_says(
     assert (weight[:3] != 0).any()
 
 
+def test_the_optimizer_begins_anew_with_temporal_training(
+    pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[set[float]] = []
+    step = torch.optim.Adam.step
+
+    def counted(self: torch.optim.Adam) -> None:
+        step(self)
+        counts.append({float(state["step"]) for state in self.state.values()})
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counted)
+    run(tiny(pictures, vgg_file, tmp_path, steady_from=0.5))
+    assert counts == [{1}, {2}, {1}, {2}]
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     text = f"""

@@ -109,6 +109,10 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         done = progress(config, step, minutes)
         while done < 1:
             temporal = done >= config.steady_from
+            if temporal and not temporal_steps:
+                # The weights that read the previous output have had no gradient before. With Adam's state of a run of
+                # single frames their second moments would be near zero, and their steps three times too long.
+                optimizer.state.clear()
             temporal_steps = temporal_steps + 1 if temporal else 0
             share = schedule(config, step, done, temporal_steps)
             for group, lr in zip(optimizer.param_groups, (config.code_lr, config.lr), strict=True):
@@ -218,8 +222,7 @@ def progress(config: TrainConfig, step: int, minutes: float) -> float:
 def schedule(config: TrainConfig, step: int, done: float, temporal_steps: int) -> float:
     """Return the factor of the learning rates: linear warm-up, a plateau, then half a cosine down to a hundredth.
 
-    There is a second warm-up when temporal training begins: the weights that read the previous output have had no
-    gradient before, and Adam, without a scale for them, would take steps several times too long.
+    There is a second warm-up when temporal training begins, with a new state of the optimizer.
     """
     warm = min(step + 1, temporal_steps) if temporal_steps else step + 1
     rise = min(1.0, warm / max(config.warmup, 1))
