@@ -245,12 +245,12 @@ def test_timecode_moves_with_the_start(start: str, rate: Fraction, seconds: Frac
     assert offset_timecode(start, seconds, rate) == expected
 
 
-def timecoded(path: Path) -> Path:
+def timecoded(path: Path, codec: str = "libx264", count: int = 50) -> Path:
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height = 64, 48
+        stream = out.add_stream(codec, rate=25, options={"preset": "ultrafast"} if codec == "libx264" else {})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.metadata["timecode"] = "10:20:30:15"
-        for i in range(50):
+        for i in range(count):
             frame = media.frame_of(media.natural((64, 48), "yuv420p", i), "yuv420p")
             frame.pts, frame.time_base = i, F(1, 25)
             out.mux(stream.encode(frame))
@@ -268,6 +268,15 @@ def test_timecode_is_kept_and_its_track_is_not_called_lost(tmp_path: Path, exten
             tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
             assert tags["timecode"] == expected
             assert [s for s in container.streams if "timecode" in s.metadata] or extension == "mkv"
+
+
+def test_timecode_is_kept_where_ffmpeg_has_no_average_rate(tmp_path: Path) -> None:
+    source = timecoded(tmp_path / "in.mxf", "jpeg2000", 3)
+    with av.open(str(source)) as container:
+        assert container.streams.video[0].average_rate is None
+    assert not [line for line in paint(source, tmp_path / "out.mov") if "timecode" in line]
+    with av.open(str(tmp_path / "out.mov")) as container:
+        assert container.streams.video[0].metadata["timecode"] == "10:20:30:15"
 
 
 def test_timecode_that_a_container_cannot_hold_is_named(tmp_path: Path) -> None:

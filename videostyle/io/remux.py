@@ -16,9 +16,10 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
+from av.video.stream import VideoStream
 
 from videostyle.io.boxes import sample_entry_types
-from videostyle.io.clock import Clock, may_restart
+from videostyle.io.clock import Clock, may_restart, rate_of
 from videostyle.io.codecs import Container
 from videostyle.io.comparison import FILE_TAGS, STREAM_TAGS
 from videostyle.io.info import film_stream, open_container
@@ -137,14 +138,14 @@ class StreamCopier:
         elif kept:
             self._warnings.append(f"{len(kept)} chapters dropped: {self._name} cannot hold them")
 
-    def _copy_timecode(self, film: Stream, picture: Stream) -> None:
+    def _copy_timecode(self, film: VideoStream, picture: Stream) -> None:
         """Tag the film with the source's timecode, which muxers write as a track or a tag."""
         timecode = find_timecode([*(stream.metadata for stream in self._source.streams), self._source.metadata])
         if not timecode:
             return
         begins = (film.start_time or 0) * time_base_of(film) - self._clock.origin
         shift = self._window.shift - begins if self._window.start else Fraction(0)
-        kept = offset_timecode(timecode, max(shift, Fraction(0)), fraction(film.average_rate))
+        kept = offset_timecode(timecode, max(shift, Fraction(0)), rate_of(film))
         if kept:
             picture.metadata["timecode"] = kept
         else:
@@ -280,7 +281,7 @@ class StreamCopier:
         if picture is None:
             self._drop(stream, codec, "it is empty")
             return False
-        kind = {"mjpeg": "jpeg"}.get(codec, codec)
+        kind = "jpeg" if codec == "mjpeg" else codec
         # Players distinguish a cover from a small or a wide one by their names.
         name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
         self._output.add_attachment(name, f"image/{kind}", picture)
@@ -391,8 +392,7 @@ class StreamCopier:
             with self._ending_stream(index):
                 flush()
         for index, count in self._went_back.items():
-            stream = self._source.streams[index]
-            named = f"{kind_of(stream)} stream {index} ({codec_of(stream)})"
+            named = f"{kind_of(self._source.streams[index])} stream {index} ({codec_of(self._source.streams[index])})"
             self._warnings.append(f"{named}: {count} packets left out because they go back in time")
 
     def close(self) -> None:

@@ -85,6 +85,7 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log
     """Learn `painting` in the folder `work`, continuing its state; `began` is the start time of `time.monotonic`."""
     try:
         config = _config(plan, work, painting)
+        interrupt.check()
         size = f"{painting.shape[3]}x{painting.shape[2]}"
         log(f"style image: {plan.style.image}, {size} pixels, learned at {config.styles[0].size}")
         log(f"loss network: {config.loss_network}")

@@ -78,6 +78,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             films = Films(config.films, config.crop, flow, GAPS)
         torch.manual_seed(config.seed)
         loss_network = weights.load_loss_network(config.loss_network, config.loss_network_weights)
+        interrupt.check()
         # The loss network is converted once: autocast would convert frozen weights again at every step.
         bf16 = has_bf16(here.kind) if config.bf16 is None else config.bf16
         loss_network = loss_network.to(here.name, torch.bfloat16 if bf16 else torch.float32)
@@ -91,7 +92,9 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             codes.identity.requires_grad_(False)
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
         # The two groups are the same whatever is learned: frozen parameters have no gradient and do not change.
+        interrupt.check()
         optimizer = torch.optim.Adam([{"params": codes.parameters()}, {"params": net.parameters()}])
+        interrupt.check()  # torch has imported its compiler for it
         # The weights after single steps are noisy, with many styles and few pictures a step especially; their running
         # mean is not (Polyak and Juditsky 1992).
         mean = copy.deepcopy(model)
