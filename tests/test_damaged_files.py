@@ -318,3 +318,16 @@ def test_what_a_newer_manifest_has_beside_is_left_alone(toy_models: Path, tmp_pa
     told["styles"][0]["colour"] = "blue"
     (tmp_path / "manifest.json").write_text(json.dumps(told))
     assert [entry.name for entry in weights.read_manifest(tmp_path)[1]] == ["dots", "lines", "waves"]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), NotADirectoryError(20, "Not a directory")])
+def test_a_folder_of_own_styles_that_cannot_be_read_is_named_and_stops_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    """As of another user, in whose home folder a program runs."""
+
+    def closed(path: object) -> list[str]:
+        raise error
+
+    monkeypatch.setattr("os.listdir", closed)
+    assert failing(capsys, "styles") == (0, f"videostyle: {home}: cannot be read ({error.strerror})")

@@ -70,8 +70,17 @@ def styles_folder() -> Path:
 def own_styles(on_damaged: Callable[[str], None] | None = None) -> list[GalleryEntry]:
     """List the user's own styles, by network and name; the name is that of the file.
 
-    Unreadable files are skipped; `on_damaged` is called with one line for each.
+    Unreadable files are skipped, and so is an unreadable folder; `on_damaged` is called with one line for each.
     """
+    folder = styles_folder()
+    try:
+        paths = [folder / name for name in os.listdir(folder) if name.endswith(".safetensors")]
+    except FileNotFoundError:
+        paths = []
+    except OSError as error:
+        paths = []
+        if on_damaged is not None:
+            on_damaged(f"{folder}: cannot be read ({error.strerror})")
     found = [
         GalleryEntry(
             **_listed_fields(file.card) | {"name": file.path.stem},
@@ -80,7 +89,7 @@ def own_styles(on_damaged: Callable[[str], None] | None = None) -> list[GalleryE
             size=file.size,
             own=True,
         )
-        for file in _readable(styles_folder().glob("*.safetensors"), on_damaged)
+        for file in _readable(paths, on_damaged)
         if file.card.kind == "style"
     ]
     return sorted(found, key=lambda entry: (entry.network, entry.name))
