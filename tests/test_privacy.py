@@ -15,14 +15,22 @@ import media
 import numpy as np
 import pytest
 
+# The command, which stops when the page has been asked for once, after a few seconds of what runs beside it.
 PAGE = """
-from videostyle.web.server import require_gradio
-require_gradio()
-import gradio as gr
-with gr.Blocks(analytics_enabled=False) as page:
-    gr.Button("paint")
-page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-page.close()
+import os, signal, threading, time, urllib.request
+from videostyle.__main__ import entry
+from videostyle.web import server
+def serve(app, listener):
+    def visit():
+        host, port = listener.getsockname()
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://{host}:{port}/").read()
+        print("visited", flush=True)
+        time.sleep(3)
+        os.kill(os.getpid(), signal.SIGTERM)
+    threading.Thread(target=visit).start()
+    served(app, listener)
+served, server.serve = server.serve, serve
+entry()
 """
 RAY = """
 from videostyle.batch.executors.ray import Ray
@@ -112,11 +120,24 @@ def test_workers_report_to_nobody(toy_gallery: Path, listener: Listener, home: P
     assert list(home.rglob("*")) == []
 
 
-def test_the_page_reports_to_nobody(listener: Listener, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["studio", "--folder", "."], id="studio"),
+        pytest.param(["preview", "film.mp4"], id="preview", marks=pytest.mark.slow),
+    ],
+)
+def test_the_pages_report_to_nobody(
+    toy_gallery: Path, listener: Listener, home: Path, tmp_path: Path, words: list[str]
+) -> None:
     pytest.importorskip("gradio")
-    done = started(listener, home, "-c", PAGE, cwd=tmp_path)
+    media.film(tmp_path / "film.mp4", 6)
+    more = ["--style", "dots", "--no-browser", "--port", "0"]
+    done = started(listener, home, "-c", PAGE, *words, *more, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "visited" in done.stdout
     assert listener.asked == []
+    assert list(home.rglob("*")) == []
 
 
 @pytest.mark.slow
