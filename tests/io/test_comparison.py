@@ -15,8 +15,7 @@ from painting import WHOLE, paint
 
 from videostyle.io import open_sink, open_source, probe
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
-from videostyle.io.pyav import side_data_of
-from videostyle.io.pyav import fraction
+from videostyle.io.pyav import fraction, side_data_of
 from videostyle.io.timecode import offset_timecode
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
