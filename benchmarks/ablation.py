@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +28,7 @@ from strokes import LAYERS, distances
 from torch import Tensor
 
 from videostyle import weights
+from videostyle.cli.terminal import shown_log
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import TemporalMetrics
 from videostyle.moments import Moments
@@ -52,7 +52,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "same content weight everywhere": {"flat_content": 1.0},
     "no flats, no title cards": {"flat_share": 0.0, "card_share": 0.0},
     "whole pictures in every step": {"halved_share": 0.0, "shallow_share": 0.0},
-    "temporal term from the start": {"steady_from": 0.0},
+    "temporal term from the start": {"temporal_from": 0.0},
     "no temporal term": {"temporal": 0.0},
     "roll-outs of one frame": {"roll_out": 1},
     "temporal weight 4": {"temporal": 4.0},
@@ -68,7 +68,8 @@ def train_variant(base: TrainConfig, name: str) -> Path:
     """The models folder of the variant called `name`, trained unless it is already."""
     config = replace(base, **VARIANTS[name], folder=base.folder / name.replace(" ", "-").replace(",", ""))
     if not (config.folder / "models" / "manifest.json").exists():
-        train(config, lambda line: print(f"{name}: {line}", file=sys.stderr, flush=True))
+        with shown_log(f"{name}: "):
+            train(config)
     return config.folder / "models"
 
 
@@ -143,7 +144,7 @@ def main() -> None:
         styles=file.styles[: args.paintings],
         crop=args.crop,
         batch=args.batch,
-        steady_from=0.6,  # both phases, whatever the file has
+        temporal_from=0.6,  # both phases, whatever the file has
     )
     loss_network = weights.load_loss_network(base.loss_network, base.loss_network_weights)
     clips = {path.stem: read_clip(path, args.frames, args.width) for path in args.clips}

@@ -59,8 +59,8 @@ def main() -> None:
     width, height = map(int, args.size.split("x"))
     by_minute: list[float] = []
 
-    def watch(frame: videostyle.Frame) -> None:
-        if (frame.index + 1) % (60 * RATE) == 0:
+    def watch(now: videostyle.Progress) -> None:
+        if now.done and now.done % (60 * RATE) == 0:
             by_minute.append(round(resident(), 1))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def main() -> None:
         make_film(film, args.minutes, width, height)
         output = str(Path(folder) / "painted.mp4")
         plan = RenderPlan(str(film), output, style=args.style, encode=EncodeOptions(overwrite=True))
-        report = videostyle.render(plan, on_frame=watch)
+        report = videostyle.render(plan, on_progress=watch)
     result = {
         "minutes": args.minutes,
         "frames": report.frames,

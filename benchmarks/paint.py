@@ -87,7 +87,9 @@ def ours(
     painted = gatys(
         content,
         start,
-        on_progress=lambda one: rows.append((time.perf_counter() - began, one.terms.total, max(one.picture.shape[2:]))),
+        on_progress=lambda now: rows.append(
+            (time.perf_counter() - began, now.latest.terms.total, max(now.latest.picture.shape[2:]))
+        ),
     )
     return painted.picture, rows, time.perf_counter() - began
 

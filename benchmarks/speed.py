@@ -87,7 +87,7 @@ def whole(film: Path, output: Path, stabilize: StabilizeOptions, style: Style) -
         stabilize=stabilize,
         encode=EncodeOptions(overwrite=True),
     )
-    report = videostyle.render(plan, on_frame=lambda frame: stamps.append(time.perf_counter()))
+    report = videostyle.render(plan, on_progress=lambda now: stamps.append(time.perf_counter()) if now.done else None)
     # The network is compiled before the first frame, and so much painted that is held back to look ahead. What the
     # queues held back then is painted by the last stamp.
     before = WINDOW if report.stabilizer == "lookahead" else 1

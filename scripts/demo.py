@@ -23,16 +23,10 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     painted = args.output / f"{args.film.stem}-{args.style}.mp4"
 
-    from tqdm import tqdm
+    from videostyle.cli.progress import ProgressBar
 
-    with tqdm(unit=" frames", desc=args.film.name, disable=None) as bar:
-        report = videostyle.stylize(
-            str(args.film),
-            str(painted),
-            args.style,
-            encode=videostyle.EncodeOptions(overwrite=True),
-            on_frame=lambda frame: bar.update() and None,
-        )
+    with ProgressBar(args.film.name, unit="frames", quiet=False) as bar:
+        report = videostyle.stylize(args.film, painted, args.style, overwrite=True, on_progress=bar)
     sheet = painted.with_suffix(".png")
     contact_sheet(args.film, painted, sheet)
     worked = ", ".join(f"{stage} {seconds / report.frames * 1000:.0f}" for stage, seconds in report.stages.items())

@@ -8,6 +8,7 @@ The shipped file is made so, with --name vgg19-caffe; torchvision's VGG-19 (--na
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from videostyle.nets.vgg import build_loss_network
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--licence", default="CC BY 4.0", help="of the weights (default: %(default)s)")
     parser.add_argument("--data", default="", help="what the photographs are, for the card")
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     card = distil(
         build_loss_network(args.name, args.weights),
         args.photographs,

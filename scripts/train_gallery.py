@@ -22,6 +22,7 @@ import torch
 from make_pictures import FILM, MOMENTS, frame
 
 from videostyle import weights
+from videostyle.cli.terminal import shown_log
 from videostyle.files import make_folder
 from videostyle.io.images import write_picture
 from videostyle.train.config import read_config
@@ -45,7 +46,8 @@ def main() -> None:
         # The second network begins from the first, widened.
         start = args.start or (args.out / "models" if (args.out / "models").is_dir() else None)
         config = recipe(args, network, start)
-        train(config, lambda line, title=network: print(f"{title}: {line}", flush=True))
+        with shown_log(f"{network}: "):
+            train(config)
         shutil.copytree(config.folder / "models" / network, args.out / "models" / network, dirs_exist_ok=True)
     weights.write_manifest(args.out / "models")
     print(f"{args.out / 'models'}: ready")

@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from videostyle import weights
+from videostyle.stages import recorded
 
 pytestmark = pytest.mark.slow
 
@@ -97,10 +98,10 @@ def test_training_goes_on_to_the_same_weights(vgg_file: Path, pictures: Path, tm
     code = """
         import sys
         from pathlib import Path
-        from training import silent, tiny
+        from training import tiny
         from videostyle.train.loop import train
         pictures, vgg_file, folder = map(Path, sys.argv[1:])
-        train(tiny(pictures, vgg_file, folder, steps=30, save_every=3, validate_every=4, sheet_every=5), silent)
+        train(tiny(pictures, vgg_file, folder, steps=30, save_every=3, validate_every=4, sheet_every=5))
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
 
@@ -133,7 +134,7 @@ def test_learning_goes_on_to_the_same_code(vgg_file: Path, pictures: Path, tmp_p
         from videostyle.cli import main
         from videostyle.train import learn as learning
         train = learning.train
-        learning.train = lambda config, log: train(replace(config, crop=64, save_every=3, validate_every=4), log)
+        learning.train = lambda config, show: train(replace(config, crop=64, save_every=3, validate_every=4), show)
         learning._SCENES = 6
         sys.exit(main(["learn", *sys.argv[1:]]))
     """
@@ -192,7 +193,7 @@ def test_keyframes_go_on_to_the_same_film(environment: dict[str, str], tmp_path:
         (work / "chosen").exists,
         (work / "painted").exists,
         lambda: any(work.glob("painted/key-*.png")),
-        lambda: (work / "painted" / "done").exists(),
+        lambda: recorded(work / "painted").get("done", False),
     ]
     for moment in moments:
         kill_in_the_middle(argv("broken"), environment, moment, 0.1)

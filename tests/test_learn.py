@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from videostyle.errors import UsageError
 from videostyle.files import sink_error
 from videostyle.nets.style_network import ARCHITECTURES, StyleNetwork
 from videostyle.partial_files import PartialFile
+from videostyle.progress import OnProgress, ignore
 from videostyle.style import Style
 from videostyle.train import learn as learning
 from videostyle.train.learn import learn
@@ -67,8 +67,8 @@ def home(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(untrained))
     monkeypatch.setenv("VIDEOSTYLE_STYLES", str(folder))
 
-    def quick(config: TrainConfig, log: Callable[[str], None]) -> Path:
-        return train(replace(config, crop=64, save_every=1, bf16=False), log)
+    def quick(config: TrainConfig, on_progress: OnProgress = ignore) -> Path:
+        return train(replace(config, crop=64, save_every=1, bf16=False), on_progress)
 
     train = learning.train
     monkeypatch.setattr(learning, "train", quick)
@@ -367,4 +367,4 @@ def test_the_plan_finds_learn_without_the_command(pictures: Path, vgg_file: Path
         loss_network="vgg19-distilled",
         loss_network_weights=vgg_file,
     )
-    assert learn(plan, log=lambda line: None) == plan.output
+    assert learn(plan) == plan.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -402,15 +403,17 @@ def test_a_slow_painter_shows_the_newest_and_drops_the_rest(toy_gallery: Path, t
     assert np.median(late[-4:]) < 3 * np.median(late) + 0.1
 
 
-def test_the_size_painted_at_changes_and_the_size_shown_does_not(toy_gallery: Path) -> None:
-    said: list[str] = []
+def test_the_size_painted_at_changes_and_the_size_shown_does_not(
+    toy_gallery: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "videostyle")
     plan = replace(PLAN, adapt=True, fps=200)
     size = (200, 160)
-    painter = LivePainter(plan, size, stylizer=Slow(plan, 0.02), say=said.append)  # type: ignore[arg-type]
+    painter = LivePainter(plan, size, stylizer=Slow(plan, 0.02))  # type: ignore[arg-type]
     lives = list(painter.painted(wall(40, size=size)))
     assert lives[0].size == size
     assert lives[-1].size == painter.ladder.size == painter.ladder.sizes[-1]
-    assert said[-1] == f"painting at {painter.ladder.size[0]}x{painter.ladder.size[1]} to keep 200 fps"
+    assert caplog.messages[-1] == f"painting at {painter.ladder.size[0]}x{painter.ladder.size[1]} to keep 200 fps"
     assert painter.ladder.size == (160, 128)
     assert {live.stylized.pixels.shape for live in lives} == {(3, 160, 200)}
 
@@ -460,9 +463,9 @@ def shade(number: int, pts: int) -> Frame:
     return Frame(torch.full((3, 48, 64), 20 * number, dtype=torch.uint8), pts, TICK, None, number)
 
 
-def test_a_recording_has_real_times_from_its_own_beginning(tmp_path: Path) -> None:
-    said: list[str] = []
-    recorder = Recorder(str(tmp_path / "a.mp4"), "camera", SIZE, 24, EncodeOptions(), said.append)
+def test_a_recording_has_real_times_from_its_own_beginning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "videostyle")
+    recorder = Recorder(str(tmp_path / "a.mp4"), "camera", SIZE, 24, EncodeOptions())
     pts = [90_000, 93_003, 99_999, 120_000, 120_500]
     for number, one in enumerate(pts):
         recorder(shade(number, one), record=True)
@@ -473,7 +476,7 @@ def test_a_recording_has_real_times_from_its_own_beginning(tmp_path: Path) -> No
     assert recorder.files == [str(tmp_path / "a.mp4"), str(tmp_path / "a-2.mp4")]
     assert media.times(tmp_path / "a.mp4") == [Fraction(one - pts[0], 90_000) for one in pts]
     assert media.times(tmp_path / "a-2.mp4") == [0, Fraction(3750, 90_000)]
-    assert said == [line.format(tmp_path) for line in ("recording {}/a.mp4", "recorded {}/a.mp4")] + [
+    assert caplog.messages == [line.format(tmp_path) for line in ("recording {}/a.mp4", "recorded {}/a.mp4")] + [
         line.format(tmp_path) for line in ("recording {}/a-2.mp4", "recorded {}/a-2.mp4")
     ]
 
@@ -500,13 +503,13 @@ def test_snapshots_have_names_of_their_own(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.png", "a.png"]
 
 
-def test_a_snapshot_that_fails_is_said(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_snapshot_that_fails_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "videostyle")
     (tmp_path / "gone").mkdir()
-    recorder = Recorder(str(tmp_path / "gone" / "a.mp4"), "camera", SIZE, 24, EncodeOptions(), said.append)
+    recorder = Recorder(str(tmp_path / "gone" / "a.mp4"), "camera", SIZE, 24, EncodeOptions())
     (tmp_path / "gone").rmdir()
     recorder.snapshot(shade(3, 0))
-    assert "no snapshot" in said[0]
+    assert "no snapshot" in caplog.messages[0]
 
 
 # All of it

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import cv2
@@ -82,11 +83,13 @@ def test_steps_take_the_bits_they_may(bits: float) -> None:
     assert -(share * share.log2()).sum().item() == pytest.approx(bits, abs=0.05)
 
 
-def test_a_network_is_distilled_and_loads(full: LossNetwork, photographs: Path, tmp_path: Path) -> None:
+def test_a_network_is_distilled_and_loads(
+    full: LossNetwork, photographs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     output = tmp_path / "loss_network" / "vgg19-small.safetensors"
-    said: list[str] = []
-    card = distil(full, photographs, output, bits=4, pictures=6, side=48, made_from="chance", log=said.append)
-    assert len(said) == 3
+    caplog.set_level(logging.INFO, "videostyle")
+    card = distil(full, photographs, output, bits=4, pictures=6, side=48, made_from="chance")
+    assert len(caplog.messages) == 3
     assert card["errors"]["relu2_2"]["features"] < 0.01
     assert "chance" in output.with_suffix(".md").read_text(encoding="utf-8")
     picture = read_picture(photographs / "00.png")
@@ -97,7 +100,7 @@ def test_a_network_is_distilled_and_loads(full: LossNetwork, photographs: Path, 
 def test_the_same_seed_gives_the_same_file(full: LossNetwork, photographs: Path, tmp_path: Path) -> None:
     files = [tmp_path / name / "small.safetensors" for name in ("one", "two")]
     for file in files:
-        distil(full, photographs, file, pictures=4, side=32, log=lambda line: None)
+        distil(full, photographs, file, pictures=4, side=32)
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -106,7 +109,7 @@ def test_more_bits_are_nearer(full: LossNetwork, photographs: Path) -> None:
     seen, unseen = pictures[:8], torch.cat(pictures[8:])
     errors = []
     for bits in (2, 3, 5):
-        tensors = compress(full, seen, bits, 512, torch.Generator().manual_seed(0), lambda line: None)
+        tensors = compress(full, seen, bits, 512, torch.Generator().manual_seed(0))
         errors.append(compare(full, build_small(tensors), unseen)["relu2_2"]["features"])
     assert errors[0] > errors[1] > errors[2]
 
@@ -115,7 +118,7 @@ def test_the_manifest_lists_it_and_a_changed_file_is_refused(
     full: LossNetwork, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "loss_network" / "vgg19-small.safetensors"
-    distil(full, photographs, output, pictures=4, side=32, log=lambda line: None)
+    distil(full, photographs, output, pictures=4, side=32)
     weights.write_manifest(tmp_path)
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(tmp_path))
     assert weights.load_loss_network("vgg19-small").names == full.names

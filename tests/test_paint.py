@@ -27,7 +27,8 @@ from videostyle.optimize import objective, stills
 from videostyle.optimize.objective import HALO, Anchor, Objective, Target, Terms, style_image_grams
 from videostyle.optimize.optimizers import Conditioned, descend
 from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
-from videostyle.optimize.stills import Gatys, Progress
+from videostyle.optimize.stills import Gatys
+from videostyle.progress import Progress
 from videostyle.timeline import Span
 
 STYLE = (("relu1_1", 1.0), ("relu2_1", 0.5), ("relu3_1", 1.0), ("relu4_1", 2.0), ("relu5_1", 1.0))
@@ -336,14 +337,14 @@ def test_coarse_to_fine_ends_at_the_size_asked_for(pictures: Path) -> None:
     painted = gatys(pictures, steps=9, smallest=64)(photo, on_progress=seen.append)
     assert painted.scales == [(75, 50), (150, 100), (301, 200)]
     assert painted.picture.shape == photo.shape
-    assert [one.step for one in seen] == list(range(1, 5 + 5 + 9 + 1))
+    assert [one.latest.number for one in seen] == list(range(1, 5 + 5 + 9 + 1))
     assert [one.share for one in seen] == sorted(one.share for one in seen)
     assert seen[-1].share == pytest.approx(1)
 
 
 def test_interrupted_it_keeps_the_best_so_far(pictures: Path) -> None:
     def stop(progress: Progress) -> None:
-        if progress.step == 5:
+        if progress.latest.number == 5:
             raise KeyboardInterrupt
 
     plan = PaintPlan(

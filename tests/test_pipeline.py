@@ -19,6 +19,7 @@ from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.painter import paint_frames
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.progress import Progress
 from videostyle.stabilize import WINDOW
 from videostyle.style import Region, Style
 from videostyle.timeline import Key, Span, Timeline
@@ -200,13 +201,13 @@ def test_a_failing_sink_ends_the_render(toy_gallery: Path) -> None:
 
 
 def test_an_interruption_says_where_the_rest_is(toy_gallery: Path, tmp_path: Path) -> None:
-    def interrupt(frame: Frame) -> None:
-        if frame.index == 5:
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 6:
             raise KeyboardInterrupt
 
     plan = RenderPlan("memory", str(tmp_path / "out.mp4"), style=DOTS, engine="torch")
     with pytest.raises(KeyboardInterrupt) as caught:
-        render(plan, source=MemorySource(itertools.cycle(pan(6))), on_frame=interrupt)
+        render(plan, source=MemorySource(itertools.cycle(pan(6))), on_progress=interrupt)
     (note,) = caught.value.__notes__
     assert not (tmp_path / "out.mp4").exists()
     (partial,) = tmp_path.iterdir()

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from training import OneColour, batch_of, lines, run, silent, standing, tiny, weights_of
+from training import OneColour, batch_of, lines, run, standing, tiny, weights_of
 
 from videostyle import weights
 from videostyle.errors import SinkError, TrainingError, UnknownNameError, UsageError, WeightsError
@@ -25,6 +25,7 @@ from videostyle.nets.style_network import (
 )
 from videostyle.nets.vgg import build_loss_network
 from videostyle.ops import losses
+from videostyle.progress import Progress
 from videostyle.style import Style
 from videostyle.train import batch, loop, validation
 from videostyle.train.batch import draw, roll_out_length
@@ -59,13 +60,13 @@ def opened() -> list[Path]:
 
 def test_two_trainings_do_not_share_a_folder(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     config = tiny(pictures, vgg_file, tmp_path / "run")
-    before: list[str] = []
+    before: list[Progress] = []
 
-    def meanwhile(line: str) -> None:
+    def meanwhile(progress: Progress) -> None:
         if not before:
-            before.append(line)
+            before.append(progress)
             with pytest.raises(SinkError, match="another training is at work there; wait until it ends"):
-                train(config, silent)
+                train(config)
 
     train(config, meanwhile)
     assert before
@@ -89,7 +90,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(pictures: Path, v
         step = torch.optim.Adam.step
         patch.setattr(torch.optim.Adam, "step", lambda self: (next(steps) or step)(self))
         with pytest.raises(KilledError) as stopped:
-            train(broken, silent)
+            train(broken)
         # Whoever keeps the error keeps none of its files open.
         assert not [path for path in opened() if path.is_relative_to(broken.folder)]
         del stopped
@@ -119,7 +120,7 @@ def test_a_batch_in_parts_is_the_same_batch(pictures: Path, vgg_file: Path, tmp_
 def test_the_gate_is_learned_from_where_the_run_says(
     pictures: Path, vgg_file: Path, tmp_path: Path, gate_from: float
 ) -> None:
-    _, final = run(tiny(pictures, vgg_file, tmp_path, steady_from=0, gate_from=gate_from, steps=2))
+    _, final = run(tiny(pictures, vgg_file, tmp_path, temporal_from=0, gate_from=gate_from, steps=2))
     weight, bias = (final[f"net.correction.conv.{name}"] for name in ("weight", "bias"))
     held = bool((weight[3:] == 0).all()) and bool((bias[3:] == GATE_START).all())
     assert held == (gate_from == 1)
@@ -149,7 +150,7 @@ def test_two_processes_train_as_one_does(pictures: Path, vgg_file: Path, tmp_pat
         loss_network_weights = "{vgg_file}"
         folder = "two"
         steps = 4
-        steady_from = 0
+        temporal_from = 0
         roll_out = 1
         batch = 4
         accumulate = 2
@@ -553,7 +554,7 @@ def test_pictures_of_one_color_have_gradients_that_are_numbers(
 
 def test_the_rate_rises_then_falls(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
     config = tiny(pictures, vgg_file, tmp_path, steps=100, warmup=10)
-    shares = [loop.schedule(config, step, loop.progress(config, step, 0), 0) for step in range(100)]
+    shares = [loop.schedule(config, step, loop.share_done(config, step, 0), 0) for step in range(100)]
     assert shares[0] < shares[5] < shares[9]
     assert shares[9:70] == [1.0] * 61
     assert shares[69:] == sorted(shares[69:], reverse=True)
@@ -570,9 +571,9 @@ def test_progress_is_by_steps_or_by_the_clock_whichever_is_further(
     pictures: Path, vgg_file: Path, tmp_path: Path
 ) -> None:
     config = tiny(pictures, vgg_file, tmp_path, steps=100, minutes=10.0)
-    assert loop.progress(config, 30, 2) == 0.3
-    assert loop.progress(config, 10, 5) == 0.5
-    assert loop.progress(config, 10, 11) == 1
+    assert loop.share_done(config, 30, 2) == 0.3
+    assert loop.share_done(config, 10, 5) == 0.5
+    assert loop.share_done(config, 10, 11) == 1
 
 
 def test_every_painting_comes_up_equally_often(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
@@ -667,16 +668,17 @@ def test_crops_are_the_same_for_the_same_generator_and_skip_what_cannot_be_read(
         held_back([tmp_path / "broken.jpg", tmp_path / "0.png"], 2)
 
 
-def test_the_log_says_what_was_skipped(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+def test_the_log_says_what_was_skipped(
+    pictures: Path, vgg_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for path in (pictures / "photographs").iterdir():
         (photographs / path.name).write_bytes(path.read_bytes())
     for name in "abcd":
         (photographs / f"{name}.jpg").write_bytes(b"no picture")
-    said: list[str] = []
-    train(tiny(pictures, vgg_file, tmp_path / "run", photographs=photographs), said.append)
-    (line,) = (line for line in said if "unreadable" in line)
+    train(tiny(pictures, vgg_file, tmp_path / "run", photographs=photographs))
+    (line,) = (line for line in caplog.messages if "unreadable" in line)
     assert "unreadable pictures were skipped" in line
     assert ".jpg" in line
 
@@ -759,13 +761,13 @@ def test_training_starts_from_models(pictures: Path, vgg_file: Path, tmp_path: P
     assert torch.equal(codes(torch.tensor([0]), torch.ones(1)), code)
 
 
-def test_a_trunk_that_is_not_trained_stays_and_takes_new_styles(
+def test_a_network_that_is_not_trained_stays_and_takes_new_styles(
     pictures: Path, vgg_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(tiny(pictures, vgg_file, tmp_path / "first", steps=2))
     models = tmp_path / "first" / "models"
     paintings = (TrainingStyle("new", pictures / "stripes.png"),)
-    _, learned = run(tiny(pictures, vgg_file, tmp_path / "second", start=models, train_trunk=False, styles=paintings))
+    _, learned = run(tiny(pictures, vgg_file, tmp_path / "second", start=models, train_network=False, styles=paintings))
     networks, _ = weights.read_manifest(models)
     trained = weights.read_network("fast", *networks["fast"])
     for key, value in trained.net.state_dict().items():
@@ -776,7 +778,7 @@ def test_a_trunk_that_is_not_trained_stays_and_takes_new_styles(
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(models))
     weights.load_style(Style(((str(entry.file), 1),)))  # the style file alone goes with the network it was made for
     with pytest.raises(TrainingError, match="no network fine"):
-        run(replace(tiny(pictures, vgg_file, tmp_path / "third", start=models, train_trunk=False), network="fine"))
+        run(replace(tiny(pictures, vgg_file, tmp_path / "third", start=models, train_network=False), network="fine"))
 
 
 def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> None:

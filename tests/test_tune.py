@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import builtins
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from training import silent, tiny
+from training import tiny
 
 from videostyle.cli import main
 from videostyle.errors import DivergedError, MissingDependencyError, UnknownNameError, UsageError
+from videostyle.progress import OnProgress, Progress
 from videostyle.train import tune, validation
 from videostyle.train.config import read_config, read_ranges, write_config
 from videostyle.train.plan import TrainConfig
@@ -32,11 +34,15 @@ def study(config: TrainConfig) -> Any:
     return optuna.load_study(study_name="tune", storage=f"sqlite:///{config.folder}/tune/study.sqlite3")
 
 
-def test_a_search_of_three_trials_finds_weights_to_train_with(config: TrainConfig) -> None:
-    said: list[str] = []
-    tune.tune(config, trials=2, steps=2, log=said.append)
-    assert "trial 2/2" in " ".join(said)
-    found = tune.tune(config, trials=3, steps=2, log=silent)  # goes on
+def test_a_search_of_three_trials_finds_weights_to_train_with(
+    config: TrainConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "videostyle")
+    seen: list[Progress] = []
+    tune.tune(config, trials=2, steps=2, on_progress=seen.append)
+    assert "trial 2/2" in caplog.text
+    assert [one.done for one in seen] == [0.5, 1, 1.5, 2]
+    found = tune.tune(config, trials=3, steps=2)  # goes on
     trials = study(config).trials
     assert len(trials) == 3
     # The file's own weights are tried first.
@@ -69,15 +75,15 @@ def test_an_interrupted_trial_is_tried_again_and_one_that_diverges_is_not(
 ) -> None:
     ends = iter([None, KeyboardInterrupt(), DivergedError("the loss is not finite"), None])
 
-    def trained(run: TrainConfig, log: object) -> None:
+    def trained(run: TrainConfig, on_progress: OnProgress) -> None:
         if (end := next(ends)) is not None:
             raise end
 
     monkeypatch.setattr(tune, "train", trained)
     monkeypatch.setattr(tune, "measure", lambda run: {"style": 1.0, "content": 1.0, "temporal": 1.0})
     with pytest.raises(KeyboardInterrupt):
-        tune.tune(config, trials=3, steps=2, log=silent)
-    tune.tune(config, trials=3, steps=2, log=silent)
+        tune.tune(config, trials=3, steps=2)
+    tune.tune(config, trials=3, steps=2)
     trials = study(config).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "FAIL", "COMPLETE"]
     assert trials[2].params == trials[1].params
@@ -86,11 +92,11 @@ def test_an_interrupted_trial_is_tried_again_and_one_that_diverges_is_not(
 def test_a_weight_cannot_change_its_scale_within_one_search(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune, "train", lambda run, log: None)
+    monkeypatch.setattr(tune, "train", lambda run, show: None)
     monkeypatch.setattr(tune, "measure", lambda run: {"style": 1.0, "content": 1.0, "temporal": 1.0})
-    tune.tune(config, trials=1, steps=2, ranges={"temporal": (1.0, 32.0)}, log=silent)
+    tune.tune(config, trials=1, steps=2, ranges={"temporal": (1.0, 32.0)})
     with pytest.raises(UsageError, match="temporal: earlier trials"):
-        tune.tune(config, trials=2, steps=2, ranges={"temporal": (0.0, 32.0)}, log=silent)
+        tune.tune(config, trials=2, steps=2, ranges={"temporal": (0.0, 32.0)})
 
 
 def test_every_weight_can_be_set(config: TrainConfig) -> None:
@@ -126,7 +132,7 @@ def test_without_optuna_it_says_what_to_install(config: TrainConfig, monkeypatch
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match="pip install optuna"):
-        tune.tune(config, trials=1, steps=1, log=silent)
+        tune.tune(config, trials=1, steps=1)
 
 
 def test_the_command_prints_the_table_and_the_file(

@@ -73,7 +73,7 @@ def test_damaged_and_foreign_files_are_refused(toy_models: Path, tmp_path: Path,
         weights.gallery()
 
 
-def test_a_code_made_for_another_trunk_is_refused(toy_gallery: Path, tmp_path: Path) -> None:
+def test_a_code_made_for_another_network_is_refused(toy_gallery: Path, tmp_path: Path) -> None:
     network = weights.load_network("fast")
     other = tmp_path / "other.safetensors"
     weights.save_style(other, network.identity, "fast", "0" * 64, {"name": "other"})

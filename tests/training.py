@@ -26,7 +26,7 @@ def tiny(pictures: Path, vgg_file: Path, folder: Path, **changes: object) -> Tra
         "loss_network": "vgg16",
         "loss_network_weights": vgg_file,
         "steps": 4,
-        "steady_from": 0.25,
+        "temporal_from": 0.25,
         "roll_out": 2,
         "temporal_ramp": 2,
         "batch": 2,
@@ -44,13 +44,9 @@ def tiny(pictures: Path, vgg_file: Path, folder: Path, **changes: object) -> Tra
     return TrainConfig(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def silent(line: str) -> None:
-    """A log that keeps nothing."""
-
-
 def run(config: TrainConfig) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Train silently; the logged losses and the weights at the end."""
-    train(config, silent)
+    """Train; the logged losses and the weights at the end."""
+    train(config)
     return lines(config.folder / "log.jsonl"), weights_of(config.folder)
 
 

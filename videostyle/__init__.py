@@ -8,10 +8,14 @@ The public names are imported when first used: `import videostyle` costs nothing
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Events are logged below "videostyle" and shown by whoever sets up logging; the command line does.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from videostyle.batch.plan import BatchPlan
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from videostyle.painter import Painter, StylizedFrames, paint_frames, stylize, stylize_image
     from videostyle.pipeline import render
     from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, RenderSettings, StabilizeOptions
+    from videostyle.progress import Progress
     from videostyle.report import RenderReport
     from videostyle.style import Region, Style
     from videostyle.timeline import Key, Span, Timeline, read_seconds
@@ -70,6 +75,7 @@ _HOMES = {
     "EvaluateOptions": "metrics.options",
     "paint_keyframes": "optimize.keyframes",
     "paint_picture": "optimize.stills",
+    "Progress": "progress",
     "RenderReport": "report",
     "StylizedFrames": "painter",
     "Painter": "painter",
@@ -129,6 +135,7 @@ __all__ = [
     "Motion",
     "PaintPlan",
     "Painter",
+    "Progress",
     "Region",
     "RenderPlan",
     "RenderReport",

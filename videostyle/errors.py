@@ -19,8 +19,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from videostyle.text import sanitize_line
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class VideostyleError(Exception):
@@ -87,3 +91,15 @@ class TrainingError(VideostyleError, RuntimeError):
 
 class DivergedError(TrainingError):
     """A training whose loss is no longer finite."""
+
+
+def first_error(error: ValidationError) -> tuple[str, Any]:
+    """Return the place of the first of pydantic's errors, "styles.0.size", and its details."""
+    first = error.errors(include_url=False)[0]
+    return ".".join(str(part) for part in first["loc"]), first
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first of pydantic's errors in one line."""
+    where, first = first_error(error)
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

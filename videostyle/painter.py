@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -19,11 +19,12 @@ from videostyle.errors import SourceError, UsageError
 from videostyle.files import AnyPath
 from videostyle.pipeline import fit, render
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.progress import OnProgress, ignore
 from videostyle.report import RenderReport, StageTimer
 from videostyle.settings import check_names, settings_of
 from videostyle.step import FrameStylizer
 from videostyle.style import AnyStyle
-from videostyle.stylizers import load_stylizer
+from videostyle.stylizers import load_stylizer, passes_through
 from videostyle.types import Frame, Stylizer
 
 _FILE_SETTINGS = ("start", "end")
@@ -38,7 +39,7 @@ def stylize(
     output: AnyPath,
     style: AnyStyle = "great-wave",
     *,
-    on_frame: Callable[[Frame], None] | None = None,
+    on_progress: OnProgress = ignore,
     **settings: Any,
 ) -> RenderReport:
     """Stylize a film, GIF, picture or image sequence: `videostyle stylize`, in Python.
@@ -48,7 +49,7 @@ def stylize(
     `start="1:20"`, `codec="hevc"`, `size="640x360"`, `mask="sky.png"`... Raises UsageError, SourceError, SinkError,
     WeightsError; no file is then left under the output's name.
     """
-    return render(RenderPlan.of(source, output, style=style, **settings), on_frame=on_frame)
+    return render(RenderPlan.of(source, output, style=style, **settings), on_progress=on_progress)
 
 
 def stylize_image(picture: Any, style: AnyStyle = "great-wave", **settings: Any) -> Any:
@@ -73,7 +74,7 @@ class Painter:
         check_names("Painter", settings, FRAME_SETTINGS)
         self.plan = RenderPlan.of("", "", style=style, **settings)
         device = choose_device(self.plan.device)
-        engine = "" if self.plan.style.is_none else choose_engine(self.plan.engine, device)
+        engine = "" if passes_through(self.plan.style) else choose_engine(self.plan.engine, device)
         self._stylizer = load_stylizer(self.plan.style, engine, device)
 
     def __call__(self, pictures: Any) -> Any:

@@ -29,7 +29,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_PARTIAL, _UNFINISHED, _LOCK_FILE = ".partial", ".unfinished", "lock"
+_PARTIAL, _UNFINISHED, LOCK_FILE = ".partial", ".unfinished", "lock"
 # Bytes of the name left free for files that are written beside a partial file and named after it.
 _SPARE = 16
 
@@ -266,7 +266,7 @@ def remove_stale(path: AnyPath) -> None:
     """
     final = Path(os.path.realpath(path))
     if final.is_dir():
-        if final.name.startswith(".") and (final / _LOCK_FILE).is_file():
+        if final.name.startswith(".") and (final / LOCK_FILE).is_file():
             with suppress(SinkError, OSError), lock_folder(final, "another run"):
                 shutil.rmtree(final)
         return
@@ -293,7 +293,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 @contextmanager
-def lock_folder(folder: Path, owner: str, name: str = _LOCK_FILE) -> Iterator[None]:
+def lock_folder(folder: Path, owner: str, name: str = LOCK_FILE) -> Iterator[None]:
     """Create `folder` and lock it against other runs; raise SinkError, which names the `owner`, where one has it.
 
     The lock is a file called `name` in the folder, and ends with its process, even if that is killed.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -22,8 +21,10 @@ from videostyle.engines import choose_device
 from videostyle.errors import SourceError, UsageError
 from videostyle.io import open_sink, open_source
 from videostyle.plan import RenderPlan
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.report import RenderReport, StageTimer
 from videostyle.step import FrameStylizer
+from videostyle.stylizers import passes_through
 from videostyle.threads import background, free_memory, latest, prefetch
 from videostyle.types import Frame, Sink, Source, Stylizer
 
@@ -41,15 +42,14 @@ def render(
     source: Source | None = None,
     sink: Sink | None = None,
     stylizer: Stylizer | None = None,
-    on_frame: Callable[[Frame], None] | None = None,
-    on_start: Callable[[Source, RenderPlan], None] | None = None,
+    on_progress: OnProgress = ignore,
     cuts_known: bool = False,
 ) -> RenderReport:
     """Render one film, holding a bounded number of frames.
 
     `source` and `sink` replace the plan's paths (a camera, a list in memory), `stylizer` the one that its style asks
-    for (masks stay the style's). `on_start` is called once with the opened source, `on_frame` with each output frame
-    as it goes to the encoder, both in the caller's thread. With `cuts_known`, `Frame.is_cut` is taken as it is and no
+    for (masks stay the style's). `on_progress` is called before the first frame, and with each output frame as it goes
+    to the encoder. With `cuts_known`, `Frame.is_cut` is taken as it is and no
     cuts are detected. Raises SourceError, SinkError, UsageError, WeightsError; on any of them, and on Ctrl-C, no file
     is left under the output's name. In the main thread, Ctrl-C becomes a request that the loop reads.
     """
@@ -57,7 +57,7 @@ def render(
     with interrupt.deferring(), source or open_source(plan.source) as video:
         # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
         size = fit(plan.size, video.info.width, video.info.height)
-        on_cpu = not plan.style.is_none and choose_device(plan.device) == "cpu"
+        on_cpu = not passes_through(plan.style) and choose_device(plan.device) == "cpu"
         _check_memory(size, FILM_BYTES + (NETWORK_BYTES / plan.style.brush**2 if on_cpu else 0))
         # Sound is copied from the file; frames from elsewhere have none.
         file = plan.source if source is None else None
@@ -67,10 +67,8 @@ def render(
         timer = StageTimer()
         own = (video.info.width, video.info.height)
         stylize = FrameStylizer(plan, timer, video, None if size == own else size, stylizer, cuts_known)
-        if on_start is not None:
-            on_start(video, plan)
         try:
-            count = _run(stylize, video, out, on_frame)
+            count = _run(stylize, video, out, on_progress)
         except BaseException as error:
             partial = getattr(out, "partial", None)
             if partial:
@@ -96,9 +94,11 @@ def _check_memory(size: tuple[int, int], bytes_a_pixel: float) -> None:
         )
 
 
-def _run(stylize: FrameStylizer, video: Source, out: Sink, on_frame: Callable[[Frame], None] | None) -> int:
+def _run(stylize: FrameStylizer, video: Source, out: Sink, on_progress: OnProgress) -> int:
     """Run the main loop; return the number of frames written."""
     plan, timer, count = stylize.plan, stylize.timer, 0
+    total = video.info.frames_in(plan.span)
+    on_progress(Progress("painting", 0, total, "frames"))
     frames = timer.around("decode", video.frames(plan.span))
     # The contexts are entered in the order of the data and left in reverse: an error in the loop reaches the encoder
     # first, then the threads end from the last to the first, and nothing is closed under a thread that reads from it.
@@ -111,8 +111,7 @@ def _run(stylize: FrameStylizer, video: Source, out: Sink, on_frame: Callable[[F
             interrupt.check()
             encoder.write(frame)
             count += 1
-            if on_frame is not None:
-                on_frame(frame)
+            on_progress(Progress("painting", count, total, "frames", latest=frame))
         if count == 0:
             raise SourceError(nothing_in(plan, video))
     return count

@@ -124,6 +124,7 @@ class RenderSettings:
         None,
         "paint at this size: 640x360 to fit inside, aspect kept, or 360 for the short side; default: the film's own",
         "the film",
+        label="Size, the short side in pixels",
         metavar="WxH|SHORT",
     )
     engine: str = setting(

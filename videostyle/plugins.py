@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,8 +55,14 @@ def declared(package: ModuleType, name: str) -> dict[str, Any]:
     found = importlib.util.find_spec(f"{package.__name__}.{name.replace('-', '_')}")
     if found is None or found.origin is None:
         return {}
+    return dict(_constants(found.origin, Path(found.origin).stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _constants(path: str, changed: int) -> dict[str, Any]:
+    """Return the literal constants of the source file `path`, which was last `changed` at this time."""
     constants: dict[str, Any] = {}
-    for node in ast.parse(Path(found.origin).read_text(encoding="utf-8")).body:
+    for node in ast.parse(Path(path).read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.Assign):
             continue
         target = node.targets[0]

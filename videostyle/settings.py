@@ -41,6 +41,10 @@ class Setting:
     """The closed set of values; a function, since what is installed decides some."""
     metavar: str | None = None
     """Placeholder that `--help` writes for the value; None derives it from the range or the choices."""
+    label: str = ""
+    """Name on the page, for people; "" is the setting's name."""
+    step: float | None = None
+    """Step of the page's slider; None divides the range into twenty."""
     many: bool = False
     """True if the command line takes the option several times."""
     path: tuple[str, ...] = ()
@@ -86,9 +90,8 @@ def _found(plan: type) -> dict[str, Setting]:
         declared = one.metadata.get("setting")
         if declared is not None:
             name = declared.name or one.name
-            found[name] = replace(
-                declared, name=name, path=(one.name,), default=one.default, kind=_kind_of(hints[one.name])
-            )
+            label, kind = declared.label or name.replace("_", " ").capitalize(), _kind_of(hints[one.name])
+            found[name] = replace(declared, name=name, label=label, path=(one.name,), default=one.default, kind=kind)
         elif is_dataclass(one.default_factory):
             inner = settings_of(one.default_factory)
             found |= {name: replace(each, path=(one.name, *each.path)) for name, each in inner.items()}

@@ -21,7 +21,7 @@ from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixel
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.report import RenderReport, StageTimer
 from videostyle.stabilize import load_stabilizer
-from videostyle.stylizers import load_stylizer
+from videostyle.stylizers import load_stylizer, passes_through
 from videostyle.threads import prefetch
 from videostyle.types import Frame, Moment, Motion, Source, Stylizer
 
@@ -54,6 +54,39 @@ class _Pending:
     """One flag per layer, True where it is the film itself: then there is nothing to stabilize."""
 
 
+class Step:
+    """The computation of one frame: motion and noise, the stylizer, the stabilizer.
+
+    Films, cameras and pages share it; they differ in where frames come from, and in the threads of the three parts.
+    """
+
+    def __init__(
+        self, stylizer: Stylizer, stabilize: StabilizeOptions, flow: FlowOptions, device: str, seed: int
+    ) -> None:
+        """Load the stabilizer and its `flow`; `seed` is that of the noise. Raises WeightsError, UnknownNameError."""
+        self.stylizer = stylizer
+        self.stabilizer = load_stabilizer(stabilize, flow, device)
+        self._moments = Moments(stylizer, self.stabilizer, flow, device, with_motion=stabilize.amount > 0, seed=seed)
+
+    def moment(self, content: Tensor, time: Fraction, is_cut: bool) -> Moment:
+        """Return the motion and the noise of the next frame (1, 3, H, W), as `Moments` does."""
+        return self._moments(content, time, is_cut)
+
+    def stylize(self, content: Tensor, moment: Moment, *, jumps: bool = False) -> tuple[Tensor, Motion | None]:
+        """Return the stylized layers, and the motion to stabilize them along.
+
+        If the style `jumps`, the previous output is of another style, as after a cut.
+        """
+        if jumps:
+            moment = replace(moment, is_cut=True, motion=None)
+        return self.stylizer(content, moment), moment.motion
+
+    def blend(self, layers: Tensor, motion: Motion | None) -> Tensor:
+        """Stabilize the layers of one frame at once, which a causal stabilizer can."""
+        ((_, stabilized),) = self.stabilizer.stabilize([(None, layers, motion)])
+        return stabilized
+
+
 class FrameStylizer:
     """The parts that turn decoded frames into output frames, made once for a render."""
 
@@ -83,18 +116,16 @@ class FrameStylizer:
         self.mask = Mask(open_source(style.mask, fps), style.feather) if style.mask is not None else None
         self.regions = [Mask(open_source(region.mask, fps), style.feather) for region in style.regions]
         self.device = plan.device
-        self.stylizes = not style.is_none
+        self.stylizes = not passes_through(style)
         self.engine = plan.engine if self.stylizes else ""
-        self.stylizer = stylizer or load_stylizer(style, self.engine, self.device)
+        stylizer = stylizer or load_stylizer(style, self.engine, self.device)
         # Without a style there is nothing to stabilize: the pass-through leaves every pixel as it is.
         stabilizes = self.stylizes and plan.stabilize.amount > 0
-        options = plan.flow if stabilizes or self.stylizer.recurrent else FlowOptions(method="none")
+        options = plan.flow if stabilizes or stylizer.recurrent else FlowOptions(method="none")
         self.flow = options.method
         self.mode: str = plan.stabilize.mode if stabilizes else "none"
-        self.stabilizer = load_stabilizer(plan.stabilize if stabilizes else StabilizeOptions(0), options, self.device)
-        self.moments = Moments(
-            self.stylizer, self.stabilizer, options, self.device, with_motion=stabilizes, seed=plan.style.seed
-        )
+        stabilize = plan.stabilize if stabilizes else StabilizeOptions(0)
+        self.step = Step(stylizer, stabilize, options, self.device, plan.style.seed)
         self.cuts: list[float] = []
         self.repeated = 0
 
@@ -139,7 +170,7 @@ class FrameStylizer:
         prepared = stack.enter_context(prefetch(self._prepare(frames), depth))
         stylized = stack.enter_context(prefetch(self._stylize(prepared), depth))
         pending = self.timer.around("stabilize", self._pending(stylized), -1)
-        for one, stabilized in self.timer.around("stabilize", self.stabilizer.stabilize(pending)):
+        for one, stabilized in self.timer.around("stabilize", self.step.stabilizer.stabilize(pending)):
             frame = one.frame
             # The film's pixels are computed again instead of held; where nothing needs them, any will do.
             film = self._content(frame)[0] if self.masks or any(one.bare) else stabilized[0]
@@ -170,7 +201,7 @@ class FrameStylizer:
                     prepared = None
                 else:
                     content = self._content(frame)
-                    prepared = _Prepared(content, self.moments(content, self._time(frame), frame.is_cut))
+                    prepared = _Prepared(content, self.step.moment(content, self._time(frame), frame.is_cut))
             yield frame, prepared
             last = frame
 
@@ -195,12 +226,10 @@ class FrameStylizer:
             now = self._time(frame)
             stylized = None
             if prepared is not None:
-                # Where the style jumps, the previous output is of another style, as after a cut.
                 jumps = self.plan.style.jumps(before, now)
                 with self.timer("paint"):
-                    moment = replace(prepared.moment, is_cut=True, motion=None) if jumps else prepared.moment
-                    layers = self.stylizer(prepared.content, moment)
-                stylized = _Stylized(prepared.content, layers, moment.motion)
+                    layers, motion = self.step.stylize(prepared.content, prepared.moment, jumps=jumps)
+                stylized = _Stylized(prepared.content, layers, motion)
             yield frame, stylized
             before = now
 

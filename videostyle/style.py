@@ -70,6 +70,7 @@ class Style:
         "the painting",
         low=0.25,
         high=4,
+        step=0.25,
     )
     mask: str | None = setting(
         None,
@@ -142,7 +143,7 @@ class Style:
 
     @property
     def is_none(self) -> bool:
-        """True for the pass-through, which leaves every pixel as it is."""
+        """True if no style is asked for."""
         return self.names == ("none",)
 
     def jumps(self, earlier: Fraction, later: Fraction) -> bool:

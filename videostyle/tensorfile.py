@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, deserialize
 
-from videostyle.errors import WeightsError
+from videostyle.errors import WeightsError, first_problem
 
 KEY = "videostyle"
 """Key of the card in a file's metadata."""
@@ -100,7 +100,9 @@ def read(path: Path) -> TensorFile:
     try:
         card = _CARDS.validate_python(metadata)
     except ValidationError as error:
-        raise WeightsError(f"{path}: not a videostyle file, or its card is damaged ({first_error(error)})") from error
+        # The first part of the place is the kind of card.
+        problem = first_problem(error).removeprefix(f"{metadata.get('kind')}.")
+        raise WeightsError(f"{path}: not a videostyle file, or its card is damaged ({problem})") from error
     limit = LARGEST_CODE if card.kind == "style" else LARGEST_WEIGHT
     arrays = {
         name: _array(path, name, one, limit, card.kind == "loss_network")
@@ -110,14 +112,6 @@ def read(path: Path) -> TensorFile:
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "nothing"
         raise WeightsError(f"{path}: a style file holds one code of shape [1, n], this one {shapes}")
     return TensorFile(path, card, metadata, arrays, hashlib.sha256(data).hexdigest(), len(data))
-
-
-def first_error(error: ValidationError) -> str:
-    """Return the first of pydantic's errors in one line, with the place in the card."""
-    first = error.errors(include_url=False)[0]
-    # The first part of the place is the kind of card.
-    where = ".".join(str(part) for part in first["loc"][1:])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def _bytes(path: Path) -> bytes:

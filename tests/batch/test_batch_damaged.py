@@ -166,16 +166,17 @@ def test_a_journal_of_another_version_is_refused_in_one_line(film: RenderPlan, m
         journal.unlink()
 
 
-def test_the_other_films_go_on(film: RenderPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_other_films_go_on(
+    film: RenderPlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     journal = begun(film)
     journal.write_bytes(journal.read_bytes() + b"null\n")
     other = plan(Path(film.source), Path(film.output).with_name("other.mkv"))
     before = {path: path.stat().st_mtime_ns for path in journal.parent.iterdir()}
     monkeypatch.setattr(schedule, "load_executor", Inline())
-    said: list[str] = []
-    results = run(BatchPlan((film, other), Path(film.output).parent), log=said.append)
+    results = run(BatchPlan((film, other), Path(film.output).parent))
     assert [result.state for result in results] == ["failed", "painted"]
-    assert said == [f"{journal}: damaged (line 4); remove {journal.parent} to start the film again"]
+    assert caplog.messages == [f"{journal}: damaged (line 4); remove {journal.parent} to start the film again"]
     assert {path: path.stat().st_mtime_ns for path in journal.parent.iterdir()} == before
 
 
@@ -216,17 +217,16 @@ def test_numbered_pictures_that_are_said_to_be_done_and_are_not_there_are_painte
 
 
 def test_a_film_that_is_not_the_one_that_was_split_is_reported_with_a_remedy(
-    film: RenderPlan, monkeypatch: pytest.MonkeyPatch
+    film: RenderPlan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another version of FFmpeg, for example, decodes it differently."""
     journal = begun(film)
     change(journal, segment_with(crc32=4), signed=True)
     monkeypatch.setattr(schedule, "load_executor", Inline())
-    said: list[str] = []
-    (result,) = run(BatchPlan((film,), Path(film.output).parent), log=said.append)
+    (result,) = run(BatchPlan((film,), Path(film.output).parent))
     reason = f"{film.source}: is not the film that was split (frame 9 is another one); remove {journal.parent} to start"
     assert result.error == f"{reason} it again"
-    assert said[0] == f"{result.error}; trying again"
+    assert caplog.messages[0] == f"{result.error}; trying again"
 
 
 def folder_for_a_segment(folder: Path) -> None:

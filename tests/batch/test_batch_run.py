@@ -24,6 +24,7 @@ from videostyle.batch.schedule import Result, run, status
 from videostyle.batch.tasks import PaintTask, ScanTask, Task
 from videostyle.errors import SinkError, UsageError
 from videostyle.plan import RenderPlan
+from videostyle.progress import Progress
 from videostyle.style import Style
 
 WAVES = Style((("waves", 1.0),))
@@ -34,13 +35,13 @@ class Bench(NamedTuple):
 
     folder: Path
     engines: list[Inline]
-    lines: list[str]
+    caplog: pytest.LogCaptureFixture
     monkeypatch: pytest.MonkeyPatch
 
     def run(self, *films: RenderPlan, before: Callable[[Task], None] = lambda task: None, **more: Any) -> list[Result]:
         self.engines.append(Inline(before))
         self.monkeypatch.setattr(schedule, "load_executor", self.engines[-1])
-        return run(BatchPlan(films, self.folder, **{"segment": 1, **more}), log=self.lines.append)
+        return run(BatchPlan(films, self.folder, **{"segment": 1, **more}))
 
     @property
     def painted(self) -> list[tuple[str, int]]:
@@ -53,9 +54,11 @@ class Bench(NamedTuple):
 
 
 @pytest.fixture
-def bench(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(
+    toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Bench:
     shots(tmp_path / "film.mp4", tone="aac")
-    return Bench(tmp_path / "out", [], [], monkeypatch)
+    return Bench(tmp_path / "out", [], caplog, monkeypatch)
 
 
 def is_right(film: RenderPlan) -> bool:
@@ -237,7 +240,7 @@ def test_a_segment_is_tried_again(bench: Bench) -> None:
     whole = module.carry_out
     bench.monkeypatch.setattr(module, "carry_out", flaky)
     assert bench.run(film)[0].state == "painted"
-    assert any("the network was away; trying again" in line for line in bench.lines)
+    assert any("the network was away; trying again" in line for line in bench.caplog.messages)
     failing[9] = 2
     other = bench.film("other.mkv")
     (result,) = bench.run(other)
@@ -303,7 +306,7 @@ def test_too_small_a_disk_is_noticed_before_the_start(bench: Bench) -> None:
     bench.monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=10**6))
     with pytest.raises(SinkError, match="free some space"):
         bench.run(bench.film("dots.mkv"))
-    assert "1 MB free, and the films may need" in bench.lines[0]
+    assert "1 MB free, and the films may need" in bench.caplog.messages[0]
     assert bench.painted == []
 
 
@@ -344,9 +347,9 @@ def test_two_films_cannot_have_one_name(bench: Bench) -> None:
 
 
 def test_progress_counts_every_frame(bench: Bench) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[Progress] = []
     bench.monkeypatch.setattr(schedule, "load_executor", Inline())
     films = bench.film("dots.mkv"), bench.film("waves.mkv", WAVES)
-    run(BatchPlan(films, bench.folder, segment=1), on_progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (56, 56)
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    run(BatchPlan(films, bench.folder, segment=1), on_progress=seen.append)
+    assert (seen[-1].done, seen[-1].total) == (56, 56)
+    assert [one.done for one in seen] == sorted(one.done for one in seen)

@@ -78,7 +78,7 @@ def test_a_film_is_seen_as_it_is(tmp_path: Path) -> None:
     lively: list[Planes] = [natural(size, "yuv420p", 4 * number) for number in range(10)]
     path = write_film(tmp_path / "two.mp4", [*grey, *lively], rate=10)  # type: ignore[arg-type]
     shares: list[float] = []
-    found = measure_frames(str(path), shares.append)
+    found = measure_frames(str(path), lambda progress: shares.append(progress.share))
     assert [one.time for one in found] == pytest.approx(np.arange(20) / 10)
     assert [one.time for one in found if one.is_cut] == [1.0]
     assert found[5].motion == 0 < found[15].motion

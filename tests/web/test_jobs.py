@@ -26,7 +26,7 @@ class Worker(threading.Thread):
     def run(self) -> None:
         visitor.set(self.owner)
         try:
-            with self.job_queue.run(lambda before, seconds: self.waited.append(before), stays=self.stays) as job:
+            with self.job_queue.run(lambda progress: self.waited.append(progress.latest), stays=self.stays) as job:
                 self.log.append(self.owner)
                 self.begun.set()
                 while not self.go.wait(0.01):

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from media import decode, film
 from pages import CONTROLS, as_visitor, silent, uploaded
 
 from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.progress import OnProgress, Progress
 from videostyle.style import Region, Style
 from videostyle.train.plan import LearnPlan
 
@@ -27,9 +27,10 @@ pytest.importorskip("gradio")
 import videostyle.web.camera
 from videostyle import interrupt
 from videostyle.errors import UsageError
+from videostyle.settings import settings_of
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
-from videostyle.web.controls import LONGEST, NONE, look
+from videostyle.web.controls import LONGEST, NONE, SETTINGS, look
 from videostyle.web.gradio_errors import as_gradio_error
 from videostyle.web.jobs import JobQueue, Stopped
 from videostyle.web.page import Page
@@ -124,6 +125,17 @@ WRONG: dict[str, tuple[int, Any]] = {
     "a size that is not offered": (8, "20000"),
     "a size that is a number": (8, 90),
 }
+
+
+def test_controls_are_made_from_the_settings_fields(page: Page) -> None:
+    from videostyle.web.blocks import build
+
+    made = {one.elem_id: one for one in build(page).blocks.values() if getattr(one, "elem_id", None)}
+    for name in SETTINGS:
+        declared, control = settings_of(RenderPlan)[name], made[name.replace("_", "-")]
+        assert control.label == declared.label
+        assert declared.help.startswith(control.info)
+        assert (getattr(control, "minimum", None), getattr(control, "maximum", None)) == (declared.low, declared.high)
 
 
 @pytest.mark.parametrize(("place", "value"), WRONG.values(), ids=WRONG)
@@ -240,9 +252,9 @@ def test_a_painting_is_learned_and_can_be_chosen(
 
     plans: list[LearnPlan] = []
 
-    def learn(plan: LearnPlan, log: Callable[[str], None]) -> Path:
+    def learn(plan: LearnPlan, on_progress: OnProgress) -> Path:
         """Learns nothing, at once: gives back a style there is."""
-        log("step 1")
+        on_progress(Progress("training", 0.5, note="step 1"))
         plans.append(plan)
         plan.output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(os.environ["VIDEOSTYLE_MODELS"]) / "fast" / "dots.safetensors", plan.output)
@@ -268,7 +280,7 @@ def test_a_painting_is_learned_and_can_be_chosen(
 def test_who_stops_learning_may_go_on_until_they_leave(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     import videostyle.train.learn as learning
 
-    def learn(plan: LearnPlan, log: Callable[[str], None]) -> Path:
+    def learn(plan: LearnPlan, on_progress: OnProgress) -> Path:
         """Learns until it is stopped, which it is in the middle of a step."""
         (learning.work_folder(plan.output)).mkdir(parents=True, exist_ok=True)
         (learning.work_folder(plan.output) / "lock").touch()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from media import decode
 from pages import CONTROLS, as_visitor, silent, uploaded
 
 from videostyle.plan import RenderPlan
+from videostyle.progress import OnProgress, Progress
 
 pytest.importorskip("gradio")
 
@@ -32,11 +31,11 @@ class Slow:
         self.partial = films / ".growing.mp4"
         monkeypatch.setattr(videostyle.web.page, "render", self)
 
-    def __call__(self, plan: RenderPlan, *, on_start: Any, on_frame: Callable[[Any], None]) -> None:
+    def __call__(self, plan: RenderPlan, *, on_progress: OnProgress) -> None:
         self.begun.set()
         try:
             while not self.go_on.wait(0.01):
-                on_frame(None)
+                on_progress(Progress("painting", 1, 2, "frames"))
         except Stopped as stopped:
             self.partial.write_bytes(b"what was painted")
             stopped.add_note(f"what was painted so far is in {self.partial}")

@@ -12,6 +12,7 @@ from media import decode, film
 
 from videostyle.io.names import output_name
 from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.progress import Progress
 from videostyle.style import Style
 from videostyle.timeline import Span
 from videostyle.web.preview import (
@@ -29,8 +30,8 @@ from videostyle.web.preview import (
 )
 
 
-def quiet(share: float, what: str) -> None:
-    assert 0 <= share <= 1
+def quiet(progress: Progress) -> None:
+    assert 0 <= progress.share <= 1
 
 
 @pytest.fixture
@@ -64,8 +65,10 @@ def test_an_excerpt_comes_in_three_versions_that_browsers_play(plan: RenderPlan,
 def test_what_was_painted_once_is_not_painted_again(plan: RenderPlan, cache: PreviewCache) -> None:
     first = cache.versions(plan, quiet)
     touched: list[str] = []
-    second = cache.versions(replace(plan, stabilize=StabilizeOptions(0.5)), lambda share, name: touched.append(name))
-    assert set(touched) == {STABILIZED}
+    second = cache.versions(
+        replace(plan, stabilize=StabilizeOptions(0.5)), lambda progress: touched.append(progress.stage)
+    )
+    assert set(touched) == {f"painting, {STABILIZED}"}
     assert second[FILM] == first[FILM]
     assert second[FRAME_BY_FRAME] == first[FRAME_BY_FRAME]
     assert second[STABILIZED].path != first[STABILIZED].path
@@ -92,8 +95,8 @@ def test_a_picture_has_two_versions(plan: RenderPlan, cache: PreviewCache, tmp_p
 
 
 def test_stopping_leaves_nothing_half_done(plan: RenderPlan, cache: PreviewCache) -> None:
-    def stop(share: float, what: str) -> None:
-        if what == STABILIZED:
+    def stop(progress: Progress) -> None:
+        if STABILIZED in progress.stage:
             raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):

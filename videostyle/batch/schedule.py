@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,9 +26,12 @@ from videostyle.io.images import is_picture
 from videostyle.partial_files import lock_folder
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.style import Style
 from videostyle.stylizers import check_style
 from videostyle.types import VideoInfo
+
+log = logging.getLogger(__name__)
 
 # Subfolder of the output folder for journals and segments.
 WORK = ".videostyle"
@@ -201,16 +205,11 @@ def status(plan: BatchPlan) -> list[Result]:
     return [film.result() for film in films]
 
 
-def run(
-    plan: BatchPlan,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-    log: Callable[[str], None] = lambda line: None,
-) -> list[Result]:
+def run(plan: BatchPlan, *, on_progress: OnProgress = ignore) -> list[Result]:
     """Render every film that is not finished yet, resuming where an earlier run was stopped.
 
     If a film fails, the others go on. `on_progress` is called with the number of rendered frames and of all frames, as
-    far as known; `log` with a line for each event that the user should see at once.
+    far as known. Events that the user should see at once are logged.
 
     Raises UsageError if nothing can be begun, SinkError if the folder is in use, or the disk full: all finished work is
     kept then, as after KeyboardInterrupt.
@@ -223,7 +222,7 @@ def run(
             if film.was_painted:
                 continue
             if film.error:
-                log(film.error)
+                log.warning(film.error)
                 continue
             try:
                 film.check()
@@ -232,21 +231,19 @@ def run(
                     log(f"{film.plan.output}: damaged segments, which are painted again: {damaged}")
             except VideostyleError as error:
                 film.error = str(error)
-                log(_named(film, film.error))
+                log.warning(_named(film, film.error))
         if all(film.over for film in films):
             return [film.result() for film in films]
-        _check_space(plan.folder, films, log)
+        _check_space(plan.folder, films)
         try:
-            _carry_out(plan, films, on_progress or (lambda done, total: None), log)
+            _carry_out(plan, films, on_progress)
         except BaseException as error:
             error.add_note("all finished work is kept; give the same command again to go on")
             raise
         return [film.result() for film in films]
 
 
-def _carry_out(
-    plan: BatchPlan, films: list[_Film], on_progress: Callable[[int, int], None], log: Callable[[str], None]
-) -> None:
+def _carry_out(plan: BatchPlan, films: list[_Film], on_progress: OnProgress) -> None:
     begun: dict[tuple[int, int], Task] = {}
     disk_full = ""
     with load_executor(plan) as executor:
@@ -258,7 +255,7 @@ def _carry_out(
                     break
                 disk_full = _check_disk(plan.folder, films, {**begun, key: task})
                 if disk_full:
-                    log(f"{disk_full}; running tasks are finished first")
+                    log.warning(f"{disk_full}; running tasks are finished first")
                     break
                 films[key[0]].busy.add(key[1])
                 begun[key] = task
@@ -271,7 +268,7 @@ def _carry_out(
                 settled += result.get("painted", 0)
                 if "error" in result:
                     disk_full = disk_full or (result["error"] if result["disk_full"] else "")
-                    _retry(film, number, result, plan.retries if result["retryable"] else 0, log)
+                    _retry(film, number, result, plan.retries if result["retryable"] else 0)
                 elif isinstance(task, ScanTask):
                     _split(plan, films, film, Scan.of(result), executor.workers)
                 else:
@@ -279,7 +276,7 @@ def _carry_out(
             done = sum(film.journal.frames for film in films)
             painting = max(executor.frames - settled, 0)
             total = sum(film.expected or 0 for film in films if not film.error)
-            on_progress(min(done + painting, total), total)
+            on_progress(Progress("painting", min(done + painting, total), total, "frames"))
     if disk_full:
         raise SinkError(f"{disk_full}; free some space")
 
@@ -304,15 +301,15 @@ def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan, worker
             one.journal.split(split(found, one.plan, shortest, plan.whole_shots), found.warnings)
 
 
-def _retry(film: _Film, number: int, result: dict[str, Any], retries: int, log: Callable[[str], None]) -> None:
+def _retry(film: _Film, number: int, result: dict[str, Any], retries: int) -> None:
     film.tries[number] += 1
     if result["disk_full"] or film.error:
         return
     if film.tries[number] <= retries:
-        log(f"{_named(film, result['error'])}; trying again")
+        log.warning(f"{_named(film, result['error'])}; trying again")
         return
     film.error = result["error"]
-    log(f"{film.plan.output}: failed: {result['error']}; the other films go on")
+    log.warning(f"{film.plan.output}: failed: {result['error']}; the other films go on")
 
 
 def _named(film: _Film, error: str) -> str:
@@ -332,12 +329,12 @@ def _check_names(plan: BatchPlan) -> None:
             raise UsageError(f"{film.output}: is outside {plan.folder}; choose another name")
 
 
-def _check_space(folder: Path, films: Iterable[_Film], log: Callable[[str], None]) -> None:
+def _check_space(folder: Path, films: Iterable[_Film]) -> None:
     """Warn if the films may not fit on the disk, by an estimate of their sizes."""
     need = sum(2 * film.bytes(film.expected or 0) - film.bytes(film.journal.frames) for film in films if not film.over)
     free = shutil.disk_usage(folder).free
     if need + LEAST_FREE > free:
-        log(
+        log.warning(
             f"{folder}: {_size(free)} free, and the films may need {_size(need)}; painting stops in good time, "
             "and all finished work is kept"
         )

@@ -8,7 +8,7 @@ a shot also stylizes some frames before it and after it, which are not kept.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +24,9 @@ from videostyle.errors import SourceError
 from videostyle.io import open_source
 from videostyle.ops.pixels import same_pixels
 from videostyle.plan import RenderPlan
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.stabilize import LATENCY, WINDOW
+from videostyle.stylizers import passes_through
 from videostyle.threads import prefetch
 from videostyle.timeline import Span
 from videostyle.types import Frame
@@ -70,13 +72,14 @@ class Scan:
         return cls(values["frames"], tuple(Point(**point) for point in values["points"]), tuple(values["warnings"]))
 
 
-def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
-    """Decode the film once, as a render does, and find its shots; `on_frame` may end it. Raises SourceError."""
+def scan(plan: RenderPlan, on_progress: OnProgress = ignore) -> Scan:
+    """Decode the film once, as a render does, and find its shots. Raises SourceError."""
     points: list[Point] = []
     count = start = 0
     last: Tensor | None = None
     repeats = False
     with open_source(plan.source) as video, prefetch(video.frames(plan.span), plan.queue_depth) as frames:
+        total = video.info.frames_in(plan.span)
         for frame in mark_cuts(frames):
             if frame.is_cut:
                 start, repeats = frame.index, False
@@ -89,7 +92,7 @@ def scan(plan: RenderPlan, on_frame: Callable[[], None]) -> Scan:
                 points.append(Point(frame.index, frame.pts, checksum(frame.pixels), frame.is_cut))
             last = frame.pixels
             count += 1
-            on_frame()
+            on_progress(Progress("finding shots", count, total, "frames"))
     if not count:
         raise SourceError(f"{plan.source}: no frame in the part asked for")
     return Scan(count, tuple(points), tuple(video.warnings))
@@ -104,8 +107,9 @@ def split(found: Scan, plan: RenderPlan, shortest: int, whole_shots: bool = Fals
     if found.warnings:
         # A damaged film decodes to other frames after a seek.
         return (Segment(0, found.frames, 0, found.frames, first.pts, first.crc32, _within(shots, 0, found.frames)),)
-    is_stabilized = not plan.style.is_none and plan.stabilize.amount > 0
-    has_shot_statistics = plan.style.statistics == "shot" and not plan.style.is_none
+    stylizes = not passes_through(plan.style)
+    is_stabilized = stylizes and plan.stabilize.amount > 0
+    has_shot_statistics = stylizes and plan.style.statistics == "shot"
     warmup = WARMUP if is_stabilized else 0
     lookahead = LATENCY if is_stabilized and plan.stabilize.mode != "causal" else 0
     starts = [first]

@@ -22,6 +22,7 @@ from videostyle.io.images import is_picture
 from videostyle.io.writer import VideoSink
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
+from videostyle.progress import OnProgress
 from videostyle.types import Frame, Sink, VideoInfo
 
 
@@ -70,7 +71,7 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         if isinstance(task, ScanTask):
-            done = asdict(scan(task.plan, lambda: on_frames(0)))
+            done = asdict(scan(task.plan, lambda progress: on_frames(0)))
         elif isinstance(task, PaintTask):
             done = _paint(task, on_frames)
         elif isinstance(task, JoinTask):
@@ -114,9 +115,8 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     size = fit(plan.size, source.info.width, source.info.height)
     sink = VideoSink(str(partial), source.info, replace(plan.encode, codec=name, overwrite=True), size=size)
     try:
-        report = render(
-            plan, source=source, sink=_SegmentSink(sink, segment), on_frame=lambda frame: on_frames(1), cuts_known=True
-        )
+        kept = _SegmentSink(sink, segment)
+        report = render(plan, source=source, sink=kept, on_progress=_counted(on_frames), cuts_known=True)
         try:
             os.replace(partial, final)
         except OSError as error:
@@ -140,12 +140,17 @@ def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     size = fit(plan.size, info.width, info.height)
     sink = open_sink(plan.output, info, plan.encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
     try:
-        report = render(plan, sink=sink, on_frame=lambda frame: on_frames(1))
+        report = render(plan, sink=sink, on_progress=_counted(on_frames))
     finally:
         # The film is rendered again from its beginning.
         if sink.partial is not None:
             Path(sink.partial).unlink(missing_ok=True)
     return {"frames": report.frames, "warnings": report.warnings, "painted": report.frames}
+
+
+def _counted(on_frames: Callable[[int], None]) -> OnProgress:
+    """Return a callback for `render` that counts its frames."""
+    return lambda progress: on_frames(0 if progress.latest is None else 1)
 
 
 class _SegmentSink:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from videostyle.batch.plan import BatchPlan
 from videostyle.cli.options import add_settings, read_along, read_blend, read_plan, setting_names, warn
-from videostyle.cli.progress import frames_bar
+from videostyle.cli.progress import ProgressBar
+from videostyle.cli.terminal import shown_log
 from videostyle.errors import UsageError
 from videostyle.plugins import available
 from videostyle.style import Style
-from videostyle.text import sanitize_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render the films; return 1 if any of them failed."""
-    from tqdm import tqdm
-
     from videostyle.batch import schedule
     from videostyle.batch.summary import table, to_json
 
@@ -82,17 +79,8 @@ def run(args: argparse.Namespace) -> int:
     if args.status:
         results = schedule.status(plan)
     else:
-        with frames_bar(quiet=args.quiet) as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            def log(line: str) -> None:
-                with tqdm.external_write_mode(file=sys.stderr):
-                    print(f"videostyle: {sanitize_line(line)}", file=sys.stderr)
-
-            results = schedule.run(plan, on_progress=progress, log=log)
+        with ProgressBar(unit="frames", quiet=args.quiet) as bar, shown_log("videostyle: "):
+            results = schedule.run(plan, on_progress=bar)
         for result in results:
             if result.state == "painted":
                 warn(f"{result.output}: {warning}" for warning in result.warnings)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videostyle.cli.options import check_reports, seconds, warn
-from videostyle.cli.progress import frames_bar
+from videostyle.cli.progress import ProgressBar
 from videostyle.errors import SourceError, UsageError
 from videostyle.metrics.options import EvaluateOptions
 from videostyle.partial_files import reserve_output
@@ -175,11 +175,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             for source, span in zip(sources, spans, strict=False)
         ]
         total = args.frames or sources[1].info.frame_count
-        bar = stack.enter_context(frames_bar(total=total, quiet=args.quiet))
-
-        def step(frame: Frame) -> None:
-            bar.update()
-
+        bar = stack.enter_context(ProgressBar(unit="frames", total=total, quiet=args.quiet))
         evaluation = evaluate(
             films[0],
             films[1],
@@ -190,7 +186,7 @@ def _evaluate(args: argparse.Namespace) -> tuple[Evaluation, list[str]]:
             exact=exact,
             extractor=extractor,
             lpips=lpips,
-            on_frame=step,
+            on_progress=bar,
         )
         return evaluation, [warning for source in sources for warning in source.warnings]
 

@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
 
-from videostyle.cli.options import add_settings, expected_frames, read_plan, read_weighted, setting_names, warn
+from videostyle.cli.options import add_settings, read_plan, read_weighted, setting_names, warn
 from videostyle.cli.paint import add_gatys, read_gatys
-from videostyle.cli.progress import share_bar
+from videostyle.cli.progress import ProgressBar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import UsageError
 from videostyle.optimize.plan import KeyframePlan, StyleImage
-from videostyle.plan import RenderPlan
 from videostyle.text import sanitize_line
-
-if TYPE_CHECKING:
-    from videostyle.types import Frame, Source
-
 
 # Optimisation has settings of its own in place of a style's.
 _SETTINGS = setting_names("the film", "flicker", "the machine", "the output", without=["seed"])
@@ -72,10 +66,9 @@ def run(args: argparse.Namespace) -> int:
     if args.export is None and args.output is None:
         raise UsageError("name the painted film with -o, or a folder for the keyframes with --export")
     film = read_plan(args, args.film, args.output or "", _SETTINGS)
-    progress = _Progress(args.quiet)
     if args.export is not None:
-        with progress:
-            files = export_keyframes(film, args.export, every, progress.share)
+        with ProgressBar(quiet=args.quiet) as bar:
+            files = export_keyframes(film, args.export, every, bar)
         if not args.quiet:
             print(
                 f"{len(files)} keyframes in {sanitize_line(args.export)}; paint over them, then: --keys",
@@ -92,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
         args.propagate,
         args.tune_steps,
     )
-    with progress:
-        report = paint_keyframes(plan, progress.share, progress.frame, progress.start)
+    with ProgressBar(quiet=args.quiet) as bar:
+        report = paint_keyframes(plan, bar)
     warn(report.warnings)
     if not args.quiet:
         print(
@@ -103,44 +96,3 @@ def run(args: argparse.Namespace) -> int:
         )
     print_path(report.render.output)
     return 0
-
-
-class _Progress:
-    """Shows a progress bar for each stage, one after the other."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._doing = ""
-        self._expected: int | None = None
-        self._frames = 0
-        self._bar: Any = None
-
-    def share(self, doing: str, share: float) -> None:
-        """Show the share of a stage that is done."""
-        kind = doing.partition(" of ")[0].rstrip("0123456789 ")
-        if self._bar is None or kind != self._doing:
-            self._next(kind)
-        self._bar.set_description_str(doing, refresh=False)
-        self._bar.update(share - self._bar.n)
-
-    def start(self, film: Source, plan: RenderPlan) -> None:
-        """Begin the stage of the film itself."""
-        self._expected = expected_frames(film, plan.span)
-
-    def frame(self, frame: Frame) -> None:
-        """Count a frame that went to the encoder."""
-        self._frames += 1
-        self.share("propagating", min(self._frames / self._expected, 1) if self._expected else 0)
-
-    def _next(self, kind: str) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._doing = kind
-        self._bar = share_bar(quiet=self._quiet)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *why: object) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from videostyle.cli.terminal import print_path
+from videostyle.cli.terminal import print_path, shown_log
 from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan, TrainingStyle
 
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         loss_network_weights=args.loss_network_weights,
         overwrite=args.overwrite,
     )
-    output = learn(plan, log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True))
+    with shown_log():
+        output = learn(plan)
     print(f"now: videostyle stylize FILM --style {sanitize_line(args.output or name)}", file=sys.stderr)
     print_path(output)
     return 0

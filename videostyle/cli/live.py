@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
 from videostyle.cli.options import add_settings, check_reports, given_settings, seconds, setting_names, warn
+from videostyle.cli.terminal import shown_log
 from videostyle.live.controls import KEYS, read_keys
 from videostyle.live.plan import LivePlan
 from videostyle.partial_files import reserve_output
 from videostyle.settings import assemble
-from videostyle.text import sanitize_line
 
 _SETTINGS = [
     "strength",
@@ -114,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
     from videostyle.live.run import run as run_live
 
     with reserve_output(file, overwrite=args.overwrite, sources=sources) as write_report:
-        report = run_live(plan, say=_silent if args.quiet else _say)
+        with shown_log("videostyle: ", logging.WARNING if args.quiet else logging.INFO):
+            report = run_live(plan)
         warn(report.warnings)
         text = json.dumps(report.to_json(), indent=2)
         write_report(text + "\n")
@@ -122,16 +124,9 @@ def run(args: argparse.Namespace) -> int:
         print(text)
     if not args.quiet:
         late = f", {report.latency_ms['median']:.0f} ms late" if report.latency_ms else ""
-        _say(
-            f"{report.frames['painted']} frames, {report.fps:.1f} frames/s{late}, "
-            f"{report.frames['dropped']} dropped ({report.engine} on {report.device})"
+        print(
+            f"videostyle: {report.frames['painted']} frames, {report.fps:.1f} frames/s{late}, "
+            f"{report.frames['dropped']} dropped ({report.engine} on {report.device})",
+            file=sys.stderr,
         )
     return 130 if report.interrupted else 0
-
-
-def _say(line: str) -> None:
-    print(f"videostyle: {sanitize_line(line)}", file=sys.stderr, flush=True)
-
-
-def _silent(line: str) -> None:
-    pass

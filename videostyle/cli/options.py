@@ -11,18 +11,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from videostyle.cli.progress import frames_bar
+from videostyle.cli.progress import ProgressBar
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
 from videostyle.plan import RenderPlan
 from videostyle.settings import Group, Setting, assemble, flag, settings_of
 from videostyle.style import Blend, Region
 from videostyle.text import sanitize_line
-from videostyle.timeline import Key, Span, Timeline, read_seconds, read_timecode
+from videostyle.timeline import Key, Timeline, read_seconds, read_timecode
 
 if TYPE_CHECKING:
     from videostyle.report import RenderReport
-from videostyle.types import Frame, Source
 
 T = TypeVar("T")
 
@@ -147,23 +146,8 @@ def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
     """Render with a progress bar that counts frames."""
     from videostyle.pipeline import render
 
-    bar = frames_bar(Path(plan.source).name, quiet=quiet)
-
-    def start(video: Source, plan: RenderPlan) -> None:
-        bar.total = expected_frames(video, plan.span)
-        # The time before the first frame, for loading the network, is not part of the rate.
-        bar.unpause()
-
-    def step(frame: Frame) -> None:
-        bar.update()
-
-    with bar:
-        return render(plan, on_start=start, on_frame=step)
-
-
-def expected_frames(video: Source, span: Span) -> int | None:
-    """Return the number of frames to come, as far as the container tells."""
-    return video.info.frames_in(span)
+    with ProgressBar(Path(plan.source).name, unit="frames", quiet=quiet) as bar:
+        return render(plan, on_progress=bar)
 
 
 def warn(lines: Iterable[str]) -> None:

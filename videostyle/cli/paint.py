@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videostyle.cli.options import check_reports, read_pair, read_weighted, warn
-from videostyle.cli.progress import share_bar
+from videostyle.cli.progress import ProgressBar
 from videostyle.cli.terminal import print_path
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.files import check_sequence
 from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.partial_files import reserve_output
+from videostyle.progress import Progress
 from videostyle.text import sanitize_line
 
 if TYPE_CHECKING:
-    from videostyle.optimize.stills import PaintReport, Progress
+    from videostyle.optimize.stills import PaintReport, Step
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -187,24 +188,20 @@ def _paint(plan: PaintPlan, save_every: int | None, quiet: bool) -> PaintReport:
     from videostyle.io.images import write_picture
     from videostyle.optimize.stills import paint_picture
 
-    bar = share_bar(Path(plan.content).name, quiet=quiet)
-
     path = Path(plan.output)
     if save_every is not None:
         steps = path.with_name(f"{path.stem}-%04d{path.suffix}")
         check_sequence(steps, overwrite=plan.overwrite, sources=plan.files)
 
-    def step(progress: Progress) -> None:
-        height, width = progress.picture.shape[2:]
-        terms = progress.terms
-        bar.set_postfix_str(f"{width}x{height}, style {terms.style:.3f}, content {terms.content:.3f}", refresh=False)
-        bar.update(progress.share - bar.n)
-        if save_every is not None and progress.step % save_every == 0:
-            saved = path.with_name(f"{path.stem}-{progress.step:04d}{path.suffix}")
-            write_picture(saved, progress.picture[0], overwrite=plan.overwrite)
+    def watch(progress: Progress) -> None:
+        bar(progress)
+        step: Step = progress.latest
+        if save_every is not None and step.number % save_every == 0:
+            saved = path.with_name(f"{path.stem}-{step.number:04d}{path.suffix}")
+            write_picture(saved, step.picture[0], overwrite=plan.overwrite)
 
-    with bar:
-        return paint_picture(plan, step)
+    with ProgressBar(Path(plan.content).name, unit="", quiet=quiet) as bar:
+        return paint_picture(plan, watch)
 
 
 def drawn_curve(report: PaintReport, picture: Path) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
+from videostyle.progress import Progress
 from videostyle.text import sanitize_line
 
 # Seconds between lines if standard error is a file, a pipe or a log.
@@ -13,13 +14,57 @@ _FRAMES = "{desc}: {n_fmt}/{total_fmt} frames, {rate_fmt}, {remaining} left"
 _SHARE = "{desc}: {percentage:3.0f}%, {remaining} left{postfix}"
 
 
-def frames_bar(doing: str = "", total: int | None = None, *, quiet: bool) -> Any:
-    """Make a tqdm bar that counts frames."""
-    return _bar(doing, _FRAMES, quiet, total=total, unit=" frames", smoothing=0.05)
+class ProgressBar:
+    """Shows the progress of an operation: a function for its `on_progress`, with one bar for each stage."""
+
+    def __init__(self, doing: str = "", *, unit: str | None = None, total: float | None = None, quiet: bool) -> None:
+        """Name the bars `doing`, or else by their stages.
+
+        With a `unit`, "frames" or "" for a share, the first bar is shown at once. `total` is for operations that do not
+        know theirs.
+        """
+        self._doing = doing
+        self._total = total
+        self._quiet = quiet
+        self._stage: str | None = None
+        self._bar: Any = None if unit is None else self._new(doing, unit, total)
+
+    def __call__(self, progress: Progress) -> None:
+        """Show `progress`."""
+        total = self._total if progress.total is None else progress.total
+        if self._bar is None or self._stage not in (None, progress.stage):
+            self.close()
+            self._bar = self._new(self._doing or progress.stage, progress.unit, total)
+        elif self._stage is None:
+            # The time before, for loading the network, is not part of the rate.
+            self._bar.unpause()
+        self._stage = progress.stage
+        if progress.note:
+            self._bar.set_postfix_str(progress.note, refresh=False)
+        if progress.unit == "frames":
+            self._bar.total = total
+            self._bar.update(progress.done - self._bar.n)
+        else:
+            self._bar.update(progress.share - self._bar.n)
+
+    def _new(self, doing: str, unit: str, total: float | None) -> Any:
+        if unit == "frames":
+            return _bar(doing, _FRAMES, self._quiet, total=total, unit=" frames", smoothing=0.05)
+        return _share_bar(doing, self._quiet)
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.close()
 
 
-def share_bar(doing: str = "", *, quiet: bool) -> Any:
-    """Make a tqdm bar from 0 to 1."""
+def _share_bar(doing: str, quiet: bool) -> Any:
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
     return _bar(doing, _SHARE, quiet, layout, total=1.0)
 

@@ -5,6 +5,7 @@ Results, tables, messages, warnings, progress and the logs of libraries contain 
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,34 @@ def shown_plainly() -> Iterator[None]:
 def print_path(path: object) -> None:
     """Print the path of a result in one line: a file name may contain line ends."""
     print(sanitize_line(path, _LONGEST_PATH))
+
+
+@contextmanager
+def shown_log(prefix: str = "", level: int = logging.INFO) -> Iterator[None]:
+    """Show what the library logs in the block, from `level` on: on standard error, a line each, after `prefix`."""
+    logger, handler = logging.getLogger("videostyle"), _LogLines(prefix)
+    before = logger.level
+    logger.setLevel(level)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _LogLines(logging.Handler):
+    """Prints records above a progress bar, if there is one."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            print(f"{self._prefix}{sanitize_line(record.getMessage())}", file=sys.stderr, flush=True)
 
 
 class _Plain:

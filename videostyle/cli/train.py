@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import sys
 from pathlib import Path
 
-from videostyle.cli.terminal import print_path
-from videostyle.text import sanitize_line
+from videostyle.cli.terminal import print_path, shown_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)
     first = os.environ.get("RANK", "0") == "0"  # the first of the processes that torchrun started
-    folder = train(config, log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True) if first else None)
+    with shown_log(level=logging.INFO if first else logging.CRITICAL):
+        folder = train(config)
     if first:
         print_path(folder)
     return 0

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from videostyle.cli.terminal import print_path
-from videostyle.text import sanitize_line
+from videostyle.cli.terminal import print_path, shown_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +28,9 @@ def run(args: argparse.Namespace) -> int:
     from videostyle.train.config import read_config, read_ranges
     from videostyle.train.tune import RANGES, tune
 
-    found = tune(
-        read_config(args.config),
-        trials=args.trials,
-        steps=args.steps,
-        ranges={**RANGES, **read_ranges(args.config)},
-        within=args.within,
-        log=lambda line: print(sanitize_line(line), file=sys.stderr, flush=True),
-    )
+    config, ranges = read_config(args.config), {**RANGES, **read_ranges(args.config)}
+    with shown_log():
+        found = tune(config, trials=args.trials, steps=args.steps, ranges=ranges, within=args.within)
     print(found.table, end="")
     print_path(found.best)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +29,8 @@ from videostyle.io.reader import deinterlaced
 from videostyle.timeline import Span
 from videostyle.types import Frame, VideoInfo
 
+log = logging.getLogger(__name__)
+
 # Tick of a camera's clock, as in MPEG.
 TICK = Fraction(1, 90_000)
 # Seconds without a picture after which a camera counts as hanging; and seconds without a stream before giving up.
@@ -42,6 +45,7 @@ _Picture = av.VideoFrame | np.ndarray[Any, Any]
 """A decoded picture; an array is OpenCV's, (H, W, 3) BGR."""
 
 
+# More than 200 lines: one object has the state that the caller's thread and the reader's share: clock, counts, size.
 class CameraSource:
     """Yields the newest picture each time; pictures that are overtaken by newer ones are counted as `dropped`.
 
@@ -60,13 +64,12 @@ class CameraSource:
         loop: bool = False,
         stall: float = STALL,
         patience: float = PATIENCE,
-        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Open the camera and wait for its first picture; `name` is a number or a device, a URL, or a film's path.
 
         Devices are requested to send pictures of about `wish` (width, height) at `rate` frames per second; a film
         starts again at its end with `loop`. After `stall` seconds without a picture a camera counts as hanging; a lost
-        stream is reopened for `patience` seconds, and `say` is called with a message. Raises SourceError where no
+        stream is reopened for `patience` seconds, which is logged. Raises SourceError where no
         picture comes.
         """
         self.warnings: list[str] = []
@@ -82,7 +85,6 @@ class CameraSource:
         self._loop = loop
         self._stall = stall
         self._patience = patience
-        self._say = say
         self._is_url = "://" in name
         self._is_film = not self._is_url and not is_device(name)
         self._left = threading.Event()
@@ -174,7 +176,7 @@ class CameraSource:
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > self._patience:
                     raise SourceError(f"{error}; reconnecting failed for {self._patience:g} s") from error
-                self._say(f"{error}; trying again in {wait:g} s")
+                log.warning(f"{error}; trying again in {wait:g} s")
                 self._left.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
 

@@ -31,6 +31,7 @@ _TINY_PICTURES = ("vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d", "liba
 _WAITING_BYTES = 64_000_000  # of packets, after which a film without key frames is decoded from its beginning
 
 
+# More than 200 lines: seeking, damage, interlacing and time stamps decide together which picture comes next, and when.
 class VideoSource:
     """A film or animated GIF, read with FFmpeg.
 

@@ -40,6 +40,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, err
 """Errors of the output's disk, which are raised; other errors only end the stream."""
 
 
+# More than 200 lines: each way to take a stream along is short, and all share the output, its clock and the warnings.
 class StreamCopier:
     """Adds a source's other streams to an output, then muxes their packets in step with the film's.
 

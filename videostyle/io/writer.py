@@ -41,6 +41,7 @@ from videostyle.types import Color, Frame, VideoInfo
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; 1 means errors only
 
 
+# More than 200 lines: the states of one output, from partial file to final name, which encoding and joining share.
 class VideoSink:
     """Writes a film with FFmpeg, inside its `with` block.
 

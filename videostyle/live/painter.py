@@ -9,6 +9,7 @@ flight, a frame waits for n others at most: latency is bounded, and does not gro
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -23,18 +24,16 @@ from torch import Tensor
 
 from videostyle.cuts import mark_cuts
 from videostyle.engines import choose_device, choose_engine, has_own_threads
-from videostyle.flow import choose_flow, load_flow
+from videostyle.flow import choose_flow
 from videostyle.live.controls import Controls, LiveControls
 from videostyle.live.gate import NoiseGate
 from videostyle.live.ladder import Ladder
 from videostyle.live.plan import LivePlan
-from videostyle.moments import Moments
 from videostyle.nets.style_network import opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.plan import FlowOptions, StabilizeOptions
-from videostyle.stabilize import CausalStabilizer
-from videostyle.step import one_thread_each
+from videostyle.step import Step, one_thread_each
 from videostyle.style import Blend, Style
 from videostyle.stylizers import load_stylizer
 from videostyle.stylizers.feedforward import FeedForward
@@ -42,6 +41,8 @@ from videostyle.threads import cores, prefetch
 from videostyle.timeline import Key, Timeline
 from videostyle.types import Flow, Frame, Moment, Motion
 from videostyle.weights import Codes, gallery, own_network, own_styles
+
+log = logging.getLogger(__name__)
 
 # Seconds of the transition from one style, blend or strength to another.
 TRANSITION = Fraction(1, 2)
@@ -122,9 +123,8 @@ class LivePainter:
         *,
         controls: LiveControls | None = None,
         stylizer: FeedForward | None = None,
-        say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Load the styles of `plan` for frames of `size` (width, height); `say` is called when the size changes.
+        """Load the styles of `plan` for frames of `size` (width, height); changes of the size are logged.
 
         `stylizer` has a code for each style in its timeline; by default it is loaded. Raises UnknownNameError,
         WeightsError.
@@ -138,17 +138,9 @@ class LivePainter:
         self.controls = controls or LiveControls(Controls(names, strength=plan.strength, keep_colors=plan.keep_colors))
         flow = FlowOptions() if plan.stabilize else FlowOptions(method="none")
         self.flow = choose_flow(flow, self.device)
-        self._stabilizer = CausalStabilizer(load_flow(flow, self.device), StabilizeOptions(plan.stabilize, "causal"))
-        self._moments = Moments(
-            self._stylizer,
-            self._stabilizer,
-            flow,
-            self.device,
-            with_motion=plan.stabilize > 0,
-            seed=self._stylizer.style.seed,
-        )
+        stabilize = StabilizeOptions(plan.stabilize, "causal")
+        self._step = Step(self._stylizer, stabilize, flow, self.device, self._stylizer.style.seed)
         self._gate = NoiseGate()
-        self._say = say
         self.ladder = Ladder(size, plan.fps, EASY if plan.adapt else None)
         self._size = self.ladder.size
         self.room = min(cores(), STAGES)
@@ -205,7 +197,8 @@ class LivePainter:
             if self.plan.gate:
                 content = self._gate(content, frame.is_cut)
             at = frame.pts * frame.time_base
-            moment = self._moments(content, at, frame.is_cut or (controls.stabilize and not self._stabilized_before))
+            is_cut = frame.is_cut or (controls.stabilize and not self._stabilized_before)
+            moment = self._step.moment(content, at, is_cut)
             if not controls.stabilize:
                 moment = replace(moment, motion=None)
             self._stabilized_before = controls.stabilize
@@ -229,7 +222,7 @@ class LivePainter:
                 back = live.moment.motion.backward
                 flow = Flow(back.vectors, back.confidence * TRANSITION_CONFIDENCE)
                 live.moment = replace(live.moment, motion=Motion(flow))
-            live.layers = self._stylizer(live.content, live.moment)
+            live.layers, _ = self._step.stylize(live.content, live.moment)
             if live.controls.keep_colors:
                 live.layers = keep_colors(live.layers, live.content)
         if not visible or live.controls.keep_colors != self._kept_colors:
@@ -242,7 +235,7 @@ class LivePainter:
     def _stabilize(self, live: LiveFrame) -> LiveFrame:
         started = time.perf_counter()
         assert live.layers is not None
-        stabilized = live.film.with_pixels(to_pixels(self._stabilizer.blend(live.layers, live.moment.motion)[0]))
+        stabilized = live.film.with_pixels(to_pixels(self._step.blend(live.layers, live.moment.motion)[0]))
         _, height, width = live.film.pixels.shape
         live.stylized = resized(stabilized, (width, height), cv2.INTER_CUBIC)
         live.seconds["steady"] = time.perf_counter() - started
@@ -253,7 +246,7 @@ class LivePainter:
         cost = max(*live.seconds.values(), (time.perf_counter() - live.admitted) / self.room)
         if self.plan.adapt and self.ladder.add(cost):
             self._size = self.ladder.size
-            self._say("painting at {}x{} to keep {:g} fps".format(*self._size, self.plan.fps))
+            log.info("painting at {}x{} to keep {:g} fps".format(*self._size, self.plan.fps))
 
 
 class _InFlightLimit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
@@ -17,6 +17,8 @@ from videostyle.io.info import pictures_info
 from videostyle.plan import EncodeOptions
 from videostyle.threads import Background, background
 from videostyle.types import Frame, Sink, VideoInfo
+
+log = logging.getLogger(__name__)
 
 # Frames that may wait for the encoder.
 DEPTH = 8
@@ -35,7 +37,6 @@ class Recorder:
         size: tuple[int, int],
         fps: float,
         encode: EncodeOptions,
-        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Open the first recording at `path`, None for a name with the current time; it must not overwrite `source`.
 
@@ -49,7 +50,6 @@ class Recorder:
         blank = Frame(torch.zeros(3, size[1], size[0], dtype=torch.uint8), 0, TICK)
         self._info: VideoInfo = pictures_info(source, blank, self._rate, None, codec="", container="")
         self._encode = encode
-        self._say = say
         self._path = path or f"live-{datetime.now():%Y%m%d-%H%M%S}.mp4"
         # Errors of the path are reported before the first frame.
         self._first: Sink | None = self._made(self._path, encode)
@@ -77,7 +77,7 @@ class Recorder:
         finally:
             self.warnings += [line for line in sink.warnings if line not in self.warnings]
         self.files.append(self._recording)
-        self._say(f"recorded {self._recording}")
+        log.info(f"recorded {self._recording}")
 
     def snapshot(self, frame: Frame) -> None:
         """Write one picture; a failure is reported, and rendering goes on."""
@@ -86,10 +86,10 @@ class Recorder:
             with open_sink(path, self._info) as sink:
                 sink.write(frame)
         except VideostyleError as error:
-            self._say(f"no snapshot: {error}")
+            log.warning(f"no snapshot: {error}")
             return
         self.snapshots.append(path)
-        self._say(f"snapshot {path}")
+        log.info(f"snapshot {path}")
 
     def _begin(self, frame: Frame) -> None:
         self._recording = self._path
@@ -100,7 +100,7 @@ class Recorder:
         # A file that another run is writing raises here: it is not entered, so it is not closed.
         self._sink = background(sink, DEPTH, drain_on_stop=True).__enter__()
         self._origin = frame.pts
-        self._say(f"recording {self._recording}")
+        log.info(f"recording {self._recording}")
 
     def _made(self, path: str, encode: EncodeOptions) -> Sink:
         return open_sink(path, self._info, encode, average_rate=self._rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from videostyle.pipeline import fit
 from videostyle.threads import cores
 from videostyle.timeline import Span
 from videostyle.types import Frame
+
+log = logging.getLogger(__name__)
 
 # Figures are computed over the last frames, at most this many.
 HISTORY = 20_000
@@ -121,17 +124,16 @@ class Figures:
 def run(
     plan: LivePlan,
     *,
-    say: Callable[[str], None] = lambda line: None,
     on_frame: Callable[[LiveFrame, Frame], None] | None = None,
 ) -> LiveReport:
     """Stylize the pictures of a camera until it ends, the user quits, or Ctrl-C, which is a way to quit.
 
-    `on_frame` is called with each frame and the frame that is shown; `say` with a line for each event.
+    `on_frame` is called with each frame and the frame that is shown; events are logged.
     Raises SourceError, SinkError, UsageError, WeightsError, MissingDependencyError; recordings are complete then, too.
     """
     with interrupt.deferring(), ExitStack() as stack:
         wish = fit(plan.size, 1920, 1080)
-        camera = stack.enter_context(CameraSource(plan.camera, wish=wish, rate=plan.fps, loop=plan.loop, say=say))
+        camera = stack.enter_context(CameraSource(plan.camera, wish=wish, rate=plan.fps, loop=plan.loop))
         own = (camera.info.width, camera.info.height)
         size = min(fit(plan.size, *own), own)
         camera.scale(*size)
@@ -139,10 +141,10 @@ def run(
         virtual = None
         if plan.virtual_camera is not None:
             virtual = stack.enter_context(VirtualCamera(size, plan.fps, plan.virtual_camera))
-            say(f"sending to {virtual.device}")
-        recorder = Recorder(plan.output, plan.camera, size, plan.fps, plan.encode, say)
+            log.info(f"sending to {virtual.device}")
+        recorder = Recorder(plan.output, plan.camera, size, plan.fps, plan.encode)
         stack.callback(recorder.close)
-        painter = LivePainter(plan, size, say=say)
+        painter = LivePainter(plan, size)
         controls = painter.controls
         controls.set(record=plan.output is not None)
         figures = Figures()

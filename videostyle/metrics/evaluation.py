@@ -46,6 +46,7 @@ from videostyle.metrics.temporal import (
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.ops.warp import warp
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.types import FlowEstimator, Frame
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def evaluate(
     exact: Callable[[int], ExactMotion | None] | None = None,
     extractor: FeatureExtractor | None = None,
     lpips: Lpips | None = None,
-    on_frame: Callable[[Frame], None] | None = None,
+    on_progress: OnProgress = ignore,
 ) -> Evaluation:
     """Compare a stylized film with its source, and with `reference`, the film stylized frame by frame.
 
@@ -85,8 +86,7 @@ def evaluate(
     evaluator = _Evaluator(options, Pairs(flow, options.gaps), exact, extractor, lpips)
     for number, (frame, versions) in enumerate(_matched(mark_cuts(source), stylized, reference)):
         evaluator.add(number, frame, versions)
-        if on_frame is not None:
-            on_frame(frame)
+        on_progress(Progress("measuring", number + 1, None, "frames"))
     if not evaluator.frame_scores:
         raise UsageError("there is no frame to evaluate")
     if exact is not None:

@@ -7,7 +7,7 @@ style of the gallery. The tuned network stylizes any frame, in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from videostyle.noise import initial_recurrent_input
 from videostyle.ops import losses
 from videostyle.ops.losses import random_motion
 from videostyle.ops.warp import warp
+from videostyle.progress import OnProgress, Progress, ignore
 
 # Side of the crops, in pixels: they are normalised by their own statistics, so small ones would differ from the whole.
 CROP = 256
@@ -60,12 +61,9 @@ def tune(
     loss_network: str,
     loss_network_weights: Path | None,
     device: str = "cpu",
-    on_step: Callable[[int, float], None] | None = None,
+    on_progress: OnProgress = ignore,
 ) -> None:
-    """Tune `network` and the code of `style` to the pairs; write them as the style file `output` and its network file.
-
-    `on_step` is called with each step's number, from 1, and its loss.
-    """
+    """Tune `network` and the code of `style` to the pairs; write the style file `output` and its network file."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     random = np.random.default_rng(0)
@@ -113,8 +111,7 @@ def tune(
         with torch.no_grad():
             # The last value is the opacity, here 1: a painted keyframe covers the film completely.
             code[:, -1] = 1
-        if on_step is not None:
-            on_step(step + 1, float(loss.detach()))
+        on_progress(Progress("tuning the network", step + 1, steps, "steps", latest=float(loss.detach())))
     digest = weights.save_network(weights.own_network(output), network, net, shipped.identity, {"tuned": style})
     weights.save_style(output, code, network, digest, {"name": output.stem, "tuned": style})
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,9 +37,11 @@ from videostyle.optimize.stills import Gatys, check_paintings
 from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.report import RenderReport
+from videostyle.stages import run_stage
 from videostyle.stylizers import load_stylizer
-from videostyle.types import Flow, Frame, Source
+from videostyle.types import Flow, Frame
 
 # Weight of the distance to the previous keyframes, warped onto this one, beside a style distance of about 0.1.
 NEARNESS = 40.0
@@ -50,10 +51,6 @@ FOLLOWING_STEPS = 0.5
 FRESH = 0.01
 
 _LIST = "keys.json"
-
-Log = Callable[[str], None]
-OnShare = Callable[[str, float], None]
-"""Callback with the name of a stage and the share of it that is done, in 0..1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +75,8 @@ class KeyframeReport:
     warnings: list[str]
 
 
-def ignore(*_: object) -> None:
-    """Do nothing."""
-
-
 def export_keyframes(
-    plan: RenderPlan, folder: Path, every: int | None = None, on_share: OnShare = ignore
+    plan: RenderPlan, folder: Path, every: int | None = None, on_progress: OnProgress = ignore
 ) -> list[Path]:
     """Write the keyframes of a film as pictures to paint over, with a contact sheet; return the paths of the pictures.
 
@@ -93,7 +86,7 @@ def export_keyframes(
         make_folder(folder)
         if any(folder.iterdir()):
             raise UsageError(f"{folder}: is not empty; name a new folder, so that nothing painted is lost")
-        _choose(plan, folder, every, (), on_share)
+        _choose(plan, folder, every, (), on_progress)
     except OSError as error:
         if isinstance(error, VideostyleError):
             raise
@@ -101,15 +94,9 @@ def export_keyframes(
     return [folder / one.file for one in _read_list(folder)]
 
 
-def paint_keyframes(
-    plan: KeyframePlan,
-    on_share: OnShare = ignore,
-    on_frame: Callable[[Frame], None] | None = None,
-    on_start: Callable[[Source, RenderPlan], None] | None = None,
-) -> KeyframeReport:
+def paint_keyframes(plan: KeyframePlan, on_progress: OnProgress = ignore) -> KeyframeReport:
     """Stylize a film by its keyframes: `videostyle keyframes`, in Python.
 
-    `on_share` is called for the stages before the film itself is rendered; `on_frame` and `on_start` are `render`'s.
     Raises SourceError, SinkError, UsageError, WeightsError; intermediate results are kept, and used by the next run.
     """
     check_paintings(plan.style_images)
@@ -126,7 +113,7 @@ def paint_keyframes(
         sources = [*film.files, *(str(one.image) for one in plan.style_images)]
         open_sink(film.output, video.info, film.encode, film.span, size=(width, height), sources=sources)
     with lock_folder(work, "another run of keyframes"):
-        return _paint_keyframes(plan, work, (height, width), device, on_share, on_frame, on_start)
+        return _paint_keyframes(plan, work, (height, width), device, on_progress)
 
 
 def _paint_keyframes(
@@ -134,9 +121,7 @@ def _paint_keyframes(
     work: Path,
     size: tuple[int, int],
     device: str,
-    on_share: OnShare,
-    on_frame: Callable[[Frame], None] | None,
-    on_start: Callable[[Source, RenderPlan], None] | None,
+    on_progress: OnProgress,
 ) -> KeyframeReport:
     """Stylize a film at `size` (H, W), with intermediate results in the folder `work`."""
     film = plan.film
@@ -144,14 +129,16 @@ def _paint_keyframes(
     try:
         given = [one.number for one in _read_list(plan.keys)] if plan.keys is not None else []
         choice = _choice(film, plan.every, given)
-        chosen = _stage(work / "chosen", choice, lambda folder: _choose(film, folder, plan.every, given, on_share))
+        chosen = run_stage(work / "chosen", choice, lambda to: _choose(film, to, plan.every, given, on_progress))
         if plan.keys is not None:
             painted, warnings = plan.keys, _check_by_hand(plan.keys, work / "chosen", size)
             paintings = {"by hand": {one.file: _digest(plan.keys / one.file) for one in _read_list(plan.keys)}}
         else:
             painted = work / "painted"
             paintings = {**choice, "paintings": _gatys_settings(plan)}
-            _stage(painted, paintings, lambda folder: warnings.extend(_paint(plan, chosen, folder, device, on_share)))
+            run_stage(
+                painted, paintings, lambda folder: warnings.extend(_paint(plan, chosen, folder, device, on_progress))
+            )
         listed = _read_list(chosen)
         pictures = [to_float(read_picture(str(painted / one.file))[:3]) for one in listed]
         pairs = [
@@ -173,19 +160,23 @@ def _paint_keyframes(
                     options.loss_network,
                     options.loss_network_weights,
                     device,
-                    lambda step, loss: on_share("tuning the network", step / plan.tune_steps),
+                    on_progress,
                 )
 
             settings = {**paintings, "tune": plan.tune_steps, "style": style, "loss_network": options.loss_network}
-            style = str(_stage(work / "tuned", settings, tuned_into) / "tuned.safetensors")
+            style = str(run_stage(work / "tuned", settings, tuned_into) / "tuned.safetensors")
+
+        def propagating(progress: Progress) -> None:
+            on_progress(replace(progress, stage="propagating"))
+
         blend = replace(film.style, blend=((style, 1.0),), strength=1.0, regions=())
         if plan.propagate == "learned":
-            report = render(replace(film, style=blend), on_frame=on_frame, on_start=on_start)
+            report = render(replace(film, style=blend), on_progress=propagating)
         else:
             fill = load_stylizer(blend, choose_engine(film.engine, device), device)
             keys = [PaintedKey(one.number, one.is_cut, picture) for one, picture in zip(listed, pictures, strict=True)]
             with KeyframePropagator(film.source, film.span, size, keys, fill) as propagator:
-                report = render(replace(film, style=blend), stylizer=propagator, on_frame=on_frame, on_start=on_start)
+                report = render(replace(film, style=blend), stylizer=propagator, on_progress=propagating)
     except OSError as error:
         if isinstance(error, VideostyleError):
             raise
@@ -194,28 +185,6 @@ def _paint_keyframes(
         error.add_note(f"keyframes painted so far are kept in {work}; the same command goes on from there")
         raise
     return KeyframeReport(report, [one.time for one in listed], str(work), [*warnings, *report.warnings])
-
-
-def _stage(folder: Path, settings: dict[str, Any], make: Callable[[Path], object]) -> Path:
-    """Call `make` for `folder`, unless the stage was completed there with the same `settings`; return the folder.
-
-    The folder of other settings is removed first; an incomplete stage of the same settings is resumed. Raises
-    UsageError for a folder that was not made by this command.
-    """
-    marker, done = folder / "settings.json", folder / "done"
-    written = json.dumps(settings, sort_keys=True, default=str)
-    if marker.is_file() and marker.read_text(encoding="utf-8") == written:
-        if done.is_file():
-            return folder
-    elif folder.exists():
-        if not marker.is_file() and any(not one.name.startswith(".") for one in folder.iterdir()):
-            raise UsageError(f"{folder}: holds files that were not made by this command; move them away")
-        shutil.rmtree(folder)
-    folder.mkdir(exist_ok=True)
-    atomic_write(marker, written)
-    make(folder)
-    done.touch()
-    return folder
 
 
 def _read_list(folder: Path) -> list[_Chosen]:
@@ -255,20 +224,20 @@ def _digest(path: Path) -> str:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the name") from error
 
 
-def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection[int], on_share: OnShare) -> None:
+def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection[int], on_progress: OnProgress) -> None:
     """Write the keyframes, their flows to earlier ones, a list and a contact sheet."""
     listed: list[dict[str, Any]] = []
     sheet: list[tuple[str, Tensor]] = []
     with open_source(plan.source) as film:
         info = film.info
         width, height = fit(plan.size, info.width, info.height)
-        expected = info.frame_count or 0
+        expected = info.frames_in(plan.span)
 
         def counted(frames: Iterable[Frame]) -> Iterable[Frame]:
             for frame in frames:
                 interrupt.check()
                 yield frame
-                on_share("choosing keyframes", min((frame.index + 1) / expected, 1) if expected else 0)
+                on_progress(Progress("choosing keyframes", frame.index + 1, expected, "frames"))
 
         origin = info.start or Fraction(0)
         for key in choose_keys(counted(film.frames(plan.span)), origin, (height, width), every, given):
@@ -320,7 +289,7 @@ def _check_by_hand(folder: Path, chosen: Path, size: tuple[int, int]) -> list[st
     return warnings
 
 
-def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share: OnShare) -> list[str]:
+def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_progress: OnProgress) -> list[str]:
     """Paint the keyframes that are not painted yet, each in agreement with those before it in its shot."""
     gatys = Gatys(plan.style_images, plan.options, device)
     following = replace(plan.options, steps=max(round(plan.options.steps * FOLLOWING_STEPS), 1))
@@ -344,8 +313,10 @@ def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_share
             start = mix(start, warped, mask)
             free = free - mask
 
-        def report(progress: Any, place: int = place) -> None:
-            on_share(f"painting keyframe {place + 1} of {len(listed)}", (place + progress.share) / len(listed))
+        def report(progress: Progress, place: int = place) -> None:
+            done = place + progress.share
+            note = f"{place + 1} of {len(listed)}, {progress.note}"
+            on_progress(Progress("painting keyframes", done, len(listed), "keyframes", note))
 
         if anchors:
             gatys.options = replace(following, smallest=max(max(size) // 2, 32))

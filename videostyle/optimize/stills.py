@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from videostyle.optimize.objective import HALO, STRIDE, Anchor, Objective, Targe
 from videostyle.optimize.optimizers import descend
 from videostyle.optimize.plan import GatysOptions, PaintPlan, StyleImage
 from videostyle.plan import EncodeOptions
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.timeline import Span
 
 # Least side of a tile in pixels; smaller tiles are nearly all overlap.
@@ -41,10 +42,10 @@ _CPU_BUDGET = 4 * 2**30
 _GPU_SHARE = 0.7
 
 
-class Progress(NamedTuple):
-    """Progress of a picture after each step."""
+class Step(NamedTuple):
+    """State of a picture after a step: the `latest` of its progress."""
 
-    step: int
+    number: int
     """Number of the step, from 1."""
     share: float
     """Share of all the work that is done, in 0..1: steps on small pictures count less."""
@@ -80,9 +81,6 @@ class PaintReport:
     warnings: list[str] = field(default_factory=list)
 
 
-OnProgress = Callable[[Progress], None]
-
-
 class Gatys:
     """Stylizes pictures with the same style images, whose Gram matrices are computed once for each size."""
 
@@ -106,7 +104,7 @@ class Gatys:
         content: Tensor,
         start: Tensor | None = None,
         anchors: Sequence[Anchor] = (),
-        on_progress: OnProgress | None = None,
+        on_progress: OnProgress = ignore,
         fresh: Tensor | None = None,
     ) -> StylizedPicture:
         """Stylize `content` (1, 3, H, W) in 0..1, beginning with `start` (of its own size; None: the content itself).
@@ -133,9 +131,8 @@ class Gatys:
             picture = resize(picture, size) + begun - resize(before, size)
             for step in self._descent(content, picture, anchors, fresh, size, count, curve, number):
                 picture = step.picture
-                if on_progress is not None:
-                    share = (done + work[number] * step.share) / whole
-                    on_progress(step._replace(step=len(curve), share=share))
+                step = step._replace(number=len(curve), share=(done + work[number] * step.share) / whole)
+                on_progress(_progress(step))
                 interrupt.check()
         if options.keep_colors == "luminance":
             picture = keep_colors(picture, content)
@@ -151,7 +148,7 @@ class Gatys:
         count: int,
         curve: list[tuple[int, Terms]],
         number: int,
-    ) -> Iterator[Progress]:
+    ) -> Iterator[Step]:
         """Optimize one scale step by step, adding to `curve`; begin again in smaller tiles when memory runs out."""
         tile = self._tile or self._affordable(*size)
         while True:
@@ -164,7 +161,7 @@ class Gatys:
                         best, picture = step.terms.total, step.picture.clamp(0, 1)
                         terms = step.terms
                     curve.append((number, step.terms))
-                    yield Progress(len(curve), len(history) / count, terms, picture)
+                    yield Step(len(curve), len(history) / count, terms, picture)
                     if len(history) >= count or _done(history, self.options.tolerance):
                         return
             except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -241,7 +238,7 @@ class Gatys:
         return self._grams[key]
 
 
-def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> PaintReport:
+def paint_picture(plan: PaintPlan, on_progress: OnProgress = ignore) -> PaintReport:
     """Stylize one still by optimisation: `videostyle paint`, in Python.
 
     `plan.content` may be a film, too: its first frame is used. Ctrl-C keeps the best picture so far, under the output's
@@ -267,13 +264,12 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
         gatys = Gatys(plan.style_images, plan.options, device)
         content = resize(to_float(frame), (height, width))
         start = _start(plan, content)
-        best: Progress | None = None
+        best: Step | None = None
 
         def step(progress: Progress) -> None:
             nonlocal best
-            best = progress
-            if on_progress is not None:
-                on_progress(progress)
+            best = progress.latest
+            on_progress(progress)
 
         def write(picture: Tensor) -> None:
             _, alpha = split_alpha(frame.pixels)
@@ -290,13 +286,19 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress | None = None) -> Pai
                 if best is not None:
                     write(best.picture)
                     stack.close()  # the sink is left normally: the picture takes its name
-                    error.add_note(f"the best so far, of {best.step} steps, is in {plan.output}")
+                    error.add_note(f"the best so far, of {best.number} steps, is in {plan.output}")
                 raise
             write(painted.picture)
     kept = best.terms if best is not None else Terms(0.0, 0.0, 0.0, 0.0)
     seconds = round(time.monotonic() - began, 3)
     warnings = [*source.warnings, *gatys.warnings, *sink.warnings]
     return PaintReport(plan.output, (width, height), len(painted.curve), seconds, kept, painted.curve, warnings)
+
+
+def _progress(step: Step) -> Progress:
+    height, width = step.picture.shape[2:]
+    note = f"{width}x{height}, style {step.terms.style:.3f}, content {step.terms.content:.3f}"
+    return Progress("painting", step.share, note=note, latest=step)
 
 
 def check_paintings(style_images: Sequence[StyleImage]) -> None:

@@ -2,11 +2,13 @@
 
 A module that declares `STYLE`, a name, is the stylizer of that style: `--style NAME` selects it. All other styles are
 codes of a style network, and `feedforward` stylizes with them. `SUMMARY` is one line for `videostyle styles`.
+`PASSES_THROUGH = True` declares that the output is the content bit for bit, so that nothing has to be stabilized.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from videostyle.plugins import available, declared, load
 from videostyle.style import Style
@@ -16,25 +18,31 @@ from videostyle.weights import load_codes
 _CODES = "feedforward"
 
 
-def _declared() -> dict[str, tuple[str, str]]:
-    """Return module and summary of each stylizer that needs no code, by its style's name; import none of them."""
+def _declarations() -> dict[str, dict[str, Any]]:
+    """Return what each stylizer that needs no code declares, by its style's name; import none of them."""
     here = sys.modules[__name__]
-    found = {name: declared(here, name) for name in available(here)}
-    return {
-        declared["STYLE"]: (name, declared.get("SUMMARY", ""))
-        for name, declared in found.items()
-        if "STYLE" in declared
-    }
+    found = [{**declared(here, name), "module": name} for name in available(here)]
+    return {one["STYLE"]: one for one in found if "STYLE" in one}
+
+
+def _declaration_of(style: Style) -> dict[str, Any]:
+    """Return what the stylizer of `style` declares; nothing for a style with a code, or a mixture."""
+    return _declarations().get(style.names[0], {}) if len(style.names) == 1 else {}
 
 
 def styles_without_code() -> dict[str, str]:
     """Return the names of the styles that need no code, each with its summary."""
-    return {style: summary for style, (_, summary) in sorted(_declared().items())}
+    return {style: one.get("SUMMARY", "") for style, one in sorted(_declarations().items())}
+
+
+def passes_through(style: Style) -> bool:
+    """Return True if the stylizer of `style` leaves every pixel as it is."""
+    return bool(_declaration_of(style).get("PASSES_THROUGH", False))
 
 
 def _module_of(style: Style) -> str:
-    found = _declared().get(style.names[0]) if len(style.names) == 1 else None
-    return found[0] if found else _CODES
+    module: str = _declaration_of(style).get("module", _CODES)
+    return module
 
 
 def load_stylizer(style: Style, engine: str, device: str) -> Stylizer:

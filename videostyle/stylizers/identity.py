@@ -8,6 +8,7 @@ from videostyle.style import Style
 from videostyle.types import ALONE, Moment, Stylizer
 
 STYLE, SUMMARY = "none", "leaves the film as it is"
+PASSES_THROUGH = True
 
 
 class Identity:

@@ -181,7 +181,7 @@ def _sample(
     if length and corruption.any():
         speckle = torch.randn(speckle.shape, generator=generator)
     strength = torch.where(weak < config.weak_share, strength, torch.ones(()))
-    shared_norm = (sharing < config.remembered_share).float()
+    shared_norm = (sharing < config.running_norm_share).float()
     return clip, (errors, corruption, speckle, style[None], strength[None], shared_norm[None, None])
 
 

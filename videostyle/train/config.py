@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from videostyle.errors import TrainingError, UsageError
+from videostyle.errors import TrainingError, UsageError, first_error
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
 # Keys of earlier releases, and their names now.
@@ -22,6 +22,9 @@ _RENAMED = {
     "perceptual": "loss_network",
     "perceptual_weights": "loss_network_weights",
     "paintings": "styles",
+    "steady_from": "temporal_from",
+    "remembered_share": "running_norm_share",
+    "train_trunk": "train_network",
 }
 
 
@@ -91,8 +94,7 @@ def _model(kind: type) -> type[BaseModel]:
 
 def _line(error: ValidationError) -> str:
     """Return the first error in one line."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where, first = first_error(error)
     if first["type"] == "extra_forbidden":
         kind = TrainingStyle if first["loc"][0] == "styles" else TrainConfig
         known = [one.name for one in fields(kind)]

@@ -15,8 +15,9 @@ bits: so the few large weights of a layer do not coarsen the many small ones.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from videostyle.nets.vgg import LossNetwork, build_small
 from videostyle.ops import losses
 from videostyle.partial_files import atomic_write
 from videostyle.train.data import Crops, held_back, list_photographs
+
+log = logging.getLogger(__name__)
 
 _HELD_BACK = 8
 """Photographs on which the errors in the card are measured."""
@@ -51,7 +54,6 @@ def distil(
     made_from: str = "",
     data: str = "",
     licence: str = "CC BY 4.0",
-    log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Write the small form of `full` to `output` (.safetensors, its card in it and beside it); returns the card.
 
@@ -64,7 +66,7 @@ def distil(
     unseen = held_back(paths, _HELD_BACK) if len(paths) > _HELD_BACK else []
     generator = torch.Generator().manual_seed(seed)
     crops = Crops([path for path in paths if path not in unseen], side)
-    tensors = compress(full, [crops(generator) for _ in range(pictures)], bits, positions, generator, log)
+    tensors = compress(full, [crops(generator) for _ in range(pictures)], bits, positions, generator)
     card: dict[str, Any] = {
         "made_from": made_from,
         "data": data,
@@ -90,11 +92,10 @@ def compress(
     bits: float,
     positions: int,
     generator: torch.Generator,
-    log: Callable[[str], None] = print,
 ) -> dict[str, Tensor]:
     """Compute the tensors of the small form of `full`, from pictures (1, 3, H, W) of one size.
 
-    They are, for every layer, `numbers`, packed, their factors `steps` (C_out,), and `bias`.
+    They are, for every layer, `numbers`, packed, their factors `steps` (C_out,), and `bias`. Sizes are logged.
     """
     largest = max(convolution.weight.numel() for _, convolution in _layers(full))
     tensors = {"mean": full.mean.flatten(), "std": full.std.flatten()}
@@ -130,7 +131,7 @@ def compress(
         small = [F.relu(F.conv2d(x, weight, bias, padding=1), inplace=True) for x in small]
         size = tensors[f"{layer}.numbers"].numel()
         total += size
-        log(f"{layer}  {8 * size / kernel.numel():.2f} bits a weight, {total / 1e6:.2f} MB so far")
+        log.info(f"{layer}  {8 * size / kernel.numel():.2f} bits a weight, {total / 1e6:.2f} MB so far")
     return tensors
 
 

@@ -51,7 +51,7 @@ def export_models(
     recipe = json.loads(json.dumps({**recipe, "steps": steps}, default=str))
     card = {"recipe": recipe, "data": config.data, "licence": "CC0-1.0"}
     file = folder / "network.safetensors"
-    if config.train_trunk:
+    if config.train_network:
         digest = weights.save_network(file, config.network, net, identity.cpu(), card)
     else:
         assert config.start is not None
@@ -86,12 +86,12 @@ def _card(
         return ", ".join(f"{layer} {factor:g}" for layer, factor in zip(layers, factors, strict=True))
 
     learned = f"the code (learning rate {config.code_lr:g})"
-    if config.train_trunk:
+    if config.train_network:
         learned += f" with those of {len(config.styles) - 1} more styles, and the network (learning rate {config.lr:g})"
     else:
         learned += "; the network was not changed"
     falling = ", learning rates falling along half a cosine" if config.decay_from < 1 else ""
-    temporal = f", temporal {config.temporal:g}" if config.steady_from < 1 else ""
+    temporal = f", temporal {config.temporal:g}" if config.temporal_from < 1 else ""
     rows = [
         ("Painting", f"{style.title or style.name}, {style.painter}, {style.year}"),
         ("Rights in the painting", style.licence),

@@ -27,9 +27,9 @@ def load_initial_weights(config: TrainConfig, net: StyleNetwork, codes: StyleCod
     if name not in networks:
         raise TrainingError(f"{config.start}: no network to start from")
     network = weights.read_network(name, *networks[name])
-    if not config.train_trunk and (name, network.net.architecture) != (config.network, net.architecture):
+    if not config.train_network and (name, network.net.architecture) != (config.network, net.architecture):
         raise TrainingError(
-            f"{config.start}: there is no network {config.network} of this size; train_trunk = false needs one"
+            f"{config.start}: there is no network {config.network} of this size; train_network = false needs one"
         )
     known = {entry.name: weights.read_style(entry.file)[0] for entry in entries if entry.network == name}
     net.load_state_dict(widen(network.net, net, torch.Generator().manual_seed(config.seed)))

@@ -7,15 +7,14 @@ folder with the style image, the pictures to learn on and an initial code, and a
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +30,8 @@ from videostyle.noise import initial_recurrent_input
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.partial_files import atomic_write, lock_folder, remove_stale
+from videostyle.progress import OnProgress, Progress, ignore
+from videostyle.stages import is_begun, recorded, run_stage
 from videostyle.threads import silence_ffmpeg
 from videostyle.timeline import Span
 from videostyle.train.data import Crops, list_photographs
@@ -39,18 +40,15 @@ from videostyle.train.objective import Objective
 from videostyle.train.plan import LearnPlan, TrainConfig
 from videostyle.train.scenes import scene
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 _SCENES, _PHOTOGRAPHS = 128, 256
 _LONGER_SIDE = 480
 _EXPORT = 1 / 3  # minutes reserved for the last validation and the files
 _ENDLESS = 1_000_000
-_MARKER = "plan.json"
-# Files in a work folder before the marker is written.
-_OWN = ("lock", f".{_MARKER}.partial")
 
 
-def learn(plan: LearnPlan, log: Log = print) -> Path:
+def learn(plan: LearnPlan, on_progress: OnProgress = ignore) -> Path:
     """Learn the style image of `plan` and return the style file.
 
     An interrupted run of the same plan is continued. Raises UsageError for a name or file that exists, SourceError for
@@ -64,7 +62,7 @@ def learn(plan: LearnPlan, log: Log = print) -> Path:
     _check_name(plan, work)
     painting = _on_white(plan.style.image)
     with interrupt.deferring(), lock_folder(work, "another run of learn"):
-        return _learn(plan, work, painting, began, log)
+        return _learn(plan, work, painting, began, on_progress)
 
 
 def work_folder(output: Path) -> Path:
@@ -81,21 +79,21 @@ def remove_work_folder(output: Path) -> None:
             _samples(output).unlink(missing_ok=True)
 
 
-def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, log: Log) -> Path:
+def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, on_progress: OnProgress) -> Path:
     """Learn `painting` in the folder `work`, continuing its state; `began` is the start time of `time.monotonic`."""
     try:
         config = _config(plan, work, painting)
         interrupt.check()
         size = f"{painting.shape[3]}x{painting.shape[2]}"
-        log(f"style image: {plan.style.image}, {size} pixels, learned at {config.styles[0].size}")
-        log(f"loss network: {config.loss_network}")
-        _prepare(plan, config, painting, began, log)
-        log(f"content: {config.data}")
-        log(f"samples: {config.sheet}, updated while learning")
+        log.info(f"style image: {plan.style.image}, {size} pixels, learned at {config.styles[0].size}")
+        log.info(f"loss network: {config.loss_network}")
+        _prepare(plan, config, painting, began, on_progress)
+        log.info(f"content: {config.data}")
+        log.info(f"samples: {config.sheet}, updated while learning")
         if config.minutes is not None:
             spent = (time.monotonic() - began) / 60
             config = replace(config, minutes=max(config.minutes - spent, 1e-6))
-        train(config, log)
+        train(config, on_progress)
         return _finish(plan, work)
     except VideostyleError:
         raise
@@ -116,7 +114,7 @@ def _check_name(plan: LearnPlan, work: Path) -> None:
         raise UsageError(f"{plan.output}: is not the name of a style file; it should end in .safetensors")
     make_folder(plan.output.parent)
     # Files beside the output belong to an interrupted run if its work folder exists.
-    begun = (work / _MARKER).is_file()
+    begun = is_begun(work)
     sources = [plan.style.image, plan.content, plan.loss_network_weights]
     check_output(plan.output, overwrite=plan.overwrite, sources=sources)
     for beside in (weights.own_network(plan.output), _samples(plan.output)):
@@ -140,7 +138,7 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         folder=work,
         network=plan.network,
         start=work / "start",
-        train_trunk=plan.whole,
+        train_network=plan.whole,
         loss_network=name,
         loss_network_weights=plan.loss_network_weights,
         steps=plan.steps or _ENDLESS,
@@ -169,16 +167,8 @@ def _samples(output: Path) -> Path:
 
 def _half(work: Path) -> bool:
     """Return True to compute in bfloat16: as the run in `work` began, even if it is continued on another machine."""
-    return bool(_read_marker(work).get("half", has_bf16("cuda" if torch.cuda.is_available() else "cpu")))
-
-
-def _read_marker(work: Path) -> dict[str, Any]:
-    """Read the settings of the run in `work`; empty if there is none or the file is damaged."""
-    try:
-        found = json.loads((work / _MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    begun = recorded(work).get("settings", {})
+    return bool(begun.get("half", has_bf16("cuda" if torch.cuda.is_available() else "cpu")))
 
 
 def _has_vgg19() -> bool:
@@ -195,7 +185,7 @@ def _content_name(plan: LearnPlan) -> str:
     return f"photographs from {plan.content.name}" if plan.content.is_dir() else f"frames of {plan.content.name}"
 
 
-def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: float, log: Log) -> None:
+def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: float, on_progress: OnProgress) -> None:
     """Fill the work folder with the inputs of `config`, unless an interrupted run of the same plan has done so."""
     work = config.folder
     sha256 = weights.read_manifest(weights.models_folder())[0][plan.network][1]
@@ -209,34 +199,27 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
         "steps": plan.steps,
         "half": config.bf16,
     }
-    marker = work / _MARKER
-    begun = _read_marker(work)
-    if begun == {**same, "ready": True}:
-        return
-    if marker.is_file() and begun.get("ready") is not False:
-        log(f"the state in {work} is of another style image or other settings: learning begins again")
-    if not marker.is_file() and any(one.name not in _OWN for one in work.iterdir()):
-        raise UsageError(f"{work}: contains files that this command did not make; move them away")
-    for one in work.iterdir():
-        if one.is_dir():
-            shutil.rmtree(one)
-        elif one.name != "lock":  # it is held
-            one.unlink()
-    atomic_write(marker, json.dumps({**same, "ready": False}))
-    (work / "content").mkdir()
-    write_picture(work / "painting.png", painting[0])
-    deadline = began + 6 * plan.minutes if plan.steps is None else float("inf")  # a tenth of the time
-    count = 0
-    for picture in _contents(plan.content):
-        interrupt.check()
-        write_picture(work / "content" / f"{count:04d}.jpg", picture[0])
-        count += 1
-        if count > 2 * config.held_back and time.monotonic() > deadline:
-            break
-    if count <= config.held_back:
-        raise TrainingError(f"{plan.content}: {count} pictures can be read, {config.held_back + 1} are needed")
-    _write_start(plan, config)
-    atomic_write(marker, json.dumps({**same, "ready": True}))
+    before = recorded(work)
+    if is_begun(work) and before.get("done", True) and before.get("settings") != same:
+        log.warning(f"the state in {work} is of another style image or other settings: learning begins again")
+
+    def fill(work: Path) -> None:
+        (work / "content").mkdir()
+        write_picture(work / "painting.png", painting[0])
+        deadline = began + 6 * plan.minutes if plan.steps is None else float("inf")  # a tenth of the time
+        count = 0
+        for picture in _contents(plan.content):
+            interrupt.check()
+            write_picture(work / "content" / f"{count:04d}.jpg", picture[0])
+            count += 1
+            on_progress(Progress("preparing the pictures", count, None, "pictures"))
+            if count > 2 * config.held_back and time.monotonic() > deadline:
+                break
+        if count <= config.held_back:
+            raise TrainingError(f"{plan.content}: {count} pictures can be read, {config.held_back + 1} are needed")
+        _write_start(plan, config)
+
+    run_stage(work, same, fill, resumable=False)
 
 
 def _contents(content: Path | None) -> Iterator[Tensor]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import copy
 import io
+import logging
 import math
 import time
 import zipfile
-from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from videostyle import interrupt, weights
+from videostyle import __version__, interrupt, weights
 from videostyle.errors import DivergedError, TrainingError
 from videostyle.files import make_folder
 from videostyle.flow import load_flow
@@ -29,6 +29,7 @@ from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
 from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.plan import FlowOptions
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.train.batch import GAPS, roll_out_length
 from videostyle.train.curve import draw_losses
 from videostyle.train.data import Crops, held_back, list_photographs
@@ -43,7 +44,7 @@ from videostyle.train.objective import Objective, View
 from videostyle.train.plan import TrainConfig
 from videostyle.train.validation import card_losses, sheet, validate
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 _LONGEST = 10**9  # limit of the number of steps in a checkpoint
 _FAILURES = 3  # consecutive steps without a finite loss that are skipped
@@ -51,12 +52,13 @@ LOGGED_TERMS = ("loss", "style", "local", "content", "temporal")
 """Loss terms that the log shows."""
 
 
-def train(config: TrainConfig, log: Log = print) -> Path:
+def train(config: TrainConfig, on_progress: OnProgress = ignore) -> Path:
     """Train the network and codes of `config`, resuming from the last checkpoint in its folder; returns that folder.
 
     Writes `checkpoint.pt`, `best.pt`, `log.jsonl`, `validation.jsonl`, `losses.png`, `sheet-*.png`, `tensorboard/` and,
     at the end, `models/`: the network and style files of the best checkpoint with their cards, ready to be used
-    (VIDEOSTYLE_MODELS names such a folder).
+    (VIDEOSTYLE_MODELS names such a folder). The losses are logged every 20 steps; `on_progress` is called at each step,
+    under torchrun in the first process.
     Raises TrainingError for no or unreadable pictures, DivergedError if the loss is not finite, SinkError if another
     training runs in the folder.
     """
@@ -87,7 +89,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         if config.start is not None:
             load_initial_weights(config, net, codes)
         model = StyleModel(net, codes).to(here.name)
-        if not config.train_trunk:
+        if not config.train_network:
             net.requires_grad_(False)
             codes.identity.requires_grad_(False)
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -98,7 +100,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         # The weights after single steps are noisy, with many styles and few pictures a step especially; their running
         # mean is not (Polyak and Juditsky 1992).
         mean = copy.deepcopy(model)
-        step, best, minutes, temporal_steps = _resume(config, model, mean, optimizer, log)
+        step, best, minutes, temporal_steps = _resume(config, model, mean, optimizer)
         several = DistributedDataParallel(model) if here.count > 1 else None
         journal = Journal(config.folder, step) if here.first else None
         if journal is not None:
@@ -109,9 +111,10 @@ def train(config: TrainConfig, log: Log = print) -> Path:
         began = time.monotonic() - 60 * minutes
         paced, since = time.monotonic(), step
         recent: list[dict[str, Any]] = []  # rows since the last line of the log
-        done = progress(config, step, minutes)
+        line = ""
+        done = share_done(config, step, minutes)
         while done < 1:
-            temporal = done >= config.steady_from
+            temporal = done >= config.temporal_from
             if temporal and not temporal_steps:
                 # The weights that read the previous output have had no gradient before. With Adam's state of a run of
                 # single frames their second moments would be near zero, and their steps three times too long.
@@ -165,7 +168,7 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             for name, value in zip(terms, means, strict=True):
                 row[name] = value / full_count if full_count else None
             step += 1
-            done = progress(config, step, minutes)
+            done = share_done(config, step, minutes)
             if journal is None:
                 continue
             journal.losses(row)
@@ -179,12 +182,14 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 shown = "  ".join(f"{name} {_mean(recent, name):.4g}" for name in LOGGED_TERMS)
                 recent.clear()
                 of = f"/{config.steps}" if config.minutes is None else ""
-                log(f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left")
+                line = f"step {step}{of}  {shown}  {pace:.2f} s/step  {left:.1f} min left"
+                log.info(line)
+            on_progress(Progress("training", done, note=line, latest=row))
             if step % config.validate_every == 0 or done == 1:
                 scores = validate(config, mean, objective, held)
                 journal.validation(step, scores)
                 shown = "  ".join(f"{name} {scores[name]:.4f}" for name in LOGGED_TERMS)
-                log(f"validation  {shown}")
+                log.info(f"validation  {shown}")
                 if scores["loss"] < best:
                     best = scores["loss"]
                     _save(config.folder / "best.pt", {"model": mean.state_dict(), "step": step})
@@ -193,7 +198,14 @@ def train(config: TrainConfig, log: Log = print) -> Path:
                 state = {"model": model.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
                 _save(
                     config.folder / "checkpoint.pt",
-                    {**state, "step": step, "best": best, "minutes": minutes, "temporal_steps": temporal_steps},
+                    {
+                        **state,
+                        "step": step,
+                        "best": best,
+                        "minutes": minutes,
+                        "temporal_steps": temporal_steps,
+                        "videostyle": __version__,
+                    },
                 )
             if step % config.sheet_every == 0 or done == 1:
                 picture = sheet(mean, held)
@@ -206,7 +218,9 @@ def train(config: TrainConfig, log: Log = print) -> Path:
             _export(config, model, objective, held, here)
             for kind, skipped in (("pictures", crops.unreadable), ("films", films.unreadable if films else set())):
                 if skipped:
-                    log(f"{len(skipped)} unreadable {kind} were skipped: {', '.join(sorted(map(str, skipped))[:3])}")
+                    log.warning(
+                        f"{len(skipped)} unreadable {kind} were skipped: {', '.join(sorted(map(str, skipped))[:3])}"
+                    )
     return config.folder
 
 
@@ -216,7 +230,7 @@ def _mean(rows: list[dict[str, Any]], name: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def progress(config: TrainConfig, step: int, minutes: float) -> float:
+def share_done(config: TrainConfig, step: int, minutes: float) -> float:
     """Return the share of the run that is done, 0..1: by steps, or by time if that limit is reached sooner."""
     by_clock = minutes / config.minutes if config.minutes is not None else 0.0
     return min(max(step / config.steps, by_clock), 1.0)
@@ -243,7 +257,7 @@ def choose_view(config: TrainConfig, step: int) -> View:
 
 
 def _resume(
-    config: TrainConfig, model: StyleModel, mean: StyleModel, optimizer: torch.optim.Optimizer, log: Log
+    config: TrainConfig, model: StyleModel, mean: StyleModel, optimizer: torch.optim.Optimizer
 ) -> tuple[int, float, float, int]:
     """Load the checkpoint, if any: step, best validation loss, minutes, steps since temporal training began."""
     path = config.folder / "checkpoint.pt"
@@ -261,8 +275,11 @@ def _resume(
                 raise ValueError("the state of the optimizer does not have the shape of the weights")
         step, best, minutes, temporal_steps = saved["step"], saved["best"], saved["minutes"], saved["temporal_steps"]
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if saved.get("videostyle") != __version__:
+            writer = f"videostyle {saved['videostyle']}" if "videostyle" in saved else "an earlier videostyle"
+            raise TrainingError(f"{path}: written by {writer}; go on with that, or choose another folder") from error
         raise TrainingError(f"{path}: made with another network or number of styles; choose another folder") from error
-    log(f"continuing from step {step}")
+    log.info(f"continuing from step {step}")
     return step, best, minutes, temporal_steps
 
 

@@ -72,7 +72,7 @@ class TrainConfig:
     start: Path | None = None
     """Models folder with the initial weights, instead of random numbers: the network of the same name, or a narrower
     one of the same depth, which is widened; and the codes of the styles that have the same names there."""
-    train_trunk: bool = True
+    train_network: bool = True
     """False trains the codes only, and keeps the network's weights of `start`."""
     loss_network: str = "vgg19-small"
     loss_network_weights: Path | None = None
@@ -87,7 +87,7 @@ class TrainConfig:
     steps: int = 4000
     minutes: float | None = None
     """Stop after this long, if that is before the last step; progress is counted by the clock then."""
-    steady_from: float = 0.7
+    temporal_from: float = 0.7
     """Share of the run from which frames are rolled out and the temporal term comes in. Before it single frames are
     stylized: paint first, steady last."""
     gate_from: float = 1.0
@@ -146,8 +146,8 @@ class TrainConfig:
     temporal: float = 14.0
     """Weight of the temporal loss: the distance of the output to the warped previous output, by the confidence mask."""
     temporal_ramp: int = 300
-    """Steps over which the temporal loss rises, from `steady_from` on."""
-    remembered_share: float = 0.5
+    """Steps over which the temporal loss rises, from `temporal_from` on."""
+    running_norm_share: float = 0.5
     """Share of the samples whose frames are stylized with the normalisation statistics of the frame before."""
     weak_share: float = 0.25
     """Share of the samples at a random strength below 1, so that interpolated codes are trained."""
@@ -178,8 +178,8 @@ class TrainConfig:
             raise UsageError("steps, batch and accumulate must be at least 1, crop at least 64")
         if self.held_back < 1:
             raise UsageError("held_back must be at least 1: something must show how good the network is")
-        if not self.train_trunk and self.start is None:
-            raise UsageError("train_trunk = false needs a start")
+        if not self.train_network and self.start is None:
+            raise UsageError("train_network = false needs a start")
         if not 0 <= self.average < 1:
             raise UsageError(f"average must be at least 0 and below 1, got {self.average}")
         if self.workers < 0:
@@ -190,12 +190,12 @@ class TrainConfig:
             raise UsageError(f"roll_out must be at least 1, got {self.roll_out}")
         shares = (
             "film_share",
-            "remembered_share",
+            "running_norm_share",
             "weak_share",
             "halved_share",
             "shallow_share",
             "flat_share",
             "card_share",
         )
-        for share in (*shares, "steady_from", "gate_from", "decay_from", "flat_content"):
+        for share in (*shares, "temporal_from", "gate_from", "decay_from", "flat_content"):
             check_number(share, getattr(self, share), 0, 1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
 from videostyle.partial_files import atomic_write, lock_folder
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.train.config import write_config
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.devices import devices
@@ -23,6 +25,8 @@ from videostyle.weights import load_loss_network
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
+
+log = logging.getLogger(__name__)
 
 Range = tuple[float, float]
 
@@ -56,7 +60,7 @@ def tune(
     steps: int,
     ranges: Mapping[str, Range] = RANGES,
     within: float = 0.1,
-    log: Callable[[str], None] = print,
+    on_progress: OnProgress = ignore,
 ) -> Tuned:
     """Train `trials` times for `steps` steps with different weights, and choose the best.
 
@@ -74,7 +78,7 @@ def tune(
     own = own_weights(config, ranges)
     folder = config.folder / "tune"
     with lock_folder(folder, "another search"):
-        return _tune(optuna, config, own, folder, trials, steps, ranges, within, log)
+        return _tune(optuna, config, own, folder, trials, steps, ranges, within, on_progress)
 
 
 def _tune(
@@ -86,7 +90,7 @@ def _tune(
     steps: int,
     ranges: Mapping[str, Range],
     within: float,
-    log: Callable[[str], None],
+    on_progress: OnProgress,
 ) -> Tuned:
     study = optuna.create_study(
         study_name="tune",
@@ -104,16 +108,20 @@ def _tune(
         trial = study.ask()
         weights = {name: _suggest(trial, name, value, ranges) for name, value in own.items()}
         run = shortened(with_weights(config, weights), folder / f"trial-{trial.number:04d}", steps)
-        log(f"trial {done + 1}/{trials}: " + ", ".join(f"{name} {value:.3g}" for name, value in weights.items()))
+        log.info(f"trial {done + 1}/{trials}: " + ", ".join(f"{name} {value:.3g}" for name, value in weights.items()))
         try:
-            train(run, log)
+
+            def training(progress: Progress, done: int = done) -> None:
+                on_progress(replace(progress, stage="tuning", done=done + progress.share, total=trials, unit="trials"))
+
+            train(run, training)
         except DivergedError as error:
-            log(str(error))
+            log.warning(str(error))
             trial.set_user_attr("diverged", True)
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
         scores = measure(run)
-        log("  ".join(f"{aim} {scores[aim]:.4f}" for aim in AIMS))
+        log.info("  ".join(f"{aim} {scores[aim]:.4f}" for aim in AIMS))
         study.tell(trial, [scores[aim] for aim in AIMS])
     best = choose(study, within)
     chosen = with_weights(config, best.params)

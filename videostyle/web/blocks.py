@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
 from videostyle.io.names import FILMS
 from videostyle.plan import RenderPlan
+from videostyle.settings import disassemble, settings_of
 from videostyle.style import Blend
 from videostyle.timeline import Timeline
-from videostyle.web.controls import LONGEST, NONE, OWN_SIZE, SIZES, style_choices
+from videostyle.web.controls import LONGEST, NONE, OWN_SIZE, SETTINGS, SIZES, style_choices
 from videostyle.web.gradio_errors import as_gradio_error
 from videostyle.web.html import thumbnails
 from videostyle.web.learning import MINUTES
@@ -59,38 +61,37 @@ def build(page: Page) -> gr.Blocks:
 
 
 def _controls(base: RenderPlan, media: Path) -> tuple[list[Any], Any]:
-    """Make the controls, in the order of `controls.look`, and the event of picking a style by its thumbnail."""
+    """Make the controls, in the order that `controls.look` takes, and the event of picking a style by its thumbnail."""
     first, second, share, strong = _constant(base)
     choices = style_choices()
     choices += [(name, name) for name in (first, second) if name not in {*dict(choices).values(), NONE}]
-    networks = list(read_manifest(models_folder())[0])
     style = gr.Dropdown(choices, value=first, label="Painting", elem_id="style")
     shown = gr.HTML(thumbnails(base.style.network, media), js_on_load=_PICK, elem_id="thumbnails")
     other = gr.Dropdown([(NONE, NONE), *choices], value=second, label="Blended with")
     weight = gr.Slider(0, 1, share, step=0.05, label="Share of the second painting", visible=second != NONE)
     other.change(lambda name: gr.update(visible=name != NONE), other, weight, **_QUIET)
-    strength = gr.Slider(0, 1, strong, step=0.05, label="Strength", info="0 is the film, 1 the painting")
-    stabilize = gr.Slider(
-        0,
-        1,
-        base.stabilize.amount,
-        step=0.05,
-        label="Stabilising",
-        info="0 stylizes every frame by itself",
-        elem_id="stabilize",
-    )
-    brush = gr.Slider(0.25, 4, base.style.brush, step=0.25, label="Brush", info="larger is coarser and faster")
-    keep = gr.Checkbox(base.style.keep_colors, label="Keep the film's colours")
-    network = gr.Radio(networks, value=base.style.network, label="Network", info="fine is slower and finer")
-    size = gr.Dropdown(
-        list(dict.fromkeys([OWN_SIZE, base.size or OWN_SIZE, *SIZES])),
-        value=base.size or OWN_SIZE,
-        label="Short side, in pixels",
-        info="smaller is faster, with larger marks",
-        elem_id="size",
-    )
+    offered = {
+        "network": list(read_manifest(models_folder())[0]),
+        "size": list(dict.fromkeys([OWN_SIZE, base.size or OWN_SIZE, *SIZES])),
+    }
+    values = {**disassemble(base), "strength": strong, "size": base.size or OWN_SIZE}
+    made = [_control(name, values[name], offered.get(name)) for name in SETTINGS]
     picked = shown.click(_picked, outputs=style, **_QUIET)
-    return [style, other, weight, strength, keep, brush, network, stabilize, size], picked
+    return [style, other, weight, *made], picked
+
+
+def _control(name: str, value: Any, choices: list[str] | None) -> Any:
+    """Make the control of a setting from its field; `choices` are offered for a setting that takes other texts, too."""
+    declared = settings_of(RenderPlan)[name]
+    # The help's first clause; the rest is about how the command line writes the value.
+    about = {"label": declared.label, "info": re.split(r"[;:] ", declared.help)[0], "elem_id": name.replace("_", "-")}
+    if declared.kind is bool:
+        return gr.Checkbox(value, **about)
+    if declared.low is not None and declared.high is not None:
+        step = declared.step or (declared.high - declared.low) / 20
+        return gr.Slider(declared.low, declared.high, value, step=step, **about)
+    offered = choices or list(declared.choices() if declared.choices else ())
+    return gr.Dropdown(offered, value=value, **about) if len(offered) > 4 else gr.Radio(offered, value=value, **about)
 
 
 def _picked(event: gr.EventData) -> str:

@@ -14,11 +14,10 @@ import torch
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import UsageError
 from videostyle.metrics.report import data_uri
-from videostyle.moments import Moments
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
-from videostyle.stabilize import load_stabilizer
+from videostyle.step import Step
 from videostyle.stylizers import load_stylizer
 from videostyle.web.allowed_files import LARGEST
 from videostyle.web.controls import checked_look
@@ -37,16 +36,9 @@ class Camera:
         """Load the stylizer and the stabilizer of `plan`, whose source, output and span are ignored."""
         self.plan = plan
         self._device = choose_device(plan.device)
-        self._stylizer = load_stylizer(plan.style, choose_engine(plan.engine, self._device), self._device)
-        self._stabilizer = load_stabilizer(replace(plan.stabilize, mode="causal"), plan.flow, self._device)
-        self._moments = Moments(
-            self._stylizer,
-            self._stabilizer,
-            plan.flow,
-            self._device,
-            with_motion=plan.stabilize.amount > 0,
-            seed=plan.style.seed,
-        )
+        stylizer = load_stylizer(plan.style, choose_engine(plan.engine, self._device), self._device)
+        stabilize = replace(plan.stabilize, mode="causal")
+        self._step = Step(stylizer, stabilize, plan.flow, self._device, plan.style.seed)
         self._began = time.monotonic()
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
@@ -57,10 +49,9 @@ class Camera:
         wide, tall = fit(self.plan.size or _SIZE, width, height)
         content = resize(content, (tall, wide))
         # A camera has no cuts; the stabilizer detects a change of size by itself.
-        moment = self._moments(content, Fraction(time.monotonic() - self._began), False)
-        fresh = self._stylizer(content, replace(moment, is_cut=moment.motion is None))
-        ((_, painted),) = self._stabilizer.stabilize([(None, fresh, moment.motion)])
-        return to_pixels(painted[0]).permute(1, 2, 0).contiguous().numpy()
+        moment = self._step.moment(content, Fraction(time.monotonic() - self._began), False)
+        layers, motion = self._step.stylize(content, moment, jumps=moment.motion is None)
+        return to_pixels(self._step.blend(layers, motion)[0]).permute(1, 2, 0).contiguous().numpy()
 
 
 class CameraTab:

@@ -5,53 +5,44 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videostyle.errors import UsageError
 from videostyle.io.images import is_picture
-from videostyle.plan import RenderPlan, StabilizeOptions
+from videostyle.plan import RenderPlan
+from videostyle.settings import assemble
 from videostyle.text import sanitize_line
 from videostyle.timeline import Span
 from videostyle.weights import gallery, models_folder, own_styles, read_manifest
 
 NONE, OWN_SIZE = "none", "the film's own"
 SIZES = ("240", "360", "480", "720", "1080")
+SETTINGS = ("strength", "keep_colors", "brush", "network", "stabilize", "size")
+"""Settings with a control on the page, in its order; label, range and help are those of their fields."""
 LONGEST = 15
 """Greatest length of an excerpt, in seconds."""
 # Bytes of a file's name at most.
 _LONGEST_NAME = 200
 
 
-def look(
-    base: RenderPlan,
-    style: str,
-    second: str,
-    share: float,
-    strength: float,
-    keep_colors: bool,
-    brush: float,
-    network: str,
-    stabilize: float,
-    size: str,
-) -> RenderPlan:
-    """Return the plan for the values of the controls, in their order; settings without a control are `base`'s."""
+def look(base: RenderPlan, style: str, second: str, share: float, *values: Any) -> RenderPlan:
+    """Return the plan for the values of the controls: both styles, the second's share, and those of `SETTINGS`.
+
+    Settings without a control are `base`'s. Raises SettingError.
+    """
     share = round(share, 2)
     blend = ((style, 1.0),) if second in (NONE, style) or not share else ((style, round(1 - share, 2)), (second, share))
-    chosen = replace(base.style, blend=blend, strength=strength, keep_colors=keep_colors, brush=brush, network=network)
-    return replace(
-        base,
-        style=chosen,
-        stabilize=StabilizeOptions(stabilize, base.stabilize.mode),
-        size=None if size == OWN_SIZE else size,
-    )
+    chosen = dict(zip(SETTINGS, values, strict=True))
+    chosen["size"] = None if chosen["size"] == OWN_SIZE else chosen["size"]
+    return assemble(RenderPlan, base, style=blend, **chosen)
 
 
 def checked_look(base: RenderPlan, values: Sequence[Any]) -> RenderPlan:
     """Return `look` of values that a page sent; raise UsageError for a value that the controls do not offer."""
-    style, second, share, strength, keep_colors, brush, network, stabilize, size = values
+    style, second, share, *others = values
+    network, size = (others[SETTINGS.index(name)] for name in ("network", "size"))
     offered = [*(name for _, name in style_choices()), *base.style.names, NONE]
     for one in (style, second):
         if one not in offered:
@@ -63,9 +54,7 @@ def checked_look(base: RenderPlan, values: Sequence[Any]) -> RenderPlan:
     weight = checked_number("the share", share)
     if not 0 <= weight <= 1:
         raise UsageError("the share of the second painting is between 0 and 1")
-    numbers = checked_number("strength", strength), checked_number("brush", brush)
-    amount = checked_number("stabilising", stabilize)
-    return look(base, style, second, weight, numbers[0], bool(keep_colors), numbers[1], network, amount, size)
+    return look(base, style, second, weight, *others)
 
 
 def excerpt_span(film: str, start: object, seconds: object) -> Span:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from videostyle.cuts import mark_cuts, small_bgr
 from videostyle.io import open_source
+from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.timeline import Span
 
 # A film longer than _WHOLE seconds is sampled: _SAMPLES samples of _SAMPLE seconds, evenly spread.
@@ -46,8 +47,8 @@ class Excerpt:
     reason: str
 
 
-def measure_frames(path: str, on_share: Callable[[float], None] | None = None) -> list[FrameStatistics]:
-    """Measure the frames of a film, or samples of a long one; `on_share` is called with the share done, 0..1."""
+def measure_frames(path: str, on_progress: OnProgress = ignore) -> list[FrameStatistics]:
+    """Measure the frames of a film, or samples of a long one."""
     found: list[FrameStatistics] = []
     with open_source(path) as film:
         origin = film.info.start or Fraction(0)
@@ -62,8 +63,8 @@ def measure_frames(path: str, on_share: Callable[[float], None] | None = None) -
                 motion = np.nan if before is None or is_cut else float(cv2.absdiff(picture, before).mean())
                 found.append(FrameStatistics(time, motion, float(picture.mean()), _detail(picture), is_cut))
                 before = picture
-                if on_share is not None and duration:
-                    on_share(min(time / float(duration), 1) if len(spans) == 1 else number / len(spans))
+                done = (time / float(duration or 1)) if len(spans) == 1 else number / len(spans)
+                on_progress(Progress("looking for telling moments", done, 1 if duration else None))
     return found
 
 

@@ -9,16 +9,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from videostyle.errors import UsageError
+from videostyle.progress import OnProgress, Progress, ignore
 
 visitor: ContextVar[str] = ContextVar("visitor", default="")
 """Visitor whose request is being answered: the session name that the page chose when it was loaded."""
 
-OnWait = Callable[[int, float], None]
-"""Callback of a waiting job: the number of jobs before it, and the seconds that it has waited."""
-
 # Jobs in the queue at most, of all visitors and of one.
 _MOST_JOBS, _MOST_JOBS_EACH = 16, 4
-# Seconds between two calls of `OnWait`.
+# Seconds between two calls of a waiting job's `on_progress`.
 _WAIT = 0.5
 
 
@@ -61,9 +59,10 @@ class JobQueue:
         self._closed = False
 
     @contextmanager
-    def run(self, on_wait: OnWait = lambda before, seconds: None, *, stays: bool = False) -> Iterator[Job]:
+    def run(self, on_progress: OnProgress = ignore, *, stays: bool = False) -> Iterator[Job]:
         """Wait for the jobs before, then run the visitor's in the block; its `check` raises Stopped.
 
+        `on_progress` is called while it waits, with the number of jobs before it as the latest result.
         Raises Stopped if it is asked to end while it waits, UsageError if too many jobs wait already.
         """
         job = Job(visitor.get(), stays)
@@ -74,7 +73,7 @@ class JobQueue:
                 job.end()
             self._jobs.append(job)
         try:
-            self._wait(job, on_wait)
+            self._wait(job, on_progress)
             job.check()
             yield job
         finally:
@@ -82,11 +81,13 @@ class JobQueue:
                 self._jobs.remove(job)
                 self._changed.notify_all()
 
-    def _wait(self, job: Job, on_wait: OnWait) -> None:
+    def _wait(self, job: Job, on_progress: OnProgress) -> None:
         began = time.monotonic()
         while before := self._before(job):
             job.check()
-            on_wait(before, time.monotonic() - began)
+            jobs = "1 job is" if before == 1 else f"{before} jobs are"
+            stage = f"waiting for {time.monotonic() - began:.0f} s: {jobs} before this one"
+            on_progress(Progress(stage, total=None, latest=before))
             with self._changed:
                 # Notified when any job ends, and when this one is asked to end.
                 if self._jobs.index(job) == before:

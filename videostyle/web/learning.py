@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import gradio as gr
 
 from videostyle.errors import UsageError
 from videostyle.io.images import is_picture
+from videostyle.progress import Progress
 from videostyle.text import escape_markup, sanitize_line
 from videostyle.train.plan import LearnPlan, TrainingStyle
-from videostyle.web.allowed_files import without_folders
 from videostyle.web.controls import NONE, checked_number, style_choices
 from videostyle.web.jobs import Stopped, visitor
 from videostyle.web.page_files import PageFiles
-from videostyle.web.sessions import Sessions
+from videostyle.web.sessions import Sessions, shown_in
 from videostyle.weights import styles_folder
 
 MINUTES = 60
@@ -59,14 +60,15 @@ class LearningTab:
         )
         began = time.monotonic()
         with self._sessions.job(progress) as job, self._sessions.pending.style(plan.output, visitor.get()):
+            show = shown_in(progress, job)
 
-            def log(line: str) -> None:
-                job.check()
-                share = min((time.monotonic() - began) / (60 * minutes), 0.99)
-                progress(share, desc=sanitize_line(without_folders(line, self._files.folders)))
+            def show_time(now: Progress) -> None:
+                # The time for everything is a better measure than the steps of one stage.
+                done = min(time.monotonic() - began, 59.4 * minutes)
+                show(replace(now, done=done, total=60 * minutes, unit="", note=sanitize_line(now.note)))
 
             try:
-                style = learn(plan, log)
+                style = learn(plan, show_time)
             except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped("with the same picture and name it goes on from here") from stopped
             samples = style.with_name(f"{style.stem}-samples.jpg")

@@ -19,8 +19,8 @@ from videostyle.io.images import is_picture
 from videostyle.io.names import output_name
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan
+from videostyle.progress import Progress
 from videostyle.text import escape_markup
-from videostyle.types import Frame, Source
 from videostyle.web import excerpts
 from videostyle.web.allowed_files import without_folders
 from videostyle.web.camera import CameraTab
@@ -31,7 +31,6 @@ from videostyle.web.jobs import Job, JobQueue, Stopped, visitor
 from videostyle.web.learning import LearningTab
 from videostyle.web.page_files import PageFiles, Settings
 from videostyle.web.preview import (
-    FILM,
     FRAME_BY_FRAME,
     STABILIZED,
     Flicker,
@@ -40,7 +39,7 @@ from videostyle.web.preview import (
     format_time,
     slices,
 )
-from videostyle.web.sessions import Sessions
+from videostyle.web.sessions import Sessions, shown_in
 
 # Excerpts whose measurements are cached.
 _MEASURED = 64
@@ -82,14 +81,10 @@ class Page:
         if is_picture(path):
             about = f"**{name}** · {info.width}×{info.height}"
             return [path, about, *[gr.update(visible=False)] * 4, *self._buttons(True)]
-        progress(0, desc="looking for telling moments")
         with self.sessions.job(progress) as job:
-
-            def on_share(share: float) -> None:
-                job.check()
-                progress(share, desc="looking for telling moments")
-
-            frames = excerpts.measure_frames(path, on_share)
+            show = shown_in(progress, job)
+            show(Progress("looking for telling moments"))
+            frames = excerpts.measure_frames(path, show)
         length = float(info.duration) if info.duration else frames[-1].time
         found = excerpts.choose(frames, self.settings.seconds, length)
         start = found[0].start if self.settings.at is None or path != self.settings.film else self.settings.at
@@ -129,19 +124,15 @@ class Page:
         if not 0 <= checked_number("the row", row) <= 1:
             raise UsageError("the row of the slices is between 0, the top, and 1")
         with self.sessions.job(progress) as job:
-
-            def on_share(share: float, what: str) -> None:
-                job.check()
-                progress(share, desc={FILM: "reading the film", "flicker": "measuring"}.get(what, f"painting, {what}"))
-
-            versions = self.cache.versions(plan, on_share)
+            show = shown_in(progress, job)
+            versions = self.cache.versions(plan, show)
             paths = [one.path for one in versions.values()]
             if FRAME_BY_FRAME not in versions:
                 self.sessions.media.show(visitor.get(), "excerpt", paths)
                 return wipe(versions), ""
             # Moving the row, or a control back, needs no new measurement; the stabilized file identifies all versions.
             key = versions[STABILIZED].path
-            measured = self._measured.pop(key, None) or flicker(versions, on_share)
+            measured = self._measured.pop(key, None) or flicker(versions, show)
             self._measured[key] = measured
             while len(self._measured) > _MEASURED:
                 self._measured.popitem(last=False)
@@ -177,23 +168,10 @@ class Page:
         if film is None:
             raise UsageError("choose a film or a photo first")
         plan = self.film_plan(film, name, values)
-        done, total = 0, 0
-
         with self.sessions.job(progress, bool(stays)) as job, self.sessions.pending.film(Path(plan.output).absolute()):
-
-            def begin(video: Source, plan: RenderPlan) -> None:
-                nonlocal total
-                total = video.info.frame_count or 0
-                progress((0, max(total, 1)), desc="painting the whole film", unit="frames")
-
-            def step(frame: Frame) -> None:
-                nonlocal done
-                job.check()
-                done += 1
-                progress((done, max(total, done)), desc="painting the whole film", unit="frames")
-
+            show = shown_in(progress, job)
             try:
-                report = render(plan, on_start=begin, on_frame=step)
+                report = render(plan, on_progress=lambda now: show(replace(now, stage="painting the whole film")))
             except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped(*_stop_notes(stopped, job)) from stopped
             # Published before the job ends: the file of a visitor who has left is removed then.

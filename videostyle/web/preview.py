@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
 from videostyle.pipeline import render
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
+from videostyle.progress import OnProgress, Progress
 from videostyle.stabilize import WINDOW
 from videostyle.timeline import Span
 from videostyle.types import Frame, Source
@@ -36,9 +37,6 @@ PHOTO, PAINTED = "photo", "painted"
 _EVALUATION_WIDTH = 480
 # Least height of a slice in pixels, however few its frames.
 _SLICE = 160
-
-OnShare = Callable[[float, str], None]
-"""Callback with the share of a step that is done, 0..1, and the name of the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +98,10 @@ class PreviewCache:
         self._keep = keep
         self._versions: dict[str, Version] = {}
 
-    def versions(self, plan: RenderPlan, on_share: OnShare) -> dict[str, Version]:
+    def versions(self, plan: RenderPlan, on_progress: OnProgress) -> dict[str, Version]:
         """Render the excerpt `plan.span` in all versions, the film first; of a picture, the picture and the output.
 
-        `on_share` is called with the share of a version that is done, 0..1, and its name; an exception from it ends the
-        work.
+        Each version is a stage for `on_progress`.
         """
         bare = RenderPlan(plan.source, "", span=plan.span, size=plan.size)
         alone = replace(plan, stabilize=StabilizeOptions(0))
@@ -112,10 +109,11 @@ class PreviewCache:
         plans = {PHOTO: bare, PAINTED: plan} if is_picture(plan.source) else film
         done = {}
         for name, one in plans.items():
-            done[name] = self._render(one, partial(_report, on_share, name))
+            stage = "reading the film" if name == FILM else f"painting, {name}"
+            done[name] = self._render(one, partial(_as_stage, on_progress, stage))
         return done
 
-    def _render(self, plan: RenderPlan, on_share: Callable[[float], None]) -> Version:
+    def _render(self, plan: RenderPlan, on_progress: OnProgress) -> Version:
         stamp = Path(plan.source).stat().st_mtime_ns if Path(plan.source).exists() else 0
         picture = is_picture(plan.source)
         # Every browser plays H.264; the codec chosen on the page is for the whole film.
@@ -126,7 +124,7 @@ class PreviewCache:
         if done is None or not done.path.exists():
             path = self.folder / f"{key}{'.png' if picture else '.mp4'}"
             try:
-                done = _render_timed(replace(plan, output=str(path)), on_share)
+                done = _render_timed(replace(plan, output=str(path)), on_progress)
             finally:
                 # The beginning of a stopped excerpt is of no use.
                 for unfinished in self.folder.glob(f"{key}.unfinished*"):
@@ -137,27 +135,22 @@ class PreviewCache:
         return done
 
 
-def _report(on_share: OnShare, name: str, share: float) -> None:
-    on_share(share, name)
+def _as_stage(on_progress: OnProgress, stage: str, progress: Progress) -> None:
+    on_progress(replace(progress, stage=stage))
 
 
-def _render_timed(plan: RenderPlan, on_share: Callable[[float], None]) -> Version:
-    started = time.perf_counter()
-    shown: list[float] = []
-    expected = 0.0
+def _render_timed(plan: RenderPlan, on_progress: OnProgress) -> Version:
+    times: list[float] = []
+    """When the render began, and when each frame came out."""
 
-    def start(video: Source, plan: RenderPlan) -> None:
-        nonlocal started, expected
-        started = time.perf_counter()
-        expected = float(plan.span.end - plan.span.start) * float(video.info.average_rate or 24) if plan.span.end else 1
-
-    def step(frame: Frame) -> None:
-        shown.append(time.perf_counter())
-        on_share(min(len(shown) / max(expected, 1), 1))
+    def watch(progress: Progress) -> None:
+        times.append(time.perf_counter())
+        on_progress(progress)
 
     with open_source(plan.source) as film:
         size = _even(plan, film.info.width, film.info.height)
-    report = render(replace(plan, size=size), on_start=start, on_frame=step)
+    report = render(replace(plan, size=size), on_progress=watch)
+    started, *shown = times
     # When the first frame comes out, this many are stylized, and the network is compiled for this size.
     ahead = WINDOW if report.stabilizer == "lookahead" else 1
     if len(shown) >= 2 * ahead and len(shown) > 1:
@@ -183,13 +176,13 @@ def estimate(version: Version, plan: RenderPlan) -> Estimate:
     return Estimate(version.seconds * frames, round(version.path.stat().st_size * frames / version.frames), frames)
 
 
-def flicker(versions: dict[str, Version], on_share: OnShare) -> Flicker:
+def flicker(versions: dict[str, Version], on_progress: OnProgress) -> Flicker:
     """Measure the warping error of each version; the evaluation flow is not the one that stabilized."""
     found = Flicker([], {name: [] for name in versions}, [])
     pairs = Pairs()
     total = versions[FILM].frames
     for number, frames in enumerate(_side_by_side(versions)):
-        on_share(number / total, "flicker")
+        on_progress(Progress("measuring", number, total, "frames"))
         film = frames[FILM]
         height, width = film.pixels.shape[1:]
         wide = min(width, _EVALUATION_WIDTH)

@@ -90,6 +90,8 @@ class Auth:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "").lower()
+        # Not starlette's TrustedHostMiddleware: it takes names and no range, such as 127.0.0.0/8, some of its releases
+        # cut [::1]:7860 at the first colon, and what it answers has no remedy. It leaves the origin to us in any case.
         if self._token is None and not is_loopback(_hostname(host)):
             await answer(scope, send, 421, "this page answers to localhost and 127.0.0.1 only")
             return

@@ -9,7 +9,8 @@ from pathlib import Path
 import gradio as gr
 
 from videostyle import interrupt
-from videostyle.web.jobs import Job, JobQueue, OnWait
+from videostyle.progress import OnProgress, Progress
+from videostyle.web.jobs import Job, JobQueue
 from videostyle.web.storage import Media, PendingOutputs, Uploads
 
 
@@ -31,7 +32,7 @@ class Sessions:
     def job(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
         """Wait for the jobs before, showing that in `progress`; then run the visitor's job in the block."""
         try:
-            with self.job_queue.run(_waiting(progress), stays=stays) as job, interrupt.also_stop_if(job.is_ended):
+            with self.job_queue.run(shown_in(progress), stays=stays) as job, interrupt.also_stop_if(job.is_ended):
                 yield job
         finally:
             self._release()
@@ -62,9 +63,16 @@ class Sessions:
         self.pending.close()
 
 
-def _waiting(progress: gr.Progress) -> OnWait:
-    def show(before: int, seconds: float) -> None:
-        jobs = "1 job is" if before == 1 else f"{before} jobs are"
-        progress(0, desc=f"waiting for {seconds:.0f} s: {jobs} before this one")
+def shown_in(bar: gr.Progress, job: Job | None = None) -> OnProgress:
+    """Return a callback that shows progress in the page's bar; it raises Stopped once `job` is asked to end."""
+
+    def show(progress: Progress) -> None:
+        if job is not None:
+            job.check()
+        text = f"{progress.stage}: {progress.note}" if progress.note else progress.stage
+        if progress.unit == "frames":
+            bar((int(progress.done), int(max(progress.total or 0, progress.done, 1))), desc=text, unit="frames")
+        else:
+            bar(progress.share, desc=text)
 
     return show

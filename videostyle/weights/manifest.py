@@ -13,7 +13,7 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from videostyle import tensorfile
-from videostyle.errors import WeightsError
+from videostyle.errors import WeightsError, first_problem
 from videostyle.partial_files import atomic_write
 from videostyle.tensorfile import Card, TensorFile
 
@@ -130,10 +130,7 @@ def load_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        reason = f"{where}: {first['msg']}" if where else first["msg"]
-        raise WeightsError(f"{path}: damaged ({reason}); install videostyle again") from error
+        raise WeightsError(f"{path}: damaged ({first_problem(error)}); install videostyle again") from error
     except OSError as error:
         raise WeightsError(f"{path}: damaged ({error.strerror or error}); install videostyle again") from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from videostyle.errors import UnknownNameError, WeightsError
+from videostyle.errors import UnknownNameError, WeightsError, first_problem
 from videostyle.tensorfile import NetworkCard
 from videostyle.weights._files import read_file, write_file
 from videostyle.weights.manifest import load_manifest, model_folders, models_folder, read_manifest
@@ -92,9 +92,7 @@ def _architecture(path: Path, sizes: Mapping[str, Any]) -> Architecture:
     try:
         return TypeAdapter(Architecture).validate_python(sizes)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise WeightsError(f"{path}: damaged: its architecture's {where}: {first['msg']}") from error
+        raise WeightsError(f"{path}: damaged: its architecture's {first_problem(error)}") from error
 
 
 def load_loss_network(name: str, path: Path | None = None) -> LossNetwork:

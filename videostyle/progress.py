@@ -1,0 +1,40 @@
+"""Progress of long operations: rendering, learning, training, painting by optimization, measuring.
+
+Each takes `on_progress`, a function that it calls with a `Progress` in the caller's thread. An exception from that
+function ends the operation in the same way as Ctrl-C does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """How far a long operation has come."""
+
+    stage: str
+    """What is being done, for people: "painting", "choosing keyframes"."""
+    done: float = 0.0
+    total: float | None = 1.0
+    """Units in all; None if that is unknown."""
+    unit: str = ""
+    """What is counted: "frames", "steps"; "" where `done` is a share of 1."""
+    note: str = ""
+    """Details for people: losses, sizes."""
+    latest: Any = None
+    """The newest result: the output frame of a render, the loss terms of an optimization; None before the first."""
+
+    @property
+    def share(self) -> float:
+        """Share of the stage that is done, in 0..1; 0 if it is unknown."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+OnProgress = Callable[[Progress], object]
+
+
+def ignore(progress: Progress) -> None:
+    """Do nothing: the callback of an operation that nobody watches."""
