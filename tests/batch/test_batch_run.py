@@ -205,7 +205,7 @@ def test_a_damaged_segment_of_the_same_size_is_painted_again(bench: Bench) -> No
     data[len(data) // 2] ^= 1
     segment.write_bytes(data)
     bench.run(film)
-    assert bench.lines == [f"{film.output}: damaged segments, which are painted again: 1"]
+    assert bench.caplog.messages == [f"{film.output}: damaged segments, which are painted again: 1"]
     assert bench.painted[1:] == [("dots.mkv", 0), ("dots.mkv", 9), ("dots.mkv", 16)]
     assert is_right(film)
 

@@ -228,7 +228,7 @@ def run(plan: BatchPlan, *, on_progress: OnProgress = ignore) -> list[Result]:
                 film.check()
                 damaged = film.journal.begin()
                 if damaged:
-                    log(f"{film.plan.output}: damaged segments, which are painted again: {damaged}")
+                    log.warning(f"{film.plan.output}: damaged segments, which are painted again: {damaged}")
             except VideostyleError as error:
                 film.error = str(error)
                 log.warning(_named(film, film.error))

@@ -34,8 +34,7 @@ _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
 _PRIMING = 3  # packets before 0 that audio decoders need at their start, at most
 _STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and still be kept, a little late
 _FORMAT_CHANGES = "its rate, channels or profile change in mid-film"
-_SAMPLES = 2  # packets of a stream with which a muxer is tested
-_SAMPLED = 1000  # packets that are searched for them
+_SAMPLES, _SAMPLED = 2, 1000  # packets of a stream with which a muxer is tested, and packets that are searched for them
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
 """Errors of the output's disk, which are raised; other errors only end the stream."""
 
