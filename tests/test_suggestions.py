@@ -33,6 +33,9 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         ([*STYLIZE, "-ss", "5"], "there is no option -ss; write --start"),
         ([*STYLIZE, "-c:v", "libx265"], "there is no option -c:v; write --codec"),
         ([*STYLIZE, "--vcodec=h265"], "there is no option --vcodec; write --codec"),
+        ([*STYLIZE, "--format", "mkv"], "write an --output that ends in .mkv"),
+        ([*STYLIZE, "--simulate"], "write --dry-run"),
+        ([*STYLIZE, "--fps", "12"], "the output has the film's own times"),
         ([*STYLIZE, "--keep-color"], ""),
         ([*STYLIZE, "--stabilization", "1"], "did you mean --stabilize?"),
         ([*STYLIZE, "--xyzzy"], "there is no option --xyzzy (try"),
@@ -52,6 +55,13 @@ def test_a_slip_is_answered_with_what_to_write(
     status, text = said(capsys, *argv)
     assert suggestion in text
     assert status == (2 if suggestion else 1)  # an option cut short is understood, and there is no such film
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 0
+    assert "to paint:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["--keep-colours"], ["--stabilise", "0.5"], ["--stabilise-mode=causal"], ["-y"]])
@@ -130,7 +140,7 @@ def test_a_dry_run_says_what_it_would_write_and_writes_nothing(
     assert main([*words, "-o", f"{tmp_path}/new/"]) == 0
     told = capsys.readouterr().out
     assert f"{tmp_path}/new/film-none.mp4, 32x24, about 6 frames" in told
-    assert "stabilize_mode lookahead" in told, told
+    assert "--stabilize-mode lookahead" in told, told
     assert sorted(tmp_path.iterdir()) == before
     assert said(capsys, *words, "-o", source)[0] == 2
 

@@ -105,7 +105,7 @@ def _parser() -> _Parser:
 
 def _normalized(argv: Sequence[str]) -> list[str]:
     """Return the words as the parser expects them; raise UsageError for an unknown command, or an option before it."""
-    words = respelled(argv)
+    words = respelled(argv) or ["--help"]
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     if words and not words[0].startswith("-") and words[0] not in _COMMANDS:

@@ -93,6 +93,7 @@ def _dry_run(plan: RenderPlan) -> str:
     from videostyle.io import open_source
     from videostyle.pipeline import fit
     from videostyle.step import resolve
+    from videostyle.web.command import arguments
 
     with open_source(plan.source) as video:
         info, plan = video.info, resolve(plan, live=False)
@@ -101,15 +102,14 @@ def _dry_run(plan: RenderPlan) -> str:
             check_output(plan.output, overwrite=plan.encode.overwrite, sources=plan.files)
         frames = info.frames_in(plan.span)
         wide, tall = fit(plan.size, info.width, info.height)
-    default = RenderPlan("", "").to_json()
-    chosen = {name: value for name, value in plan.to_json().items() if value != default.get(name)}
     lines = [
-        f"reads      {sanitize_line(plan.source)}, {info.width}x{info.height}",
-        f"writes     {sanitize_line(plan.output)}, {wide}x{tall}" + (f", about {frames} frames" if frames else ""),
-        *(
-            f"{name:10} {sanitize_line(str(value))}"
-            for name, value in chosen.items()
-            if name not in ("source", "output")
-        ),
+        f"reads            {sanitize_line(plan.source)}, {info.width}x{info.height}",
+        f"writes           {sanitize_line(plan.output)}, {wide}x{tall}"
+        + (f", about {frames} frames" if frames else ""),
     ]
-    return "\n".join(lines)
+    for word in arguments(plan)[3:]:
+        if word.startswith("--"):
+            lines.append(f"{word:16}")
+        else:
+            lines[-1] += f" {sanitize_line(word)}"
+    return "\n".join(line.rstrip() for line in lines)
