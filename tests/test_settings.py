@@ -152,7 +152,7 @@ def test_the_users_own_defaults_hold_where_the_command_line_says_nothing(
     for text, message in (
         ("[defaults]\nbrush = 9.0\n", ":2: brush must be between 0.25 and 4"),
         ("[defaults]\nstyles = ['a']\n", ":2: styles is for job lists"),
-        ("[default]\n", ":1: default: no such setting; known: defaults"),
+        ("[default]\n", ":1: default: no such setting; did you mean defaults? known: defaults"),
         ("crf = \n", "not a TOML file"),
     ):
         config.write_text(text)

@@ -35,7 +35,8 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         ([*STYLIZE, "--vcodec=h265"], "there is no option --vcodec; write --codec"),
         ([*STYLIZE, "--format", "mkv"], "write an --output that ends in .mkv"),
         ([*STYLIZE, "--simulate"], "write --dry-run"),
-        ([*STYLIZE, "--fps", "12"], "the output has the film's own times"),
+        ([*STYLIZE, "-q:v", "3"], "there is no option -q:v; write --crf"),
+        ([*STYLIZE, "--fps", "12"], "leave it out: the output has the film's own times"),
         ([*STYLIZE, "--keep-color"], ""),
         ([*STYLIZE, "--stabilization", "1"], "did you mean --stabilize?"),
         ([*STYLIZE, "--xyzzy"], "there is no option --xyzzy (try"),
@@ -150,6 +151,17 @@ def test_a_part_behind_the_end_is_told_with_the_length(tmp_path: Path, capsys: p
     status, text = said(capsys, "stylize", source, "--style", "none", "--start", "20", "-o", f"{tmp_path}/o.mp4", "-q")
     assert status == 1
     assert "so nothing is left from 20 s on" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"), [("https://example.org/film.mp4", "download it first"), ("-", "save its data as a file")]
+)
+def test_what_is_no_file_is_answered_with_what_to_do(
+    source: str, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = said(capsys, "stylize", source, "--style", "none", "-o", f"{tmp_path}/o.mp4", "-q")
+    assert status == 1
+    assert remedy in text
 
 
 def test_help_groups_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+def suggestion(name: str, names: Iterable[str], most: int = 1) -> str:
+    """Return "did you mean ...? " with the names that are nearest to `name`, `most` of them; "" if none is near."""
+    near = difflib.get_close_matches(name, list(names), n=most, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}? " if near else ""
+
+
 class VideostyleError(Exception):
     """Base class of all errors raised on purpose; the command line prints the message and exits with `status`."""
 
@@ -62,11 +68,8 @@ class UnknownNameError(UsageError, LookupError):
     def among(cls, kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
         """Make the error for `name`, which is not one of the `allowed` names of this `kind`, such as "style"."""
         names = sorted(allowed)
-        near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        return cls(
-            f"no {kind} named '{sanitize_line(name, 100)}'; {hint}choose from: {', '.join(names) or 'none installed'}"
-        )
+        hint, shown = suggestion(name, names, 2), sanitize_line(name, 100)
+        return cls(f"no {kind} named '{shown}'; {hint}choose from: {', '.join(names) or 'none installed'}")
 
 
 class SourceError(VideostyleError, OSError):

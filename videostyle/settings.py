@@ -7,7 +7,6 @@ by these names, `disassemble` gives the values of a plan as plain data.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
-from videostyle.errors import SettingError, UsageError
+from videostyle.errors import SettingError, UsageError, suggestion
 
 P = TypeVar("P")
 
@@ -147,9 +146,9 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Raise SettingError unless `value` is one of the `choices`, with the nearest of them."""
     allowed = tuple(choices)
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise SettingError(name, f"cannot be {value!r}; {hint}there are {', '.join(allowed)}")
+        raise SettingError(
+            name, f"cannot be {value!r}; {suggestion(str(value), allowed)}there are {', '.join(allowed)}"
+        )
 
 
 def check_names(owner: str, given: Iterable[str], allowed: Iterable[str]) -> None:
@@ -157,8 +156,7 @@ def check_names(owner: str, given: Iterable[str], allowed: Iterable[str]) -> Non
     names = sorted(allowed)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(_SPELLINGS.get(name, name), names, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            hint = suggestion(_SPELLINGS.get(name, name), names)
             raise UsageError(f"{owner} has no setting {name!r}; {hint}there are {', '.join(names)}")
 
 

@@ -114,7 +114,11 @@ GOOD = '[[jobs]]\nsource = "a.mp4"\nstyle = "dots"\n'
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (GOOD + "strenght = 0.5\n", 4, "jobs.1.strenght: no such setting; known: style, strength, keep_colors"),
+        (
+            GOOD + "strenght = 0.5\n",
+            4,
+            "jobs.1.strenght: no such setting; did you mean strength? known: style",
+        ),
         (GOOD + "strength = 'much'\n", 4, "jobs.1.strength: Input should be a valid number"),
         (GOOD + "strength = 2.0\n", 4, "strength must be between 0 and 1, got 2.0"),
         (GOOD + "brush = 9.0\n", 4, "brush must be between 0.25 and 4"),
@@ -129,7 +133,7 @@ GOOD = '[[jobs]]\nsource = "a.mp4"\nstyle = "dots"\n'
         (GOOD + "styles = ['dots']\n", 3, "style and styles: give one of them"),
         (GOOD + "styles = [\n  'dots',\n  5,\n]\n", 4, "jobs.1.styles"),
         ("[[jobs]]\nsource = 'no/*.mp4'\nstyle = 'dots'\n", 1, "no file matches"),
-        ("[job]\n", 1, "job: no such setting; known: defaults, jobs"),
+        ("[job]\n", 1, "job: no such setting; did you mean jobs? known: defaults, jobs"),
         ("jobs = []\n", 1, "jobs: List should have at least 1 item"),
         ("defaults = 1\n" + GOOD, 1, "defaults"),
     ],

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from videostyle.errors import SettingError, SourceError, UsageError
+from videostyle.errors import SettingError, SourceError, UsageError, suggestion
 from videostyle.files import fit_name
 from videostyle.io.names import FILMS, WRITABLE
 from videostyle.plan import RenderPlan
@@ -242,7 +242,8 @@ def _message(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:
     at = next((line for end in range(len(known), 0, -1) if (line := _line(text, known[:end]))), 1)
     if error["type"] == "extra_forbidden":
         fields = Job.model_fields if known[:1] == ["jobs"] else Settings.model_fields
-        what = f"no such setting; known: {', '.join(fields if len(known) > 1 else tables)}"
+        names = list(fields if len(known) > 1 else tables)
+        what = f"no such setting; {suggestion(str(known[-1]), names)}known: {', '.join(names)}"
     return f"{path}:{at}: {key}: {what or error['msg'].removeprefix('Value error, ')}"
 
 

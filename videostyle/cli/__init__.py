@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -58,6 +59,9 @@ class _Parser(argparse.ArgumentParser):
         if prefix == "unrecognized arguments":
             option = next((word for word in rest.split() if word.startswith("-")), None)
             message = unknown_option(option, self.options) if option else f"too many inputs: {rest}"
+        # FFmpeg's -q:v is -q with a value to argparse.
+        if flag_with_value := re.fullmatch(r"argument (-\w)/\S+: ignored explicit argument '(:\w)'", message):
+            message = unknown_option("".join(flag_with_value.groups()), self.options)
         self.exit(2, f"{sanitize_line(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
 
     @property

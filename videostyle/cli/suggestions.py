@@ -92,7 +92,8 @@ def unknown_option(option: str, known: Iterable[str]) -> str:
     """Return a line about an unknown option, with the option that was probably meant."""
     name = option.partition("=")[0]
     if name in _OTHER_OPTIONS:
-        return f"there is no option {name}; write {_OTHER_OPTIONS[name]}"
+        instead = f"write {_OTHER_OPTIONS[name]}".replace("write nothing:", "leave it out:")
+        return f"there is no option {name}; {instead}"
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "")
 

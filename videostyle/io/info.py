@@ -35,7 +35,7 @@ _PROGRESSIVE_OR_UNKNOWN = (0, 1)  # AVFieldOrder
 def check_readable(path: str) -> None:
     """Raise SourceError, in one line, unless `path` is a readable file that is not empty."""
     if not os.path.exists(path):
-        raise SourceError(f"{path}: no such file; check the name and the folder")
+        raise SourceError(f"{path}: {_missing(path)}")
     if os.path.isdir(path):
         raise SourceError(f"{path}: is a folder, not a film; name a file in it, or a pattern such as {path}/%05d.png")
     if not os.path.isfile(path):
@@ -44,6 +44,15 @@ def check_readable(path: str) -> None:
         raise SourceError(f"{path}: permission denied; ask for the right to read it")
     if os.path.getsize(path) == 0:
         raise SourceError(f"{path}: is empty (0 bytes); copy or download it again")
+
+
+def _missing(path: str) -> str:
+    """Return the reason why there is no such file."""
+    if "://" in path:
+        return "is an address, and files are read here; download it first, or paint a stream with `videostyle live`"
+    if path == "-":
+        return "standard input cannot be read twice; save its data as a file"
+    return "no such file; check the name and the folder"
 
 
 @contextmanager

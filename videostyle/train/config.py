@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from videostyle.errors import TrainingError, UsageError, first_error
+from videostyle.errors import TrainingError, UsageError, first_error, suggestion
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
 # Keys of earlier releases, and their names now.
@@ -98,8 +97,8 @@ def _line(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         kind = TrainingStyle if first["loc"][0] == "styles" else TrainConfig
         known = [one.name for one in fields(kind)]
-        near = difflib.get_close_matches(_RENAMED.get(str(first["loc"][-1]), str(first["loc"][-1])), known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        name = str(first["loc"][-1])
+        hint = suggestion(_RENAMED.get(name, name), known)
         return f"no setting named {where!r}; {hint}known: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{where!r} is missing" + (
