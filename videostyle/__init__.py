@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Events are logged below "videostyle" and shown by whoever sets up logging; the command line does.
+# Events are logged below "videostyle", and not shown unless the program sets up logging, as the command line does.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:

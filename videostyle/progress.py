@@ -16,12 +16,12 @@ class Progress:
     """How far a long operation has come."""
 
     stage: str
-    """What is being done, for people: "painting", "choosing keyframes"."""
+    """Name of the current work, for people: "painting", "choosing keyframes"."""
     done: float = 0.0
     total: float | None = 1.0
     """Units in all; None if that is unknown."""
     unit: str = ""
-    """What is counted: "frames", "steps"; "" where `done` is a share of 1."""
+    """Unit of `done`: "frames", "steps"; "" where it is a share of 1."""
     note: str = ""
     """Details for people: losses, sizes."""
     latest: Any = None

@@ -84,7 +84,11 @@ def _control(name: str, value: Any, choices: list[str] | None) -> Any:
     """Make the control of a setting from its field; `choices` are offered for a setting that takes other texts, too."""
     declared = settings_of(RenderPlan)[name]
     # The help's first clause; the rest is about how the command line writes the value.
-    about = {"label": declared.label, "info": re.split(r"[;:] ", declared.help)[0], "elem_id": name.replace("_", "-")}
+    about: dict[str, Any] = {
+        "label": declared.label,
+        "info": re.split(r"[;:] ", declared.help)[0],
+        "elem_id": name.replace("_", "-"),
+    }
     if declared.kind is bool:
         return gr.Checkbox(value, **about)
     if declared.low is not None and declared.high is not None:

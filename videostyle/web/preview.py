@@ -141,7 +141,7 @@ def _as_stage(on_progress: OnProgress, stage: str, progress: Progress) -> None:
 
 def _render_timed(plan: RenderPlan, on_progress: OnProgress) -> Version:
     times: list[float] = []
-    """When the render began, and when each frame came out."""
+    """Times at which the render began, and at which each frame came out."""
 
     def watch(progress: Progress) -> None:
         times.append(time.perf_counter())
