@@ -138,7 +138,7 @@ def test_the_optimizer_begins_anew_with_temporal_training(
         counts.append({float(state["step"]) for state in self.state.values()})
 
     monkeypatch.setattr(torch.optim.Adam, "step", counted)
-    run(tiny(pictures, vgg_file, tmp_path, steady_from=0.5))
+    run(tiny(pictures, vgg_file, tmp_path, temporal_from=0.5))
     assert counts == [{1}, {2}, {1}, {2}]
 
 
