@@ -6,9 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from media import film
 from moving import pan
 from PIL import Image
 
@@ -18,6 +20,7 @@ from videostyle.ops.pixels import to_pixels
 from videostyle.painter import Painter, paint_frames
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan
+from videostyle.types import Frame
 
 FRAMES = [to_pixels(one[0]) for one in pan(4, (2, 0), size=(48, 64))]
 ARRAYS = [one.permute(1, 2, 0).numpy().copy() for one in FRAMES]
@@ -132,3 +135,14 @@ def test_the_rate_of_a_video_is_a_number_above_nothing(painter: Painter) -> None
 def test_every_public_name_is_there() -> None:
     assert all(getattr(videostyle, name) is not None for name in videostyle.__all__)
     assert (Path(videostyle.__file__).parent / "py.typed").exists()
+
+
+def test_a_notebook_shows_frames_as_pictures_and_reports_as_tables(toy_gallery: Path, tmp_path: Path) -> None:
+    pixels = torch.zeros(3, 2, 4, dtype=torch.uint8)
+    pixels[0] = 200  # red
+    shown = cv2.imdecode(np.frombuffer(Frame(pixels, 0, Fraction(1, 24))._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (2, 4, 3)
+    assert shown[0, 0].tolist() == [0, 0, 200]
+    film(tmp_path / "in.mp4", 2)
+    report = videostyle.stylize(tmp_path / "in.mp4", tmp_path / "<b>.mp4", "none")
+    assert "&lt;b&gt;.mp4</td>" in report._repr_html_()

@@ -7,7 +7,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any, TypeVar
+
+from videostyle.text import sanitize_line
 
 T = TypeVar("T")
 
@@ -48,6 +51,13 @@ class RenderReport:
     def fps(self) -> float:
         """Frames per second, decoding, encoding and start-up included."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+    def _repr_html_(self) -> str:
+        """Return the report as a notebook shows it."""
+        shown = ("output", "frames", "seconds", "fps", "size", "engine", "device", "flow", "stabilizer", "warnings")
+        rows = ((name, getattr(self, name)) for name in shown)
+        cells = (f"<tr><th>{name}</th><td>{escape(sanitize_line(value))}</td></tr>" for name, value in rows)
+        return f"<table>{''.join(cells)}</table>"
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain data, with times in seconds."""

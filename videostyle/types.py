@@ -56,6 +56,13 @@ class Frame:
         shape = "x".join(map(str, self.pixels.shape))
         return f"Frame({shape} {self.pixels.dtype}, pts={self.pts}, time_base={self.time_base}, is_cut={self.is_cut})"
 
+    def _repr_png_(self) -> bytes:
+        """Return the picture as a notebook shows it."""
+        import cv2
+
+        order = [2, 1, 0, 3][: len(self.pixels)]
+        return cv2.imencode(".png", self.pixels[order].permute(1, 2, 0).contiguous().numpy())[1].tobytes()
+
 
 @dataclass(frozen=True, slots=True)
 class Color:

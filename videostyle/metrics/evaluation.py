@@ -8,7 +8,9 @@ one.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ from torch import Tensor
 
 from videostyle.cuts import mark_cuts
 from videostyle.errors import UsageError
+from videostyle.files import AnyPath
+from videostyle.io import open_source
 from videostyle.metrics import appearance
 from videostyle.metrics.appearance import FeatureExtractor
 from videostyle.metrics.figures import mean, ratio
@@ -47,7 +51,8 @@ from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.ops.warp import warp
 from videostyle.progress import OnProgress, Progress, ignore
-from videostyle.types import FlowEstimator, Frame
+from videostyle.timeline import Span
+from videostyle.types import FlowEstimator, Frame, Source
 
 if TYPE_CHECKING:
     from videostyle.metrics.lpips import Lpips
@@ -61,10 +66,14 @@ _THUMBNAIL = 480
 _HOTTEST = 0.3
 
 
+Film = AnyPath | Iterable[Frame]
+"""A film's path, or its frames in order."""
+
+
 def evaluate(
-    source: Iterable[Frame],
-    stylized: Iterable[Frame],
-    reference: Iterable[Frame] | None = None,
+    source: Film,
+    stylized: Film,
+    reference: Film | None = None,
     options: EvaluateOptions = EvaluateOptions(),  # noqa: B008 - frozen
     *,
     flow: FlowEstimator | None = None,
@@ -84,9 +93,11 @@ def evaluate(
     Raises UsageError if the numbers or sizes of frames do not agree.
     """
     evaluator = _Evaluator(options, Pairs(flow, options.gaps), exact, extractor, lpips)
-    for number, (frame, versions) in enumerate(_matched(mark_cuts(source), stylized, reference)):
-        evaluator.add(number, frame, versions)
-        on_progress(Progress("measuring", number + 1, None, "frames"))
+    with ExitStack() as stack:
+        film, *others = (_frames_of(one, stack) for one in (source, stylized, reference) if one is not None)
+        for number, (frame, versions) in enumerate(_matched(mark_cuts(film), *others)):
+            evaluator.add(number, frame, versions)
+            on_progress(Progress("measuring", number + 1, None, "frames"))
     if not evaluator.frame_scores:
         raise UsageError("there is no frame to evaluate")
     if exact is not None:
@@ -94,8 +105,16 @@ def evaluate(
     return evaluator.result(flow_name)
 
 
+def _frames_of(film: Film, stack: ExitStack) -> Iterable[Frame]:
+    """Return the frames of a film, which is closed when `stack` is left if it was opened here."""
+    if isinstance(film, str | os.PathLike):
+        opened: Source = open_source(os.fspath(film))
+        return stack.enter_context(opened).frames(Span())
+    return film
+
+
 def _matched(
-    source: Iterable[Frame], stylized: Iterable[Frame], reference: Iterable[Frame] | None
+    source: Iterable[Frame], stylized: Iterable[Frame], reference: Iterable[Frame] | None = None
 ) -> Iterator[tuple[Frame, dict[str, Tensor]]]:
     """Yield each frame of the source with the pictures (1, 3, H, W) of all versions, of the stylized film's size."""
     names = [FILM, STYLIZED] + ([REFERENCE] if reference is not None else [])
