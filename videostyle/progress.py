@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Progress:
-    """How far a long operation has come."""
+    """Progress of a long operation: its stage, and the share of it that is done."""
 
     stage: str
     """Name of the current work, for people: "painting", "choosing keyframes"."""
