@@ -200,6 +200,43 @@ def test_a_seek_that_lands_late_loses_no_frame(tmp_path: Path, monkeypatch: pyte
     assert times_read(path, Span(F(1))) == [F(i, 25) for i in range(25, 75)]
 
 
+@pytest.mark.parametrize(
+    ("codec", "name", "options"),
+    [
+        ("mpeg4", "a.mp4", {"sc_threshold": "1000000000"}),
+        ("mpeg2video", "a.mkv", {"sc_threshold": "1000000000"}),
+        ("flv1", "a.flv", {"sc_threshold": "1000000000"}),
+        ("libx264", "a.mp4", {"preset": "fast", "sc_threshold": "0"}),
+        ("libx264", "a.mkv", {"preset": "fast", "x264-params": "intra-refresh=1:keyint=15"}),
+        ("libvpx", "a.mkv", {"deadline": "realtime"}),
+    ],
+)
+def test_a_film_whose_index_is_wrong_shows_what_it_shows_from_its_beginning(
+    tmp_path: Path, codec: str, name: str, options: dict[str, str]
+) -> None:
+    with av.open(str(tmp_path / name), "w") as out:
+        stream = out.add_stream(codec, rate=25, options={"g": "200", "bf": "0", **options})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        y, x = np.mgrid[:64, :96]
+        frames = [np.stack([x * 3 + n * 5, y * 4 + n * 3, (x + y) * 2 + n * 7], -1).astype(np.uint8) for n in range(45)]
+        packets = [
+            packet
+            for frame in (*(av.VideoFrame.from_ndarray(frame, "rgb24") for frame in frames), None)
+            for packet in stream.encode(frame)
+        ]
+        for number, packet in enumerate(packets):
+            packet.is_keyframe = number in (0, 15, 30)
+            out.mux(packet)
+    with open_source(str(tmp_path / name)) as source:
+        whole = [frame.pixels for frame in source.frames(Span())]
+    with open_source(str(tmp_path / name)) as source:
+        late = [frame.pixels for frame in source.frames(Span(F(32, 25)))]
+    assert len(late) > 10
+    assert all(torch.equal(one, other) for one, other in zip(late, whole[-len(late) :], strict=True))
+    assert not source.warnings
+
+
 # Which stream, and what when there is none
 
 

@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from videostyle import interrupt
@@ -210,9 +211,10 @@ class VideoSource:
     ) -> Iterator[av.VideoFrame]:
         """Yield every picture that can be decoded, in presentation order; damage is counted and skipped.
 
-        Raises _SeekError at the first damage `after_seek`.
+        Raises _SeekError at the first damage `after_seek`, and where the first picture needs one before the seek.
         """
         tiny = 0 if decoder.name in _TINY_PICTURES else _NO_PICTURE
+        first = True
         empty = 0  # samples without a picture; threaded decoders report one some packets later
         for packet in packets:
             empty += 0 < packet.size <= tiny
@@ -228,8 +230,9 @@ class VideoSource:
                 continue
             self._failures = 0
             for picture in pictures:
-                if after_seek and picture.is_corrupt:
+                if after_seek and (picture.is_corrupt or (first and _is_dependent(picture, decoder.name))):
                     raise _SeekError
+                first = False
                 picture.opaque = fraction(decoder.sample_aspect_ratio)  # filters preserve it
                 yield picture
 
@@ -278,6 +281,15 @@ class VideoSource:
 
 class _SeekError(Exception):
     """A seek after which the film cannot be decoded."""
+
+
+def _is_dependent(picture: av.VideoFrame, decoder: str) -> bool:
+    """Return True for a picture that is predicted from others, though the container calls it a key picture.
+
+    Most decoders show it without a word. Those of H.264 and HEVC wait until the picture has recovered.
+    """
+    predicted = picture.pict_type in (PictureType.P, PictureType.B)
+    return predicted and not picture.key_frame and decoder not in ("h264", "hevc")
 
 
 def _from_key_frame(packets: Iterator[Packet[VideoStream]], start: Fraction) -> Iterator[Packet[VideoStream]]:
