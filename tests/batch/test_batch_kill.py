@@ -14,7 +14,7 @@ import media
 import pytest
 from shots import shots
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def test_killed_three_times_three_films_in_two_styles_are_right(toy_gallery: Path, tmp_path: Path) -> None:
