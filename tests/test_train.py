@@ -249,6 +249,11 @@ def test_a_damaged_checkpoint_is_named_and_not_gone_on_from(pictures: Path, vgg_
     torch.save({**saved, "optimizer": {**saved["optimizer"], "state": shapeless}}, path)
     with pytest.raises(TrainingError, match="made with another network or number of styles"):
         run(config)
+    renamed = {f"old.{key}": value for key, value in saved["model"].items()}
+    for writer, told in ((None, "an earlier videostyle"), ("0.0.9", r"videostyle 0\.0\.9")):
+        torch.save({**saved, "model": renamed, "videostyle": writer}, path)
+        with pytest.raises(TrainingError, match=f"written by {told}; go on with that, or choose another folder"):
+            run(config)
 
 
 def test_lines_that_were_damaged_are_left_out_when_training_goes_on(tmp_path: Path) -> None:
@@ -803,6 +808,8 @@ def test_configurations_are_read_from_toml(pictures: Path, tmp_path: Path) -> No
     for change, message in [
         (("lr = 1", "lr = 'fast'"), "lr = 'fast': input should be a valid number"),
         (("lr = 1", "rate = 1"), "no setting named 'rate'; did you mean lr"),
+        (("lr = 1", "train_trunk = 1"), "no setting named 'train_trunk'; did you mean train_network"),
+        (("lr = 1", "steady_from = 1"), "no setting named 'steady_from'; did you mean temporal_from"),
         (("lr = 1", "steps = 1.5"), "steps = 1.5: input should be a valid integer"),
         (("lr = 1", "bf16 = 1"), "bf16 = 1: input should be a valid boolean"),
         (('name = "stripes"', "name = 3"), r"styles.0.name = 3: input should be a valid string"),

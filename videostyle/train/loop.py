@@ -276,7 +276,7 @@ def _resume(
         step, best, minutes, temporal_steps = saved["step"], saved["best"], saved["minutes"], saved["temporal_steps"]
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         if saved.get("videostyle") != __version__:
-            writer = f"videostyle {saved['videostyle']}" if "videostyle" in saved else "an earlier videostyle"
+            writer = f"videostyle {saved['videostyle']}" if saved.get("videostyle") else "an earlier videostyle"
             raise TrainingError(f"{path}: written by {writer}; go on with that, or choose another folder") from error
         raise TrainingError(f"{path}: made with another network or number of styles; choose another folder") from error
     log.info(f"continuing from step {step}")
