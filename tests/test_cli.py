@@ -116,7 +116,6 @@ def test_part_of_a_film(toy_gallery: Path, film: Path) -> None:
         (["probe", "{folder}/missing.mp4"], 1, "missing.mp4"),
         (["train", "{folder}/missing.toml"], 1, "missing.toml"),
         (["paint"], 2, "videostyle paint: the following arguments are required"),
-        ([], 2, "COMMAND"),
     ],
 )
 def test_mistakes_get_one_clear_line(

@@ -50,7 +50,7 @@ def test_a_picture_as_style_is_to_be_learned_first(
         cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
     status, text = failing(capsys, "stylize", film, "-o", str(tmp_path / "o.mp4"), "--style", str(picture), "-q")
     assert status == 2
-    assert "is a picture, not a style" in text
+    assert "is a picture, and fast has no predictor of codes; learn it: " in text
     assert f"videostyle learn {picture}".partition(" the")[0] in text.replace("'", "")
 
 

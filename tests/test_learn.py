@@ -21,10 +21,12 @@ from videostyle import weights
 from videostyle.cli import main
 from videostyle.errors import UsageError
 from videostyle.files import sink_error
+from videostyle.io.style_image import read_on_white
 from videostyle.nets.style_network import ARCHITECTURES, StyleNetwork
 from videostyle.partial_files import PartialFile
 from videostyle.progress import OnProgress, ignore
 from videostyle.style import Style
+from videostyle.train import contents
 from videostyle.train import learn as learning
 from videostyle.train.learn import learn
 from videostyle.train.plan import LearnPlan, TrainConfig, TrainingStyle
@@ -72,7 +74,7 @@ def home(untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
     train = learning.train
     monkeypatch.setattr(learning, "train", quick)
-    monkeypatch.setattr(learning, "_SCENES", 6)
+    monkeypatch.setattr(contents, "_SCENES", 6)
     return folder
 
 
@@ -252,7 +254,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     painting = np.zeros((80, 80, 4), np.uint8)
     painting[:40, :, 3] = 255
     cv2.imwrite(str(tmp_path / "painting.png"), painting)
-    seen = learning._on_white(tmp_path / "painting.png")
+    seen = read_on_white(tmp_path / "painting.png")
     assert (seen[0, :, :40] == 0).all()
     assert (seen[0, :, 40:] == 1).all()
 

@@ -44,6 +44,8 @@ class RenderReport:
     streams: list[str]
     """Treatment of the source's other streams: copied or re-encoded; the dropped ones are among the warnings."""
     warnings: list[str]
+    predicted: list[str] = field(default_factory=list)
+    """Pictures among the styles, whose codes were predicted."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Every setting by name, with the choice that "auto" became; `RenderPlan.of` makes the same plan of it."""
 

@@ -24,6 +24,7 @@ from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer, passes_through
 from videostyle.threads import prefetch
 from videostyle.types import Frame, Moment, Motion, Source, Stylizer
+from videostyle.weights import predicted_styles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +150,7 @@ class FrameStylizer:
             stages={stage: round(worked, 3) for stage, worked in self.timer.seconds.items()},
             streams=[],
             warnings=[line for mask in self.masks for line in mask.warnings],
+            predicted=predicted_styles(plan.style),
             settings=self.plan.to_json(),
         )
 

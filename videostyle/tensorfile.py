@@ -1,4 +1,4 @@
-"""Tensor files: the one reader of network and style files, which validates every part.
+"""Tensor files: the one reader of network, style and predictor files, which validates every part.
 
 A file is in the safetensors format. Its *card* is JSON under the key `videostyle` of the file's own metadata. The
 declared sizes, the card and the numbers are all validated.
@@ -68,7 +68,17 @@ class LossNetworkCard(Card):
     name: _Name
 
 
-AnyCard = StyleCard | NetworkCard | LossNetworkCard
+class PredictorCard(Card):
+    """Card of a code predictor, and the style network that its codes are for."""
+
+    kind: Literal["predictor"]
+    network: _Name
+    network_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    gallery: list[_Name] = []
+    """Names of the paintings whose bottlenecks are in the file."""
+
+
+AnyCard = StyleCard | NetworkCard | LossNetworkCard | PredictorCard
 _CARDS: TypeAdapter[AnyCard] = TypeAdapter(Annotated[AnyCard, Field(discriminator="kind")])
 
 
@@ -88,7 +98,7 @@ class TensorFile:
 
 
 def read(path: Path) -> TensorFile:
-    """Read a style network, loss network or style file; raises WeightsError if anything is wrong with it."""
+    """Read a style network, loss network, predictor or style file; raises WeightsError if anything is wrong with it."""
     data = _bytes(path)
     try:
         metadata = _metadata(data)

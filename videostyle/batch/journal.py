@@ -314,7 +314,15 @@ def fingerprint(plan: RenderPlan) -> str:
 
     Settings that do not change the frames are left out: the folder of the output, the depth of queues.
     """
-    from videostyle.weights import gallery, models_folder, own_network, own_styles, read_manifest
+    from videostyle.weights import (
+        gallery,
+        is_picture_name,
+        models_folder,
+        own_network,
+        own_styles,
+        predictor_digest,
+        read_manifest,
+    )
 
     same = replace(plan, output=Path(plan.output).suffix, queue_depth=1, encode=replace(plan.encode, overwrite=False))
     files = [plan.source, plan.style.mask, *(region.mask for region in plan.style.regions), plan.flow.weights]
@@ -324,6 +332,8 @@ def fingerprint(plan: RenderPlan) -> str:
         entry = styles.get((plan.style.network, name))
         file = entry.file if entry is not None else Path(name)
         stamps += [entry.sha256 if entry is not None else _stamp(file), _stamp(own_network(file))]
+    if any(map(is_picture_name, plan.style.names)):
+        stamps.append(predictor_digest(plan.style.network))
     stamps += [digest for name, (_, digest) in read_manifest(models_folder())[0].items() if name == plan.style.network]
     text = json.dumps([VERSION, asdict(same), stamps], default=str, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from videostyle.cli.terminal import print_path, shown_log
+from videostyle.errors import UsageError
+from videostyle.files import check_distinct
 from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan, TrainingStyle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
-    parser.add_argument("painting", metavar="PAINTING", type=Path, help="a picture of the painting")
+    parser.add_argument(
+        "paintings",
+        metavar="PAINTING",
+        type=Path,
+        nargs="*",
+        help="a picture of the painting; several are learned in turn",
+    )
+    parser.add_argument("--text", metavar="WORDS", help="learn a style from words, in place of a painting")
+    parser.add_argument(
+        "--clip", metavar="FOLDER", type=Path, help="weights of CLIP in the form of open_clip, for --text"
+    )
     parser.add_argument("--name", help="name of the style for --style; default: PAINTING's name")
     parser.add_argument(
         "-o",
@@ -32,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         type=float,
         default=LearnPlan.minutes,
-        help="time for everything; default: %(default)g",
+        help="time for each painting; 0 predicts its code and trains nothing; default: %(default)g",
     )
     how.add_argument("--steps", metavar="N", type=int, help="number of steps, instead of --minutes")
     how.add_argument(
@@ -59,13 +72,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Learn the style, and print how to use it."""
-    from videostyle.train.learn import learn
+    """Learn the styles, and print how to use them."""
+    from videostyle.train.learn import check_plan, learn
+
+    if bool(args.paintings) == (args.text is not None):
+        raise UsageError("learn takes a painting or --text: name one of them")
+    if (args.text is None) != (args.clip is None):
+        raise UsageError("--text needs --clip, the folder of CLIP's weights, and --clip needs --text")
+    if args.text is not None:
+        return _learn_text(args)
+    if len(args.paintings) > 1 and (args.name or args.output or args.title):
+        raise UsageError("--name, --output and --title are for one painting; learn several without them, or one by one")
+    plans = [_plan(args, painting) for painting in args.paintings]
+    check_distinct([plan.output for plan in plans])
+    for plan in plans:
+        check_plan(plan)
+    for plan in plans:
+        with shown_log():
+            output = learn(plan)
+        _print_style(args, plan.style.name, output)
+    return 0
+
+
+def _learn_text(args: argparse.Namespace) -> int:
+    """Learn a style from words."""
+    from videostyle.train.text import TextPlan, learn_from_text
     from videostyle.weights import styles_folder
 
-    name = args.name or (args.output or args.painting).stem
-    plan = LearnPlan(
-        style=TrainingStyle(name, args.painting, args.title, args.painter, size=args.size),
+    if args.whole or args.loss_network:
+        raise UsageError("--whole and --loss-network are for paintings; leave them out with --text")
+    name = args.name or (args.output.stem if args.output else "-".join(re.findall(r"\w+", args.text.lower())[:6]))
+    output = args.output or styles_folder() / f"{name}.safetensors"
+    plan = TextPlan(
+        args.text, args.clip, name, output, args.content, args.network, args.minutes, args.steps, args.overwrite
+    )
+    with shown_log():
+        _print_style(args, name, learn_from_text(plan))
+    return 0
+
+
+def _print_style(args: argparse.Namespace, name: str, output: Path) -> None:
+    print(f"now: videostyle stylize FILM --style {sanitize_line(args.output or name)}", file=sys.stderr)
+    print_path(output)
+
+
+def _plan(args: argparse.Namespace, painting: Path) -> LearnPlan:
+    from videostyle.weights import styles_folder
+
+    name = args.name or (args.output or painting).stem
+    return LearnPlan(
+        style=TrainingStyle(name, painting, args.title, args.painter, size=args.size),
         output=args.output or styles_folder() / f"{name}.safetensors",
         content=args.content,
         network=args.network,
@@ -76,8 +132,3 @@ def run(args: argparse.Namespace) -> int:
         loss_network_weights=args.loss_network_weights,
         overwrite=args.overwrite,
     )
-    with shown_log():
-        output = learn(plan)
-    print(f"now: videostyle stylize FILM --style {sanitize_line(args.output or name)}", file=sys.stderr)
-    print_path(output)
-    return 0

@@ -24,7 +24,7 @@ from videostyle.io.colors import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 from videostyle.io.info import check_readable, pictures_info
 from videostyle.io.picture_tags import cmyk_to_rgb, read_tags, with_tags
 from videostyle.io.side_data import kind_names
-from videostyle.ops.pixels import alpha_to_float, to_float, to_pixels
+from videostyle.ops.pixels import to_pixels
 from videostyle.partial_files import PartialFile, atomic_write
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
@@ -60,10 +60,6 @@ def numbered_path(pattern: str, number: int) -> str:
     return os.path.join(folder, PLACEHOLDER.sub(lambda m: f"{number:{m[1] or ''}d}", name, count=1))
 
 
-SMALLEST_STYLE_IMAGE = 64
-"""Shortest side of a style image, in pixels; smaller ones show no brush strokes."""
-
-
 def read_picture(path: str) -> Tensor:
     """Read a picture file, upright: (3 or 4, H, W) RGB with straight alpha, uint8 or uint16 as stored.
 
@@ -91,19 +87,6 @@ def read_picture(path: str) -> Tensor:
     if channels not in order:
         raise SourceError(f"{path}: has {channels} channels; save it as grey, RGB or RGBA")
     return torch.from_numpy(_orientation(data).apply(cv2.cvtColor(stored, order[channels]))).permute(2, 0, 1)
-
-
-def read_style_image(path: str) -> tuple[Tensor, Tensor | None]:
-    """Read a style image: (1, 3, H, W) in 0..1, and its alpha (1, 1, H, W) in 0..1, None where it is opaque.
-
-    Raises SourceError, and UsageError for an image that is too small.
-    """
-    pixels = read_picture(path)
-    height, width = pixels.shape[1:]
-    if min(height, width) < SMALLEST_STYLE_IMAGE:
-        least = f"{SMALLEST_STYLE_IMAGE}x{SMALLEST_STYLE_IMAGE}"
-        raise UsageError(f"{path}: {width}x{height} pixels show no brush strokes; choose an image of {least} at least")
-    return to_float(pixels), alpha_to_float(pixels[3:]) if len(pixels) == 4 else None
 
 
 def write_picture(path: Path, picture: Tensor, *, overwrite: bool = True) -> None:

@@ -17,7 +17,8 @@ from videostyle import interrupt, weights
 from videostyle.engines import choose_device
 from videostyle.errors import UsageError
 from videostyle.io import open_sink, open_source
-from videostyle.io.images import EXTENSIONS, is_picture, read_picture, read_style_image
+from videostyle.io.images import EXTENSIONS, is_picture, read_picture
+from videostyle.io.style_image import read_style_image
 from videostyle.masks import mask_from_pixels
 from videostyle.nets.vgg import has_bf16
 from videostyle.ops.color import keep_colors, match_colors

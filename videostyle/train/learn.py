@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,29 +19,24 @@ import torch
 from torch import Tensor
 
 from videostyle import interrupt, weights
-from videostyle.errors import SourceError, TrainingError, UnknownNameError, UsageError, VideostyleError
+from videostyle.errors import TrainingError, UnknownNameError, UsageError, VideostyleError
 from videostyle.files import check_output, fit_name, make_folder, sink_error
-from videostyle.io import open_source
-from videostyle.io.images import SMALLEST_STYLE_IMAGE, read_picture, read_style_image, write_picture
+from videostyle.io.images import write_picture
+from videostyle.io.style_image import read_on_white
 from videostyle.nets.vgg import has_bf16
 from videostyle.noise import initial_recurrent_input
-from videostyle.ops.filters import shrink
-from videostyle.ops.pixels import to_float
 from videostyle.partial_files import atomic_write, lock_folder, remove_stale
 from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.stages import is_begun, recorded, run_stage
 from videostyle.threads import silence_ffmpeg
-from videostyle.timeline import Span
+from videostyle.train.contents import read_contents
 from videostyle.train.data import Crops, list_photographs
 from videostyle.train.loop import train
 from videostyle.train.objective import Objective
 from videostyle.train.plan import LearnPlan, TrainConfig
-from videostyle.train.scenes import scene
 
 log = logging.getLogger(__name__)
 
-_SCENES, _PHOTOGRAPHS = 128, 256
-_LONGER_SIDE = 480
 _EXPORT = 1 / 3  # minutes reserved for the last validation and the files
 _ENDLESS = 1_000_000
 
@@ -55,14 +48,33 @@ def learn(plan: LearnPlan, on_progress: OnProgress = ignore) -> Path:
     a style image or content that cannot be read, SinkError if nothing can be written, WeightsError.
     """
     began = time.monotonic()
+    painting = check_plan(plan)
+    work = work_folder(plan.output)
+    if plan.predicted:
+        return _predict(plan)
+    with interrupt.deferring(), lock_folder(work, "another run of learn"):
+        return _learn(plan, work, painting, began, on_progress)
+
+
+def check_plan(plan: LearnPlan) -> Tensor:
+    """Return the style image (1, 3, H, W) in 0..1; raise the errors that `learn` raises before it begins."""
     networks, _ = weights.read_manifest(weights.models_folder())
     if plan.network not in networks:
         raise UnknownNameError.among("network", plan.network, networks)
-    work = work_folder(plan.output)
-    _check_name(plan, work)
-    painting = _on_white(plan.style.image)
-    with interrupt.deferring(), lock_folder(work, "another run of learn"):
-        return _learn(plan, work, painting, began, on_progress)
+    check_style(plan.style.name, plan.output)
+    _check_outputs(plan, work_folder(plan.output))
+    return read_on_white(plan.style.image)
+
+
+def _predict(plan: LearnPlan) -> Path:
+    """Write the code that is predicted for the style image."""
+    network = weights.load_network(plan.network)
+    code = weights.predict_code(plan.style.image, network)
+    shown = {name: getattr(plan.style, name) for name in ("name", "title", "painter", "year")}
+    weights.save_style(
+        plan.output, code, plan.network, network.sha256, {**shown, "predicted": True}, overwrite=plan.overwrite
+    )
+    return plan.output
 
 
 def work_folder(output: Path) -> Path:
@@ -104,27 +116,24 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, on_progr
         raise
 
 
-def _check_name(plan: LearnPlan, work: Path) -> None:
-    name = plan.style.name
+def check_style(name: str, output: Path) -> None:
+    """Raise UsageError for a name that no style can have, or a file that is none; make the file's folder."""
     if not re.fullmatch(r"\w[\w-]*", name) or name == "none":
         raise UsageError(f"a style cannot be named {name!r}: use letters, digits, - and _, and not none")
     if name in {entry.name for entry in weights.gallery()}:
         raise UsageError(f"a style named {name!r} is in the gallery already; choose another name")
-    if plan.output.suffix != ".safetensors":
-        raise UsageError(f"{plan.output}: is not the name of a style file; it should end in .safetensors")
-    make_folder(plan.output.parent)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: is not the name of a style file; it should end in .safetensors")
+    make_folder(output.parent)
+
+
+def _check_outputs(plan: LearnPlan, work: Path) -> None:
     # Files beside the output belong to an interrupted run if its work folder exists.
     begun = is_begun(work)
     sources = [plan.style.image, plan.content, plan.loss_network_weights]
     check_output(plan.output, overwrite=plan.overwrite, sources=sources)
     for beside in (weights.own_network(plan.output), _samples(plan.output)):
         check_output(beside, overwrite=plan.overwrite or begun, sources=sources)
-
-
-def _on_white(path: Path) -> Tensor:
-    """Read a style image (1, 3, H, W) in 0..1, transparent parts on white."""
-    painting, alpha = read_style_image(str(path))
-    return painting if alpha is None else 1 + alpha * (painting - 1)
 
 
 def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
@@ -208,7 +217,7 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
         write_picture(work / "painting.png", painting[0])
         deadline = began + 6 * plan.minutes if plan.steps is None else float("inf")  # a tenth of the time
         count = 0
-        for picture in _contents(plan.content):
+        for picture in read_contents(plan.content):
             interrupt.check()
             write_picture(work / "content" / f"{count:04d}.jpg", picture[0])
             count += 1
@@ -222,48 +231,16 @@ def _prepare(plan: LearnPlan, config: TrainConfig, painting: Tensor, began: floa
     run_stage(work, same, fill, resumable=False)
 
 
-def _contents(content: Path | None) -> Iterator[Tensor]:
-    """Yield pictures (1, 3, H, W) in 0..1 to learn on, in random order, so that any number of them is a fair sample."""
-    if content is None:
-        for seed in range(_SCENES):
-            yield to_float(torch.from_numpy(scene(seed)).permute(2, 0, 1))
-    elif content.is_dir():
-        paths = list_photographs(content)
-        random.Random(0).shuffle(paths)
-        for path in paths[:_PHOTOGRAPHS]:
-            try:
-                picture = to_float(read_picture(str(path)))
-            except SourceError:
-                continue
-            if min(picture.shape[2:]) >= SMALLEST_STYLE_IMAGE:
-                yield _fit(picture)
-    else:
-        with open_source(str(content)) as film:
-            if not film.info.duration:
-                raise SourceError(f"{content}: has no known length; convert it to MP4 first")
-            count = min(_PHOTOGRAPHS, film.info.frame_count or _PHOTOGRAPHS)
-            times = [film.info.duration * number / count for number in range(count)]
-            random.Random(0).shuffle(times)
-            for start in times:
-                frame = next(film.frames(Span(start)), None)
-                if frame is not None:
-                    yield _fit(to_float(frame))
-
-
-def _fit(picture: Tensor) -> Tensor:
-    """Shrink a picture to the size that training uses, since it is read again at every step."""
-    height, width = picture.shape[2:]
-    factor = _LONGER_SIDE / max(height, width)
-    return picture if factor >= 1 else shrink(picture, (round(height * factor), round(width * factor)))
-
-
 def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
     """Write a models folder with the installed network and, under the name of the new style, the initial code."""
     assert config.start is not None
     networks, entries = weights.read_manifest(weights.models_folder())
     network = weights.read_network(plan.network, *networks[plan.network])
     known = [weights.read_style(entry.file)[0] for entry in entries if entry.network == plan.network]
-    code = _nearest(config, network, known) if known else network.identity
+    if weights.predictor_digest(plan.network) is not None:
+        code = weights.predict_code(plan.style.image, network)
+    else:
+        code = _nearest(config, network, known) if known else network.identity
     style = config.start / "style.safetensors"
     weights.save_style(style, code, plan.network, network.sha256, {"name": plan.style.name})
     atomic_write(config.start / "network.safetensors", networks[plan.network][0].read_bytes())

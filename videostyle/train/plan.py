@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class LearnPlan:
     whole: bool = False
     """Train the whole network for this style alone, not just a code; it is written beside the style file."""
     minutes: float = 10.0
-    """Minutes for everything, until the file is there."""
+    """Minutes for everything, until the file is there; 0 writes the code that is predicted, without training."""
     steps: int | None = None
     """Steps of training instead of minutes, however long they take."""
     loss_network: str | None = None
@@ -47,14 +48,23 @@ class LearnPlan:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if not self.minutes > 0:
-            raise UsageError(f"minutes must be above 0, got {self.minutes:g}")
+        if not 0 <= self.minutes < math.inf:
+            raise UsageError(f"minutes must be 0 or more, got {self.minutes:g}")
+        if self.predicted and self.whole:
+            raise UsageError(
+                "in 0 minutes a code is predicted, and no network is trained; give minutes, or leave whole out"
+            )
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"steps must be at least 1, got {self.steps}")
         if self.style.size < 64:
             raise UsageError(f"size must be at least 64 pixels, got {self.style.size}")
         if self.loss_network is None and self.loss_network_weights is not None:
             raise UsageError("name the loss network that the weights are for")
+
+    @property
+    def predicted(self) -> bool:
+        """True where the code is predicted and not trained."""
+        return self.minutes == 0 and self.steps is None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Weights on disk: safetensors files of style networks, loss networks and style codes, and the gallery that lists them.
 
 A *network file* holds the weights of a style network, the identity's code, and the sizes to build it from. A *style
-file* holds one code, a few kilobytes, and names the network it belongs to by the checksum of that network's file. Both
-contain a card (style image, recipe, losses, licence) in the file's own metadata. `models/manifest.json` lists the
-shipped files with their SHA-256.
+file* holds one code, a few kilobytes, and names the network it belongs to by the checksum of that network's file. A
+*predictor file* holds the network that predicts a code from a picture. All contain a card (style image, recipe, losses,
+licence) in the file's own metadata. `models/manifest.json` lists the shipped files with their SHA-256.
 """
 
-from videostyle.weights.codes import Codes, load_codes, load_style, read_style, save_style
+from videostyle.weights.codes import Codes, load_codes, load_style, predicted_styles, read_style, save_style
 from videostyle.weights.manifest import (
     GalleryEntry,
     gallery,
@@ -25,25 +25,44 @@ from videostyle.weights.networks import (
     save_loss_network,
     save_network,
 )
+from videostyle.weights.prediction import (
+    Predictor,
+    is_picture_name,
+    load_predictor,
+    picture_statistics,
+    predict_code,
+    predictor_digest,
+    save_predictor,
+    similar_styles,
+)
 
 __all__ = [
     "Codes",
     "GalleryEntry",
     "Network",
+    "Predictor",
     "gallery",
+    "is_picture_name",
     "load_codes",
     "load_loss_network",
     "load_network",
+    "load_predictor",
     "load_style",
     "models_folder",
     "own_network",
     "own_styles",
+    "picture_statistics",
+    "predict_code",
+    "predicted_styles",
+    "predictor_digest",
     "read_manifest",
     "read_network",
     "read_style",
     "save_loss_network",
     "save_network",
+    "save_predictor",
     "save_style",
+    "similar_styles",
     "styles_folder",
     "write_manifest",
 ]

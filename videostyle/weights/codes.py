@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
-import shlex
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +15,7 @@ from videostyle.timeline import Key, Timeline
 from videostyle.weights._files import read_file, write_file
 from videostyle.weights.manifest import GalleryEntry, gallery, own_network, own_styles, styles_folder
 from videostyle.weights.networks import Network, load_network, read_network
+from videostyle.weights.prediction import is_picture_name, predict_code
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,16 +50,13 @@ def load_codes(style: Style) -> tuple[Network, Codes]:
     """Load the network and the codes of a style along the film.
 
     Names are looked up in the gallery and among the user's own; anything with a path separator or ending in
-    .safetensors is a file. A style that was learned together with its own network uses that network.
+    .safetensors is a file. The code of a picture is predicted. A style that was learned together with its own network
+    uses that network.
     Raises UnknownNameError suggesting near names, UsageError if the styles need different networks, WeightsError.
     """
     import torch
 
     entries = {entry.name: entry for entry in (*gallery(), *own_styles()) if entry.network == style.network}
-    for name in style.names:
-        if name not in entries and _is_picture(name):
-            learn = f"videostyle learn {shlex.quote(name)}"
-            raise UsageError(f"{name}: is a picture, not a style; learn it first, in ten minutes or so: {learn}")
     files = [entries[name].file if name in entries else Path(name) for name in style.names]
     own = next((file for file in files if os.path.isfile(own_network(file))), None)
     if own is None:
@@ -78,9 +74,10 @@ def load_codes(style: Style) -> tuple[Network, Codes]:
     return network, Codes(network.identity, Timeline(keys), regions, style.strengths)
 
 
-def _is_picture(name: str) -> bool:
-    """Return True if the name is that of a picture file, which need not exist."""
-    return (mimetypes.guess_type(name)[0] or "").startswith("image/") or Path(name).suffix.lower() == ".webp"
+def predicted_styles(style: Style) -> list[str]:
+    """Return the names of a style's pictures, whose codes are predicted."""
+    listed = {entry.name for entry in (*gallery(), *own_styles())}
+    return [name for name in style.names if name not in listed and is_picture_name(name)]
 
 
 def _code(name: str, network: Network, entries: dict[str, GalleryEntry]) -> Tensor:
@@ -88,6 +85,8 @@ def _code(name: str, network: Network, entries: dict[str, GalleryEntry]) -> Tens
 
     if name == "none":
         return network.identity
+    if name not in entries and is_picture_name(name):
+        return predict_code(Path(name), network)
     if name in entries:
         entry = entries[name]
         file = read_file(entry.file, "style", entry.sha256)

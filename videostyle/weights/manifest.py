@@ -121,6 +121,8 @@ class Manifest(BaseModel):
 
     networks: dict[str, _Listed]
     loss_networks: dict[str, _Listed] = {}
+    predictors: dict[str, _Listed] = {}
+    """Code predictors, by the name of their style network."""
     styles: list[_ListedStyle]
 
 
@@ -144,16 +146,17 @@ def read_manifest(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[Galle
 
 
 def write_manifest(folder: Path) -> None:
-    """List every network, loss network and style file under `folder` in its manifest.json, with checksums."""
-    listed: dict[str, dict[str, dict[str, str]]] = {"network": {}, "loss_network": {}}
+    """List every model and style file under `folder` in its manifest.json, with checksums."""
+    listed: dict[str, dict[str, dict[str, str]]] = {"network": {}, "loss_network": {}, "predictor": {}}
     styles: list[dict[str, Any]] = []
     for file in _readable(folder.rglob("*.safetensors")):
         where = file.path.relative_to(folder).as_posix()
         if file.card.kind in listed:
-            listed[file.card.kind][file.card.name] = {"file": where, "sha256": file.sha256}
+            name = file.card.network if file.card.kind == "predictor" else file.card.name
+            listed[file.card.kind][name] = {"file": where, "sha256": file.sha256}
         else:
             styles.append({**_listed_fields(file.card), "file": where, "sha256": file.sha256, "size": file.size})
-    manifest = {"networks": listed["network"], "loss_networks": listed["loss_network"], "styles": styles}
+    manifest = {f"{kind}s": files for kind, files in listed.items()} | {"styles": styles}
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     atomic_write(folder / "manifest.json", text + "\n")
 

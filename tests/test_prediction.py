@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import media
+import numpy as np
+import pytest
+import torch
+from command import failing
+
+from videostyle import weights
+from videostyle.batch.journal import fingerprint
+from videostyle.cli import main
+from videostyle.errors import SourceError, UsageError, WeightsError
+from videostyle.nets.code_predictor import BOTTLENECK, LAYERS, STATISTICS, CodePredictor
+from videostyle.plan import RenderPlan
+from videostyle.style import Style
+from videostyle.train import predictor as training
+from videostyle.train.plan import LearnPlan, TrainingStyle
+from videostyle.train.predictor import PredictorConfig, random_view, train_predictor
+from videostyle.weights import prediction
+from videostyle.weights.prediction import MOST_KEPT, cache_folder
+
+
+@pytest.fixture(autouse=True)
+def predictor(toy_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The toy models with an untrained predictor, an empty cache, and a quick loss network."""
+    folder = tmp_path / "models"
+    shutil.copytree(toy_models, folder)
+    monkeypatch.setenv("VIDEOSTYLE_MODELS", str(folder))
+    monkeypatch.setenv("VIDEOSTYLE_STYLES", str(tmp_path / "own styles"))
+    monkeypatch.setenv("VIDEOSTYLE_CACHE", str(tmp_path / "cache"))
+    network = weights.load_network("fast")
+    torch.manual_seed(1)
+    net = CodePredictor(network.net.code_size)
+    torch.nn.init.normal_(net.narrow.weight, std=0.05)
+    gallery = {name: torch.randn(BOTTLENECK).tanh() for name in ("dots", "lines", "waves")}
+    weights.save_predictor(folder / "fast" / "predictor.safetensors", net, network, {}, gallery)
+    weights.write_manifest(folder)
+    return folder
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (70, 90)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+def code_of(*names: Path | str) -> torch.Tensor:
+    return weights.load_style(Style(tuple((str(name), 1.0) for name in names)))[1]
+
+
+def test_a_picture_is_a_style(tmp_path: Path) -> None:
+    one, other = picture(tmp_path / "one.png"), picture(tmp_path / "other.png", 1)
+    assert code_of(one).shape == code_of("dots").shape
+    assert code_of(one)[0, -1] == 1
+    assert not torch.allclose(code_of(one), code_of(other))
+    # The file's bytes are what counts, not its name.
+    assert torch.equal(code_of(one), code_of(shutil.copy(one, tmp_path / "copy.png")))
+    assert torch.allclose(code_of(one, "dots"), (code_of(one) + code_of("dots")) / 2, atol=1e-6)
+
+
+def test_a_picture_in_every_place_of_a_style(tmp_path: Path) -> None:
+    one, film = picture(tmp_path / "one.png"), media.film(tmp_path / "film.mp4", 6)
+    mask = picture(tmp_path / "mask.png", 2, (48, 64))
+    report = tmp_path / "report.json"
+    plain = ["stylize", str(film), "--engine", "torch", "-q", "--flow", "none", "--overwrite", "--report", str(report)]
+    for words in (
+        [f"{one}:2", "--style", "dots"],
+        [f"{one}@0", "--style", "dots@0:01"],
+        ["dots", "--region", f"{one}={mask}"],
+    ):
+        assert main([*plain, "-o", str(tmp_path / "painted.mp4"), "--style", *words]) == 0
+        assert json.loads(report.read_text())["predicted"] == [str(one)]
+    assert main([*plain, "-o", str(tmp_path / "painted.mp4"), "--style", "dots"]) == 0
+    assert json.loads(report.read_text())["predicted"] == []
+
+
+def test_a_code_is_predicted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = picture(tmp_path / "one.png")
+    code = code_of(one)
+    (kept,) = cache_folder().iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "load_predictor", None)  # would raise TypeError
+        assert torch.equal(code_of(one), code)
+    # A damaged code, or one of another network, is predicted again.
+    kept.write_bytes(b"no style")
+    assert torch.equal(code_of(one), code)
+    weights.save_style(kept, code + 1, "fast", "0" * 64, {})
+    assert torch.equal(code_of(one), code)
+
+
+def test_the_cache_is_bounded_and_need_not_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = cache_folder()
+    folder.mkdir(parents=True)
+    for number in range(MOST_KEPT + 3):
+        (folder / f"{number}.safetensors").touch()
+    code = code_of(picture(tmp_path / "one.png"))
+    assert len(list(folder.iterdir())) == MOST_KEPT
+    monkeypatch.setenv("VIDEOSTYLE_CACHE", str(tmp_path / "one.png"))  # no folder
+    assert torch.equal(code_of(tmp_path / "one.png"), code)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 3000), (1200, 900)])
+def test_pictures_of_all_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+    assert code_of(picture(tmp_path / "one.png", size=size)).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["grey", "16 bits", "alpha", "one colour", "animation", "gif"])
+def test_pictures_of_all_kinds(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "one.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 80, 3), dtype=np.uint8)
+    if kind == "grey":
+        cv2.imwrite(str(path), pixels[..., 0])
+    elif kind == "16 bits":
+        cv2.imwrite(str(path), pixels.astype(np.uint16) * 257)
+    elif kind == "alpha":
+        cv2.imwrite(str(path), np.dstack([pixels, pixels[..., :1]]))
+    elif kind == "one colour":
+        cv2.imwrite(str(path), np.full((70, 80, 3), 90, np.uint8))
+    else:
+        from PIL import Image
+
+        path = tmp_path / ("one.webp" if kind == "animation" else "one.gif")
+        first, second = (Image.fromarray(pixels if number == 0 else 255 - pixels) for number in range(2))
+        first.save(path, save_all=True, append_images=[second], duration=100, lossless=True)
+    assert code_of(path).isfinite().all()
+
+
+def test_what_is_no_painting_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = str(media.film(tmp_path / "film.mp4", 2))
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8 no picture")
+    small = picture(tmp_path / "small.png", size=(40, 40))
+    for path, why in (
+        (tmp_path / "gone.png", "no such file"),
+        (broken, "is not a picture that can be read"),
+        (small, "40x40 pixels show no brush strokes"),
+    ):
+        status, text = failing(capsys, "stylize", film, "-o", str(tmp_path / "o.mp4"), "--style", str(path), "-q")
+        assert status in (1, 2)
+        assert why in text
+        assert not (tmp_path / "o.mp4").exists()
+    with pytest.raises((SourceError, UsageError)):
+        code_of(small)
+
+
+def test_a_network_without_a_predictor_says_how_to_learn(
+    toy_gallery: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, film = picture(tmp_path / "a painting.png"), media.film(tmp_path / "film.mp4", 2)
+    status, text = failing(capsys, "stylize", str(film), "-o", str(tmp_path / "o.mp4"), "--style", str(one), "-q")
+    assert status == 2
+    assert f"learn it: videostyle learn '{one}' --network fast" in text
+
+
+def test_a_predictor_of_another_network_is_refused(predictor: Path, tmp_path: Path) -> None:
+    network = weights.load_network("fast")
+    file = predictor / "fast" / "predictor.safetensors"
+    other = CodePredictor(network.net.code_size + 2)
+    weights.save_predictor(file, other, network, {}, {})
+    weights.write_manifest(predictor)
+    with pytest.raises(WeightsError, match="its tensors do not fit the network fast"):
+        code_of(picture(tmp_path / "one.png"))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(WeightsError):
+        code_of(picture(tmp_path / "two.png", 2))
+
+
+def test_a_job_begins_anew_where_its_picture_has_changed(tmp_path: Path, predictor: Path) -> None:
+    one, film = picture(tmp_path / "one.png"), media.film(tmp_path / "film.mp4", 2)
+    plan = RenderPlan(str(film), str(tmp_path / "o.mp4"), style=Style(str(one)))
+    before = fingerprint(plan)
+    assert fingerprint(plan) == before
+    picture(one, 7, (71, 90))
+    assert fingerprint(plan) != before
+
+
+def test_the_gallery_is_listed_by_likeness(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = picture(tmp_path / "one.png")
+    assert main(["styles", "--like", str(one)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert sorted(name for name, _ in lines) == ["dots", "lines", "waves"]
+    assert [distance for _, distance in lines] == sorted(distance for _, distance in lines)
+    assert main(["styles", "--like", str(one), "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == [name for name, _ in lines]
+
+
+def test_no_minutes_write_the_prediction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paintings = [picture(tmp_path / f"{name}.png", seed) for seed, name in enumerate(("red", "blue"))]
+    assert main(["learn", *map(str, paintings), "--minutes", "0"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    for painting in paintings:
+        assert torch.equal(code_of(painting.stem), code_of(painting))
+    assert weights.read_style(tmp_path / "own styles" / "red.safetensors")[1]["predicted"] is True
+    # Nothing is overwritten, and one name is no name for two.
+    assert failing(capsys, "learn", str(paintings[0]), "--minutes", "0")[0] == 2
+    assert failing(capsys, "learn", *map(str, paintings), "--minutes", "0", "--name", "one")[0] == 2
+    with pytest.raises(UsageError, match="a code is predicted"):
+        LearnPlan(TrainingStyle("red", paintings[0]), tmp_path / "o.safetensors", minutes=0, whole=True)
+
+
+def test_statistics_of_the_predictor_are_those_of_the_picture() -> None:
+    net = CodePredictor(9)
+    features = {
+        layer: torch.rand(1, channels, 6, 5) for layer, channels in zip(LAYERS, (64, 128, 256, 512, 512), strict=True)
+    }
+    found = net.statistics(features)
+    assert found.shape == (1, STATISTICS)
+    assert torch.allclose(found[0, :64], features["relu1_1"].mean((2, 3))[0], atol=1e-5)
+    # Means, deviations and projections do not depend on where a thing is.
+    moved = {layer: one.flip(3).roll(1, 2) for layer, one in features.items()}
+    assert torch.allclose(net.statistics(moved), found, atol=1e-4)
+
+
+def test_training_goes_on_where_it_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    paintings = tuple(picture(tmp_path / "paintings" / f"{seed}.png", seed, (64, 80)) for seed in range(2))
+    for seed in range(2):
+        picture(tmp_path / "photographs" / f"{seed}.png", 9 + seed, (80, 80))
+
+    def trained(folder: str, steps: int) -> CodePredictor:
+        config = PredictorConfig(
+            tmp_path / "photographs",
+            paintings,
+            tmp_path / folder,
+            textures=paintings[:1],
+            views=1,
+            steps=steps,
+            batch=2,
+            crop=64,
+            save_every=1,
+        )
+        return train_predictor(config)
+
+    whole = trained("whole", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_save", stop_after(training._save, saves=2))  # the views, and step 1
+        with pytest.raises(KeyboardInterrupt):
+            trained("parts", 3)
+    assert "step 3/3" in caplog.text
+    caplog.clear()
+    parts = trained("parts", 3)
+    assert "continuing from step 1" in caplog.text
+    assert "view" not in caplog.text
+    assert all(torch.equal(one, whole.state_dict()[name]) for name, one in parts.state_dict().items())
+    begun = CodePredictor(whole.code.shape[1] + 1)
+    assert not torch.equal(whole.wide.bias, begun.wide.bias)
+
+
+def stop_after(save: Callable[..., None], saves: int) -> Callable[..., None]:
+    done: list[Path] = []
+
+    def saved(path: Path, state: object) -> None:
+        save(path, state)
+        done.append(path)
+        if len(done) == saves:
+            raise KeyboardInterrupt
+
+    return saved
+
+
+def test_views_are_pictures(tmp_path: Path) -> None:
+    whole = torch.rand(1, 3, 120, 200)
+    views = [random_view(whole, random.Random(seed)) for seed in range(12)]
+    assert all(view.min() >= 0 and view.max() <= 1 for view in views)
+    assert len({tuple(view.shape) for view in views}) > 6
+    grey = torch.full((1, 3, 90, 90), 0.5)
+    assert all(view.std() < 1e-6 for view in (random_view(grey, random.Random(seed)) for seed in range(6)))
