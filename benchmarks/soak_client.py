@@ -23,7 +23,7 @@ GROWTH = 1.2
 """Of memory from half to half; a life is short here, and benchmarks/endurance.py measures it more finely."""
 NOTICED = 20.0
 """Seconds after which a visitor who has left is known to have."""
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that anything may take on a busy machine."""
 EDGE = "soak"
 
