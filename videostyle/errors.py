@@ -18,6 +18,7 @@ Each class also derives from the builtin exception that a caller would expect.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -106,3 +107,25 @@ def first_problem(error: ValidationError) -> str:
     """Return the first of pydantic's errors in one line."""
     where, first = first_error(error)
     return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+# Messages of the system, C++, torch and the dynamic linker.
+_NO_MEMORY = ("allocate memory", "bad_alloc", "can't alloc", "failed to map segment", "not enough memory")
+
+
+def too_little(error: BaseException) -> str:
+    """Return a line about the resource that the machine lacked; "" if that is not the cause of the error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause).lower()
+        number = getattr(cause, "errno", None)
+        if number in (errno.EMFILE, errno.ENFILE) or "too many open files" in text:
+            return "too many files are open; raise the limit (ulimit -n 1024)"
+        if "can't start new thread" in text or number == errno.EAGAIN or "resource temporarily unavailable" in text:
+            return "the system allows no more threads; raise the limits of memory (ulimit -v) and processes (ulimit -u)"
+        if isinstance(cause, MemoryError) or number == errno.ENOMEM or any(words in text for words in _NO_MEMORY):
+            return "there is too little memory; close other programs, raise the limit (ulimit -v), or give --size 360"
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            return "the disk is full; free some space"
+        cause = cause.__cause__ or cause.__context__
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import time
 from collections.abc import Iterable
@@ -221,6 +222,35 @@ def test_who_has_left_is_told_of_once() -> None:
         time.sleep(0.02)
     visitors.close()
     assert left == ["B", "A"]
+
+
+def test_a_failed_clean_up_is_logged_and_the_next_visitor_is_seen_leaving(caplog: pytest.LogCaptureFixture) -> None:
+    left: list[str] = []
+
+    def leave(name: str) -> None:
+        if name == "A":
+            raise OSError("no such file")
+        left.append(name)
+
+    visitors = Visitors(leave, grace=0.05, on_tick=lambda: leave("A"))
+    visitors.seen("A")
+    visitors.seen("B")
+    visitors.start()
+    deadline = time.monotonic() + 10
+    while not left and time.monotonic() < deadline:
+        time.sleep(0.02)
+    visitors.close()
+    assert left == ["B"]
+    assert "no such file" in caplog.text
+
+
+def test_an_upload_for_which_the_disk_is_full_is_answered(uploads: Uploads) -> None:
+    async def full(scope: Message, receive: object, send: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    status, body, _ = ask(Gateway(full, uploads, Visitors(ignore)), "/gradio_api/upload", [b"abc"])
+    assert status == 507
+    assert b"the disk is full" in body
 
 
 @pytest.fixture

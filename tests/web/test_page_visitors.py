@@ -19,8 +19,9 @@ pytest.importorskip("gradio")
 import videostyle.web.page
 import videostyle.web.storage
 from videostyle.errors import UsageError
-from videostyle.web.jobs import Stopped
+from videostyle.web.jobs import JobQueue, Stopped
 from videostyle.web.page import Page
+from videostyle.web.sessions import Sessions
 
 
 class Slow:
@@ -150,3 +151,24 @@ def test_what_is_shown_stays_however_much_is_painted_after(
     page.sessions.leave("B")
     assert len(list(page.sessions.media.folder.iterdir())) <= 3
     assert all(file.exists() for file in shown("A", 1.0))
+
+
+def test_what_could_not_be_removed_when_a_visitor_left_is_removed_by_the_next_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = Sessions(tmp_path, 100, JobQueue())
+    (tmp_path / "media").mkdir()
+    shown = tmp_path / "media" / "shown"
+    shown.touch()
+    monkeypatch.setattr(videostyle.web.storage, "FILES", 0)
+    sessions.media.show("A", "excerpt", [shown])
+
+    def fail(name: str) -> None:
+        raise OSError("busy")
+
+    sessions.on_leave.append(fail)
+    with pytest.raises(OSError, match="busy"):
+        sessions.leave("A")
+    assert shown.exists()
+    sessions.sweep()
+    assert not shown.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -182,6 +183,59 @@ def test_what_broke_off_or_was_refused_is_removed(tmp_path: Path) -> None:
         (tmp_path / "tmpabc").write_bytes(bytes(40))
     assert files(tmp_path) == ["kept.mp4"]
     assert uploads.find(kept) is not None
+
+
+def test_what_broke_off_is_bounded_while_another_upload_never_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(tmp_path, 100, most=250)
+    with uploads.arriving(100):
+        for number in range(2):
+            with uploads.arriving(100):
+                (tmp_path / f"broken{number}").write_bytes(bytes(100))
+        with pytest.raises(UsageError, match="the room for uploads is used up"), uploads.arriving(100):
+            raise AssertionError("it came in")
+        (tmp_path / "growing").write_bytes(b"1")
+        for number in range(2):
+            os.utime(tmp_path / f"broken{number}", (1000, 1000))
+        uploads.sweep()
+        assert files(tmp_path) == ["growing"]
+
+
+def test_files_that_vanish_meanwhile_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    media = Media(tmp_path)
+    (tmp_path / "there").touch()
+    gone = [tmp_path / "gone", tmp_path / "there"]
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter(gone))
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    media.show("A", "excerpt", [])
+    assert (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"a\0b", b"film.mp4", b"/", b"\xff"])
+def test_a_damaged_list_of_a_dead_server_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    for name in ("films elsewhere", "styles elsewhere"):
+        (tmp_path / "videostyle-dead" / name).mkdir(parents=True)
+        (tmp_path / "videostyle-dead" / name / "entry").write_bytes(content)
+    (tmp_path / "videostyle-dead" / "lock").touch()
+    with server_folder() as work:
+        assert os.listdir(tmp_path) == [work.name]
+
+
+def test_no_file_left_to_open_is_an_error_and_no_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def acquire(lock: object, *args: object, **more: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(storage.FileLock, "acquire", acquire)
+    with pytest.raises(OSError, match="Too many open files"), server_folder():
+        raise AssertionError("it started")
 
 
 def test_all_uploads_together_are_bounded(tmp_path: Path) -> None:

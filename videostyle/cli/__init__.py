@@ -13,9 +13,9 @@ from typing import NoReturn
 import videostyle.cli
 from videostyle import __version__, interrupt
 from videostyle.cli.suggestions import early_option, respelled, unknown_command, unknown_option
-from videostyle.cli.surroundings import forgiving_stderr, too_little
+from videostyle.cli.surroundings import forgiving_stderr
 from videostyle.cli.terminal import shown_plainly
-from videostyle.errors import SettingError, UsageError, VideostyleError
+from videostyle.errors import SettingError, UsageError, VideostyleError, too_little
 from videostyle.settings import flag
 from videostyle.text import sanitize_line
 

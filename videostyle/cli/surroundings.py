@@ -1,8 +1,7 @@
-"""Limits of the system: standard error that cannot be written, and too little memory, disk or threads."""
+"""Standard error that cannot be written to."""
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,25 +38,3 @@ def forgiving_stderr() -> Iterator[None]:
         yield
     finally:
         sys.stderr = before
-
-
-# Messages of the system, C++, torch and the dynamic linker.
-_NO_MEMORY = ("allocate memory", "bad_alloc", "failed to map segment", "not enough memory")
-
-
-def too_little(error: BaseException) -> str:
-    """Return a line about the resource that the machine lacked; "" if that is not the cause of the error."""
-    cause: BaseException | None = error
-    while cause is not None:
-        text = str(cause).lower()
-        number = getattr(cause, "errno", None)
-        if number in (errno.EMFILE, errno.ENFILE) or "too many open files" in text:
-            return "too many files are open; raise the limit (ulimit -n 1024)"
-        if "can't start new thread" in text or number == errno.EAGAIN or "resource temporarily unavailable" in text:
-            return "the system allows no more threads; raise the limits of memory (ulimit -v) and processes (ulimit -u)"
-        if isinstance(cause, MemoryError) or number == errno.ENOMEM or any(words in text for words in _NO_MEMORY):
-            return "there is too little memory; close other programs, raise the limit (ulimit -v), or give --size 360"
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            return "the disk is full; free some space"
-        cause = cause.__cause__ or cause.__context__
-    return ""

@@ -8,21 +8,25 @@ their paths, and refuses every other path or address in a request.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from videostyle.errors import UsageError
+from videostyle.errors import UsageError, too_little
 from videostyle.web.storage import Uploads
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 API = "/gradio_api"
 LARGEST_REQUEST = 16_000_000
@@ -82,9 +86,16 @@ class Visitors:
 
     def _watch(self) -> None:
         while not self._closed.wait(min(self._grace / 4, 1.0)):
-            self._on_tick()
+            self._call(self._on_tick)
             for name in self._gone():
-                self._on_left(name)
+                self._call(partial(self._on_left, name))
+
+    def _call(self, act: Callable[[], None]) -> None:
+        """Call `act`; an error is logged and does not end the thread, or nobody's departure would be seen again."""
+        try:
+            act()
+        except Exception:
+            log.exception("cleaning up after visitors failed; the next second tries again")
 
     def _gone(self) -> list[str]:
         now = time.monotonic()
@@ -236,6 +247,9 @@ class Gateway:
                 names = [self._uploads.add(Path(path)) for path in answered.listed()]
         except UsageError as error:
             await answer(scope, send, 507, str(error))
+            return
+        except OSError as error:
+            await answer(scope, send, 507, too_little(error) or f"the file could not be kept ({error.strerror})")
             return
         except Exception:  # the app may raise anything for an upload that ends early, or is none
             if received <= size:

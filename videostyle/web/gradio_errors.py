@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import gradio as gr
 
-from videostyle.errors import VideostyleError
+from videostyle.errors import VideostyleError, too_little
 from videostyle.text import sanitize_line
 from videostyle.web.allowed_files import without_folders
 from videostyle.web.jobs import Stopped, visitor
@@ -31,8 +31,9 @@ def as_gradio_error(function: Callable[P, T], folders: Sequence[Path] = ()) -> C
         except (Stopped, KeyboardInterrupt) as error:  # KeyboardInterrupt when the server is asked to end
             raise _gradio_error(str(error) or "nothing is kept", folders, title="Stopped") from error
         except Exception as error:
-            print(f"videostyle: unexpected {type(error).__name__}: {sanitize_line(error)}", file=sys.stderr, flush=True)
-            message = f"unexpected {type(error).__name__}; the server's terminal says more"
+            unexpected = f"unexpected {type(error).__name__}"
+            print(f"videostyle: {unexpected}: {sanitize_line(error)}", file=sys.stderr, flush=True)
+            message = too_little(error) or f"{unexpected}; the server's terminal says more"
             raise _gradio_error(message, folders) from error
         finally:
             visitor.reset(token)

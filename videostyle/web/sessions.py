@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ class Sessions:
         """Callbacks with the name of a visitor who has left."""
         self._left: set[str] = set()
         """Visitors who have left while a job of theirs was running."""
+        self._lock = threading.RLock()
 
     @contextmanager
     def job(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
@@ -39,21 +41,26 @@ class Sessions:
 
     def leave(self, name: str) -> None:
         """End the jobs of a visitor who has left, and remove the files that only they needed."""
+        # First: what goes wrong below is made up for by the next sweep.
+        with self._lock:
+            self._left.add(name)
         self.job_queue.leave(name)
         for call in self.on_leave:
             call(name)
-        self._left.add(name)
         self._release()
 
     def _release(self) -> None:
-        for name in [name for name in self._left if not self.job_queue.is_busy(name)]:
-            self._left.discard(name)
-            self.media.leave(name)
-            self.uploads.leave(name)
-            self.pending.leave(name)
+        """Remove the files of visitors who have left; called by the threads of jobs, too."""
+        with self._lock:
+            for name in [name for name in self._left if not self.job_queue.is_busy(name)]:
+                self.media.leave(name)
+                self.uploads.leave(name)
+                self.pending.leave(name)
+                self._left.discard(name)
 
     def sweep(self) -> None:
-        """Remove files that are too old; called about every second."""
+        """Remove files that are too old, and those that could not be removed before; called about every second."""
+        self._release()
         self.uploads.sweep()
         self.pending.sweep()
 

@@ -6,12 +6,13 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from videostyle import interrupt
 from videostyle.errors import UsageError
+from videostyle.files import sink_error
 from videostyle.partial_files import remove_stale
 from videostyle.train.learn import remove_work_folder, work_folder
 
@@ -60,8 +62,12 @@ def _locked_folder() -> tuple[Path, FileLock]:
         lock = FileLock(folder / _LOCK, timeout=0)
         try:
             lock.acquire()
-        except (Timeout, OSError):
+        except Timeout:
             continue  # another server, starting at this moment, took the folder for an abandoned one
+        except OSError:
+            if folder.exists():
+                raise
+            continue
         if (folder / _LOCK).exists():
             return folder, lock
         lock.release()
@@ -79,17 +85,19 @@ def _remove_dead_servers() -> None:
             with lock:
                 _remove_listed(folder)
                 shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, OSError):
-            continue  # its server runs, or belongs to another user
+        except (Timeout, OSError, ValueError):
+            continue  # its server runs, or belongs to another user; or its list is damaged
 
 
 def _remove_listed(folder: Path) -> None:
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         return  # a list written by another user is not followed
-    for note in (folder / _FILMS).glob("*"):
-        remove_stale(os.fsdecode(note.read_bytes()))
-    for note in (folder / _STYLES).glob("*"):
-        remove_work_folder(Path(os.fsdecode(note.read_bytes())))
+    for name, remove in ((_FILMS, remove_stale), (_STYLES, remove_work_folder)):
+        for note in (folder / name).glob("*"):
+            # An entry whose writing was cut off names no file.
+            path = Path(os.fsdecode(note.read_bytes()))
+            if path.is_absolute() and _entry(path) == note.name:
+                remove(path)
 
 
 class _FileList:
@@ -100,15 +108,23 @@ class _FileList:
         folder.mkdir(exist_ok=True)
 
     def add(self, path: Path) -> None:
-        """Add a file that is being written."""
-        self._name(path).write_bytes(os.fsencode(path))
+        """Add a file that is being written; raise SinkError if the list cannot be written."""
+        path = path.absolute()
+        try:
+            self._name(path).write_bytes(os.fsencode(path))
+        except OSError as error:
+            raise sink_error(path, error) from error
 
     def remove(self, path: Path) -> None:
         """Remove a file from the list."""
         self._name(path).unlink(missing_ok=True)
 
     def _name(self, path: Path) -> Path:
-        return self._folder / hashlib.sha256(os.fsencode(path)).hexdigest()
+        return self._folder / _entry(path.absolute())
+
+
+def _entry(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
 class PendingOutputs:
@@ -168,7 +184,7 @@ class PendingOutputs:
         now, total = time.monotonic(), 0
         for number, (output, (_, since)) in enumerate(reversed(list(self._resumable.items()))):
             folder = work_folder(output)
-            total += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            total += sum(one.st_size for one in _stat_files(folder.rglob("*")).values())
             if not folder.exists() or number >= RESUMABLE or total > RESUMABLE_BYTES or now - since > RESUMABLE_AGE:
                 self._remove([output])
 
@@ -239,10 +255,10 @@ class Uploads:
 
     def use(self, name: str, visitor: str) -> Path | None:
         """Return the file of a name like `find`, and keep it from now on while the visitor is present."""
-        path = self.find(name)
-        if path is None:
-            return None
         with self._lock:
+            path = self.find(name)
+            if path is None:
+                return None
             found = self._files[name]
             found.owners.add(visitor)
             found.was_used = True
@@ -271,6 +287,7 @@ class Uploads:
             self._sweep()
 
     def _sweep(self) -> None:
+        self._remove_incomplete(UNUSED)
         now = time.monotonic()
         for name, one in list(self._files.items()):
             if not one.owners and (one.was_used or now - one.since > UNUSED):
@@ -282,15 +299,33 @@ class Uploads:
 
     def _bytes(self) -> int:
         sizes = {one.path: one.size for one in self._files.values()}
-        return sum(sizes.values()) + sum(self._arriving.values())
+        # Uploads that broke off stay for a while if others arrive, and take up room, too.
+        incomplete = sum(one.st_size for one in self._unregistered().values())
+        return sum(sizes.values()) + max(incomplete, sum(self._arriving.values()))
 
-    def _remove_incomplete(self) -> None:
-        """Remove files in the folder that were not registered: uploads that broke off or were refused."""
-        registered = {one.path for one in self._files.values()}
-        for path in list(self.folder.rglob("*")) if self.folder.is_dir() else ():
-            if path.is_file() and path.resolve() not in registered:
+    def _remove_incomplete(self, age: float = 0.0) -> None:
+        """Remove uploads that broke off or were refused: unregistered files not written to for `age` seconds."""
+        newest = time.time() - age
+        for path, status in self._unregistered().items():
+            if not age or status.st_mtime < newest:
                 path.unlink(missing_ok=True)
                 _remove_empty(path.parent, self.folder)
+
+    def _unregistered(self) -> dict[Path, os.stat_result]:
+        registered = {one.path for one in self._files.values()}
+        found = _stat_files(self.folder.rglob("*"))
+        return {path: status for path, status in found.items() if path.resolve() not in registered}
+
+
+def _stat_files(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
+    """Return the status of the plain files among `paths`, without those that other threads remove meanwhile."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                found[path] = status
+    return found
 
 
 def _remove_empty(folder: Path, end: Path) -> None:
@@ -340,7 +375,7 @@ class Media:
 
     def _trim(self) -> None:
         shown = {path for paths in self._shown.values() for path in paths}
-        there = {path: path.stat() for path in self.folder.iterdir() if path.is_file()}
+        there = _stat_files(self.folder.iterdir())
         self._used = {path: at for path, at in self._used.items() if path in there}
         # Hidden files are being written; the writer removes them.
         sizes = {
