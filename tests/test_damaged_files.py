@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from collections.abc import Callable
@@ -17,10 +18,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from media import film
 from safetensors.torch import save
+from torchvision.models import ResNet18_Weights
 
 from videostyle import tensorfile, weights
-from videostyle.errors import UsageError, WeightsError
+from videostyle.batch.jobs import read_defaults
+from videostyle.errors import SinkError, UsageError, VideostyleError, WeightsError
+from videostyle.flow import load_flow
+from videostyle.plan import FlowOptions
 from videostyle.style import Style
+from videostyle.torchvision_weights import load_weights
+from videostyle.train.config import read_config
+from videostyle.train.curve import draw_losses
+from videostyle.train.journal import Journal
+from videostyle.train.loop import _load
+from videostyle.weights import load_loss_network
 
 Change = Callable[[dict[str, Any], dict[str, torch.Tensor]], Any]
 
@@ -287,6 +298,12 @@ def test_a_network_that_is_not_finite_is_refused(toy_gallery: Path, tmp_path: Pa
             network_file(path, **{"last.conv.bias": torch.tensor([0, value, 0], dtype=torch.float32)})
 
 
+def listed_style(name: str) -> str:
+    """A manifest with one style of that name."""
+    fields = {"network": "fast", "title": "", "painter": "", "year": "", "file": "dots.safetensors", "sha256": "0"}
+    return json.dumps({"networks": {}, "styles": [{"name": name, "size": 1, **fields}]})
+
+
 MANIFESTS = {
     "a list": "[]",
     "null": "null",
@@ -299,6 +316,9 @@ MANIFESTS = {
     "a style without a name": '{"networks": {}, "styles": [{"network": "fast"}]}',
     "loss networks as a list": '{"networks": {}, "loss_networks": [1], "styles": []}',
     "not utf-8": "\udcff",
+    "a style with a path for a name": listed_style("../../dots"),
+    "a hidden style": listed_style(".dots"),
+    "a style with two lines for a name": listed_style("a\nb"),
 }
 
 
@@ -331,3 +351,53 @@ def test_a_folder_of_own_styles_that_cannot_be_read_is_named_and_stops_nothing(
 
     monkeypatch.setattr("os.listdir", closed)
     assert failing(capsys, "styles") == (0, f"videostyle: {home}: cannot be read ({error.strerror})")
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "training's settings": read_config,
+    "list of jobs": read_defaults,
+    "loss network": lambda path: load_loss_network("vgg19", path),
+    "weights of RAFT": lambda path: load_flow(FlowOptions("raft", str(path)), "cpu"),
+    "checkpoint": lambda path: _load(path, "cpu"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_reader_waits_for_a_pipe(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(VideostyleError) as told:
+        READERS[name](tmp_path / "pipe.toml")
+    assert "pipe.toml" in str(told.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_of_other_makers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    net = torch.nn.Linear(2, 2)
+    state = net.state_dict()
+    state["weight"][0, 1] = value
+    path = tmp_path / "weights.pt"
+    torch.save(state, path)
+    with pytest.raises(WeightsError, match=r"weights.pt.*not finite"):
+        load_weights(net, "net", ResNet18_Weights.IMAGENET1K_V1, path, False, "--weights")
+    with pytest.raises(WeightsError, match=r"weights.pt: damaged.*not finite"):
+        load_loss_network("vgg19", path)
+
+
+def test_a_journal_with_lines_that_say_nothing_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [
+        {"step": 1, "style": 2.0, "content": 1.0, "temporal": None},
+        {"step": 2},
+        {"step": 3, "style": "a", "content": [1], "temporal": {}},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    draw_losses(tmp_path / "log.jsonl", tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "validation.jsonl"])
+@pytest.mark.parametrize("kind", [os.mkdir, os.mkfifo])
+def test_a_journal_that_is_no_file_is_told_in_a_line(tmp_path: Path, name: str, kind: Callable[[Path], None]) -> None:
+    kind(tmp_path / name)
+    with pytest.raises(SinkError, match=name):
+        Journal(tmp_path, 0)

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from tests.moving import pan, texture, to_tensor
 from videostyle.cli import main
+from videostyle.errors import SourceError
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.optimize import keyframe_selection, keyframes
 from videostyle.optimize.keyframe_selection import choose_keys
 from videostyle.optimize.motion import KeyframeTracker, at_size, coverage, view
 from videostyle.optimize.plan import GatysOptions, KeyframePlan, StyleImage
+from videostyle.partial_files import PartialFile
 from videostyle.plan import RenderPlan
 from videostyle.types import Frame
 
@@ -226,6 +228,56 @@ def test_nothing_painted_is_overwritten_by_an_export(film: Path, capsys: pytest.
     keys = exported(film)
     assert main(["keyframes", str(film), "--export", str(keys), "-q"]) == 2
     assert "is not empty" in capsys.readouterr().err
+
+
+def test_two_exports_never_fill_one_folder(film: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = film.parent / "keys"
+    keys.mkdir()
+    other = PartialFile(keys / "keys.json")
+    other.claim()
+    assert main(["keyframes", str(film), "--export", str(keys), "-q"]) == 1
+    assert "another run is writing it" in capsys.readouterr().err
+    assert not list(keys.glob("key-*"))
+    other.discard()
+    (keys / ".keys.json.partial").write_text("of a killed run")
+    exported(film)
+    assert not list(keys.glob(".*"))
+
+
+LISTS = {
+    "empty": "",
+    "null": "null",
+    "a list": "[]",
+    "deep": "[" * 100_000,
+    "no keys": '{"keys": []}',
+    "null keys": '{"keys": null}',
+    "a number": '{"keys": [{"number": "a", "time": 0, "is_cut": true, "file": "key-000000.png"}]}',
+    "negative": '{"keys": [{"number": -1, "time": 0, "is_cut": true, "file": "key-000000.png"}]}',
+    "not finite": '{"keys": [{"number": 0, "time": NaN, "is_cut": true, "file": "key-000000.png"}]}',
+    "elsewhere": '{"keys": [{"number": 0, "time": 0, "is_cut": true, "file": "../film/000.png"}]}',
+    "no text": '{"keys": [{"number": 0, "time": 0, "is_cut": true, "file": 5}]}',
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_damaged_list_of_keyframes_is_told_in_one_line(
+    film: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    keys = film.parent / "keys"
+    keys.mkdir()
+    (keys / "keys.json").write_text(LISTS[name])
+    output = film.parent / "out.mp4"
+    assert main(["keyframes", str(film), "--keys", str(keys), "-o", str(output), "-q"]) == 1
+    told = capsys.readouterr().err
+    assert "keys.json: is damaged; export the keyframes again" in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + bytes(50)])
+def test_damaged_motion_of_keyframes_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key-000000.npz").write_bytes(content)
+    with pytest.raises(SourceError, match=r"key-000000.npz: is damaged .*; remove"):
+        keyframes._flows(tmp_path / "key-000000.png")
 
 
 @pytest.fixture

@@ -139,6 +139,14 @@ def sink_error(path: AnyPath, error: BaseException, problem: str = "cannot be wr
     return SinkError(f"{path}: {' '.join(why.split())}")
 
 
+def read_regular_file(path: AnyPath) -> bytes:
+    """Read a whole file; raise OSError also for a pipe or a device other than the null device: they may never end."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and os.fspath(path) != os.devnull:
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return Path(path).read_bytes()
+
+
 def make_folder(path: AnyPath) -> None:
     """Create a folder and its parents where they are missing; raise SinkError where that fails."""
     try:

@@ -29,7 +29,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_PARTIAL, _UNFINISHED, LOCK_FILE = ".partial", ".unfinished", "lock"
+PARTIAL = ".partial"
+"""End of the name of every partial file."""
+_UNFINISHED, LOCK_FILE = ".unfinished", "lock"
 # Bytes of the name left free for files that are written beside a partial file and named after it.
 _SPARE = 16
 
@@ -115,7 +117,7 @@ class PartialFile:
         self.partial = self._final.with_name(self._partial_name(name))
 
     def _partial_name(self, name: str) -> str:
-        return fit_name(name, _PARTIAL, self._final.parent, _SPARE)
+        return fit_name(name, PARTIAL, self._final.parent, _SPARE)
 
     def write(self, data: bytes) -> None:
         """Write `data` as the content of the claimed file; raise SinkError where that fails."""
@@ -274,8 +276,8 @@ def remove_stale(path: AnyPath) -> None:
     if PLACEHOLDER.search(final.name):
         names += "|" + sequence_pattern(final.name).pattern
     # On a file system without locks, a unique name has eight more digits.
-    shape = re.compile(rf"\.(?:{names})(?:\.[0-9a-f]{{8}})?{re.escape(_PARTIAL)}")
-    shortened = fit_name(f".{final.name}", _PARTIAL, final.parent, _SPARE)
+    shape = re.compile(rf"\.(?:{names})(?:\.[0-9a-f]{{8}})?{re.escape(PARTIAL)}")
+    shortened = fit_name(f".{final.name}", PARTIAL, final.parent, _SPARE)
     with suppress(OSError):
         for partial in final.parent.iterdir():
             if partial.name == shortened or shape.fullmatch(partial.name):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.errors import UsageError
+from videostyle.files import read_regular_file
 from videostyle.partial_files import LOCK_FILE, atomic_write
 
 _RECORD = "settings.json"
@@ -20,7 +21,7 @@ _RECORD = "settings.json"
 def recorded(folder: Path) -> dict[str, Any]:
     """Return what the folder of a stage records: "settings" and "done"; nothing for a missing or damaged record."""
     try:
-        found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        found = json.loads(read_regular_file(folder / _RECORD))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("settings"), dict) else {}

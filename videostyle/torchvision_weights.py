@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 from torchvision.models import WeightsEnum
 
 from videostyle.errors import WeightsError
+from videostyle.files import read_regular_file
 from videostyle.threads import silence_ffmpeg
 
 silence_ffmpeg()  # importing torchvision may have switched FFmpeg's log on
@@ -32,6 +34,8 @@ def load_weights(net: nn.Module, name: str, weights: WeightsEnum, path: Path | N
     wrong = [key for key, value in own.items() if getattr(state[key], "shape", None) != value.shape]
     if wrong:
         raise WeightsError(f"{source} does not fit torchvision's {name}: {wrong[0]} has another shape")
+    if not all(torch.isfinite(state[key]).all() for key in own):
+        raise WeightsError(f"{source} is damaged: it holds values that are not finite")
     net.load_state_dict(state)
 
 
@@ -48,7 +52,7 @@ def _read(name: str, weights: WeightsEnum, path: Path | None, download: bool, fl
         except (OSError, RuntimeError) as error:
             raise WeightsError(f"cannot download {weights.url}: {error}") from error
     try:
-        return str(path), torch.load(path, map_location="cpu", weights_only=True)
+        return str(path), torch.load(io.BytesIO(read_regular_file(path)), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"there are no weights of {name} at {path}") from error
     except Exception as error:  # torch.load raises whatever the unpickler met

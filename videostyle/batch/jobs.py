@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from videostyle.errors import SettingError, SourceError, UsageError, suggestion
-from videostyle.files import fit_name
+from videostyle.files import fit_name, read_regular_file
 from videostyle.io.names import FILMS, WRITABLE
 from videostyle.plan import RenderPlan
 from videostyle.settings import Setting, assemble, settings_of
@@ -190,7 +190,7 @@ def read_defaults(path: Path) -> RenderPlan:
 def _read(path: Path, model: type[M]) -> tuple[str, M]:
     """Read the text of a TOML file and its content as `model`; raise SourceError, or UsageError naming the line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_file(path).decode("utf-8")
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from videostyle.errors import SourceError
+from videostyle.files import read_regular_file
 from videostyle.metrics.temporal import ExactMotion
 
 
@@ -29,7 +31,7 @@ class ExactFlowFolder:
         if not path.exists():
             return None
         try:
-            with np.load(path) as stored:
+            with np.load(io.BytesIO(read_regular_file(path))) as stored:
                 backward, hidden = stored["backward"].astype(np.float32), stored["hidden"].astype(bool)
         except Exception as error:  # NumPy raises various errors for a damaged archive
             raise SourceError(f"{path}: cannot be read as exact flow ({type(error).__name__})") from error

@@ -117,10 +117,16 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: no such file; give the path of the loss network's weights")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        return {key: value.float() for key, value in torch.load(path, map_location="cpu", weights_only=True).items()}
+            state = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            state = {key: value.float() for key, value in found.items()}
+        whole = all(torch.isfinite(value).all() for value in state.values())
     except Exception as error:  # torch.load raises whatever the unpickler met
         raise WeightsError(f"{path}: cannot be read as PyTorch weights ({type(error).__name__})") from error
+    if not whole:
+        raise WeightsError(f"{path}: damaged: it holds values that are not finite")
+    return state
 
 
 def _download(name: str) -> dict[str, Tensor]:

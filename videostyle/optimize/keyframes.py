@@ -7,21 +7,23 @@ setting repeats only the stages that depend on it: choosing keyframes, painting 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from videostyle import __version__, interrupt
 from videostyle.engines import choose_device, choose_engine
 from videostyle.errors import SourceError, UsageError, VideostyleError
-from videostyle.files import fit_name, make_folder, sink_error
+from videostyle.files import fit_name, make_folder, read_regular_file, sink_error
 from videostyle.io import open_sink, open_source
 from videostyle.io.images import draw_label, read_picture, write_picture
 from videostyle.ops.filters import mix, shrink
@@ -34,7 +36,7 @@ from videostyle.optimize.objective import Anchor
 from videostyle.optimize.plan import KeyframePlan
 from videostyle.optimize.propagate import KeyframePropagator, PaintedKey
 from videostyle.optimize.stills import Gatys, check_paintings
-from videostyle.partial_files import atomic_write, lock_folder
+from videostyle.partial_files import PARTIAL, atomic_write, lock_folder, reserve_output
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress, ignore
@@ -53,14 +55,19 @@ FRESH = 0.01
 _LIST = "keys.json"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Chosen:
+class _Chosen(BaseModel):
     """A keyframe in the folder of a stage."""
 
-    number: int
-    time: float
+    number: Annotated[int, Field(ge=0)]
+    time: Annotated[float, Field(allow_inf_nan=False)]
     is_cut: bool
-    file: str
+    file: Annotated[str, Field(pattern=r"^key-\d{6,}\.png$")]
+
+
+class _Listed(BaseModel):
+    """List of the keyframes in the folder of a stage; it has more, for people."""
+
+    keys: Annotated[list[_Chosen], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,11 @@ def export_keyframes(
     """
     try:
         make_folder(folder)
-        if any(folder.iterdir()):
-            raise UsageError(f"{folder}: is not empty; name a new folder, so that nothing painted is lost")
-        _choose(plan, folder, every, (), on_progress)
+        # The list is written last, and its name is locked before the look into the folder: two runs cannot fill one.
+        with reserve_output(folder / _LIST, overwrite=True) as write_list:
+            if any(one.suffix != PARTIAL for one in folder.iterdir()):
+                raise UsageError(f"{folder}: is not empty; name a new folder, so that nothing painted is lost")
+            write_list(_choose(plan, folder, every, (), on_progress))
     except OSError as error:
         if isinstance(error, VideostyleError):
             raise
@@ -129,7 +138,11 @@ def _paint_keyframes(
     try:
         given = [one.number for one in _read_list(plan.keys)] if plan.keys is not None else []
         choice = _choice(film, plan.every, given)
-        chosen = run_stage(work / "chosen", choice, lambda to: _choose(film, to, plan.every, given, on_progress))
+
+        def choose(to: Path) -> None:
+            atomic_write(to / _LIST, _choose(film, to, plan.every, given, on_progress))
+
+        chosen = run_stage(work / "chosen", choice, choose)
         if plan.keys is not None:
             painted, warnings = plan.keys, _check_by_hand(plan.keys, work / "chosen", size)
             paintings = {"by hand": {one.file: _digest(plan.keys / one.file) for one in _read_list(plan.keys)}}
@@ -189,10 +202,10 @@ def _paint_keyframes(
 
 def _read_list(folder: Path) -> list[_Chosen]:
     try:
-        return [_Chosen(**one) for one in json.loads((folder / _LIST).read_text(encoding="utf-8"))["keys"]]
+        return _Listed.model_validate_json(read_regular_file(folder / _LIST)).keys
     except OSError as error:
         raise SourceError(f"{folder / _LIST}: cannot be read; give the folder that --export wrote") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except ValueError as error:
         raise SourceError(f"{folder / _LIST}: is damaged; export the keyframes again") from error
 
 
@@ -219,13 +232,13 @@ def _gatys_settings(plan: KeyframePlan) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular_file(path)).hexdigest()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the name") from error
 
 
-def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection[int], on_progress: OnProgress) -> None:
-    """Write the keyframes, their flows to earlier ones, a list and a contact sheet."""
+def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection[int], on_progress: OnProgress) -> str:
+    """Write the keyframes, their flows to earlier ones and a contact sheet; return the content of their list."""
     listed: list[dict[str, Any]] = []
     sheet: list[tuple[str, Tensor]] = []
     with open_source(plan.source) as film:
@@ -254,8 +267,7 @@ def _choose(plan: RenderPlan, folder: Path, every: int | None, given: Collection
     if not listed:
         raise SourceError(f"{plan.source}: no frame in the part asked for")
     write_picture(folder / "sheet.jpg", _sheet(sheet))
-    about = {"film": Path(plan.source).name, "size": [width, height], "keys": listed}
-    atomic_write(folder / _LIST, json.dumps(about, indent=1))
+    return json.dumps({"film": Path(plan.source).name, "size": [width, height], "keys": listed}, indent=1)
 
 
 def _sheet(keys: Sequence[tuple[str, Tensor]], columns: int = 4, width: int = 320) -> Tensor:
@@ -332,9 +344,14 @@ def _paint(plan: KeyframePlan, chosen: Path, folder: Path, device: str, on_progr
 
 
 def _flows(file: Path) -> list[Flow]:
-    with np.load(file.with_suffix(".npz")) as stored:
-        count = len(stored.files) // 2
-        return [
-            Flow(*(torch.from_numpy(stored[f"{n}.{name}"]).float() for name in ("vectors", "confidence")))
-            for n in range(count)
-        ]
+    flows = file.with_suffix(".npz")
+    try:
+        with np.load(io.BytesIO(read_regular_file(flows))) as stored:
+            count = len(stored.files) // 2
+            return [
+                Flow(*(torch.from_numpy(stored[f"{n}.{name}"]).float() for name in ("vectors", "confidence")))
+                for n in range(count)
+            ]
+    except Exception as error:  # NumPy raises various errors for a damaged archive
+        problem = f"{flows}: is damaged ({type(error).__name__}); remove {flows.parent} to choose the keyframes again"
+        raise SourceError(problem) from error

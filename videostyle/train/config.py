@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from videostyle.errors import TrainingError, UsageError, first_error, suggestion
+from videostyle.files import read_regular_file
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
 # Keys of earlier releases, and their names now.
@@ -73,7 +74,7 @@ def _lines(values: TrainConfig | TrainingStyle) -> Iterator[str]:
 
 def _table(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular_file(path).decode("utf-8"))
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+from videostyle.files import read_regular_file
 from videostyle.partial_files import atomic_write
 
 
@@ -18,11 +19,12 @@ def draw_losses(log: Path, picture: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in read_regular_file(log).decode("utf-8", "replace").splitlines()]
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for name in ("style", "content", "temporal"):
-        points = [(row["step"], row[name]) for row in rows if row[name] is not None]
+        # Lines from before an interruption may be damaged.
+        points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
         if not points:
             continue
         steps, values = zip(*points, strict=True)

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 from torch import Tensor
 
+from videostyle.errors import SinkError
+from videostyle.files import read_regular_file, sink_error
 from videostyle.partial_files import atomic_write
 
 
@@ -64,11 +66,16 @@ class Journal:
 
 def _reopened(path: Path, end: int) -> TextIO:
     """Open a file to append lines to, without the lines of step `end` and later."""
-    if path.exists():
-        rows = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        kept = [row for row in rows if row.endswith("\n") and _is_before(row, end)]
-        atomic_write(path, "".join(kept))
-    return path.open("a", encoding="utf-8")
+    try:
+        if path.exists():
+            rows = read_regular_file(path).decode("utf-8", "replace").splitlines(keepends=True)
+            kept = [row for row in rows if row.endswith("\n") and _is_before(row, end)]
+            atomic_write(path, "".join(kept))
+        return path.open("a", encoding="utf-8")
+    except SinkError:
+        raise
+    except OSError as error:
+        raise sink_error(path, error) from error
 
 
 def _is_before(row: str, end: int) -> bool:

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videostyle import __version__, interrupt, weights
 from videostyle.errors import DivergedError, TrainingError
-from videostyle.files import make_folder
+from videostyle.files import make_folder, read_regular_file
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
@@ -286,9 +286,10 @@ def _resume(
 def _load(path: Path, device: str) -> dict[str, Any]:
     """Read a file that `_save` wrote; raises TrainingError if it is damaged."""
     try:
-        with zipfile.ZipFile(path) as parts:  # torch does not verify the checksums
+        data = io.BytesIO(read_regular_file(path))
+        with zipfile.ZipFile(data) as parts:  # torch does not verify the checksums
             whole = parts.testzip() is None
-        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        saved: dict[str, Any] = torch.load(data, map_location=device, weights_only=True)
         whole = (
             whole and bool(saved["model"]) and _is_finite([saved.get(key) for key in ("model", "mean", "optimizer")])
         )

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from videostyle import tensorfile
 from videostyle.errors import WeightsError, first_problem
@@ -108,7 +108,8 @@ class _Listed(BaseModel):
 
 
 class _ListedStyle(_Listed):
-    name: str
+    # Files are named after styles.
+    name: Annotated[str, Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$", max_length=200)]
     network: str
     title: str
     painter: str
