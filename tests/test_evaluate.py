@@ -36,6 +36,7 @@ from videostyle.nets.vgg import LossNetwork
 from videostyle.ops.filters import box
 from videostyle.ops.pixels import to_float, to_pixels
 from videostyle.ops.warp import warp
+from videostyle.text import sanitize
 from videostyle.types import Frame
 
 FIXTURE = Path(__file__).parent / "fixtures" / "exact_flow.npz"
@@ -290,6 +291,12 @@ def test_the_page_is_whole_and_fetches_nothing(full: Evaluation) -> None:
     for line in findings(full, probes):
         assert line in page.text
     assert "nan" not in page.text
+
+
+def test_the_page_of_a_film_with_an_odd_name_is_printable(full: Evaluation) -> None:
+    written = write_html(full, "a\n\x1b[2J\x9b\u202e\udcffz")
+    assert "<title>a \ufffd[2J\ufffd\ufffd\ufffdz</title>" in written
+    assert sanitize(written) == written
 
 
 def test_a_page_of_one_frame_can_be_written(pan: list[Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -10,7 +11,10 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
+import av
 import cv2
 import media
 import numpy as np
@@ -245,6 +249,7 @@ def test_a_report_on_a_full_disk_is_told_and_not_there(
         (MemoryError(), "too little memory"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:115] DefaultCPUAllocator: can't allocate memory"), "too little"),
         (RuntimeError("std::bad_alloc"), "too little memory"),
+        (RuntimeError("Exception from src/inference/src/dev/plugin.cpp:54: can't alloc"), "too little memory"),
         (ImportError("libtorch.so: failed to map segment from shared object"), "too little memory"),
         (OSError(24, "Too many open files"), "too many files are open"),
         (ImportError("libcudart.so: cannot open shared object file: Too many open files"), "too many files are open"),
@@ -268,6 +273,18 @@ def test_too_little_of_something_is_told_in_a_line(
     assert message in told(text)
     assert "unexpected" not in text
     assert len(text.splitlines()) == 1
+
+
+def test_a_decoder_without_memory_does_not_call_the_film_damaged(
+    film: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(packet: object) -> NoReturn:
+        raise av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("videostyle.io.info.decoder_of", lambda stream: SimpleNamespace(decode=decode))
+    status, text = failing(capsys, "stylize", str(film), "-o", str(film.with_name("o.mp4")), "--style", "none", "-q")
+    assert status == 1
+    assert "none of its frames can be decoded; there is too little memory" in told(text)
 
 
 def in_shell(film: Path, redirections: str, *, limits: str = "") -> subprocess.CompletedProcess[str]:

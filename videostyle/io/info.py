@@ -18,7 +18,7 @@ from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from videostyle.errors import SourceError
+from videostyle.errors import SourceError, too_little
 from videostyle.io import matroska
 from videostyle.io.boxes import clean_aperture
 from videostyle.io.clock import Clock, makes_times, rate_of
@@ -145,17 +145,19 @@ def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.V
     """Return the film's stream and the first frame that can be decoded; raise SourceError where there is none."""
     stream = film_stream(container, path)
     decoder = decoder_of(stream)
+    shortage = ""
     try:
         for packet in container.demux(stream):
             try:
                 frames = decoder.decode(packet)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                shortage = too_little(error) or shortage
                 continue
             if frames:
                 return stream, frames[0]
     except av.FFmpegError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); copy or download it again") from error
-    raise SourceError(f"{path}: none of its frames can be decoded; the file is damaged or cut off")
+    raise SourceError(f"{path}: none of its frames can be decoded; {shortage or 'the file is damaged or cut off'}")
 
 
 def probe_video(path: str) -> tuple[VideoInfo, int, Orientation]:

@@ -16,7 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from videostyle import interrupt
-from videostyle.errors import SourceError
+from videostyle.errors import SourceError, too_little
 from videostyle.io.canvas import Canvas
 from videostyle.io.clock import Clock, makes_times, may_restart
 from videostyle.io.colors import APPROXIMATE
@@ -51,6 +51,8 @@ class VideoSource:
             self.warnings.append(f"{path}: hues are not exact: the colour matrix {space} is replaced by another")
         self._path = path
         self._damaged = 0
+        self._shortage = ""
+        """Resource that FFmpeg said it lacked; a damaged file can also ask it for too much memory."""
         self._corrupt = 0
         self._corrupt_from: Fraction | None = None
         self._repaired = 0
@@ -106,7 +108,8 @@ class VideoSource:
             self.warnings.append(f"{self._path}: {others} in mid-film, fitted inside with black bars")
         self._report(count, complete and self._ends_early(ends))
         if not count and not span.start:
-            raise SourceError(f"{self._path}: none of its frames can be decoded; the file is damaged or cut off")
+            problem = self._shortage or "the file is damaged or cut off"
+            raise SourceError(f"{self._path}: none of its frames can be decoded; {problem}")
 
     def _note_corrupt(self, time: Fraction) -> None:
         self._corrupt += 1
@@ -123,7 +126,8 @@ class VideoSource:
     def _report(self, count: int, early: bool) -> None:
         expected = self._announced
         if self._damaged:
-            self.warnings.append(f"{self._path}: {self._damaged} damaged packets skipped; {count} frames decoded")
+            line = f"{self._path}: {self._damaged} damaged packets skipped; {count} frames decoded"
+            self.warnings.append(f"{line}; {self._shortage}" if self._shortage else line)
         elif early and count < expected * 0.99 - 2:
             self.warnings.append(f"{self._path}: {count} of {expected} frames could be read; it may be cut off")
         if self._corrupt_from is not None:
@@ -202,7 +206,9 @@ class VideoSource:
                     clock.correct_film(packet)
                     yield packet
                 return
-            except (av.FFmpegError, OSError):  # demux ends at an unreadable stretch; called again it continues after it
+            except (av.FFmpegError, OSError) as error:
+                # demux ends at an unreadable stretch; called again it continues after it
+                self._shortage = too_little(error) or self._shortage
                 self._failures += 1
                 self._damaged += 1
 
@@ -226,6 +232,7 @@ class VideoSource:
                     continue
                 if after_seek:
                     raise _SeekError from error
+                self._shortage = too_little(error) or self._shortage
                 self._damaged += 1
                 continue
             self._failures = 0

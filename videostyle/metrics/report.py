@@ -17,6 +17,7 @@ from markupsafe import Markup
 from videostyle.metrics.figures import ratio
 from videostyle.metrics.probes import Probes
 from videostyle.metrics.scores import FILM, REFERENCE, STYLIZED, Evaluation, WorstMoment
+from videostyle.text import sanitize, sanitize_line
 
 # Limits at which `findings` warns, chosen by eye: without a quarter of the finest detail's energy, a film looks blurred
 # beside the reference, and a ghost of a tenth of an old picture is visible.
@@ -96,11 +97,11 @@ def write_html(evaluation: Evaluation, title: str, probes: Probes | None = None)
     """Format the whole page by the template `report.html`. `title` is the name of the evaluated film."""
     width, height = evaluation.size
     versions = list(evaluation.scores)
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
-        (files("videostyle.metrics") / "report.html").read_text(encoding="utf-8")
-    )
+    template = Environment(
+        autoescape=True, finalize=_printable, undefined=StrictUndefined, trim_blocks=True
+    ).from_string((files("videostyle.metrics") / "report.html").read_text(encoding="utf-8"))
     return template.render(
-        title=title,
+        title=sanitize_line(title),
         frames=evaluation.frames,
         width=width,
         height=height,
@@ -117,6 +118,11 @@ def write_html(evaluation: Evaluation, title: str, probes: Probes | None = None)
         flow_name=evaluation.flow_name,
         pairs=", ".join(f"{count} pairs of frames {gap} apart" for gap, count in evaluation.pairs.items()),
     )
+
+
+def _printable(value: Any) -> Any:
+    """Return text, which may come from a file, without unprintable characters; finished markup as it is."""
+    return sanitize(value) if type(value) is str else value
 
 
 def rows(evaluation: Evaluation) -> list[tuple[str, dict[str, float], str]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 
@@ -90,12 +90,12 @@ def thumbnails(network: str, media: Path) -> str:
         card = entry.file.with_suffix(".jpg")
         picture = cv2.imread(str(card)) if entry.network == network and card.is_file() else None
         if picture is not None:
-            name, title = html.escape(entry.name), html.escape(f"{entry.title}, {entry.painter}")
+            name, title = escape_markup(entry.name), escape_markup(f"{entry.title}, {entry.painter}")
             cv2.imwrite(
                 str(folder / f"{entry.name}.jpg"), cv2.resize(picture, _THUMBNAIL, interpolation=cv2.INTER_AREA)
             )
             buttons.append(
                 f'<button data-name="{name}" title="{title}">'
-                f'<img src="/media/styles/{name}.jpg" alt="{title}"></button>'
+                f'<img src="/media/styles/{quote(entry.name)}.jpg" alt="{title}"></button>'
             )
     return f'<div class="thumbnails">{"".join(buttons)}</div>'
