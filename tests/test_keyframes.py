@@ -24,6 +24,7 @@ from videostyle.optimize.motion import KeyframeTracker, at_size, coverage, view
 from videostyle.optimize.plan import GatysOptions, KeyframePlan, StyleImage
 from videostyle.partial_files import PartialFile
 from videostyle.plan import RenderPlan
+from videostyle.progress import Progress
 from videostyle.types import Frame
 
 SIZE = (128, 192)
@@ -302,8 +303,8 @@ def painted_keys(plan: KeyframePlan) -> dict[str, int]:
 
 
 def test_an_interrupted_run_goes_on_where_it_was(plan: KeyframePlan) -> None:
-    def stop(doing: str, share: float) -> None:
-        if doing == "painting keyframe 3 of 3":
+    def stop(progress: Progress) -> None:
+        if progress.note.startswith("3 of 3"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:

@@ -274,7 +274,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
         ({"--name": "none"}, 2, "cannot be named 'none'"),
         ({"--name": "a/b"}, 2, "cannot be named 'a/b'"),
         ({"--name": "taken"}, 2, "exists already"),
-        ({"--minutes": "0"}, 2, "minutes must be above 0"),
+        ({"--minutes": "-1"}, 2, "minutes must be 0 or more"),
         ({"--steps": "0"}, 2, "steps must be at least 1"),
         ({"--size": "8"}, 2, "size"),
         ({"--network": "huge"}, 2, "no network named 'huge'"),

@@ -25,7 +25,7 @@ from videostyle.timeline import Span
 
 
 def found(plan: RenderPlan) -> segments.Scan:
-    return scan(plan, lambda: None)
+    return scan(plan)
 
 
 def in_pieces(plan: RenderPlan, folder: Path, shortest: int = 1) -> tuple[Segment, ...]:

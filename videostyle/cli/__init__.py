@@ -59,10 +59,16 @@ class _Parser(argparse.ArgumentParser):
         if prefix == "unrecognized arguments":
             option = next((word for word in rest.split() if word.startswith("-")), None)
             message = unknown_option(option, self.options) if option else f"too many inputs: {rest}"
-        # FFmpeg's -q:v is -q with a value to argparse.
-        if flag_with_value := re.fullmatch(r"argument (-\w)/\S+: ignored explicit argument '(:\w)'", message):
-            message = unknown_option("".join(flag_with_value.groups()), self.options)
         self.exit(2, f"{sanitize_line(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
+
+    def parse_known_args(  # type: ignore[override]  # the overloads differ in the namespace only
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse the arguments; argparse would take FFmpeg's -q:v for -q and something more."""
+        for word in args or ():
+            if re.fullmatch(r"-\w:\w(:\d+)?", word):
+                self.error(f"unrecognized arguments: {word}")
+        return super().parse_known_args(args, namespace)
 
     @property
     def options(self) -> list[str]:

@@ -7,6 +7,7 @@ import os
 from torch import Tensor
 
 from videostyle.errors import SourceError, UsageError
+from videostyle.io.info import check_readable
 from videostyle.ops.pixels import alpha_to_float, to_float
 
 SMALLEST_STYLE_IMAGE = 64
@@ -21,6 +22,7 @@ def read_style_image(path: str | os.PathLike[str]) -> tuple[Tensor, Tensor | Non
     """
     from videostyle.io import open_source
 
+    check_readable(os.fspath(path))
     with open_source(os.fspath(path)) as source:
         frame = next(iter(source.frames()), None)
     if frame is None:
