@@ -23,7 +23,7 @@ from videostyle.batch.plan import BatchPlan
 from videostyle.batch.schedule import Result, run, status
 from videostyle.batch.tasks import PaintTask, ScanTask, Task
 from videostyle.errors import SinkError, UsageError
-from videostyle.plan import RenderPlan
+from videostyle.plan import EncodeOptions, RenderPlan
 from videostyle.progress import Progress
 from videostyle.style import Style
 
@@ -232,7 +232,7 @@ def test_a_segment_is_tried_again(bench: Bench) -> None:
     def flaky(task: Any, *more: Any) -> dict[str, Any]:
         if isinstance(task, PaintTask) and failing.get(task.segment.start, 0) > 0:
             failing[task.segment.start] -= 1
-            return {"error": "the network was away", "retryable": True, "disk_full": False}
+            return {"error": "the network was away", "retryable": True, "disk_full": False, "lost": False}
         return whole(task, *more)
 
     import shots as module
@@ -263,6 +263,23 @@ def test_what_is_there_is_not_replaced_unasked(bench: Bench) -> None:
     asked = replace(film, encode=replace(film.encode, overwrite=True))
     assert bench.run(asked)[0].state == "painted"
     assert is_right(film)
+
+
+@pytest.mark.parametrize("name", ["dots.mkv", "dots.gif"])
+def test_what_came_to_exist_during_the_work_is_not_replaced_unasked(bench: Bench, name: str) -> None:
+    film = bench.film(name)
+    if name.endswith(".gif"):
+        film = replace(film, encode=EncodeOptions())
+
+    def create(task: Task) -> None:
+        if not isinstance(task, ScanTask):
+            Path(film.output).write_bytes(b"mine")
+
+    (result,) = bench.run(film, before=create)
+    assert "exists already" in result.error
+    assert Path(film.output).read_bytes() == b"mine"
+    Path(film.output).unlink()
+    assert bench.run(film)[0].state == "painted"
 
 
 def test_what_took_a_films_place_is_not_replaced_unasked(bench: Bench) -> None:

@@ -22,7 +22,7 @@ from videostyle.errors import SinkError, UsageError, VideostyleError
 from videostyle.files import make_folder
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
-from videostyle.io.images import is_picture
+from videostyle.io.images import is_pattern, is_picture
 from videostyle.partial_files import lock_folder
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
@@ -86,6 +86,8 @@ class _Film:
         self.tries: Counter[int] = Counter()
         self.error = self.journal.damage
         self.was_painted = self.journal.film is not None
+        self.replaces = plan.encode.overwrite
+        """True if a file under the output's name may be replaced: it is asked for, or the file is our own."""
 
     def check(self) -> None:
         """Check what can be checked before rendering; raise VideostyleError if the film cannot be rendered."""
@@ -98,7 +100,8 @@ class _Film:
         make_folder(Path(plan.output).parent)
         # A file there may be our own, finished just before a stop that prevented the record.
         ours = self.journal.begun and not self.journal.stale
-        encode = replace(plan.encode, overwrite=plan.encode.overwrite or ours)
+        self.replaces |= ours and (is_pattern(plan.output) or os.path.exists(plan.output))
+        encode = replace(plan.encode, overwrite=self.replaces)
         open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
         for mask in (plan.style.mask, *(region.mask for region in plan.style.regions)):
             if mask is not None:
@@ -125,7 +128,7 @@ class _Film:
         if self.over or -1 in self.busy:
             return None
         if not self.joinable:
-            return -1, WholeTask(replace(self.plan, encode=replace(self.plan.encode, overwrite=True)))
+            return -1, WholeTask(self._writing())
         if segments is None:
             return None if self.scanned in scanning else (-1, ScanTask(self.plan))
         for number, segment in enumerate(segments):
@@ -134,7 +137,10 @@ class _Film:
         if self.busy:
             return None
         paths = tuple(str(self.journal.folder / done[number]["file"]) for number in range(len(segments)))
-        return -1, JoinTask(self.plan, paths)
+        return -1, JoinTask(self._writing(), paths)
+
+    def _writing(self) -> RenderPlan:
+        return replace(self.plan, encode=replace(self.plan.encode, overwrite=self.replaces))
 
     @property
     def scanned(self) -> tuple[Any, ...]:
@@ -303,6 +309,8 @@ def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan, worker
 
 def _retry(film: _Film, number: int, result: dict[str, Any], retries: int) -> None:
     film.tries[number] += 1
+    # The output may be there already, or a part of the numbered pictures.
+    film.replaces |= number == -1 and (result["lost"] or is_pattern(film.plan.output))
     if result["disk_full"] or film.error:
         return
     if film.tries[number] <= retries:

@@ -44,7 +44,10 @@ class PaintTask:
 
 @dataclass(frozen=True)
 class JoinTask:
-    """Join the segments of a film, and add sound and all other streams of the source."""
+    """Join the segments of a film, and add sound and all other streams of the source.
+
+    An existing output is replaced if the plan allows that.
+    """
 
     plan: RenderPlan
     paths: tuple[str, ...]
@@ -65,8 +68,8 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
 
     `on_frames` is called at each frame, with the number stylized since; an exception from it ends the task.
 
-    The result of a failure has the keys `error`, a line; `retryable`, False if another try would not help; and
-    `disk_full`.
+    The result of a failure has the keys `error`, a line; `retryable`, False if another try would not help;
+    `disk_full`; and `lost`, True if the worker died, so that the output may be there.
     """
     started = time.perf_counter()
     try:
@@ -84,7 +87,7 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
             line = f"unexpected {type(error).__name__}: {line}"
         cause = error.__cause__ if isinstance(error, SinkError) else error
         disk_full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": disk_full}
+        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": disk_full, "lost": False}
     return {**done, "seconds": round(time.perf_counter() - started, 3)}
 
 
@@ -179,10 +182,8 @@ def _join(task: JoinTask) -> dict[str, Any]:
     plan = task.plan
     info = open_source(plan.source).info
     size = fit(plan.size, info.width, info.height)
-    # An existing file is replaced: an older output, or this one if the end of the join was not recorded.
-    options = replace(plan.encode, overwrite=True)
     copy_from = None if info.container == "pictures" else plan.source
-    with VideoSink(plan.output, info, options, plan.span, size, copy_from) as sink:
+    with VideoSink(plan.output, info, plan.encode, plan.span, size, copy_from) as sink:
         try:
             sink.concat(task.paths)
         except SourceError as error:
