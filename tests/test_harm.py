@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from command import failing, told
 
+from videostyle.__main__ import entry
 from videostyle.cli import main
 from videostyle.io.names import output_name
 from videostyle.partial_files import reserve_output
@@ -254,6 +255,7 @@ def test_a_report_on_a_full_disk_is_told_and_not_there(
         (OSError(24, "Too many open files"), "too many files are open"),
         (ImportError("libcudart.so: cannot open shared object file: Too many open files"), "too many files are open"),
         (RuntimeError("can't start new thread"), "no more threads"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "set TMPDIR"),
     ],
 )
 def test_too_little_of_something_is_told_in_a_line(
@@ -285,6 +287,14 @@ def test_a_decoder_without_memory_does_not_call_the_film_damaged(
     status, text = failing(capsys, "stylize", str(film), "-o", str(film.with_name("o.mp4")), "--style", "none", "-q")
     assert status == 1
     assert "none of its frames can be decoded; there is too little memory" in told(text)
+
+
+def test_a_current_folder_that_was_removed_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit, match="the current folder is not there any more"):
+        entry()
 
 
 def in_shell(film: Path, redirections: str, *, limits: str = "") -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,11 @@ def entry() -> NoReturn:
     """Run the command: open the standard streams, listen for signals, and call `videostyle.cli.main`."""
     open_standard_streams()
     try:
+        os.getcwd()
+    except OSError:
+        # Native libraries end the process where they need it.
+        sys.exit("videostyle: the current folder is not there any more; change to another")
+    try:
         # An exception in the middle of an import would leave half a module.
         with interrupt.listening(begun=False):
             from videostyle.cli import main

@@ -127,5 +127,7 @@ def too_little(error: BaseException) -> str:
             return "there is too little memory; close other programs, raise the limit (ulimit -v), or give --size 360"
         if number in (errno.ENOSPC, errno.EDQUOT):
             return "the disk is full; free some space"
+        if "no usable temporary directory" in text:
+            return "no folder for temporary files can be written to; set TMPDIR to one"
         cause = cause.__cause__ or cause.__context__
     return ""
