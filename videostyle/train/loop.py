@@ -289,6 +289,7 @@ def _load(path: Path, device: str) -> dict[str, Any]:
         data = io.BytesIO(read_regular_file(path))
         with zipfile.ZipFile(data) as parts:  # torch does not verify the checksums
             whole = parts.testzip() is None
+        data.seek(0)
         saved: dict[str, Any] = torch.load(data, map_location=device, weights_only=True)
         whole = (
             whole and bool(saved["model"]) and _is_finite([saved.get(key) for key in ("model", "mean", "optimizer")])
