@@ -91,7 +91,7 @@ def bottlenecks(net: CodePredictor, network: Network, folder: Path) -> dict[str,
     """Return the bottleneck of each painting of the gallery, by its style's name."""
     files = {path.stem: path for path in list_photographs(folder)}
     names = [entry.name for entry in weights.gallery() if entry.network == network.name]
-    predictor = Predictor(net, "", {})
+    predictor = Predictor(net, {})
     with torch.inference_mode():
         return {name: net.embed(picture_statistics(predictor, read_on_white(files[name])))[0] for name in names}
 

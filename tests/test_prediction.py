@@ -241,7 +241,7 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path, caplog: pytest.LogCap
 
     whole = trained("whole", 3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_save", stop_after(training._save, saves=2))  # the views, and step 1
+        patch.setattr(training, "save_state", stop_after(training.save_state, saves=2))  # the views, and step 1
         with pytest.raises(KeyboardInterrupt):
             trained("parts", 3)
     assert "step 3/3" in caplog.text

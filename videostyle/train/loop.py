@@ -27,10 +27,11 @@ from videostyle.files import make_folder, read_regular_file
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
-from videostyle.partial_files import atomic_write, lock_folder
+from videostyle.partial_files import lock_folder
 from videostyle.plan import FlowOptions
 from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.train.batch import GAPS, roll_out_length
+from videostyle.train.checkpoint import save_state
 from videostyle.train.curve import draw_losses
 from videostyle.train.data import Crops, held_back, list_photographs
 from videostyle.train.devices import Devices, devices
@@ -192,11 +193,11 @@ def train(config: TrainConfig, on_progress: OnProgress = ignore) -> Path:
                 log.info(f"validation  {shown}")
                 if scores["loss"] < best:
                     best = scores["loss"]
-                    _save(config.folder / "best.pt", {"model": mean.state_dict(), "step": step})
+                    save_state(config.folder / "best.pt", {"model": mean.state_dict(), "step": step})
             if step % config.save_every == 0 or done == 1:
                 journal.flush()  # first, or entries of steps before the checkpoint could be lost
                 state = {"model": model.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict()}
-                _save(
+                save_state(
                     config.folder / "checkpoint.pt",
                     {
                         **state,
@@ -284,7 +285,7 @@ def _resume(
 
 
 def _load(path: Path, device: str) -> dict[str, Any]:
-    """Read a file that `_save` wrote; raises TrainingError if it is damaged."""
+    """Read a file that `save_state` wrote; raises TrainingError if it is damaged."""
     try:
         data = io.BytesIO(read_regular_file(path))
         with zipfile.ZipFile(data) as parts:  # torch does not verify the checksums
@@ -312,12 +313,6 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, dict):
         value = list(value.values())
     return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    data = io.BytesIO()  # so that a full disk raises OSError
-    torch.save(state, data)
-    atomic_write(path, data.getvalue())
 
 
 def _export(config: TrainConfig, model: StyleModel, objective: Objective, held: list[Path], here: Devices) -> None:

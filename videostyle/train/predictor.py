@@ -7,7 +7,6 @@ and Gram matrices of the views are computed once, so a step costs what a step of
 
 from __future__ import annotations
 
-import io
 import logging
 import random
 import time
@@ -27,10 +26,12 @@ from videostyle.io.style_image import read_on_white
 from videostyle.nets.code_predictor import LAYERS, CodePredictor
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
-from videostyle.partial_files import atomic_write, lock_folder
+from videostyle.partial_files import lock_folder
 from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.train.batch import Batch, draw
+from videostyle.train.checkpoint import save_state
 from videostyle.train.data import Crops, list_photographs, read_picture
+from videostyle.train.loop import choose_view
 from videostyle.train.objective import is_shallow, style_and_content_terms
 from videostyle.train.plan import TrainConfig, TrainingStyle
 from videostyle.weights.prediction import LOSS_NETWORK, scaled_picture
@@ -138,7 +139,7 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
                 sums, since, began = [0.0] * len(SHOWN), step, time.monotonic()
             if step % config.save_every == 0 or step == config.steps:
                 state = {"predictor": predictor.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-                _save(config.folder / _CHECKPOINT, state)
+                save_state(config.folder / _CHECKPOINT, state)
     return predictor.eval()
 
 
@@ -175,12 +176,6 @@ def _resume(config: PredictorConfig, predictor: CodePredictor, optimizer: torch.
     return step
 
 
-def _save(path: Path, state: object) -> None:
-    data = io.BytesIO()
-    torch.save(state, data)
-    atomic_write(path, data.getvalue())
-
-
 def predictor_loss(
     config: PredictorConfig,
     objective: TrainConfig,
@@ -195,8 +190,8 @@ def predictor_loss(
 
     As in `train`, the deep layers are left out in some of the steps, and weigh more in the others.
     """
-    generator = torch.Generator().manual_seed((config.seed + 3) * 1_000_003 + step)
-    shallow = torch.rand((), generator=generator).item() < objective.shallow_share
+    shallow = choose_view(objective, step) == "shallow"
+    generator = torch.Generator().manual_seed((config.seed + 5) * 1_000_003 + step)
     statistics = torch.cat([view.statistics for view in chosen])
     kept = torch.rand(statistics.shape, generator=generator) >= _DROPOUT
     codes = predictor(torch.where(kept, statistics, predictor.average))
@@ -248,7 +243,7 @@ def load_views(
         if len(stored) % 50 == 0 or len(stored) == len(jobs):
             log.info(f"view {len(stored)}/{len(jobs)}")
             on_progress(Progress("computing views", len(stored), len(jobs), "views"))
-            _save(kept, stored)
+            save_state(kept, stored)
     return [View(*one) for one in stored]
 
 

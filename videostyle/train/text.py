@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from videostyle import interrupt, weights
 from videostyle.errors import MissingDependencyError, UsageError, WeightsError
 from videostyle.files import check_output
+from videostyle.nets.vgg import LossNetwork
 from videostyle.noise import initial_recurrent_input
 from videostyle.ops import losses
 from videostyle.progress import OnProgress, Progress, ignore
@@ -156,7 +157,7 @@ def _terms(
     values: Tensor,
     network: weights.Network,
     directions: Directions,
-    loss_network: Any,
+    loss_network: LossNetwork,
     pictures: list[Tensor],
     step: int,
 ) -> dict[str, Tensor]:

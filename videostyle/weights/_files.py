@@ -43,3 +43,22 @@ def write_file(path: Path, tensors: dict[str, Tensor], card: dict[str, Any], *, 
     make_folder(path.parent)
     atomic_write(path, data, overwrite=overwrite)
     return hashlib.sha256(data).hexdigest()
+
+
+def read_style(path: Path) -> tuple[Tensor, dict[str, Any]]:
+    """Read the code (1, code_size) in a style file, and its card; raises WeightsError."""
+    import torch
+
+    file = read_file(path, "style")
+    return torch.from_numpy(file.arrays["code"]), file.metadata
+
+
+def save_style(
+    path: Path, code: Tensor, network: str, network_sha256: str, card: dict[str, Any], *, overwrite: bool = True
+) -> str:
+    """Write the file of one style code (1, code_size); returns its SHA-256.
+
+    Raises SinkError, and UsageError if the file exists and may not be overwritten.
+    """
+    about = {**card, "kind": "style", "network": network, "network_sha256": network_sha256}
+    return write_file(path, {"code": code}, about, overwrite=overwrite)

@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videostyle.errors import UnknownNameError, UsageError, WeightsError
 from videostyle.style import Blend, Style
 from videostyle.tensorfile import StyleCard, TensorFile
 from videostyle.timeline import Key, Timeline
-from videostyle.weights._files import read_file, write_file
+from videostyle.weights._files import read_file, read_style
 from videostyle.weights.manifest import GalleryEntry, gallery, own_network, own_styles, styles_folder
 from videostyle.weights.networks import Network, load_network, read_network
 from videostyle.weights.prediction import is_picture_name, predict_code
@@ -116,22 +116,3 @@ def _unlisted(name: str, entries: dict[str, GalleryEntry]) -> TensorFile:
     if not os.path.exists(file):
         raise UnknownNameError.among("style", name, [*entries, "none"])
     return read_file(file, "style")
-
-
-def read_style(path: Path) -> tuple[Tensor, dict[str, Any]]:
-    """Read the code (1, code_size) in a style file, and its card; raises WeightsError."""
-    import torch
-
-    file = read_file(path, "style")
-    return torch.from_numpy(file.arrays["code"]), file.metadata
-
-
-def save_style(
-    path: Path, code: Tensor, network: str, network_sha256: str, card: dict[str, Any], *, overwrite: bool = True
-) -> str:
-    """Write the file of one style code (1, code_size); returns its SHA-256.
-
-    Raises SinkError, and UsageError if the file exists and may not be overwritten.
-    """
-    about = {**card, "kind": "style", "network": network, "network_sha256": network_sha256}
-    return write_file(path, {"code": code}, about, overwrite=overwrite)

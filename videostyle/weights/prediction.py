@@ -19,7 +19,7 @@ import platformdirs
 
 from videostyle.errors import SourceError, UsageError, VideostyleError, WeightsError
 from videostyle.tensorfile import PredictorCard
-from videostyle.weights._files import read_file, write_file
+from videostyle.weights._files import read_file, save_style, write_file
 from videostyle.weights.manifest import load_manifest, models_folder
 from videostyle.weights.networks import Network, load_loss_network
 
@@ -41,7 +41,6 @@ class Predictor:
     """Code predictor of a style network."""
 
     net: CodePredictor
-    sha256: str
     gallery: dict[str, Tensor]
     """Bottlenecks (BOTTLENECK,) of the gallery's paintings, by name."""
 
@@ -77,9 +76,9 @@ def predict_code(picture: Path, network: Network) -> Tensor:
     statistics = picture_statistics(predictor, read_on_white(picture))
     with torch.inference_mode():
         code = predictor.net(statistics).clone()
-    card = {"kind": "style", "name": picture.stem, "network": network.name, "network_sha256": network.sha256}
+    card = {"name": picture.stem, "predicted": True}
     with suppress(VideostyleError, OSError):  # a cache that cannot be written costs a second the next time
-        write_file(kept, {"code": code}, card | {"predicted": True})
+        save_style(kept, code, network.name, network.sha256, card)
         _remove_oldest(kept.parent)
     return code
 
@@ -132,7 +131,7 @@ def load_predictor(network: Network) -> Predictor:
     if shapes != {name: one.shape for name, one in tensors.items()}:
         raise WeightsError(f"{file.path}: its tensors do not fit the network {network.name}")
     net.load_state_dict(tensors)
-    return Predictor(net.eval().requires_grad_(False), file.sha256, dict(zip(file.card.gallery, rows, strict=False)))
+    return Predictor(net.eval().requires_grad_(False), dict(zip(file.card.gallery, rows, strict=False)))
 
 
 def picture_statistics(predictor: Predictor, picture: Tensor) -> Tensor:
