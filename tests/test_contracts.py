@@ -21,6 +21,7 @@ from PIL import Image
 import videostyle.batch.executors
 import videostyle.engines
 import videostyle.flow
+import videostyle.segmenters
 import videostyle.stylizers
 from videostyle.batch.executors import load_executor
 from videostyle.batch.plan import BatchPlan, Segment
@@ -308,7 +309,13 @@ def test_parts_that_are_dropped_in_are_listed_run_and_tested(
     assert "7 passed" in done.stdout, done.stdout
 
 
-KINDS = [videostyle.engines, videostyle.flow, videostyle.stylizers, videostyle.batch.executors]
+KINDS = [
+    videostyle.engines,
+    videostyle.flow,
+    videostyle.segmenters,
+    videostyle.stylizers,
+    videostyle.batch.executors,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -33,6 +33,8 @@ OTHER: dict[str, tuple[Any, str, str]] = {
     "brush": (2.0, "2", "2.0"),
     "mask": ("m.png", "m.png", '"m.png"'),
     "region": ((Region("scream", "r.png"),), "scream=r.png", '[{ style = "scream", mask = "r.png" }]'),
+    "segmenter": ("deeplab", "deeplab", '"deeplab"'),
+    "segmenter_weights": (Path("p.pt"), "p.pt", '"p.pt"'),
     "mask_feather": (5.0, "5", "5.0"),
     "statistics": ("shot", "shot", '"shot"'),
     "seed": (7, "7", "7"),
@@ -90,7 +92,7 @@ def test_a_setting_is_reached_from_a_job_list(name: str, tmp_path: Path) -> None
     (plan,) = read_jobs(jobs, [], tmp_path, RenderPlan("", ""))
     if name == "region":
         value = (Region("scream", str(tmp_path / "r.png")),)
-    elif name in ("mask", "flow_weights"):
+    elif name in ("mask", "segmenter_weights", "flow_weights"):
         value = type(value)(tmp_path / value)
     assert value_of(plan, name) == value_of(RenderPlan.of("", "", **{name: value}), name)
 

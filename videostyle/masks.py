@@ -87,11 +87,27 @@ def mask_from_pixels(pixels: Tensor, size: tuple[int, int], feather: float) -> T
     mask = luma(to_float(colors))
     if alpha is not None:
         mask = mask * alpha_to_float(alpha)
-    mask = resize(mask, size)
-    if feather > 0:
-        soft = cv2.GaussianBlur(mask[0, 0].numpy(), (0, 0), feather, borderType=cv2.BORDER_REPLICATE)
-        mask = stack_rows([soft])
+    mask = _feathered(resize(mask, size), feather)
     return ((mask[0] - NEAR) / (1 - 2 * NEAR)).clamp(0, 1)
+
+
+def mask_of_people(people: Tensor, which: str, size: tuple[int, int], feather: float) -> Tensor:
+    """Return the mask (1, H, W) in 0..1 of `size` (H, W) that `which` of `style.SEGMENTED` means.
+
+    `people` (1, 1, h, w) in 0..1 is the mask of the people, of any size.
+    """
+    mask = resize(people, size)
+    if which == "background":
+        mask = 1 - mask
+    return _feathered(mask, feather)[0].clamp(0, 1)
+
+
+def _feathered(mask: Tensor, feather: float) -> Tensor:
+    """Blur a mask (1, 1, H, W) by a Gaussian of deviation `feather`, in pixels."""
+    if feather <= 0:
+        return mask
+    soft = cv2.GaussianBlur(mask[0, 0].numpy(force=True), (0, 0), feather, borderType=cv2.BORDER_REPLICATE)
+    return stack_rows([soft])
 
 
 def compose(film: Tensor, layers: Sequence[Tensor], regions: Sequence[Tensor], mask: Tensor | None) -> Tensor:

@@ -45,7 +45,10 @@ class FlowOptions:
         metavar="FILE",
     )
     allow_download: bool = setting(
-        False, "let torchvision download RAFT's weights if they are missing", "flicker", name="download"
+        False,
+        "let torchvision download the weights that are missing: RAFT's, and those of --segmenter",
+        "flicker",
+        name="download",
     )
     longest_side: int = setting(
         512,
@@ -54,6 +57,31 @@ class FlowOptions:
         name="flow_size",
         low=64,
         metavar="PX",
+    )
+
+    def __post_init__(self) -> None:
+        set_fields(self, weights=None if self.weights is None else Path(self.weights))
+        check(self)
+
+
+@dataclass(frozen=True)
+class SegmenterOptions:
+    """Settings of the segmenter, which finds people for masks."""
+
+    method: str = setting(
+        "lraspp",
+        "network that finds the people for --mask person and background: lraspp and deeplab are torchvision's, the "
+        "second finer and slower; selfie is MediaPipe's, the fastest, for people near the camera",
+        "the painting",
+        name="segmenter",
+        choices=_installed("videostyle.segmenters"),
+    )
+    weights: Path | None = setting(
+        None,
+        "a file with the weights of --segmenter; the default is torchvision's own, or those of an installed mediapipe",
+        "the painting",
+        name="segmenter_weights",
+        metavar="FILE",
     )
 
     def __post_init__(self) -> None:
@@ -117,6 +145,7 @@ class RenderSettings:
     """
 
     style: Style = field(default_factory=Style)
+    segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
     flow: FlowOptions = field(default_factory=FlowOptions)
     stabilize: StabilizeOptions = field(default_factory=StabilizeOptions)
     encode: EncodeOptions = field(default_factory=EncodeOptions)
@@ -150,6 +179,7 @@ class RenderSettings:
             set_fields(self, size=f"{self.size[0]}x{self.size[1]}")
         for name, kind, brief in (
             ("style", Style, (str, os.PathLike, Mapping, tuple, list, Timeline)),
+            ("segmenter", SegmenterOptions, (str,)),
             ("flow", FlowOptions, (str,)),
             ("stabilize", StabilizeOptions, (Real,)),
             ("encode", EncodeOptions, ()),
@@ -197,6 +227,5 @@ class RenderPlan(RenderSettings):
     @property
     def files(self) -> tuple[str, ...]:
         """Paths of all files that the plan reads; none of them may be written to."""
-        style = self.style
-        named = [self.source, style.mask, *(region.mask for region in style.regions), *style.names]
-        return tuple(str(one) for one in (*named, self.flow.weights) if one)
+        named = [self.source, *self.style.mask_files, *self.style.names, self.segmenter.weights, self.flow.weights]
+        return tuple(str(one) for one in named if one)

@@ -15,11 +15,13 @@ from videostyle.cuts import mark_cuts
 from videostyle.engines import choose_device, choose_engine, has_own_threads
 from videostyle.flow import choose_flow
 from videostyle.io import open_source
-from videostyle.masks import Mask, compose
+from videostyle.masks import Mask, compose, mask_of_people
 from videostyle.moments import Moments
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
+from videostyle.people import PeopleMask
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.report import RenderReport, StageTimer
+from videostyle.segmenters import load_segmenter
 from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer, passes_through
 from videostyle.threads import prefetch
@@ -34,6 +36,8 @@ class _Prepared:
     content: Tensor
     """(1, 3, H, W) in 0..1."""
     moment: Moment
+    people: Tensor | None
+    """Mask of the people (1, 1, h, w) in 0..1, if one is asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +48,7 @@ class _Stylized:
     layers: Tensor
     """(1 + regions, 3, H, W) in 0..1."""
     motion: Motion | None
+    people: Tensor | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +58,7 @@ class _Pending:
     frame: Frame
     bare: tuple[bool, ...]
     """One flag per layer, True where it is the film itself: then there is nothing to stabilize."""
+    people: Tensor | None
 
 
 class Step:
@@ -114,10 +120,13 @@ class FrameStylizer:
         self.origin = (video and video.info.start) or Fraction(0)
         fps = (video and video.info.average_rate) or 24
         style = plan.style
-        self.mask = Mask(open_source(style.mask, fps), style.feather) if style.mask is not None else None
-        self.regions = [Mask(open_source(region.mask, fps), style.feather) for region in style.regions]
+        self.files = {path: Mask(open_source(path, fps), style.feather) for path in style.mask_files}
         self.device = plan.device
         self.stylizes = not passes_through(style)
+        self.people: PeopleMask | None = None
+        if self.stylizes and style.segments_people:
+            segmenter = load_segmenter(plan.segmenter, plan.flow.allow_download, self.device)
+            self.people = PeopleMask(segmenter)
         self.engine = plan.engine if self.stylizes else ""
         stylizer = stylizer or load_stylizer(style, self.engine, self.device)
         # Without a style there is nothing to stabilize: the pass-through leaves every pixel as it is.
@@ -149,15 +158,10 @@ class FrameStylizer:
             cuts=self.cuts,
             stages={stage: round(worked, 3) for stage, worked in self.timer.seconds.items()},
             streams=[],
-            warnings=[line for mask in self.masks for line in mask.warnings],
+            warnings=[line for mask in self.files.values() for line in mask.warnings],
             predicted=predicted_styles(plan.style),
             settings=self.plan.to_json(),
         )
-
-    @property
-    def masks(self) -> list[Mask]:
-        """The mask of the whole output, where there is one, and those of the regions."""
-        return [*([self.mask] if self.mask else []), *self.regions]
 
     def outputs(self, frames: Iterable[Frame], stack: ExitStack) -> Iterator[Frame]:
         """Yield the output frames, as many and with the times of `frames`; their threads end when `stack` is left."""
@@ -167,7 +171,7 @@ class FrameStylizer:
             return
         if not self.engine or has_own_threads(self.engine):
             stack.enter_context(one_thread_each())
-        for mask in self.masks:
+        for mask in self.files.values():
             stack.enter_context(mask.source)
         prepared = stack.enter_context(prefetch(self._prepare(frames), depth))
         stylized = stack.enter_context(prefetch(self._stylize(prepared), depth))
@@ -175,10 +179,11 @@ class FrameStylizer:
         for one, stabilized in self.timer.around("stabilize", self.step.stabilizer.stabilize(pending)):
             frame = one.frame
             # The film's pixels are computed again instead of held; where nothing needs them, any will do.
-            film = self._content(frame)[0] if self.masks or any(one.bare) else stabilized[0]
+            masked = bool(self.stylizes and self.plan.style.masks)
+            film = self._content(frame)[0] if masked or any(one.bare) else stabilized[0]
             layers = [film if bare else layer for bare, layer in zip(one.bare, stabilized, strict=True)]
             # Masks come after the stabilizer, so that it blends nothing across a mask's edge.
-            picture = self._masked(self._time(frame), film, layers) if self.stylizes and self.masks else layers[0]
+            picture = self._masked(self._time(frame), film, layers, one.people) if masked else layers[0]
             with self.timer("stabilize"):
                 _, alpha = split_alpha(frame.pixels)
                 if alpha is not None and self.size is not None:
@@ -203,7 +208,10 @@ class FrameStylizer:
                     prepared = None
                 else:
                     content = self._content(frame)
-                    prepared = _Prepared(content, self.step.moment(content, self._time(frame), frame.is_cut))
+                    prepared = _Prepared(content, self.step.moment(content, self._time(frame), frame.is_cut), None)
+            if prepared is not None and self.people is not None:
+                with self.timer("segment"):
+                    prepared = replace(prepared, people=self.people(prepared.content, prepared.moment))
             yield frame, prepared
             last = frame
 
@@ -231,7 +239,7 @@ class FrameStylizer:
                 jumps = self.plan.style.jumps(before, now)
                 with self.timer("paint"):
                     layers, motion = self.step.stylize(prepared.content, prepared.moment, jumps=jumps)
-                stylized = _Stylized(prepared.content, layers, motion)
+                stylized = _Stylized(prepared.content, layers, motion, prepared.people)
             yield frame, stylized
             before = now
 
@@ -239,19 +247,27 @@ class FrameStylizer:
         self, frames: Iterable[tuple[Frame, _Stylized | None]]
     ) -> Iterator[tuple[_Pending, Tensor | None, Motion | None]]:
         bare: tuple[bool, ...] = ()
+        people: Tensor | None = None
         for frame, stylized in frames:
             if stylized is None:
-                yield _Pending(frame, bare), None, None
+                yield _Pending(frame, bare, people), None, None
             else:
                 bare = tuple(torch.equal(layer, stylized.content[0]) for layer in stylized.layers)
-                yield _Pending(frame, bare), stylized.layers, stylized.motion
+                people = stylized.people
+                yield _Pending(frame, bare, people), stylized.layers, stylized.motion
 
-    def _masked(self, time: Fraction, film: Tensor, layers: list[Tensor]) -> Tensor:
+    def _masked(self, time: Fraction, film: Tensor, layers: list[Tensor], people: Tensor | None) -> Tensor:
+        style, size = self.plan.style, (film.shape[1], film.shape[2])
+
+        def made(mask: str) -> Tensor:
+            if mask in self.files:
+                return self.files[mask].at(time, size).to(film.device)
+            assert people is not None
+            return mask_of_people(people, mask, size, style.feather).to(film.device)
+
         with self.timer("mask"):
-            size = film.shape[1], film.shape[2]
-            regions = [region.at(time, size).to(film.device) for region in self.regions]
-            mask = self.mask.at(time, size).to(film.device) if self.mask else None
-            return compose(film, layers, regions, mask)
+            regions = [made(region.mask) for region in style.regions]
+            return compose(film, layers, regions, None if style.mask is None else made(style.mask))
 
     def _time(self, frame: Frame) -> Fraction:
         """Return the seconds from the film's first frame."""

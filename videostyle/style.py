@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 Blend = tuple[tuple[str, float], ...]
 """Pairs of a name (or a style file's path) and a weight; the weights are divided by their sum."""
+SEGMENTED = ("person", "background")
+"""Masks that a segmenter makes; any other mask is a file."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Region:
     blend: Blend
     """Blend, written like `Style.blend` without times."""
     mask: str
-    """Path of a picture, film or sequence, like `Style.mask`."""
+    """Path of a picture, film or sequence, or one of SEGMENTED, like `Style.mask`."""
 
     def __post_init__(self) -> None:
         set_fields(self, blend=as_blend(self.blend), mask=os.fspath(self.mask))
@@ -74,13 +76,15 @@ class Style:
     )
     mask: str | None = setting(
         None,
-        "a picture, film or sequence: paint where it is white, and leave the film where it is black",
+        "a picture, film or sequence: paint where it is white, and leave the film where it is black; person or "
+        "background: paint the people only, or all but the people, whom --segmenter finds",
         "the painting",
-        metavar="FILE",
+        metavar="FILE|person|background",
     )
     regions: tuple[Region, ...] = setting(
         (),
-        "paint in another style where FILE is white, over the regions before; each region adds a pass of the network",
+        "paint in another style where FILE is white, over the regions before; each region adds a pass of the network. "
+        "FILE may be person or background, as for --mask",
         "the painting",
         name="region",
         metavar="NAME=FILE",
@@ -135,6 +139,21 @@ class Style:
         """Names of all styles in it, once each, in the order in which they were given."""
         blends = [key.value for key in self.blends.keys] + [region.blend for region in self.regions]
         return tuple(dict.fromkeys(name for blend in blends for name, _ in blend))
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """All masks: that of the whole painting, if there is one, and those of the regions."""
+        return (*([] if self.mask is None else [self.mask]), *(region.mask for region in self.regions))
+
+    @property
+    def mask_files(self) -> tuple[str, ...]:
+        """Paths of the masks that are files."""
+        return tuple(mask for mask in self.masks if mask not in SEGMENTED)
+
+    @property
+    def segments_people(self) -> bool:
+        """True if a mask is a segmenter's."""
+        return any(mask in SEGMENTED for mask in self.masks)
 
     @property
     def label(self) -> str:

@@ -19,7 +19,7 @@ from videostyle.files import fit_name, read_regular_file
 from videostyle.io.names import FILMS, WRITABLE
 from videostyle.plan import RenderPlan
 from videostyle.settings import Setting, assemble, settings_of
-from videostyle.style import Region, Style
+from videostyle.style import SEGMENTED, Region, Style
 from videostyle.timeline import as_seconds
 
 M = TypeVar("M", bound=BaseModel)
@@ -224,12 +224,17 @@ def _settings(given: dict[str, Any], base: RenderPlan, here: Path) -> RenderPlan
     """Return `base` with a job's settings; paths are relative to the folder `here`."""
     declared = settings_of(RenderPlan)
     named = {name: value for name, value in given.items() if name in declared}
-    for name in ("mask", "flow_weights"):
+    for name in ("mask", "segmenter_weights", "flow_weights"):
         if name in named:
-            named[name] = str(here / Path(named[name]).expanduser())
+            named[name] = _path(named[name], here)
     if "region" in named:
-        named["region"] = tuple(Region(one.style, str(here / Path(one.mask).expanduser())) for one in named["region"])
+        named["region"] = tuple(Region(one.style, _path(one.mask, here)) for one in named["region"])
     return assemble(RenderPlan, base, **named)
+
+
+def _path(text: str, here: Path) -> str:
+    """Return a path relative to the folder `here`; the masks that a segmenter makes are no paths."""
+    return text if text in SEGMENTED else str(here / Path(text).expanduser())
 
 
 def _message(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:

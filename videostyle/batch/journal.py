@@ -325,7 +325,7 @@ def fingerprint(plan: RenderPlan) -> str:
     )
 
     same = replace(plan, output=Path(plan.output).suffix, queue_depth=1, encode=replace(plan.encode, overwrite=False))
-    files = [plan.source, plan.style.mask, *(region.mask for region in plan.style.regions), plan.flow.weights]
+    files = [plan.source, *plan.style.mask_files, plan.segmenter.weights, plan.flow.weights]
     stamps: list[Any] = [_stamp(Path(file)) for file in files if file is not None]
     styles = {(entry.network, entry.name): entry for entry in (*gallery(), *own_styles())}
     for name in plan.style.names:

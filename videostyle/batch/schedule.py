@@ -103,9 +103,8 @@ class _Film:
         self.replaces |= ours and (is_pattern(plan.output) or os.path.exists(plan.output))
         encode = replace(plan.encode, overwrite=self.replaces)
         open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
-        for mask in (plan.style.mask, *(region.mask for region in plan.style.regions)):
-            if mask is not None:
-                open_source(mask)
+        for mask in plan.style.mask_files:
+            open_source(mask)
         _check_style(plan.style)
 
     @property

@@ -16,7 +16,7 @@ from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
 from videostyle.plan import RenderPlan
 from videostyle.settings import Group, Setting, assemble, flag, settings_of
-from videostyle.style import Blend, Region
+from videostyle.style import SEGMENTED, Blend, Region
 from videostyle.text import sanitize_line
 from videostyle.timeline import Key, Timeline, read_seconds, read_timecode
 
@@ -96,6 +96,11 @@ def contradictions(args: argparse.Namespace) -> Iterator[str]:
         yield f"{why} turns stabilising off, so --stabilize-mode {args.stabilize_mode} has no effect"
     if args.flow not in (None, "auto", "raft", "raft-large") and args.flow_weights is not None:
         yield f"--flow {args.flow} has no weights, so --flow-weights {args.flow_weights} is not read"
+    given = vars(args)
+    masks = [given.get("mask"), *(text.rpartition("=")[2] for text in given.get("region") or ())]
+    for name in ("segmenter", "segmenter_weights"):
+        if given.get(name) is not None and not any(mask in SEGMENTED for mask in masks):
+            yield f"no mask is person or background, so {flag(name)} {given[name]} has no effect"
 
 
 def read_plan(
