@@ -390,6 +390,22 @@ def test_a_folder_is_held_by_one_run_until_that_ends(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_in_which_nothing_was_made_is_not_left(tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "new" / "work", "a run"):
+        assert (tmp_path / "new" / "work").is_dir()
+    assert names(tmp_path) == []
+    with pytest.raises(RuntimeError), lock_folder(tmp_path / "work", "a run", "other.lock"):
+        raise RuntimeError
+    assert names(tmp_path) == []
+    with lock_folder(tmp_path / "new" / "work", "a run"):
+        (tmp_path / "new" / "work" / "result").touch()
+    assert names(tmp_path / "new" / "work") == ["lock", "result"]
+    (tmp_path / "mine").mkdir()
+    with lock_folder(tmp_path / "mine", "a run"):
+        pass
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_nobody_else_writes_files() -> None:
     """But for journals, a server's notes in its own folder, and names for whole files not yet final."""
     package = Path(files.__file__).parent
@@ -403,7 +419,8 @@ def test_nobody_else_writes_files() -> None:
                 if name in ("os.replace", "os.rename") or name.endswith((".write_text", ".write_bytes")) or opens:
                     found.add(path.relative_to(package).as_posix())
     assert found == {
-        *("partial_files.py", "train/journal.py", "batch/journal.py", "batch/tasks.py", "io/boxes.py", "web/storage.py")
+        *("partial_files.py", "written_files.py", "train/journal.py", "batch/journal.py", "batch/tasks.py"),
+        *("io/boxes.py", "web/storage.py"),
     }
 
 

@@ -27,6 +27,7 @@ LAYERS = [
         "interrupt",
         "files",
         "partial_files",
+        "written_files",
         "text",
     },
     {"ops", "nets", "tensorfile", "arrays"},

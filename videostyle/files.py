@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -105,15 +105,20 @@ def is_part_of(target: Path, source: AnyPath) -> bool:
     return sequence_pattern(name).fullmatch(target.name) is not None
 
 
-def check_sequence(path: AnyPath, *, overwrite: bool, sources: Iterable[AnyPath | None] = ()) -> set[str]:
-    """Check a numbered sequence such as shots/%05d.png as `check_output` does; return the names that exist already."""
+def check_sequence(
+    path: AnyPath, *, overwrite: bool, sources: Iterable[AnyPath | None] = (), written: Container[AnyPath] = ()
+) -> set[str]:
+    """Check a numbered sequence such as shots/%05d.png as `check_output` does; return the names that exist already.
+
+    Those in `written` may be overwritten in any case.
+    """
     folder, shape = Path(path).parent, sequence_pattern(Path(path).name)
     if not folder.is_dir():
         raise SinkError(f"{path}: there is no folder {folder}; make it first")
     found = sorted(name for name in os.listdir(folder) if shape.fullmatch(name))
     sources = list(sources)
     for name in found:
-        check_output(folder / name, overwrite=overwrite, sources=sources)
+        check_output(folder / name, overwrite=overwrite or folder / name in written, sources=sources)
     return set(found)
 
 

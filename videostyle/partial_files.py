@@ -19,10 +19,12 @@ from videostyle.files import (
     check_output,
     fit_name,
     is_part_of,
+    make_folder,
     sequence_pattern,
     sink_error,
     stat_output,
 )
+from videostyle.written_files import WrittenFiles
 
 try:
     import fcntl
@@ -44,14 +46,23 @@ class PartialFile:
     `claim`. Where the final name is a symbolic link, the link stays and the file it points to is replaced.
     """
 
-    def __init__(self, path: AnyPath, *, overwrite: bool = False, sources: Iterable[AnyPath | None] = ()) -> None:
+    def __init__(
+        self,
+        path: AnyPath,
+        *,
+        overwrite: bool = False,
+        sources: Iterable[AnyPath | None] = (),
+        written: WrittenFiles | None = None,
+    ) -> None:
         """Check the path; raise UsageError or SinkError as `check_output` does, or where another run writes the file.
 
-        `overwrite` allows an existing file; `sources` are never overwritten.
+        `overwrite` allows an existing file, `written` only one that it has on record, where the new one is added.
+        `sources` are never overwritten.
         """
         self.path = Path(path)
         self._overwrite = overwrite
         self._sources = tuple(sources)
+        self._written = written
         self._check()
         self._final = Path(os.path.realpath(path))
         self._descriptor: int | None = None
@@ -60,7 +71,10 @@ class PartialFile:
         self._acquire(create=False)
 
     def _check(self) -> None:
-        check_output(self.path, overwrite=self._overwrite, sources=self._sources)
+        check_output(self.path, overwrite=self._may_replace(), sources=self._sources)
+
+    def _may_replace(self) -> bool:
+        return self._overwrite or (self._written is not None and self.path in self._written)
 
     def claim(self) -> Path:
         """Create the empty partial file, lock it, and return its path.
@@ -136,7 +150,10 @@ class PartialFile:
             self._reopen_replaced()
             if sync and self._descriptor is not None:
                 os.fsync(self._descriptor)
-            if self._overwrite:
+            may_replace = self._may_replace()
+            if self._written is not None:
+                self._written.add(self.path, self.partial, sync=sync)
+            if may_replace:
                 with suppress(OSError):  # the permissions of the file that it replaces
                     os.chmod(self.partial, stat.S_IMODE(self._final.stat().st_mode))
                 os.replace(self.partial, self._final)
@@ -212,11 +229,12 @@ def atomic_write(
     overwrite: bool = True,
     sources: Iterable[AnyPath | None] = (),
     sync: bool = True,
+    written: WrittenFiles | None = None,
 ) -> None:
     """Write a file atomically: a reader sees the content from before, or all of `data`.
 
-    Text is written as UTF-8. A pipe, a terminal or /dev/null is written into, not replaced. Raises UsageError and
-    SinkError.
+    Text is written as UTF-8. A pipe, a terminal or /dev/null is written into, not replaced. `written` is as in
+    `PartialFile`. Raises UsageError and SinkError.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
     found = stat_output(path, Path(path))
@@ -226,7 +244,7 @@ def atomic_write(
         except OSError as error:
             raise sink_error(path, error) from error
         return
-    file = PartialFile(path, overwrite=overwrite, sources=sources)
+    file = PartialFile(path, overwrite=overwrite, sources=sources, written=written)
     try:
         file.claim()
         file.write(content)
@@ -298,23 +316,38 @@ def _remove_unlocked(path: Path) -> None:
 def lock_folder(folder: Path, owner: str, name: str = LOCK_FILE) -> Iterator[None]:
     """Create `folder` and lock it against other runs; raise SinkError, which names the `owner`, where one has it.
 
-    The lock is a file called `name` in the folder, and ends with its process, even if that is killed.
+    The lock is a file called `name` in the folder, and ends with its process, even if that is killed. At the end,
+    folders that were created here and in which nothing was made are removed.
     """
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / name, timeout=0)
+    created = [one for one in (folder, *folder.parents) if not os.path.lexists(one)]
     interrupt.begin()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock.acquire()
     except Timeout as error:
         raise SinkError(f"{folder}: {owner} is at work there; wait until it ends") from error
     except OSError as error:
+        _remove_created(created, name)
+        if isinstance(error, SinkError):
+            raise
         raise sink_error(folder, error) from error
     try:
         yield
     finally:
+        _remove_created(created, name)
         lock.release()
+
+
+def _remove_created(folders: list[Path], lock: str) -> None:
+    """Remove the new `folders`, the innermost first, as far as they hold nothing but the file `lock`."""
+    with suppress(OSError):
+        if folders and os.listdir(folders[0]) == [lock]:
+            (folders[0] / lock).unlink()
+        for folder in folders:
+            folder.rmdir()
 
 
 def _lock(descriptor: int) -> bool:

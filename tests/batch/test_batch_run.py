@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -83,7 +84,7 @@ def test_two_styles_of_a_film_are_painted_and_scanned_once(bench: Bench) -> None
     assert sum(isinstance(task, ScanTask) for task in bench.engines[0].tasks) == 1
     assert sorted(bench.painted) == [(name, at) for name in ("dots.mkv", "waves.mkv") for at in (0, 9, 16)]
     left = [path.name for path in bench.folder.rglob("*") if path.is_file() and path.suffix != ".mkv"]
-    assert sorted(left) == ["journal.jsonl", "journal.jsonl", "lock"]
+    assert sorted(left) == ["journal.jsonl"] * 2 + ["lock"] + ["written.jsonl"] * 2
 
 
 def test_a_short_film_is_split_where_a_worker_would_have_nothing_to_do(bench: Bench) -> None:
@@ -125,14 +126,7 @@ def test_a_stopped_run_goes_on_where_it_was(bench: Bench, at: int) -> None:
 
 def test_a_run_killed_after_the_join_was_done_and_before_it_was_noted(bench: Bench) -> None:
     film = bench.film("dots.mkv")
-
-    def killed(journal: Journal, result: dict[str, Any]) -> None:
-        raise Killed
-
-    with bench.monkeypatch.context() as patch:
-        patch.setattr(Journal, "finished", killed)
-        with pytest.raises(Killed):
-            bench.run(film)
+    killed_before_the_record(bench, film)
     assert Path(film.output).exists()
     assert bench.run(film)[0].state == "painted"
     assert len(bench.painted) == 3
@@ -232,7 +226,7 @@ def test_a_segment_is_tried_again(bench: Bench) -> None:
     def flaky(task: Any, *more: Any) -> dict[str, Any]:
         if isinstance(task, PaintTask) and failing.get(task.segment.start, 0) > 0:
             failing[task.segment.start] -= 1
-            return {"error": "the network was away", "retryable": True, "disk_full": False, "lost": False}
+            return {"error": "the network was away", "retryable": True, "disk_full": False}
         return whole(task, *more)
 
     import shots as module
@@ -291,6 +285,100 @@ def test_what_took_a_films_place_is_not_replaced_unasked(bench: Bench) -> None:
     Path(film.output).unlink()
     assert bench.run(film)[0].state == "painted"
     assert is_right(film)
+
+
+def killed_before_the_record(bench: Bench, film: RenderPlan) -> None:
+    """Kill a run when the output has its name, and the journal has no line of it yet."""
+
+    def killed(journal: Journal, result: dict[str, Any]) -> None:
+        raise Killed
+
+    with bench.monkeypatch.context() as patch:
+        patch.setattr(Journal, "finished", killed)
+        with pytest.raises(Killed):
+            bench.run(film)
+
+
+FORMATS = ["dots.mkv", "dots.gif", "a.png", "shots/%02d.png"]
+
+
+def of_format(bench: Bench, name: str) -> tuple[RenderPlan, Path]:
+    """A film, picture or sequence to paint, and a file that will be written."""
+    picture = bench.folder.parent / "a.png"
+    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 255, (33, 47, 3), np.uint8))
+    film = bench.film(name, source="a.png" if name == "a.png" else "film.mp4")
+    if name != "dots.mkv":
+        film = replace(film, encode=EncodeOptions())
+    return film, Path(film.output % 5 if "%" in name else film.output)
+
+
+def imitate(path: Path) -> bytes:
+    """Put another file in the place of `path`: of the same size, and written a second later."""
+    found = path.stat()
+    data = bytes(found.st_size)
+    path.unlink()
+    path.write_bytes(data)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 10**9))
+    return data
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("stopped_before_record", [True, False])
+def test_a_file_put_in_an_output_s_place_between_two_runs_is_not_taken_for_it(
+    bench: Bench, name: str, stopped_before_record: bool
+) -> None:
+    film, file = of_format(bench, name)
+    if stopped_before_record:
+        killed_before_the_record(bench, film)
+    else:
+        bench.run(film)
+        assert status(BatchPlan((film,), bench.folder))[0].state == "was painted"
+    theirs = imitate(file)
+    (result,) = bench.run(film)
+    assert (result.state, "\n" in result.error) == ("failed", False)
+    assert result.error.startswith(f"{file}: exists already; choose another name or allow overwriting")
+    assert file.read_bytes() == theirs
+    file.unlink()
+    assert bench.run(film)[0].state == "painted"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_outputs_that_a_killed_run_has_written_are_written_again(bench: Bench, name: str) -> None:
+    film, file = of_format(bench, name)
+    killed_before_the_record(bench, film)
+    before = file.read_bytes()
+    assert bench.run(film)[0].state == "painted"
+    assert len(file.read_bytes()) == len(before)
+    assert bench.run(film)[0].state == "was painted"
+
+
+@pytest.mark.parametrize("name", ["dots.mkv", "shots/%02d.png"])
+def test_outputs_with_other_times_are_known_by_their_content(bench: Bench, name: str) -> None:
+    """As in a copy of the folder."""
+    film, _ = of_format(bench, name)
+    bench.run(film)
+    for path in bench.folder.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    assert bench.run(film)[0].state == "was painted"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0\xff\n", b'{"file": []}\n', b"[" * 100_000 + b"\n", b"null\n", None])
+def test_without_a_record_a_file_counts_as_the_user_s(bench: Bench, damage: bytes | None) -> None:
+    film, file = of_format(bench, "dots.mkv")
+    bench.run(film)
+    record = bench.folder / ".videostyle" / "dots.mkv" / "written.jsonl"
+    before = file.read_bytes()
+    text = record.read_bytes()
+    record.unlink()
+    if damage is None:
+        os.mkfifo(record)
+    else:
+        record.write_bytes(damage)
+    assert "exists already" in bench.run(film)[0].error
+    assert file.read_bytes() == before
+    if damage is not None:  # lines around the damaged one are read
+        record.write_bytes(damage + text[:-9] + b"\n" + text)
+        assert bench.run(film)[0].state == "was painted"
 
 
 def test_two_runs_do_not_share_a_folder(bench: Bench) -> None:

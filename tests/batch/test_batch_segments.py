@@ -36,7 +36,7 @@ def in_pieces(plan: RenderPlan, folder: Path, shortest: int = 1) -> tuple[Segmen
         result = carry_out(PaintTask(plan, segment, path), lambda frames: None)
         assert "error" not in result, result
         assert result["frames"] == segment.end - segment.start
-    result = carry_out(JoinTask(plan, paths), lambda frames: None)
+    result = carry_out(JoinTask(plan, paths, str(folder / "written.jsonl")), lambda frames: None)
     assert "error" not in result, result
     return pieces
 
@@ -198,7 +198,7 @@ def test_joined_a_film_has_every_frame_at_its_time(tmp_path: Path, codec: str, s
     paths = tuple(str(tmp_path / f"{n}{part_suffix(film, videostyle.probe(str(source)))}") for n in range(3))
     for path, segment in zip(paths, pieces, strict=True):
         assert "error" not in carry_out(PaintTask(film, segment, path), lambda frames: None)
-    result = carry_out(JoinTask(film, paths), lambda frames: None)
+    result = carry_out(JoinTask(film, paths, str(tmp_path / "written.jsonl")), lambda frames: None)
     single = replace(film, output=str(tmp_path / f"single.{suffix}"))
     report = videostyle.render(single)
     assert media.times(film.output) == media.times(single.output)
@@ -226,7 +226,8 @@ def test_films_encoded_in_different_ways_are_not_joined(tmp_path: Path) -> None:
     for path, segment, pix_fmt in zip(paths, pieces, ("yuv420p", "yuv444p", "yuv420p"), strict=True):
         other = replace(film, encode=EncodeOptions("h264", pix_fmt=pix_fmt))
         carry_out(PaintTask(other, segment, path), lambda frames: None)
-    assert "encoded in another way" in carry_out(JoinTask(film, paths), lambda frames: None)["error"]
+    result = carry_out(JoinTask(film, paths, str(tmp_path / "written.jsonl")), lambda frames: None)
+    assert "encoded in another way" in result["error"]
     assert not Path(film.output).exists()
 
 

@@ -22,10 +22,11 @@ from videostyle.errors import SinkError
 from videostyle.files import make_folder
 from videostyle.io.images import is_pattern, numbered_path
 from videostyle.plan import RenderPlan
+from videostyle.written_files import WrittenFiles, file_crc32
 
 # Version of the journal. Raise it when its keys change, or when the same plan comes to be rendered differently: the
 # journals of other versions are then refused.
-VERSION = 3
+VERSION = 4
 
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -66,12 +67,8 @@ class _Painted(_Work):
     file_crc32: _Count
 
 
-class _Whole(_Work):
-    bytes: _Count | None
-
-
 class _Finished(_Line):
-    film: _Whole
+    film: _Work
 
 
 _LINES: TypeAdapter[_Begun | _Split | _Painted | _Finished] = TypeAdapter(_Begun | _Split | _Painted | _Finished)
@@ -81,7 +78,8 @@ class Journal:
     """The working folder of one film, and its journal.
 
     A segment is done when its file has its final name and its line is written; the film, when it has its own name and
-    its line is written. A writer holds the lock on the whole output folder.
+    its line is written. The files that took a final name are on record beside the journal, so that a file of other
+    origin is never taken for the output. A writer holds the lock on the whole output folder.
     """
 
     def __init__(self, folder: Path, plan: RenderPlan) -> None:
@@ -96,12 +94,13 @@ class Journal:
         """Result of the whole film, once it is done."""
         self.warnings: list[str] = []
         """Warnings about the source film."""
-        self.begun = False
-        """True if a file under the output's name can only be from this batch."""
         self.stale = False
         """True if the folder holds the work of another plan, or of another state of the files that it names."""
         self.damage = ""
         """Error message if the journal cannot be read: the film cannot be resumed then."""
+        self.written_path = folder / "written.jsonl"
+        """File in which workers record the outputs that they write; see `WrittenFiles`."""
+        self.written = WrittenFiles(self.written_path)
         self._path = folder / "journal.jsonl"
         self._mark = fingerprint(plan)
         try:
@@ -141,7 +140,6 @@ class Journal:
                     raise self._damaged(f"it has no segment {line.segment} of {line.frames} frames")
                 if line.file != self.part(line.segment, Path(line.file).suffix).name:
                     raise self._damaged(f"{line.file} is not segment {line.segment}")
-        self.begun = True
         for line in rest:
             if isinstance(line, _Split):
                 self.segments, self.warnings = tuple(line.segments), line.warnings
@@ -149,11 +147,15 @@ class Journal:
                 self.done.pop(line.segment, None)  # an earlier line, if the segment was damaged and rendered again
                 if _has_size(self.folder / line.file, line.bytes):
                     self.done[line.segment] = line.model_dump()
-            elif isinstance(line, _Finished):
-                if _is_there(self.plan.output, line.film):
-                    self.film = line.film.model_dump()
-                else:  # the file there now, if any, is not from this batch
-                    self.begun = False
+            elif isinstance(line, _Finished) and self._is_there(line.film.frames):
+                self.film = line.film.model_dump()
+
+    def _is_there(self, frames: int) -> bool:
+        """Return True if the output, or each of its numbered pictures, is the file that was written."""
+        output = self.plan.output
+        if is_pattern(output):
+            return all(numbered_path(output, number) in self.written for number in range(1, frames + 1))
+        return output in self.written
 
     def _damaged(self, reason: str) -> SinkError:
         return SinkError(f"{self._path}: damaged ({reason}); remove {self.folder} to start the film again")
@@ -198,6 +200,7 @@ class Journal:
             if self.stale:
                 shutil.rmtree(self.folder)
                 self.stale = False
+                self.written = WrittenFiles(self.written_path)
             make_folder(self.folder)
             self._clean()
             damaged = [number for number, line in self.done.items() if not self._is_undamaged(line)]
@@ -275,23 +278,7 @@ def _checked(row: bytes) -> bytes:
     return text + b"}"
 
 
-def file_crc32(path: Path) -> int:
-    """Compute the CRC-32 of a file."""
-    total = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            total = zlib.crc32(block, total)
-    return total
-
-
-def _is_there(output: str, film: _Whole) -> bool:
-    """Return True if the output is the recorded one: by its size, or, of numbered pictures, by their number."""
-    if is_pattern(output):
-        return all(os.path.isfile(numbered_path(output, number)) for number in range(1, film.frames + 1))
-    return _has_size(Path(output), film.bytes)
-
-
-def _has_size(path: Path, size: int | None) -> bool:
+def _has_size(path: Path, size: int) -> bool:
     try:
         found = path.stat()
     except OSError:

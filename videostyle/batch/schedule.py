@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from videostyle.errors import SinkError, UsageError, VideostyleError
 from videostyle.files import make_folder
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import choose_codec, container_for
-from videostyle.io.images import is_pattern, is_picture
+from videostyle.io.images import is_picture
 from videostyle.partial_files import lock_folder
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
@@ -86,8 +86,6 @@ class _Film:
         self.tries: Counter[int] = Counter()
         self.error = self.journal.damage
         self.was_painted = self.journal.film is not None
-        self.replaces = plan.encode.overwrite
-        """True if a file under the output's name may be replaced: it is asked for, or the file is our own."""
 
     def check(self) -> None:
         """Check what can be checked before rendering; raise VideostyleError if the film cannot be rendered."""
@@ -98,11 +96,18 @@ class _Film:
         if self.joinable:
             self.suffix = part_suffix(plan, self.info)
         make_folder(Path(plan.output).parent)
-        # A file there may be our own, finished just before a stop that prevented the record.
-        ours = self.journal.begun and not self.journal.stale
-        self.replaces |= ours and (is_pattern(plan.output) or os.path.exists(plan.output))
-        encode = replace(plan.encode, overwrite=self.replaces)
-        open_sink(plan.output, self.info, encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
+        # A file there may be our own, finished just before a stop that prevented the record in the journal.
+        written = None if self.journal.stale else self.journal.written
+        open_sink(
+            plan.output,
+            self.info,
+            plan.encode,
+            plan.span,
+            size=size,
+            copy_from=plan.source,
+            sources=plan.files,
+            written=written,
+        )
         for mask in plan.style.mask_files:
             open_source(mask)
         _check_style(plan.style)
@@ -127,7 +132,7 @@ class _Film:
         if self.over or -1 in self.busy:
             return None
         if not self.joinable:
-            return -1, WholeTask(self._writing())
+            return -1, WholeTask(self.plan, str(self.journal.written_path))
         if segments is None:
             return None if self.scanned in scanning else (-1, ScanTask(self.plan))
         for number, segment in enumerate(segments):
@@ -136,10 +141,7 @@ class _Film:
         if self.busy:
             return None
         paths = tuple(str(self.journal.folder / done[number]["file"]) for number in range(len(segments)))
-        return -1, JoinTask(self._writing(), paths)
-
-    def _writing(self) -> RenderPlan:
-        return replace(self.plan, encode=replace(self.plan.encode, overwrite=self.replaces))
+        return -1, JoinTask(self.plan, paths, str(self.journal.written_path))
 
     @property
     def scanned(self) -> tuple[Any, ...]:
@@ -163,9 +165,7 @@ class _Film:
             self.journal.painted(number, Path(task.path), result)
             return
         if isinstance(task, WholeTask):
-            # Numbered pictures have no single file whose size could be recorded.
-            size = os.path.getsize(self.plan.output) if os.path.isfile(self.plan.output) else None
-            self.journal.finished({**result, "bytes": size})
+            self.journal.finished(result)
             return
         done = self.journal.done.values()
         warnings = [line for one in (*done, result) for line in one["warnings"]]
@@ -173,7 +173,6 @@ class _Film:
             "frames": sum(one["frames"] for one in done),
             "painted": sum(one["painted"] for one in done),
             "seconds": round(result["seconds"] + sum(one["seconds"] for one in done), 3),
-            "bytes": result["bytes"],
             "warnings": list(dict.fromkeys([*self.journal.warnings, *warnings])),
         }
         self.journal.finished(film)
@@ -308,8 +307,6 @@ def _split(plan: BatchPlan, films: list[_Film], film: _Film, found: Scan, worker
 
 def _retry(film: _Film, number: int, result: dict[str, Any], retries: int) -> None:
     film.tries[number] += 1
-    # The output may be there already, or a part of the numbered pictures.
-    film.replaces |= number == -1 and (result["lost"] or is_pattern(film.plan.output))
     if result["disk_full"] or film.error:
         return
     if film.tries[number] <= retries:

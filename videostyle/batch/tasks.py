@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from videostyle.batch.journal import file_crc32
 from videostyle.batch.plan import Segment
 from videostyle.batch.segments import SegmentSource, scan
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
@@ -24,6 +23,7 @@ from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress
 from videostyle.types import Frame, Sink, VideoInfo
+from videostyle.written_files import WrittenFiles, file_crc32
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ class PaintTask:
 class JoinTask:
     """Join the segments of a film, and add sound and all other streams of the source.
 
-    An existing output is replaced if the plan allows that.
+    An existing output is replaced if the plan allows that, or if it is on record in the file `written`.
     """
 
     plan: RenderPlan
     paths: tuple[str, ...]
+    written: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class WholeTask:
     """Render an output that cannot be joined from parts in one run: pictures, sequences and GIFs."""
 
     plan: RenderPlan
+    written: str
 
 
 Task = ScanTask | PaintTask | JoinTask | WholeTask
@@ -68,8 +70,8 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
 
     `on_frames` is called at each frame, with the number stylized since; an exception from it ends the task.
 
-    The result of a failure has the keys `error`, a line; `retryable`, False if another try would not help;
-    `disk_full`; and `lost`, True if the worker died, so that the output may be there.
+    The result of a failure has the keys `error`, a line; `retryable`, False if another try would not help; and
+    `disk_full`.
     """
     started = time.perf_counter()
     try:
@@ -87,7 +89,7 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
             line = f"unexpected {type(error).__name__}: {line}"
         cause = error.__cause__ if isinstance(error, SinkError) else error
         disk_full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": disk_full, "lost": False}
+        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": disk_full}
     return {**done, "seconds": round(time.perf_counter() - started, 3)}
 
 
@@ -141,7 +143,17 @@ def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     plan = task.plan
     info = open_source(plan.source).info
     size = fit(plan.size, info.width, info.height)
-    sink = open_sink(plan.output, info, plan.encode, plan.span, size=size, copy_from=plan.source, sources=plan.files)
+    written = WrittenFiles(task.written)
+    sink = open_sink(
+        plan.output,
+        info,
+        plan.encode,
+        plan.span,
+        size=size,
+        copy_from=plan.source,
+        sources=plan.files,
+        written=written,
+    )
     try:
         report = render(plan, sink=sink, on_progress=_counted(on_frames))
     finally:
@@ -183,9 +195,10 @@ def _join(task: JoinTask) -> dict[str, Any]:
     info = open_source(plan.source).info
     size = fit(plan.size, info.width, info.height)
     copy_from = None if info.container == "pictures" else plan.source
-    with VideoSink(plan.output, info, plan.encode, plan.span, size, copy_from) as sink:
+    written = WrittenFiles(task.written)
+    with VideoSink(plan.output, info, plan.encode, plan.span, size, copy_from, written=written) as sink:
         try:
             sink.concat(task.paths)
         except SourceError as error:
             raise SourceError(f"{error}; remove {Path(task.paths[0]).parent} to start the film again") from error
-    return {"warnings": sink.warnings, "streams": sink.streams, "bytes": os.path.getsize(plan.output)}
+    return {"warnings": sink.warnings, "streams": sink.streams}

@@ -18,6 +18,7 @@ from videostyle.io.writer import VideoSink
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 from videostyle.types import VideoInfo
+from videostyle.written_files import WrittenFiles
 
 __all__ = ["describe", "open_sink", "open_source", "probe", "to_json"]
 
@@ -62,12 +63,14 @@ def open_sink(
     copy_from: str | None = None,
     average_rate: Fraction | None = None,
     sources: Iterable[AnyPath | None] = (),
+    written: WrittenFiles | None = None,
 ) -> VideoSink | ImageSink:
     """Make a sink for the film, GIF, picture or numbered sequence `path`, the output for the source with this `info`.
 
     `span` is the part of the source that is written, `size` the (width, height) of its frames, `copy_from` the file
     whose sound, subtitles, chapters and tags are copied (None or pictures: none), `average_rate` the frame rate that
     the container states. The files of `sources` (masks, for example) are never overwritten, nor is the source itself.
+    Without `overwrite` in `options`, only the files that `written` has on record are replaced.
 
     Raises UsageError for an invalid request, SinkError where the folder cannot be written to or another run is writing
     the same file. No file is created or opened before the sink's `with` block.
@@ -76,10 +79,10 @@ def open_sink(
     if is_picture(path) and not _is_animation(path, info, count):
         first_only = info.container == "pictures" and os.path.isfile(info.path) and not is_pattern(path)
         expected = 1 if first_only else count
-        return ImageSink(path, options, copy_from or info.path, sources, expected, info.side_data, first_only)
+        return ImageSink(path, options, copy_from or info.path, sources, expected, info.side_data, first_only, written)
     if copy_from is not None and (_is_pictures(copy_from) or info.container == "pictures"):
         copy_from = None
-    return VideoSink(path, info, options, span, size, copy_from, average_rate, sources)
+    return VideoSink(path, info, options, span, size, copy_from, average_rate, sources, written)
 
 
 def _is_animation(path: str, info: VideoInfo, count: int | None) -> bool:

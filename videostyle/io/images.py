@@ -29,6 +29,7 @@ from videostyle.partial_files import PartialFile, atomic_write
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 from videostyle.types import Frame, NothingOpen, StreamInfo
+from videostyle.written_files import WrittenFiles
 
 # OpenCV prints the faults of a picture on stderr, with positions in its own source; errors here have one line.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -231,12 +232,13 @@ class ImageSink:
         expected: int | None = None,
         side_data: Mapping[str, bytes] | None = None,
         first_only: bool = False,
+        written: WrittenFiles | None = None,
     ) -> None:
         """Check the path and the options; `path` is a picture's name or a pattern such as frames/%05d.png.
 
         `source` and `sources` are never overwritten. `expected` is the estimated number of pictures; `side_data` is
         that of the source's first one: its colour profile is written to all, its EXIF data to a single picture. With
-        `first_only` all but the first picture are left out.
+        `first_only` all but the first picture are left out. `written` is as in `PartialFile`.
 
         Raises UsageError for an invalid name or option, SinkError where the folder cannot be written to or another run
         is writing there.
@@ -246,6 +248,7 @@ class ImageSink:
         self._path = path
         self._options = options
         self._sources = (source, *sources)
+        self._written = written
         self._extension = Path(path).suffix.lower()
         self._numbered = is_pattern(path)
         self._count = 0
@@ -264,10 +267,12 @@ class ImageSink:
         if not self._numbered and expected is not None and expected > 3:
             raise self._too_many()
         # For a sequence this file is never written to: it only locks the name against other runs.
-        self._file = PartialFile(path, overwrite=options.overwrite, sources=self._sources)
+        self._file = PartialFile(path, overwrite=options.overwrite, sources=self._sources, written=written)
         self._existing: set[str] = set()
         if self._numbered:
-            self._existing = check_sequence(path, overwrite=options.overwrite, sources=self._sources)
+            self._existing = check_sequence(
+                path, overwrite=options.overwrite, sources=self._sources, written=written or ()
+            )
 
     def _too_many(self) -> UsageError:
         name = Path(self._path)
@@ -299,7 +304,8 @@ class ImageSink:
         for name in kind_names(self._side_data.keys() - kept):
             self._warn(f"{name} dropped: {self._extension} is written without it")
         if self._numbered:
-            atomic_write(target, data, overwrite=self._options.overwrite, sources=self._sources, sync=False)
+            overwrite = self._options.overwrite
+            atomic_write(target, data, overwrite=overwrite, sources=self._sources, sync=False, written=self._written)
             self._existing.discard(Path(target).name)
         else:
             self._file.write(data)

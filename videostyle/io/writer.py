@@ -37,6 +37,7 @@ from videostyle.plan import EncodeOptions
 from videostyle.threads import ordinary_priority
 from videostyle.timeline import Span
 from videostyle.types import Color, Frame, VideoInfo
+from videostyle.written_files import WrittenFiles
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; 1 means errors only
 
@@ -62,12 +63,14 @@ class VideoSink:
         copy_from: str | None = None,
         average_rate: Fraction | None = None,
         sources: Iterable[AnyPath | None] = (),
+        written: WrittenFiles | None = None,
     ) -> None:
         """Check the request; no file is created before the `with` block.
 
         `size` is the (width, height) of the frames, by default the source's; the other streams are copied from
-        `copy_from`. The files of `sources` and the source itself are never overwritten. Raises UsageError for an
-        invalid request, SinkError where the folder cannot be written to or another run is writing the file.
+        `copy_from`. The files of `sources` and the source itself are never overwritten; `written` is as in
+        `PartialFile`. Raises UsageError for an invalid request, SinkError where the folder cannot be written to or
+        another run is writing the file.
         """
         self.warnings: list[str] = []
         self.partial: str | None = None
@@ -86,7 +89,8 @@ class VideoSink:
         self._size = size or (info.width, info.height)
         # The frames' alpha and depth are known at the first one; a size that no encoder accepts is known now.
         choose_pix_fmt(self._codec_name, self._codec, options, self._size, info.pix_fmt, info.bit_depth, info.has_alpha)
-        self._file = PartialFile(path, overwrite=options.overwrite, sources=[info.path, copy_from, *sources])
+        sources = [info.path, copy_from, *sources]
+        self._file = PartialFile(path, overwrite=options.overwrite, sources=sources, written=written)
         self._copy_from = copy_from
         self._rate = average_rate or info.average_rate
         self._inside = False
@@ -227,14 +231,9 @@ class VideoSink:
                 mode = stereo_mode(self._info.side_data, self._container.format)
                 self._stream.metadata.update({"stereo_mode": mode} if mode else {})
             if self._copy_from is not None:
+                window, warnings = self._window, self.warnings
                 self._copier = StreamCopier(
-                    self._copy_from,
-                    self._output,
-                    self._stream,
-                    self._name,
-                    self._container,
-                    self._window,
-                    self.warnings,
+                    self._copy_from, self._output, self._stream, self._name, self._container, window, warnings
                 )
                 self.streams = self._copier.streams
             with ordinary_priority():

@@ -43,4 +43,4 @@ def load_executor(plan: BatchPlan) -> Executor:
 def lost(why: BaseException) -> dict[str, Any]:
     """Return the result of a task whose worker died."""
     error = f"its worker died ({type(why).__name__}); out of memory?"
-    return {"error": error, "retryable": True, "disk_full": False, "lost": True}
+    return {"error": error, "retryable": True, "disk_full": False}
