@@ -428,3 +428,24 @@ entry()
         assert done.returncode == 1
     else:
         assert done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other systems")
+@pytest.mark.parametrize("words", [["preview", "{film}", "--style", "dots"], ["studio", "--style", "dots"]])
+def test_a_page_with_hardly_a_file_to_open_is_not_served(
+    toy_gallery: Path, film: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unused = os.open(os.devnull, os.O_RDONLY)
+    os.close(unused)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (unused + 20, before[1]))
+    try:
+        argv = [word.format(film=film) for word in words]
+        status, text = failing(capsys, *argv, "--port", "0", "--no-browser")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert status == 2
+    assert "more files can be opened, a page needs 40; raise the limit (ulimit -n 1024)" in text
+    assert len(text.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from media import film
 
 import videostyle
-from videostyle.cli import main
+from videostyle import cli
+from videostyle.cli import main, suggestions
 from videostyle.errors import UsageError
 from videostyle.timeline import read_seconds, read_timecode
 
@@ -39,7 +41,11 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         ([*STYLIZE, "--fps", "12"], "leave it out: the output has the film's own times"),
         ([*STYLIZE, "--keep-color"], ""),
         ([*STYLIZE, "--stabilization", "1"], "did you mean --stabilize?"),
-        ([*STYLIZE, "--xyzzy"], "there is no option --xyzzy (try"),
+        ([*STYLIZE, "--xyzzy"], "videostyle stylize: there is no option --xyzzy (try videostyle stylize --help)"),
+        ([*STYLIZE, "--workers", "2"], "there is no option --workers here; batch has it"),
+        ([*STYLIZE, "-threads", "2"], "there is no option -threads; write --queue-depth"),
+        (["learn", "a.jpg", "-crf", "20"], "there is no option -crf (try videostyle learn --help)"),
+        (["probe", "film.mp4", "-q"], "there is no option -q here; stylize, batch, live, evaluate, learn, "),
         (["batch", "films", "-o", "out", "--paint-engine", "torch"], "write --engine"),
         (["stylzie", "film.mp4"], "no command named 'stylzie'; did you mean stylize?"),
         (["--debug", *STYLIZE], "--debug is an option of the commands; write it after the command: videostyle stylize"),
@@ -56,6 +62,25 @@ def test_a_slip_is_answered_with_what_to_write(
     status, text = said(capsys, *argv)
     assert suggestion in text
     assert status == (2 if suggestion else 1)  # an option cut short is understood, and there is no such film
+
+
+def test_options_of_other_commands_are_answered_with_these_commands() -> None:
+    """Never with the word that was typed, nor with an option that the command has not."""
+    parser = cli._parser()
+    commands = {name: set(command.options) for name, command in parser.commands.items()}
+    assert len(commands) > 10
+    for name, options in commands.items():
+        for option in {*set.union(*commands.values()), *suggestions._OTHER_OPTIONS} - options:
+            said = suggestions.unknown_option(f"{option}=1", options, commands)
+            having = [other for other, theirs in commands.items() if option in theirs]
+            _, _, answer = said.partition("; ")
+            assert option not in re.findall(r"[\w-]+", answer), (name, said)
+            if having and option not in suggestions._OTHER_OPTIONS:
+                assert re.fullmatch(f"{', '.join(having)} ha(s|ve) it", answer), (name, said)
+            assert not (suggested := re.findall(r"(?<![\w-])--?\w[\w-]*", answer)) or options & set(suggested), (
+                name,
+                said,
+            )
 
 
 def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,31 +54,39 @@ _COMMANDS = {name: summary for group in _GROUPS.values() for name, summary in gr
 class _Parser(argparse.ArgumentParser):
     """Prints errors in one line, without the usage, with a suggestion of the option that was meant."""
 
+    chosen = ""
+    """Name of the command that was given."""
+
     def error(self, message: str) -> NoReturn:
         prefix, _, rest = message.partition(": ")
+        speaker = self.commands.get(self.chosen, self)
         if prefix == "unrecognized arguments":
             option = next((word for word in rest.split() if word.startswith("-")), None)
-            message = unknown_option(option, self.options) if option else f"too many inputs: {rest}"
-        self.exit(2, f"{sanitize_line(f'{self.prog}: {message} (try {self.prog} --help)')}\n")
+            others = {name: command.options for name, command in self.commands.items()}
+            message = unknown_option(option, speaker.options, others) if option else f"too many inputs: {rest}"
+        self.exit(2, f"{sanitize_line(f'{speaker.prog}: {message} (try {speaker.prog} --help)')}\n")
 
     def parse_known_args(  # type: ignore[override]  # the overloads differ in the namespace only
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse the arguments; argparse would take FFmpeg's -q:v for -q and something more."""
+        self.chosen = next(iter(args or ()), "")
         for word in args or ():
             if re.fullmatch(r"-\w:\w(:\d+)?", word):
                 self.error(f"unrecognized arguments: {word}")
         return super().parse_known_args(args, namespace)
 
     @property
+    def commands(self) -> dict[str, _Parser]:
+        """The parsers of the commands."""
+        found = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return dict(found[0]) if found else {}
+
+    @property
     def options(self) -> list[str]:
         """All options of this parser and of its commands."""
-        found: list[str] = []
-        for action in self._actions:
-            found += action.option_strings
-            if isinstance(action, argparse._SubParsersAction):
-                found += [option for command in action.choices.values() for option in command.options]
-        return found
+        own = [option for action in self._actions for option in action.option_strings]
+        return own + [option for command in self.commands.values() for option in command.options]
 
 
 def _parser() -> _Parser:

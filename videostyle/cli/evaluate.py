@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", metavar="FILE|-", nargs="?", const="-", help="everything as JSON, in a file or instead of the table"
     )
     out.add_argument("--html", metavar="FILE", type=Path, help="a page with curves, the worst frames and explanations")
-    out.add_argument("--overwrite", action="store_true", help="replace the files to be written if they exist")
+    out.add_argument("-y", "--overwrite", action="store_true", help="replace the files to be written if they exist")
     out.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no table")
 
 

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--title", default="", help="title for its card and the list of styles")
     parser.add_argument("--painter", default="", help="painter for its card and the list of styles")
-    parser.add_argument("--overwrite", action="store_true", help="replace the style if it exists")
+    parser.add_argument("-y", "--overwrite", action="store_true", help="replace the style if it exists")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only warnings and the style's file")
 
     how = parser.add_argument_group("the training")
     how.add_argument(
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     for plan in plans:
         check_plan(plan)
     for plan in plans:
-        with shown_log():
+        with shown_log(quiet=args.quiet):
             output = learn(plan)
         _print_style(args, plan.style.name, output)
     return 0
@@ -106,13 +107,14 @@ def _learn_text(args: argparse.Namespace) -> int:
     plan = TextPlan(
         args.text, args.clip, name, output, args.content, args.network, args.minutes, args.steps, args.overwrite
     )
-    with shown_log():
+    with shown_log(quiet=args.quiet):
         _print_style(args, name, learn_from_text(plan))
     return 0
 
 
 def _print_style(args: argparse.Namespace, name: str, output: Path) -> None:
-    print(f"now: videostyle stylize FILM --style {sanitize_line(args.output or name)}", file=sys.stderr)
+    if not args.quiet:
+        print(f"now: videostyle stylize FILM --style {sanitize_line(args.output or name)}", file=sys.stderr)
     print_path(output)
 
 

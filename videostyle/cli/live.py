@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from videostyle.live.run import run as run_live
 
     with reserve_output(file, overwrite=args.overwrite, sources=sources) as write_report:
-        with shown_log("videostyle: ", logging.WARNING if args.quiet else logging.INFO):
+        with shown_log("videostyle: ", quiet=args.quiet):
             report = run_live(plan)
         warn(report.warnings)
         text = json.dumps(report.to_json(), indent=2)

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default=PaintPlan.device)
     parser.add_argument("--save-every", metavar="N", type=int, help="write every Nth step beside OUTPUT")
     parser.add_argument("--curve", metavar="FILE.png", type=Path, help="draw the loss over the steps")
-    parser.add_argument("--overwrite", action="store_true", help="replace the files to be written if they exist")
+    parser.add_argument("-y", "--overwrite", action="store_true", help="replace the files to be written if they exist")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary; warnings still")
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.cli.options import add_settings, read_plan, seconds, setting_names
+from videostyle.cli.surroundings import check_open_files
 from videostyle.errors import UsageError
 from videostyle.plan import RenderPlan
 
+# A server and one visitor, who plays films while another is painted, need about so many.
+_OPEN_FILES = 40
 # The excerpt is chosen on the page.
 _SETTINGS = setting_names(without=["start", "end"])
 
@@ -67,6 +70,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:
     """Serve a page with these `videostyle.web.page_files.Settings` until Ctrl-C, then remove its temporary files."""
+    check_open_files(_OPEN_FILES)
     from videostyle.web import server
     from videostyle.web.storage import server_folder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _SPELLINGS = {"colour": "color", "stabilise": "stabilize", "stylise": "stylize", "optimise": "optimize"}
 # Options of FFmpeg, of yt-dlp and of earlier releases, and the text to write in their place.
@@ -88,13 +88,20 @@ def respelled(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def unknown_option(option: str, known: Iterable[str]) -> str:
-    """Return a line about an unknown option, with the option that was probably meant."""
-    name = option.partition("=")[0]
-    if name in _OTHER_OPTIONS:
-        instead = f"write {_OTHER_OPTIONS[name]}".replace("write nothing:", "leave it out:")
-        return f"there is no option {name}; {instead}"
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+def unknown_option(option: str, known: Iterable[str], others: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Return a line about an option that is not among the `known` ones of a command, with what was probably meant.
+
+    `others` are the options of the other commands, by command.
+    """
+    name, known = option.partition("=")[0], list(known)
+    instead = _OTHER_OPTIONS.get(name, "")
+    named = re.findall(r"(?<!\S)--[\w-]+", instead)
+    if instead and (not named or any(word in known for word in named)):
+        return f"there is no option {name}; " + f"write {instead}".replace("write nothing:", "leave it out:")
+    having = [command for command, options in (others or {}).items() if name in options]
+    if having:
+        return f"there is no option {name} here; {', '.join(having)} {'has' if len(having) == 1 else 'have'} it"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 

@@ -1,11 +1,15 @@
-"""Standard error that cannot be written to."""
+"""Standard error that cannot be written to, and a limit of open files that is too low."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
+
+from videostyle.errors import UsageError
 
 
 class _Forgiving:
@@ -38,3 +42,22 @@ def forgiving_stderr() -> Iterator[None]:
         yield
     finally:
         sys.stderr = before
+
+
+def check_open_files(count: int) -> None:
+    """Raise UsageError unless `count` more files and connections can be open at once.
+
+    A server without them fails in the middle of an answer, or in libraries that do not clean up.
+    """
+    opened: list[int] = []
+    try:
+        while len(opened) < count:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        line = f"only {len(opened)} more files can be opened, a page needs {count}; raise the limit (ulimit -n 1024)"
+        raise UsageError(line) from error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)

@@ -33,11 +33,14 @@ def print_path(path: object) -> None:
 
 
 @contextmanager
-def shown_log(prefix: str = "", level: int = logging.INFO) -> Iterator[None]:
-    """Show what the library logs in the block, from `level` on: on standard error, a line each, after `prefix`."""
+def shown_log(prefix: str = "", level: int = logging.INFO, *, quiet: bool = False) -> Iterator[None]:
+    """Show what the library logs in the block, from `level` on: on standard error, a line each, after `prefix`.
+
+    With `quiet` only warnings and errors are shown.
+    """
     logger, handler = logging.getLogger("videostyle"), _LogLines(prefix)
     before = logger.level
-    logger.setLevel(level)
+    logger.setLevel(max(level, logging.WARNING) if quiet else level)
     logger.addHandler(handler)
     try:
         yield

@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("config", metavar="CONFIG.toml", type=Path, help="see docs/guide/train.md")
     parser.add_argument("--steps", type=int, help="number of steps, instead of the file's")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only warnings and the folder")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)
     first = os.environ.get("RANK", "0") == "0"  # the first of the processes that torchrun started
-    with shown_log(level=logging.INFO if first else logging.CRITICAL):
+    with shown_log(level=logging.INFO if first else logging.CRITICAL, quiet=args.quiet):
         folder = train(config)
     if first:
         print_path(folder)

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the best has the least flicker of those whose style and content distances are at most this share above "
         "those of the file's own weights; default: %(default)s",
     )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no table; print only warnings and the file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,8 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from videostyle.train.tune import RANGES, tune
 
     config, ranges = read_config(args.config), {**RANGES, **read_ranges(args.config)}
-    with shown_log():
+    with shown_log(quiet=args.quiet):
         found = tune(config, trials=args.trials, steps=args.steps, ranges=ranges, within=args.within)
-    print(found.table, end="")
+    if not args.quiet:
+        print(found.table, end="")
     print_path(found.best)
     return 0
