@@ -35,7 +35,7 @@ from videostyle.optimize.motion import at_size
 from videostyle.optimize.objective import Anchor
 from videostyle.optimize.plan import KeyframePlan
 from videostyle.optimize.propagate import KeyframePropagator, PaintedKey
-from videostyle.optimize.stills import Gatys, check_paintings
+from videostyle.optimize.stills import Gatys, check_paintings, read_painting
 from videostyle.partial_files import PARTIAL, atomic_write, lock_folder, reserve_output
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
@@ -109,6 +109,8 @@ def paint_keyframes(plan: KeyframePlan, on_progress: OnProgress = ignore) -> Key
     Raises SourceError, SinkError, UsageError, WeightsError; intermediate results are kept, and used by the next run.
     """
     check_paintings(plan.style_images)
+    for one in plan.style_images:
+        read_painting(one)  # one that cannot be read is reported now, not after the keyframes are chosen
     film = plan.film
     output = Path(film.output)
     work = output.with_name(fit_name(output.stem, ".keyframes", output.parent))

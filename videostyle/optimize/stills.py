@@ -91,7 +91,7 @@ class Gatys:
         self.style_images = style_images
         self.device = device
         self.warnings: list[str] = []
-        self._style_pictures = [_read_style_image(one) for one in style_images]
+        self._style_pictures = [read_painting(one) for one in style_images]
         loss_network = weights.load_loss_network(options.loss_network, options.loss_network_weights)
         loss_network.pooling = options.pooling
         self._half = has_bf16(device) if options.half is None else options.half
@@ -320,7 +320,7 @@ def _start(plan: PaintPlan, content: Tensor) -> Tensor | None:
     return resize(to_float(read_picture(plan.start)), (content.shape[2], content.shape[3]))
 
 
-def _read_style_image(one: StyleImage) -> tuple[Tensor, Tensor | None]:
+def read_painting(one: StyleImage) -> tuple[Tensor, Tensor | None]:
     """Read a style image (1, 3, H, W) in 0..1, and the mask (1, 1, H, W) of its part that is used, or None."""
     painting, part = read_style_image(str(one.image))
     if one.part is not None:

@@ -27,7 +27,8 @@ def list_photographs(folder: Path) -> list[Path]:
 def read_picture(path: Path, longer_side: int | None = None) -> Tensor:
     """Read a picture as (1, 3, H, W) float RGB in 0..1, scaled to `longer_side` if given; raises TrainingError."""
     try:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        # Reading a pipe could block for ever.
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) if path.is_file() else None
     except cv2.error:  # larger than OpenCV allows
         picture = None
     if picture is None:
