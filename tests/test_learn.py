@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -313,7 +314,7 @@ def test_mistakes_get_one_clear_line(
     assert message in told(text)
     assert len(told(text).splitlines()) == 1
     assert (home / "taken.safetensors").read_bytes() == b"precious"
-    assert not (home / "mine.safetensors").exists()
+    assert [path.name for path in home.iterdir()] == ["taken.safetensors"], "nothing is left to go on from"
 
 
 def test_a_full_disk_is_said_in_one_line(
@@ -330,7 +331,46 @@ def test_a_full_disk_is_said_in_one_line(
     status, text = failing(capsys, *argv)
     assert status == 1
     assert "the disk is full" in text
-    assert not (home / "mine.safetensors").exists()
+    assert list(home.iterdir()) == []
+
+
+def test_a_stop_while_the_pictures_are_prepared_leaves_nothing(
+    argv: list[str], home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(content: Path | None) -> Iterator[torch.Tensor]:
+        yield torch.zeros(1, 3, 96, 96)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learning, "read_contents", stopped)
+    status, text = failing(capsys, *argv)
+    assert status == 130
+    assert "continues" not in text
+    assert list(home.iterdir()) == []
+
+
+def test_what_was_learned_before_a_failure_is_gone_on_from(
+    argv: list[str], home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the second checkpoint."""
+    write, left = PartialFile.write, iter([True])
+
+    def full(growing: PartialFile, data: bytes) -> None:
+        if growing.path.name == "checkpoint.pt" and not next(left, False):
+            raise sink_error(growing.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        write(growing, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartialFile, "write", full)
+        assert failing(capsys, *argv)[0] == 1
+    assert main(argv) == 0
+    assert "continuing from step 1" in capsys.readouterr().err
+
+
+def test_quiet_learning_prints_the_file_only(argv: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*argv, "-q"]) == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(home / "mine.safetensors")
+    assert told.err == ""
 
 
 def test_scenes_are_always_the_same_and_all_different() -> None:

@@ -15,7 +15,14 @@ import torch
 from training import OneColour, batch_of, lines, run, standing, tiny, weights_of
 
 from videostyle import weights
-from videostyle.errors import SinkError, TrainingError, UnknownNameError, UsageError, WeightsError
+from videostyle.errors import (
+    SinkError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+    VideostyleError,
+    WeightsError,
+)
 from videostyle.nets.style_network import (
     GATE_START,
     NOISE_CHANNELS,
@@ -686,6 +693,24 @@ def test_the_log_says_what_was_skipped(
     (line,) = (line for line in caplog.messages if "unreadable" in line)
     assert "unreadable pictures were skipped" in line
     assert ".jpg" in line
+
+
+def test_a_training_that_never_began_leaves_nothing(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for name in "abcdef":
+        (photographs / f"{name}.jpg").write_bytes(b"no picture")
+    config = tiny(pictures, vgg_file, tmp_path / "runs" / "run", photographs=photographs)
+    for change in ({}, {"loss_network_weights": tmp_path / "gone"}, {"photographs": tmp_path / "gone"}):
+        with pytest.raises(VideostyleError):
+            train(replace(config, **change))
+        assert not (tmp_path / "runs").exists()
+    # What somebody has put there stays.
+    (config.folder / "tensorboard").mkdir(parents=True)
+    (config.folder / "log.jsonl").write_text("")
+    with pytest.raises(TrainingError):
+        train(config)
+    assert {"log.jsonl", "tensorboard"} <= {path.name for path in config.folder.iterdir()}
 
 
 def test_folders_without_pictures_are_refused(pictures: Path, vgg_file: Path, tmp_path: Path) -> None:

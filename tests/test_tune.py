@@ -10,7 +10,7 @@ import pytest
 from training import tiny
 
 from videostyle.cli import main
-from videostyle.errors import DivergedError, MissingDependencyError, UnknownNameError, UsageError
+from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
 from videostyle.progress import OnProgress, Progress
 from videostyle.train import tune, validation
 from videostyle.train.config import read_config, read_ranges, write_config
@@ -133,6 +133,18 @@ def test_without_optuna_it_says_what_to_install(config: TrainConfig, monkeypatch
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match="pip install optuna"):
         tune.tune(config, trials=1, steps=1)
+
+
+def test_a_search_that_never_began_leaves_nothing(config: TrainConfig, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for name in "abcdef":
+        (photographs / f"{name}.jpg").write_bytes(b"no picture")
+    bad = replace(config, photographs=photographs, folder=tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(TrainingError):
+            tune.tune(bad, trials=2, steps=2)
+        assert not bad.folder.exists()
 
 
 def test_the_command_prints_the_table_and_the_file(

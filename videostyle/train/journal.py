@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,12 +13,16 @@ from videostyle.errors import SinkError
 from videostyle.files import read_regular_file, sink_error
 from videostyle.partial_files import atomic_write
 
+_NAMES = "log.jsonl", "validation.jsonl", "tensorboard"
+
 
 class Journal:
     """Journal of losses, validations and sheets in the folder of a run."""
 
     def __init__(self, folder: Path, step: int) -> None:
         """Continue the journal after `step` steps; entries of an interrupted run for later steps are removed."""
+        self._folder = folder
+        self._is_new = not any((folder / name).exists() for name in _NAMES)
         self._losses = _reopened(folder / "log.jsonl", step)
         # The entry of a loss has the number of steps before it, that of a validation the number of steps so far.
         self._validations = _reopened(folder / "validation.jsonl", step + 1)
@@ -57,11 +62,15 @@ class Journal:
             self._board.flush()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; new ones in which nothing was written are removed."""
         self._losses.close()
         self._validations.close()
         if self._board is not None:
             self._board.close()
+        if self._is_new and not (self._folder / "log.jsonl").stat().st_size:
+            for name in _NAMES[:2]:
+                (self._folder / name).unlink()
+            shutil.rmtree(self._folder / _NAMES[2], ignore_errors=True)
 
 
 def _reopened(path: Path, end: int) -> TextIO:

@@ -21,6 +21,7 @@ from torch import Tensor
 from videostyle import interrupt, weights
 from videostyle.errors import TrainingError, UnknownNameError, UsageError, VideostyleError
 from videostyle.files import check_output, fit_name, make_folder, sink_error
+from videostyle.io import open_source
 from videostyle.io.images import write_picture
 from videostyle.io.style_image import read_on_white
 from videostyle.nets.vgg import has_bf16
@@ -63,6 +64,8 @@ def check_plan(plan: LearnPlan) -> Tensor:
         raise UnknownNameError.among("network", plan.network, networks)
     check_style(plan.style.name, plan.output)
     _check_outputs(plan, work_folder(plan.output))
+    if plan.content is not None and not plan.content.is_dir():
+        open_source(str(plan.content))
     return read_on_white(plan.style.image)
 
 
@@ -99,6 +102,8 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, on_progr
         size = f"{painting.shape[3]}x{painting.shape[2]}"
         log.info(f"style image: {plan.style.image}, {size} pixels, learned at {config.styles[0].size}")
         log.info(f"loss network: {config.loss_network}")
+        # Its file is checked before the pictures are prepared, which takes a minute.
+        weights.load_loss_network(config.loss_network, config.loss_network_weights)
         _prepare(plan, config, painting, began, on_progress)
         log.info(f"content: {config.data}")
         log.info(f"samples: {config.sheet}, updated while learning")
@@ -107,13 +112,24 @@ def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, on_progr
             config = replace(config, minutes=max(config.minutes - spent, 1e-6))
         train(config, on_progress)
         return _finish(plan, work)
-    except VideostyleError:
-        raise
-    except OSError as error:
-        raise sink_error(error.filename or work, error) from error
     except KeyboardInterrupt as error:
-        error.add_note(f"the state so far is kept in {work}; the same command continues from it")
+        if recorded(work).get("done"):
+            error.add_note(f"the state so far is kept in {work}; the same command continues from it")
+        else:
+            _remove_begun(work)
         raise
+    except Exception as error:
+        if not (work / "checkpoint.pt").exists():
+            _remove_begun(work)
+        if isinstance(error, OSError) and not isinstance(error, VideostyleError):
+            raise sink_error(error.filename or work, error) from error
+        raise
+
+
+def _remove_begun(work: Path) -> None:
+    """Remove the work folder of a run that ended before there was anything to continue from."""
+    if is_begun(work):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def check_style(name: str, output: Path) -> None:

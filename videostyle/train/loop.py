@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from videostyle import __version__, interrupt, weights
 from videostyle.errors import DivergedError, TrainingError
-from videostyle.files import make_folder, read_regular_file
+from videostyle.files import read_regular_file
 from videostyle.flow import load_flow
 from videostyle.io.images import write_picture
 from videostyle.nets.vgg import has_bf16
@@ -68,8 +68,6 @@ def train(config: TrainConfig, on_progress: OnProgress = ignore) -> Path:
         raise TrainingError(f"{config.photographs}: {len(photographs)} pictures, {config.held_back} to be held back")
     held = held_back(photographs, config.held_back)
     crops = Crops([path for path in photographs if path not in held], config.crop)
-    make_folder(config.folder)
-
     with ExitStack() as stack:
         stack.enter_context(interrupt.deferring())
         here = stack.enter_context(devices(config.batch, config.accumulate))

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 
 from videostyle import interrupt, weights
 from videostyle.errors import TrainingError
-from videostyle.files import make_folder
 from videostyle.io.style_image import read_on_white
 from videostyle.nets.code_predictor import LAYERS, CodePredictor
 from videostyle.nets.vgg import LossNetwork
@@ -97,7 +96,6 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
 
     Raises TrainingError for pictures that cannot be read, SinkError if another training runs in the folder.
     """
-    make_folder(config.folder)
     with interrupt.deferring(), lock_folder(config.folder, "another training", "train.lock"):
         network = weights.load_network(config.network)
         loss_network = weights.load_loss_network(LOSS_NETWORK).to(memory_format=torch.channels_last)

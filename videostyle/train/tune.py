@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STUDY = "study.sqlite3"
+
 Range = tuple[float, float]
 
 RANGES: Mapping[str, Range] = {
@@ -78,11 +80,24 @@ def tune(
     own = own_weights(config, ranges)
     folder = config.folder / "tune"
     with lock_folder(folder, "another search"):
-        return _tune(optuna, config, own, folder, trials, steps, ranges, within, on_progress)
+        study = optuna.create_study(
+            study_name="tune",
+            storage=f"sqlite:///{folder / _STUDY}",
+            directions=["minimize"] * len(AIMS),
+            sampler=optuna.samplers.TPESampler(seed=config.seed),
+            load_if_exists=True,
+        )
+        try:
+            return _tune(optuna, study, config, own, folder, trials, steps, ranges, within, on_progress)
+        except BaseException:
+            if not _finished(study) and not any(folder.glob("trial-*")):  # nothing to continue from
+                (folder / _STUDY).unlink(missing_ok=True)
+            raise
 
 
 def _tune(
     optuna: Any,
+    study: Study,
     config: TrainConfig,
     own: dict[str, float],
     folder: Path,
@@ -92,13 +107,6 @@ def _tune(
     within: float,
     on_progress: OnProgress,
 ) -> Tuned:
-    study = optuna.create_study(
-        study_name="tune",
-        storage=f"sqlite:///{folder / 'study.sqlite3'}",
-        directions=["minimize"] * len(AIMS),
-        sampler=optuna.samplers.TPESampler(seed=config.seed),
-        load_if_exists=True,
-    )
     if not study.trials:
         study.enqueue_trial(own)
     for interrupted in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
