@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import media
+import numpy as np
 import pytest
 from av.sidedata.sidedata import Type as SideDataType
 
@@ -99,3 +101,28 @@ def test_no_callback_of_pyavs_is_there_to_wait_for_pythons_lock(tmp_path: Path) 
         assert av.logging.get_level() is None
     finally:
         av.logging.set_level(None)
+
+
+def test_naming_a_codec_without_a_decoder_installs_no_log_callback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder's thread that logs meanwhile would wait for ever."""
+    path = tmp_path / "in.mov"
+    with open_output(str(path)) as out:
+        sound = out.add_stream("alac", rate=48000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 4096), np.int16), "s16p", "stereo")
+        silence.sample_rate = 48000
+        out.mux([*sound.encode(silence), *sound.encode(None)])
+    data = path.read_bytes()
+    at = data.index(b"alac", data.index(b"moov"))
+    path.write_bytes(data[:at] + b"ac-4" + data[at + 4 :])
+
+    def refused(level: int | None) -> None:
+        raise AssertionError(f"FFmpeg's log is set to {level}")
+
+    with open_container(str(path)) as container:
+        monkeypatch.setattr(av.logging, "set_level", refused)
+        assert codec_of(container.streams[0]) == "ac4"
+        monkeypatch.setattr(sys, "executable", "/usr/bin/editor")  # Python inside another program, which is not run
+        path.write_bytes(path.read_bytes() + b"\0\0\0\x08free")
+        assert codec_of(container.streams[0]) == "unknown"

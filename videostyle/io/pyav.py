@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO, Protocol, cast
 
 import av
@@ -17,6 +22,14 @@ from videostyle.threads import silence_ffmpeg
 _VERSION = int(av.__version__.split(".")[0])
 _TICK = Fraction(1, av.time_base)
 """FFmpeg's own time base, which applies where a stream states none."""
+_LONGEST_LISTING = 30.0  # seconds
+_PRINT_LISTING = """
+import sys, av
+av.logging.set_level(av.logging.INFO)
+options = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+with av.open("file:" + sys.argv[1], **options) as container:
+    sys.stdout.buffer.write(container.dumps_format().encode(errors="replace"))
+"""
 
 
 def _unknown(cls: type[Type], value: object) -> Type | None:
@@ -83,19 +96,45 @@ def codec_of(stream: Stream) -> str:
 
 def _codec_listed(stream: Stream) -> str:
     """Return the codec's name in FFmpeg's own listing of the container, the only source where there is no decoder."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)  # PyAV keeps the listing only if it would be logged
-    try:
-        container: Any = stream.container  # PyAV 18 has this method, its stubs do not
-        listing = container.dumps_format()
-    finally:
-        av.logging.set_level(level)
     found = re.search(
-        rf"^ +Stream #0:{stream.index}\b[^:]*: [A-Z]\w+: (\w+)(?: \([^/]*\))*(?: \((\S+) / 0x)?", listing, re.M
+        rf"^ +Stream #0:{stream.index}\b[^:]*: [A-Z]\w+: (\w+)(?: \([^/]*\))*(?: \((\S+) / 0x)?",
+        _listing(Path(stream.container.name.removeprefix("file:"))),
+        re.M,
     )
     if found is None:
         return ""
     return found[1] if found[1] not in ("none", "unknown") else (found[2] or "")
+
+
+def _listing(path: Path) -> str:
+    """Return FFmpeg's listing of a film's streams; "" where it cannot be had."""
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return ""
+    return _list_in_a_process(path, about.st_size, about.st_mtime_ns) if S_ISREG(about.st_mode) else ""
+
+
+@lru_cache(maxsize=8)
+def _list_in_a_process(path: Path, size: int, modified: int) -> str:
+    """Let another process print the listing of a film of this `size`, last `modified` then.
+
+    PyAV keeps the listing only while its log callback is installed, and with that a decoder thread of this process that
+    logs could wait for ever: see `silence_ffmpeg`.
+    """
+    if not Path(sys.executable or "").name.startswith("python"):
+        return ""  # Python runs inside another program
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _PRINT_LISTING, path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_LONGEST_LISTING,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace")
 
 
 def has_flag(container: Container, flag: Flags) -> bool:
