@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import json
 import os
+import re
 import shlex
 import shutil
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from videostyle.train.plan import LearnPlan
 pytest.importorskip("gradio")
 
 import videostyle.web.camera
+import videostyle.web.html
 from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.settings import settings_of
@@ -35,7 +39,7 @@ from videostyle.web.gradio_errors import as_gradio_error
 from videostyle.web.jobs import JobQueue, Stopped
 from videostyle.web.page import Page
 from videostyle.web.page_files import Settings
-from videostyle.weights import styles_folder
+from videostyle.weights import gallery, styles_folder
 
 
 def test_controls_make_the_plan() -> None:
@@ -334,6 +338,38 @@ def test_errors_tell_no_folder_and_show_as_they_are(tmp_path: Path, capsys: pyte
         as_gradio_error(fail, [folder])(None, OSError(2, "no such file", f"{folder}/x"))
     assert str(folder) not in caught.value.message
     assert "unexpected FileNotFoundError" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_on_the_page() -> None:
+    import gradio as gr
+
+    def fail() -> None:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/srv/films/.x.mp4.partial")
+        except OSError as error:
+            raise RuntimeError("Cannot write to the cache") from error
+
+    with pytest.raises(gr.Error) as caught:
+        as_gradio_error(fail)(None)
+    assert caught.value.message == "the disk is full; free some space"
+
+
+def test_titles_of_styles_are_no_markup(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    title, painter = '"><script>alert(1)</script>', "<b onclick='x'>&amp;"
+    entries = [replace(entry, title=title, painter=painter, file=tmp_path / "dots.safetensors") for entry in gallery()]
+    cv2.imwrite(str(tmp_path / "dots.jpg"), np.zeros((60, 60, 3), np.uint8))
+    monkeypatch.setattr(videostyle.web.html, "gallery", lambda: entries[:1])
+    text = videostyle.web.html.thumbnails("fast", tmp_path)
+    assert re.findall(r"<[^/ >]+", text) == ["<div", "<button", "<img"]
+    seen: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            seen.extend(value or "" for name, value in attrs if name in ("title", "alt"))
+            assert {name for name, _ in attrs} <= {"class", "data-name", "title", "src", "alt"}
+
+    Reader().feed(text)
+    assert seen == [f"{title}, {painter}"] * 2
 
 
 def test_names_of_files_are_no_markup(page: Page, films: Path) -> None:

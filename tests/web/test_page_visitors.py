@@ -153,6 +153,27 @@ def test_what_is_shown_stays_however_much_is_painted_after(
     assert all(file.exists() for file in shown("A", 1.0))
 
 
+def test_one_may_leave_while_another_has_just_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of those who have left is read and changed by one thread at a time."""
+    queue = JobQueue()
+    sessions = Sessions(tmp_path, 100, queue)
+    leaving: list[threading.Thread] = []
+
+    def is_busy(name: str) -> bool:
+        if not leaving:
+            leaving.append(threading.Thread(target=sessions.leave, args=("B",)))
+            leaving[0].start()
+            leaving[0].join(0.2)
+        return False
+
+    left: list[str] = []
+    monkeypatch.setattr(queue, "is_busy", is_busy)
+    monkeypatch.setattr(sessions.media, "leave", left.append)
+    sessions.leave("A")
+    leaving[0].join(10)
+    assert left == ["A", "B"]
+
+
 def test_what_could_not_be_removed_when_a_visitor_left_is_removed_by_the_next_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
