@@ -11,7 +11,7 @@ import mimetypes
 import os
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ class Predictor:
     net: CodePredictor
     gallery: dict[str, Tensor]
     """Bottlenecks (BOTTLENECK,) of the gallery's paintings, by name."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """What its file says of its training."""
 
 
 def is_picture_name(name: str) -> bool:
@@ -131,7 +133,8 @@ def load_predictor(network: Network) -> Predictor:
     if shapes != {name: one.shape for name, one in tensors.items()}:
         raise WeightsError(f"{file.path}: its tensors do not fit the network {network.name}")
     net.load_state_dict(tensors)
-    return Predictor(net.eval().requires_grad_(False), dict(zip(file.card.gallery, rows, strict=False)))
+    gallery = dict(zip(file.card.gallery, rows, strict=False))
+    return Predictor(net.eval().requires_grad_(False), gallery, file.metadata)
 
 
 def picture_statistics(predictor: Predictor, picture: Tensor) -> Tensor:
