@@ -575,6 +575,9 @@ def test_the_rate_rises_then_falls(pictures: Path, vgg_file: Path, tmp_path: Pat
     anew = [loop.schedule(config, 49 + since, 0.5, since) for since in range(1, 12)]
     assert anew == sorted(anew)
     assert (anew[0], anew[-1]) == (0.1, 1.0)
+    slower = replace(config, temporal_lr=0.25)
+    assert [loop.schedule(slower, 49 + since, 0.5, since) for since in range(1, 12)] == [share / 4 for share in anew]
+    assert loop.schedule(slower, 40, 0.5, 0) == 1.0
     falling = replace(config, decay_from=0.0)
     assert loop.schedule(falling, 50, 0.5, 0) == pytest.approx(0.505)
 

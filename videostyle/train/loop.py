@@ -238,13 +238,13 @@ def share_done(config: TrainConfig, step: int, minutes: float) -> float:
 def schedule(config: TrainConfig, step: int, done: float, temporal_steps: int) -> float:
     """Return the factor of the learning rates: linear warm-up, a plateau, then half a cosine down to a hundredth.
 
-    There is a second warm-up when temporal training begins, with a new state of the optimizer.
+    There is a second warm-up when temporal training begins, with a new state of the optimizer, up to `temporal_lr`.
     """
     warm = min(step + 1, temporal_steps) if temporal_steps else step + 1
     rise = min(1.0, warm / max(config.warmup, 1))
     late = max(done - config.decay_from, 0) / max(1 - config.decay_from, 1e-9)
     fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(late, 1)))
-    return rise * fall
+    return rise * fall * (config.temporal_lr if temporal_steps else 1.0)
 
 
 def choose_view(config: TrainConfig, step: int) -> View:

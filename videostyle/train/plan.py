@@ -100,6 +100,8 @@ class TrainConfig:
     temporal_from: float = 0.7
     """Share of the run from which frames are rolled out and the temporal term comes in. Before it single frames are
     stylized: paint first, steady last."""
+    temporal_lr: float = 1.0
+    """Factor of the learning rates from there on, 0..1. Wide networks need less: see docs/guide/train.md."""
     gate_from: float = 1.0
     """Share of the run from which the gate of a recurrent network is trained; before it the gate stays open, as it
     begins. The style loss closes a gate that is trained before the corrections restore the detail of the prior."""
@@ -207,5 +209,5 @@ class TrainConfig:
             "flat_share",
             "card_share",
         )
-        for share in (*shares, "temporal_from", "gate_from", "decay_from", "flat_content"):
+        for share in (*shares, "temporal_from", "temporal_lr", "gate_from", "decay_from", "flat_content"):
             check_number(share, getattr(self, share), 0, 1)
