@@ -88,7 +88,7 @@ QUOTED: list[tuple[str, str, float]] = [
     ("docs/architecture.md", r"and below ([\d.]+) the output is the film", feedforward.BLACK),
     ("docs/architecture.md", r"stylizes at most (\d+) lines", feedforward.GALLERY_SIDE),
     ("docs/architecture.md", r"time constant (\d+) s", feedforward.TIME_CONSTANT),
-    ("docs/architecture.md", r"new one \(at most ([\d.]+)\s+of it\)", style_network._GATE_CAP),
+    ("docs/architecture.md", r"new one \(at most ([\d.]+)\s+of it\)", style_network.GATE_CAP),
     ("docs/architecture.md", r"visitor \((\d+) at most\)", engines.CACHE_SIZE),
     ("docs/architecture.md", r"for a size \((\d+)\s+sizes", openvino.CACHE_SIZE),
     ("docs/architecture.md", r"and (\d+) million pixels together", openvino.CACHE_PIXELS / 1e6),

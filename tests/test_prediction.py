@@ -24,7 +24,8 @@ from videostyle.train import predictor as training
 from videostyle.train.plan import LearnPlan, TrainingStyle
 from videostyle.train.predictor import PredictorConfig, random_view, train_predictor
 from videostyle.weights import prediction
-from videostyle.weights.prediction import MOST_KEPT, cache_folder
+from videostyle.weights.manifest import cache_folder
+from videostyle.weights.prediction import MOST_KEPT
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_a_picture_in_every_place_of_a_style(tmp_path: Path) -> None:
 def test_a_code_is_predicted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = picture(tmp_path / "one.png")
     code = code_of(one)
-    (kept,) = cache_folder().iterdir()
+    (kept,) = cache_folder("codes").iterdir()
     with monkeypatch.context() as patch:
         patch.setattr(prediction, "load_predictor", None)  # would raise TypeError
         assert torch.equal(code_of(one), code)
@@ -97,7 +98,7 @@ def test_a_code_is_predicted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_cache_is_bounded_and_need_not_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = cache_folder()
+    folder = cache_folder("codes")
     folder.mkdir(parents=True)
     for number in range(MOST_KEPT + 3):
         (folder / f"{number}.safetensors").touch()

@@ -73,7 +73,7 @@ class Painter:
         """Load the style network; raise UsageError, WeightsError or MissingDependencyError."""
         check_names("Painter", settings, FRAME_SETTINGS)
         self.plan = RenderPlan.of("", "", style=style, **settings)
-        device = choose_device(self.plan.device)
+        device = choose_device(self.plan.device, self.plan.engine)
         engine = "" if passes_through(self.plan.style) else choose_engine(self.plan.engine, device)
         self._stylizer = load_stylizer(self.plan.style, engine, device)
 

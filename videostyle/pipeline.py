@@ -57,7 +57,7 @@ def render(
     with interrupt.deferring(), source or open_source(plan.source) as video:
         # The output is checked before the network is loaded: a mistyped folder should not take seconds to notice.
         size = fit(plan.size, video.info.width, video.info.height)
-        on_cpu = not passes_through(plan.style) and choose_device(plan.device) == "cpu"
+        on_cpu = not passes_through(plan.style) and choose_device(plan.device, plan.engine) == "cpu"
         _check_memory(size, FILM_BYTES + (NETWORK_BYTES / plan.style.brush**2 if on_cpu else 0))
         # Sound is copied from the file; frames from elsewhere have none.
         file = plan.source if source is None else None

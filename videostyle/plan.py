@@ -158,11 +158,17 @@ class RenderSettings:
     )
     engine: str = setting(
         "auto",
-        "runtime of the style network; auto is OpenVINO on a CPU if it is installed, torch otherwise",
+        "runtime of the style network; auto is OpenVINO on a CPU if it is installed, torch on cuda",
         "the machine",
         choices=_installed("videostyle.engines", "auto"),
     )
-    device: str = setting("auto", "auto, cpu, cuda or cuda:N", "the machine", metavar="auto|cpu|cuda[:N]")
+    device: str = setting(
+        "auto",
+        "where the network runs: cpu, cuda, tensorrt, mps or coreml (Apple), dml (DirectML), gpu or npu (Intel); with "
+        "a number where there are several, cuda:1; auto is cuda if torch finds it, cpu otherwise",
+        "the machine",
+        metavar="auto|cpu|cuda[:N]|...",
+    )
     queue_depth: int = setting(
         4,
         "frames that may wait between two stages: more of them even out the speed and take memory",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from videostyle.cuts import mark_cuts
-from videostyle.engines import choose_device, choose_engine, has_own_threads
+from videostyle.engines import choose_device, choose_engine, has_own_threads, tensor_device
 from videostyle.flow import choose_flow
 from videostyle.io import open_source
 from videostyle.masks import Mask, compose, mask_of_people
@@ -122,6 +122,7 @@ class FrameStylizer:
         style = plan.style
         self.files = {path: Mask(open_source(path, fps), style.feather) for path in style.mask_files}
         self.device = plan.device
+        self._tensors = tensor_device(plan.engine, plan.device)
         self.stylizes = not passes_through(style)
         self.people: PeopleMask | None = None
         if self.stylizes and style.segments_people:
@@ -135,7 +136,7 @@ class FrameStylizer:
         self.flow = options.method
         self.mode: str = plan.stabilize.mode if stabilizes else "none"
         stabilize = plan.stabilize if stabilizes else StabilizeOptions(0)
-        self.step = Step(stylizer, stabilize, options, self.device, plan.style.seed)
+        self.step = Step(stylizer, stabilize, options, self._tensors, plan.style.seed)
         self.cuts: list[float] = []
         self.repeated = 0
 
@@ -193,7 +194,7 @@ class FrameStylizer:
 
     def _content(self, frame: Frame) -> Tensor:
         """Return the frame as (1, 3, H, W) in 0..1, of the output's size."""
-        content = to_float(frame, self.device)
+        content = to_float(frame, self._tensors)
         return content if self.size is None else resize(content, self.size[::-1])
 
     def _prepare(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Prepared | None]]:
@@ -279,13 +280,14 @@ def resolve(plan: RenderPlan, *, live: bool) -> RenderPlan:
 
     The sink chooses the codec, from the picture's alpha and bit depth. Raises UsageError for a missing device.
     """
-    device = choose_device(plan.device)
+    device = choose_device(plan.device, plan.engine)
+    engine = choose_engine(plan.engine, device)
     mode = plan.stabilize.mode if plan.stabilize.mode != "auto" else "causal" if live else "lookahead"
     return replace(
         plan,
         device=device,
-        engine=choose_engine(plan.engine, device),
-        flow=replace(plan.flow, method=choose_flow(plan.flow, device)),
+        engine=engine,
+        flow=replace(plan.flow, method=choose_flow(plan.flow, tensor_device(engine, device))),
         stabilize=replace(plan.stabilize, mode=mode),
     )
 

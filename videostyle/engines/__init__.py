@@ -7,9 +7,14 @@ trace: the number of inputs, their dimensions and their channels are fixed, N, H
 Engines that compute in half precision agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten
 thousand, on pictures of one colour too. An engine may be called from several threads at a time.
 
-A module may declare DEVICES, a tuple of "cpu" and "cuda" (default: both); RANK, a number (default: 0): "auto" is the
-installed engine with the highest rank that runs on the device; and OWN_THREADS (default: False), True if the engine
-keeps all cores busy with its own threads, so that torch and OpenCV should compute in one.
+A module may declare, as literals:
+- DEVICES: the kinds of devices it runs on, "cpu" and "cuda" by default; what it declares is what `--device` takes;
+- RANK, 0 by default: "auto" is the installed engine of the highest rank among those that run on the device;
+- OWN_THREADS, False by default: True if it keeps all cores busy with its own threads, so that torch and OpenCV should
+  compute in one;
+- HOST, False by default: True if it takes and returns tensors on the CPU, whatever its device;
+- EXTRA: the extra of videostyle that installs what it needs.
+It may have `check_device(device)`, which raises UsageError or MissingDependencyError for a device that is not there.
 """
 
 from __future__ import annotations
@@ -20,8 +25,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.plugins import available, load_module
+from videostyle.errors import MissingDependencyError, UnknownNameError, UsageError
+from videostyle.plugins import available, declared, load_module
 from videostyle.privacy import disable_telemetry
 
 if TYPE_CHECKING:
@@ -40,19 +45,35 @@ _cache: OrderedDict[tuple[Any, ...], Engine] = OrderedDict()
 _lock = Lock()
 
 
-def choose_device(device: str) -> str:
-    """Return the device that `auto`, `cpu`, `cuda` or `cuda:N` means here; raises UsageError if it does not exist."""
+CUDA = ("cuda", "tensorrt")
+"""Kinds of devices that are GPUs of NVIDIA, as CUDA_VISIBLE_DEVICES counts them."""
+
+
+def devices() -> list[str]:
+    """List the kinds of devices that the engines run on, "cpu" first; imports none of them."""
+    found = {kind for name in available(sys.modules[__name__]) for kind in devices_of(name)}
+    return sorted(found, key=lambda kind: (kind != "cpu", kind != "cuda", kind))
+
+
+def devices_of(engine: str) -> tuple[str, ...]:
+    """Return the kinds of devices that an engine runs on; raises UnknownNameError."""
+    return _declared(engine, "DEVICES", ("cpu", "cuda"))
+
+
+def choose_device(device: str, engine: str = "auto") -> str:
+    """Return the device that `auto`, or a name such as `cpu` or `cuda:1`, means here.
+
+    Raises UsageError if it does not exist or the named engine does not run on it, MissingDependencyError.
+    """
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    name, _, number = device.partition(":")
-    if name not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise UsageError(f"there is no device {device!r}; choose from: auto, cpu, cuda, cuda:N")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device is available to torch here; use --device cpu")
-    if number and int(number) >= torch.cuda.device_count():
-        raise UsageError(f"there are {torch.cuda.device_count()} CUDA devices, numbered from 0; got {device}")
+    kind, colon, number = device.partition(":")
+    if kind not in devices() or (colon and (not number.isdecimal() or kind == "cpu")):
+        raise UsageError(f"there is no device {device!r}; choose from: auto, {', '.join(devices())}, cuda:N")
+    if kind != "cpu":
+        choose_engine(engine, device)
     return device
 
 
@@ -62,41 +83,51 @@ def choose_engine(engine: str, device: str) -> str:
     Raises UnknownNameError, UsageError if it does not run on the device, or MissingDependencyError.
     """
     kind = device.partition(":")[0]
-    if engine == "auto":
-        ranked = {name: _rank(name, kind) for name in available(sys.modules[__name__])}
-        return max(ranked, key=lambda name: ranked[name])
-    if kind not in devices_of(engine):
-        others = [name for name in available(sys.modules[__name__]) if _rank(name, kind) > -1]
+    names = available(sys.modules[__name__])
+    suitable = sorted((one for one in names if kind in devices_of(one)), key=lambda one: -_declared(one, "RANK", 0))
+    if engine != "auto" and kind not in devices_of(engine):
         raise UsageError(
             f"the {engine} engine runs on {' and '.join(devices_of(engine))}, not on {device}; "
-            f"engines for it: {', '.join(others)}"
+            f"engines for it: {', '.join(suitable) or 'none'}"
         )
-    return engine
+    problems: list[UsageError | MissingDependencyError] = []
+    for name in suitable if engine == "auto" else [engine]:
+        try:
+            check: Callable[[str], None] | None = getattr(_module(name), "check_device", None)
+            if check is not None:
+                check(device)
+            return name
+        except (UsageError, MissingDependencyError) as error:
+            problems.append(error)
+    # A problem of the device tells more than a package that is not installed.
+    raise next((one for one in problems if isinstance(one, UsageError)), problems[0])
 
 
-def devices_of(engine: str) -> tuple[str, ...]:
-    """Return the kinds of devices that an engine runs on; raises UnknownNameError or MissingDependencyError."""
-    return getattr(_module(engine), "DEVICES", ("cpu", "cuda"))
+def tensor_device(engine: str, device: str) -> str:
+    """Return the torch device of the tensors that `engine` takes and returns on `device`."""
+    return "cpu" if _declared(engine, "HOST", False) else device
 
 
 def has_own_threads(engine: str) -> bool:
     """Return True if the engine keeps all cores busy with its own threads."""
-    return getattr(_module(engine), "OWN_THREADS", False)
+    return _declared(engine, "OWN_THREADS", False)
 
 
-def _rank(engine: str, kind: str) -> float:
-    """Return the rank of an engine on a kind of device; -1 if it does not run there or is not installed."""
-    try:
-        return getattr(_module(engine), "RANK", 0) if kind in devices_of(engine) else -1
-    except MissingDependencyError:
-        return -1
+def _declared(engine: str, what: str, default: Any) -> Any:
+    """Return what an engine's module declares, without importing it; raises UnknownNameError."""
+    here = sys.modules[__name__]
+    if engine not in available(here):
+        raise UnknownNameError.among("engine", engine, available(here))
+    return declared(here, engine).get(what, default)
 
 
 def _module(engine: str) -> Any:
     try:
         return load_module(sys.modules[__name__], engine)
     except ImportError as error:
-        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
+        extra = _declared(engine, "EXTRA", "")
+        package = f"'videostyle[{extra}]'" if extra else error.name
+        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {package}") from error
 
 
 def load_engine(engine: str, network: Network, device: str, running_norm: bool = False) -> Engine:

@@ -1,4 +1,4 @@
-"""PyTorch: on the CPU in float32, the reference for the other engines; on CUDA in half precision."""
+"""PyTorch: on the CPU and Apple's GPUs (mps) in float32, the reference for other engines; on CUDA in half precision."""
 
 from __future__ import annotations
 
@@ -8,8 +8,24 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from videostyle.errors import UsageError
+
 if TYPE_CHECKING:
     from videostyle.engines import Engine
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def check_device(device: str) -> None:
+    """Raise UsageError if torch has no such device here."""
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is available to torch here; use --device cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("no Apple GPU (mps) is available to torch here; use --device cpu")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if number and int(number) >= count:
+        raise UsageError(f"there are {count} {kind.upper()} devices, numbered from 0; got {device}")
 
 
 def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from videostyle.cuts import mark_cuts
-from videostyle.engines import choose_device, choose_engine, has_own_threads
+from videostyle.engines import choose_device, choose_engine, has_own_threads, tensor_device
 from videostyle.flow import choose_flow
 from videostyle.live.controls import Controls, LiveControls
 from videostyle.live.gate import NoiseGate
@@ -130,16 +130,17 @@ class LivePainter:
         WeightsError.
         """
         self.plan = plan
-        self.device = choose_device(plan.device)
+        self.device = choose_device(plan.device, plan.engine)
         self.engine = choose_engine(plan.engine, self.device)
+        self._tensors = tensor_device(self.engine, self.device)
         names = style_names(plan)
         self._stylizer = stylizer or load_mixer(plan, names, self.engine, self.device)
         self._mixer = StyleMixer(self._stylizer.codes)
         self.controls = controls or LiveControls(Controls(names, strength=plan.strength, keep_colors=plan.keep_colors))
         flow = FlowOptions() if plan.stabilize else FlowOptions(method="none")
-        self.flow = choose_flow(flow, self.device)
+        self.flow = choose_flow(flow, self._tensors)
         stabilize = StabilizeOptions(plan.stabilize, "causal")
-        self._step = Step(self._stylizer, stabilize, flow, self.device, self._stylizer.style.seed)
+        self._step = Step(self._stylizer, stabilize, flow, self._tensors, self._stylizer.style.seed)
         self._gate = NoiseGate()
         self.ladder = Ladder(size, plan.fps, EASY if plan.adapt else None)
         self._size = self.ladder.size
@@ -193,7 +194,7 @@ class LivePainter:
             controls = self.controls.now
             if controls.quit:
                 return
-            content = to_float(resized(frame, self._size, cv2.INTER_AREA), self.device)
+            content = to_float(resized(frame, self._size, cv2.INTER_AREA), self._tensors)
             if self.plan.gate:
                 content = self._gate(content, frame.is_cut)
             at = frame.pts * frame.time_base

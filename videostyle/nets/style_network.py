@@ -24,7 +24,10 @@ from torch.nn import functional as F
 
 from videostyle.errors import UnknownNameError
 
-_EPSILON = 1e-5
+EPSILON = 1e-5
+"""Added to the variances of the normalisations."""
+BINOMIAL = (0.25, 0.5, 0.25)
+"""Kernel of the blur before halving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ NOISE_CHANNELS = 4
 """Channels of noise that a recurrent network reads: two of fine grain, two of coarse grain."""
 RECURRENT_CHANNELS = 3 + 1 + NOISE_CHANNELS
 """Channels of `recurrent_input`: the warped previous output, its confidence mask, noise."""
-_GATE_CAP = 0.95  # at most this share of the previous output is copied, so that an error in it fades
+GATE_CAP = 0.95  # at most this share of the previous output is copied, so that an error in it fades
 # Bias of the gate before training: open, 0.78 with the cap. A gate that began shut stayed shut for hundreds of steps,
 # in which the temporal term taught the network to paint less instead.
 GATE_START = 1.5
@@ -92,7 +95,7 @@ class NormStatistics:
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and the deviation, (N, C, 1, 1) each, to normalise `x` (N, C, H, W) by."""
         variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
-        own = torch.cat([mean, (variance + _EPSILON).sqrt()], dim=1)
+        own = torch.cat([mean, (variance + EPSILON).sqrt()], dim=1)
         self.used.append(own if self.momentum is None else torch.lerp(own, self.next_running(own), self.momentum))
         mean, deviation = self.used[-1][:, :, None, None].chunk(2, dim=1)
         return mean, deviation
@@ -113,7 +116,7 @@ class ConditionalNorm(nn.Module):
         """Normalise `x` (N, C, H, W); `code` (N, 2C) holds the changes of the scale from 1, then the shifts."""
         scale, shift = torch.split(code[:, :, None, None], self.channels, dim=1)
         if statistics is None:
-            return F.instance_norm(x, eps=_EPSILON) * (1 + scale) + shift
+            return F.instance_norm(x, eps=EPSILON) * (1 + scale) + shift
         mean, deviation = statistics(x)
         # In float32: where a mean is many deviations from zero, the difference would be lost in half precision.
         return ((x.float() - mean) * ((1 + scale) / deviation) + shift).to(x.dtype)
@@ -139,7 +142,7 @@ class Convolution(nn.Module):
 
 def binomial(x: Tensor) -> Tensor:
     """Blur `x` by (1, 2, 1) / 4 in both directions, borders reflected; a pattern that repeats every 2 px disappears."""
-    taps = x.new_tensor((0.25, 0.5, 0.25))
+    taps = x.new_tensor(BINOMIAL)
     kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(F.pad(x, (1,) * 4, mode="reflect"), kernel, groups=x.shape[1])
 
@@ -315,7 +318,7 @@ class StyleNetwork(nn.Module):
         The correction restores the detail that repeated resampling takes from the copied pixels.
         """
         correction, gate = torch.split(self.correction(features), [3, 1], dim=1)
-        share = _GATE_CAP * torch.sigmoid(gate) * mask
+        share = GATE_CAP * torch.sigmoid(gate) * mask
         return (stylized + share * (prior - stylized) + share * correction).clamp(0, 1)
 
     def folded(self) -> StyleNetwork:

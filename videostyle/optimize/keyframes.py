@@ -117,7 +117,7 @@ def paint_keyframes(plan: KeyframePlan, on_progress: OnProgress = ignore) -> Key
     if plan.keys is not None and plan.keys.resolve().is_relative_to(work.resolve()):
         reason = f"is the folder in which the keyframes of {output} are made"
         raise UsageError(f"{plan.keys}: {reason}; copy them to another folder")
-    device = choose_device(film.device)
+    device = choose_device(film.device, "torch")
     with open_source(film.source) as video:
         width, height = fit(film.size, video.info.width, video.info.height)
         # An output that cannot be written is reported now, not after hours of work.

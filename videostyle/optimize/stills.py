@@ -261,7 +261,7 @@ def paint_picture(plan: PaintPlan, on_progress: OnProgress = ignore) -> PaintRep
             raise UsageError(f"{width}x{height} is too small to paint; at least {2 * STRIDE} pixels a side are needed")
         options = EncodeOptions(overwrite=plan.overwrite)
         sink = open_sink(plan.output, replace(source.info, frame_count=1), options, sources=plan.files)
-        device = choose_device(plan.device)
+        device = choose_device(plan.device, "torch")
         gatys = Gatys(plan.style_images, plan.options, device)
         content = resize(to_float(frame), (height, width))
         start = _start(plan, content)

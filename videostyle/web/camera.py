@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from videostyle.engines import choose_device, choose_engine
+from videostyle.engines import choose_device, choose_engine, tensor_device
 from videostyle.errors import UsageError
 from videostyle.metrics.report import data_uri
 from videostyle.ops.pixels import resize, to_float, to_pixels
@@ -35,8 +35,10 @@ class Camera:
     def __init__(self, plan: RenderPlan) -> None:
         """Load the stylizer and the stabilizer of `plan`, whose source, output and span are ignored."""
         self.plan = plan
-        self._device = choose_device(plan.device)
-        stylizer = load_stylizer(plan.style, choose_engine(plan.engine, self._device), self._device)
+        device = choose_device(plan.device, plan.engine)
+        engine = choose_engine(plan.engine, device)
+        self._device = tensor_device(engine, device)
+        stylizer = load_stylizer(plan.style, engine, device)
         stabilize = replace(plan.stabilize, mode="causal")
         self._step = Step(stylizer, stabilize, plan.flow, self._device, plan.style.seed)
         self._began = time.monotonic()

@@ -67,6 +67,12 @@ def styles_folder() -> Path:
     return platformdirs.user_data_path("videostyle", appauthor=False) / "styles"
 
 
+def cache_folder(name: str) -> Path:
+    """Return the folder `name` in $VIDEOSTYLE_CACHE, or where the system keeps a user's caches."""
+    named = os.environ.get("VIDEOSTYLE_CACHE")
+    return (Path(named) if named else platformdirs.user_cache_path("videostyle", appauthor=False)) / name
+
+
 def own_styles(on_damaged: Callable[[str], None] | None = None) -> list[GalleryEntry]:
     """List the user's own styles, by network and name; the name is that of the file.
 

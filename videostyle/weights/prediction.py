@@ -15,12 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
-
 from videostyle.errors import SourceError, UsageError, VideostyleError, WeightsError
 from videostyle.tensorfile import PredictorCard
 from videostyle.weights._files import read_file, save_style, write_file
-from videostyle.weights.manifest import load_manifest, models_folder
+from videostyle.weights.manifest import cache_folder, load_manifest, models_folder
 from videostyle.weights.networks import Network, load_loss_network
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ def predict_code(picture: Path, network: Network) -> Tensor:
     if digest is None:
         learn = f"videostyle learn {shlex.quote(str(picture))} --network {network.name}"
         raise UsageError(f"{picture}: is a picture, and {network.name} has no predictor of codes; learn it: {learn}")
-    kept = cache_folder() / f"{_checksum(picture, digest)}.safetensors"
+    kept = cache_folder("codes") / f"{_checksum(picture, digest)}.safetensors"
     with suppress(WeightsError):
         file = read_file(kept, "style")
         code = torch.from_numpy(file.arrays["code"])
@@ -155,12 +153,6 @@ def scaled_picture(picture: Tensor) -> Tensor:
     height, width = picture.shape[2:]
     factor = max(PICTURE_SIDE / max(height, width), SMALLEST_STYLE_IMAGE / min(height, width))
     return picture if factor >= 1 else shrink(picture, (round(height * factor), round(width * factor)))
-
-
-def cache_folder() -> Path:
-    """Return the folder of predicted codes: in $VIDEOSTYLE_CACHE, or where the system keeps a user's caches."""
-    named = os.environ.get("VIDEOSTYLE_CACHE")
-    return (Path(named) if named else platformdirs.user_cache_path("videostyle", appauthor=False)) / "codes"
 
 
 def save_predictor(

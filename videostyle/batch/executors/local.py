@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from videostyle import interrupt
 from videostyle.batch.executors import lost
 from videostyle.batch.plan import BatchPlan
+from videostyle.engines import CUDA
 
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
@@ -144,7 +145,7 @@ def build(plan: BatchPlan) -> Local:
     from videostyle.threads import cores
 
     gpus = 0
-    if all(film.device in ("auto", "cuda") for film in plan.films):  # else the films name a GPU or none
+    if all(film.device in ("auto", *CUDA) for film in plan.films):  # else the films name a GPU or none
         import torch
 
         gpus = torch.cuda.device_count()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from videostyle.batch.executors import lost
 from videostyle.batch.plan import BatchPlan
+from videostyle.engines import CUDA
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.privacy import disable_telemetry
 
@@ -38,7 +39,7 @@ class Ray:
                 raise UsageError(f"no Ray cluster at {where}; start one with `ray start --head` ({error})") from error
         has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus, cores = int(has.get("GPU", 0)), int(has.get("CPU", 1))
-        on_gpu = gpus > 0 and any(film.device != "cpu" for film in plan.films)
+        on_gpu = gpus > 0 and any(film.device.partition(":")[0] in ("auto", *CUDA) for film in plan.films)
         self.workers = plan.workers or (gpus if on_gpu else max(cores // _CORES, 1))
         self.frames = 0
         # Each task requests its share of the cores, so that the tasks spread over the nodes.
