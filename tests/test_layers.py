@@ -38,7 +38,7 @@ LAYERS = [
     {"step"},
     {"pipeline"},
     {"painter"},
-    {"batch", "live", "metrics", "optimize", "train"},
+    {"batch", "export", "live", "metrics", "optimize", "train"},
     {"web"},
     {"cli"},
 ]

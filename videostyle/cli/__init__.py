@@ -40,6 +40,9 @@ _GROUPS = {
         "paint": "paint a picture by optimisation: slow, and the best there is",
         "keyframes": "paint keyframes by optimisation or by hand, and propagate them through the film",
     },
+    "for other programs": {
+        "export": "write a style network as an ONNX or OpenVINO file",
+    },
     "for research": {
         "train": "train a style network on paintings",
         "tune": "search the weights to train with",

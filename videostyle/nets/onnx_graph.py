@@ -1,9 +1,9 @@
 """ONNX graph of a style network, written node by node: the form that ONNX Runtime runs and `videostyle export` saves.
 
 No exporter of torch is involved. `torch.onnx.export(dynamo=True)` took minutes for this network on a busy core, and
-with the oldest releases supported its graph computed something else (0.4 off); the exporter by TorchScript is deprecated and
-keeps every network until the process ends. Written out, the graph takes a tenth of a second, and is the same with every
-release of torch. `tests/test_engines.py` compares it with torch for every shipped style.
+with the oldest releases supported its graph computed something else (0.4 off); the exporter by TorchScript is
+deprecated and keeps every network until the process ends. Written out, the graph takes a tenth of a second, and is the
+same with every release of torch. `tests/test_engines.py` compares it with torch for every shipped style.
 
 The operators are those of opset 17, which DirectML, CoreML, TensorRT, OpenVINO and onnxruntime-web read.
 """

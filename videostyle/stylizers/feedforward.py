@@ -28,6 +28,9 @@ TIME_CONSTANT = 2.0
 # from the second on the stylized frame: black stays black, and over the darker third of a fade the output follows the
 # light. Other footage is brighter: the darkest of eleven clips, from space, has 0.41.
 BLACK, LIT = 0.03, 0.35
+BRIGHTEST = 0.98
+"""Share of the picture that is darker than its brightness, which is measured at 1/SHRINK of its size."""
+SHRINK = 8
 GALLERY_SIDE = 480
 """Shorter side, in pixels, up to which a picture is stylized at its own size with a brush of 1."""
 
@@ -118,8 +121,8 @@ class FeedForward:
 
 def brightness(content: Tensor) -> Tensor:
     """Return the 98th percentile of the brightest channel of each picture: (N, 1, 1, 1)."""
-    small = shrink(content, (-(-content.shape[2] // 8), -(-content.shape[3] // 8))).amax(1).flatten(1)
-    found: Tensor = small.kthvalue(max(round(0.98 * small.shape[1]), 1), dim=1).values
+    small = shrink(content, (-(-content.shape[2] // SHRINK), -(-content.shape[3] // SHRINK))).amax(1).flatten(1)
+    found: Tensor = small.kthvalue(max(round(BRIGHTEST * small.shape[1]), 1), dim=1).values
     return found[:, None, None, None]
 
 
