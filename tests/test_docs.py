@@ -15,6 +15,7 @@ from media import film
 from videostyle import engines, stabilize
 from videostyle.batch import segments
 from videostyle.engines import openvino
+from videostyle.export import export_style
 from videostyle.live import ladder
 from videostyle.live.plan import LivePlan
 from videostyle.nets import style_network
@@ -32,8 +33,16 @@ def blocks(name: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
+EXAMPLES = ("README.md", "docs/api.md", "docs/guide/export.md")
+
+
 @pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name in ("README.md", "docs/api.md") for number in range(len(blocks(name)))]
+    ("name", "number"),
+    [
+        (name, number)
+        for name in ("README.md", "docs/api.md", "docs/guide/export.md")
+        for number in range(len(blocks(name)))
+    ],
 )
 def test_examples_run(name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -41,6 +50,9 @@ def test_examples_run(name: str, number: int, tmp_path: Path, monkeypatch: pytes
     picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     cv2.imwrite("photo.jpg", picture)
     cv2.imwrite("sky.png", picture[..., 0])
+    if "wave.onnx" in blocks(name)[number]:
+        pytest.importorskip("onnxruntime")
+        export_style("great-wave", "wave.onnx")
     exec(compile(blocks(name)[number], f"{name}, example {number + 1}", "exec"), {})
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         VideostyleError,
         WeightsError,
     )
+    from videostyle.export import ExportReport, export_style
     from videostyle.io import open_sink, open_source, probe
     from videostyle.io.memory import MemorySink, MemorySource
     from videostyle.live.painter import LivePainter
@@ -64,6 +65,8 @@ _HOMES = {
     "UsageError": "errors",
     "VideostyleError": "errors",
     "WeightsError": "errors",
+    "ExportReport": "export",
+    "export_style": "export",
     "open_sink": "io",
     "open_source": "io",
     "probe": "io",
@@ -119,6 +122,7 @@ __all__ = [
     "EncodeOptions",
     "EvaluateOptions",
     "Evaluation",
+    "ExportReport",
     "Flow",
     "FlowOptions",
     "Frame",
@@ -161,6 +165,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "evaluate",
+    "export_style",
     "gallery",
     "learn",
     "open_sink",

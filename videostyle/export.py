@@ -36,7 +36,7 @@ _FAR = 2**31 - 1  # the end of a dimension, for ONNX's Slice
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was exported."""
+    """Exported file: its format, network and styles."""
 
     output: str
     format: str
