@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from videostyle import __version__
 from videostyle.errors import MissingDependencyError, UsageError
 from videostyle.files import check_output
 from videostyle.partial_files import reserve_output
-from videostyle.style import Blend, Style
+from videostyle.style import Blend, Style, as_blend
 from videostyle.weights import Network, gallery, load_codes, own_styles, read_style
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ExportReport:
 
 
 def export_style(
-    style: str | Blend | Style,
+    style: str | Mapping[str, float] | Blend | Style,
     output: str | Path,
     *,
     network: str = "fast",
@@ -64,7 +65,7 @@ def export_style(
     if path.suffix.lower() not in FORMATS:
         known = " or ".join(f"{suffix} ({name})" for suffix, name in FORMATS.items())
         raise UsageError(f"{path}: the ending of the name decides the format; use {known}")
-    chosen = style if isinstance(style, Style) else Style(style, network=network)
+    chosen = style if isinstance(style, Style) else Style(as_blend(style), network=network)
     sources = [name for name in chosen.names if Path(name).exists()]
     as_ir = path.suffix.lower() == ".xml"
     outputs = [path, path.with_suffix(".bin")] if as_ir else [path]

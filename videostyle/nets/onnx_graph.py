@@ -233,7 +233,7 @@ def to_onnx(net: nn.Module, inputs: Sequence[Tensor]) -> onnx.ModelProto:
         raise TypeError(f"only style networks can be written as ONNX graphs, not {type(net).__name__}")
     graph = Graph()
     build = NetworkGraph(graph, net.net)
-    size = ["N", 3, "H", "W"]
+    size: Shape = ["N", 3, "H", "W"]
     content, code = graph.input("content", size), graph.input("code", ["codes", net.net.code_size])
     given = len(inputs) - 2
     if isinstance(net, RunningNorm):
