@@ -95,7 +95,10 @@ def test_the_readme_is_short_and_its_table_is_measured() -> None:
         assert row["thousand multiply-adds a pixel"] == round(macs_per_pixel(net.architecture) / 1000, 1)
 
 
+BESIDE_ONNX = json.loads((ROOT / "benchmarks/results/engines.json").read_text(encoding="utf-8"))["beside onnx"]
 QUOTED: list[tuple[str, str, float]] = [
+    ("docs/guide/export.md", r"without bfloat16\) ([\d.]+) and torch", BESIDE_ONNX["openvino"]),
+    ("docs/guide/export.md", r"and torch ([\d.]+) times as long", BESIDE_ONNX["torch"]),
     ("docs/architecture.md", r"darker than ([\d.]+) of white", feedforward.LIT),
     ("docs/architecture.md", r"and below ([\d.]+) the output is the film", feedforward.BLACK),
     ("docs/architecture.md", r"stylizes at most (\d+) lines", feedforward.GALLERY_SIDE),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import missing
 
 from videostyle.cli import main
 from videostyle.errors import MissingDependencyError, SinkError, UnknownNameError, UsageError
@@ -177,6 +181,35 @@ def test_openvino_paints_its_own_format(style: str, request: pytest.FixtureReque
             }
         found = compiled({name: value.numpy() for name, value in given.items()})[0]
         assert abs(found - load_stylizer(Style(style), "torch", "cpu")(content).numpy()).mean() < 1e-3
+
+
+def test_the_browser_example_paints_the_same(tmp_path: Path) -> None:
+    """In WebAssembly, under Node; VIDEOSTYLE_ORT_WEB names a node_modules folder with onnxruntime-web."""
+    modules = Path(os.environ.get("VIDEOSTYLE_ORT_WEB", ""))
+    if shutil.which("node") is None or not (modules / "onnxruntime-web").is_dir():
+        missing("onnxruntime-web", "no Node, or no onnxruntime-web")
+    (tmp_path / "node_modules").symlink_to(modules)
+    page = (Path(__file__).parents[1] / "docs/guide/export.md").read_text(encoding="utf-8")
+    example = page.partition("```js\n")[2].partition("```")[0]
+    script = (
+        example
+        + """
+import fs from "fs";
+ort.env.wasm.numThreads = 1;
+const read = (name) => new Float32Array(fs.readFileSync(name).buffer.slice(0));
+const session = await ort.InferenceSession.create(fs.readFileSync("wave.onnx"));
+fs.writeFileSync("out.bin", Buffer.from((await paint(session, read("in.bin"), 64, 48, read("code.bin"), 0.7)).buffer));
+"""
+    )
+    (tmp_path / "run.mjs").write_text(script)
+    export_style("great-wave", tmp_path / "wave.onnx", defaults=False)
+    content = picture(48, 64)
+    (tmp_path / "in.bin").write_bytes(content.contiguous().numpy().tobytes())
+    (tmp_path / "code.bin").write_bytes(code_of(tmp_path / "wave.onnx", "great-wave").tobytes())
+    subprocess.run(["node", "run.mjs"], cwd=tmp_path, check=True, timeout=300)
+    found = np.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").reshape(content.shape)
+    expected = load_stylizer(Style("great-wave", strength=0.7), "torch", "cpu")(content)
+    assert abs(found - expected.numpy()).mean() < 1e-3
 
 
 def test_the_command_prints_the_file_and_overwrites_none(

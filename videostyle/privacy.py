@@ -9,6 +9,7 @@ Every module that imports one of these packages calls `disable_telemetry` first.
 * Ray collects usage statistics of a cluster and sends them once an hour. That is turned off. One request is left: a
   starting cluster asks the metadata addresses of clouds whether the machine is in one of them. These addresses lead no
   further than the machine's own host; the request uses no proxy, and the answer is not sent anywhere.
+* ONNX Runtime sends events on Windows; the engine turns them off where it imports it.
 
 The other packages (torch, torchvision, OpenCV, PyAV, Optuna, TensorBoard, matplotlib, PySceneDetect, LPIPS) send
 no data unless they are asked to download weights.
