@@ -42,7 +42,7 @@ class Predictor:
     gallery: dict[str, Tensor]
     """Bottlenecks (BOTTLENECK,) of the gallery's paintings, by name."""
     card: dict[str, Any] = field(default_factory=dict)
-    """What its file says of its training."""
+    """Card of its file: how it was trained."""
 
 
 def is_picture_name(name: str) -> bool:
