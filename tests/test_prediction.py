@@ -4,6 +4,8 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -12,17 +14,26 @@ import numpy as np
 import pytest
 import torch
 from command import failing
+from PIL import Image
 
 from videostyle import weights
+from videostyle.batch.jobs import read_jobs
 from videostyle.batch.journal import fingerprint
-from videostyle.cli import main
+from videostyle.batch.tasks import WholeTask, carry_out
+from videostyle.cli import _parser, batch, main
+from videostyle.cli.options import read_along, read_blend
 from videostyle.errors import SourceError, UsageError, WeightsError
+from videostyle.io.style_image import read_on_white
+from videostyle.live.painter import LivePainter
+from videostyle.live.plan import LivePlan
 from videostyle.nets.code_predictor import BOTTLENECK, LAYERS, STATISTICS, CodePredictor
 from videostyle.plan import RenderPlan
+from videostyle.progress import ignore
 from videostyle.style import Style
 from videostyle.train import predictor as training
 from videostyle.train.plan import LearnPlan, TrainingStyle
 from videostyle.train.predictor import PredictorConfig, random_view, train_predictor
+from videostyle.types import Frame
 from videostyle.weights import prediction
 from videostyle.weights.manifest import cache_folder
 from videostyle.weights.prediction import MOST_KEPT
@@ -108,9 +119,143 @@ def test_the_cache_is_bounded_and_need_not_be_writable(tmp_path: Path, monkeypat
     assert torch.equal(code_of(tmp_path / "one.png"), code)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (64, 3000), (1200, 900)])
+@pytest.mark.parametrize("size", [(64, 64), (64, 3000), (1200, 900), (600, 12_000)])
 def test_pictures_of_all_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
-    assert code_of(picture(tmp_path / "one.png", size=size)).isfinite().all()
+    pixels = cv2.resize(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8), size[::-1])
+    assert cv2.imwrite(str(tmp_path / "one.jpg"), pixels)
+    assert code_of(tmp_path / "one.jpg").isfinite().all()
+
+
+def test_marks_have_the_scale_of_the_picture(tmp_path: Path) -> None:
+    """What counts is how large marks are beside the picture, not in pixels: a scan of four times the resolution
+    predicts the same, and a detail, in which they are larger, does not.
+    """
+    paint = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(160, 160, 3)), (0, 0), 2)
+    paint = np.clip(128 + 50 * paint / paint.std(), 0, 255).astype(np.uint8)
+    files = {"whole": paint, "scan": cv2.resize(paint, (640, 640), interpolation=cv2.INTER_CUBIC)}
+    files["detail"] = cv2.resize(paint[:40, :40], (640, 640), interpolation=cv2.INTER_CUBIC)
+    for name, pixels in files.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
+    network = weights.load_network("fast")
+    whole, scan, detail = (weights.predict_code(tmp_path / f"{name}.png", network, 160) for name in files)
+    assert (scan - whole).norm() < 0.2 * (detail - whole).norm()
+    # The size at which a painting is learned is that at which its code is predicted.
+    assert main(["learn", str(tmp_path / "scan.png"), "--minutes", "0", "--size", "160", "--name", "small"]) == 0
+    assert torch.equal(code_of("small"), scan)
+
+
+def test_a_large_picture_is_not_held_as_floats(tmp_path: Path) -> None:
+    pixels = np.zeros((1500, 6000, 3), np.uint8)
+    pixels[:, ::2] = 255
+    cv2.imwrite(str(tmp_path / "one.png"), pixels)
+    shrunk = read_on_white(tmp_path / "one.png", 2048)
+    assert shrunk.shape == (1, 3, 512, 2048)
+    assert abs(shrunk.mean() - 0.5) < 0.01
+    assert read_on_white(tmp_path / "one.png").shape == (1, 3, 1500, 6000)
+    cv2.imwrite(str(tmp_path / "strip.png"), pixels[:70])
+    assert read_on_white(tmp_path / "strip.png", 2048).shape[2] == 64
+
+
+def test_a_picture_that_lies_on_its_side_is_set_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((80, 120, 3), np.uint8)
+    pixels[:, ::6] = 255
+    upright = Image.fromarray(pixels)
+    upright.save(tmp_path / "upright.png")
+    lying = upright.transpose(Image.Transpose.ROTATE_90)
+    lying.save(tmp_path / "lying.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    lying.save(tmp_path / "tagged.png", exif=exif)
+    upright, lying, tagged = (code_of(tmp_path / f"{name}.png") for name in ("upright", "lying", "tagged"))
+    assert torch.allclose(tagged, upright, atol=1e-5)
+    assert not torch.allclose(lying, upright, atol=1e-3)
+
+
+def test_a_cmyk_picture_has_its_colors(tmp_path: Path) -> None:
+    pixels = np.full((70, 80, 3), (200, 60, 30), np.uint8)
+    Image.fromarray(pixels).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=98)
+    found = read_on_white(tmp_path / "cmyk.jpg").mean((0, 2, 3)) * 255
+    assert (found - torch.tensor([200, 60, 30])).abs().max() < 6
+    assert code_of(tmp_path / "cmyk.jpg").isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["photograph", "drawing on white", "logo", "texture"])
+def test_what_is_no_painting_is_a_style_all_the_same(tmp_path: Path, kind: str) -> None:
+    film, path = media.film(tmp_path / "film.mp4", 2), tmp_path / "one.png"
+    pixels = np.full((90, 120, 3), 255, np.uint8)
+    if kind == "photograph":
+        pixels = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8), (0, 0), 3)
+    elif kind == "texture":
+        pixels[::4] = (40, 90, 160)
+    else:
+        cv2.circle(pixels, (60, 45), 30, (0, 0, 0), 1 if kind == "drawing on white" else -1)
+    if kind == "logo":
+        pixels = np.dstack([pixels, 255 - pixels[..., 0]])  # black on nothing
+    cv2.imwrite(str(path), pixels)
+    words = ["--style", str(path), "--engine", "torch", "-q", "--flow", "none"]
+    assert main(["stylize", str(film), "-o", str(tmp_path / "o.mp4"), *words]) == 0
+    assert len(media.decode(tmp_path / "o.mp4")) == 2
+
+
+def test_an_at_sign_in_a_name_is_no_time(tmp_path: Path) -> None:
+    name = str(picture(tmp_path / "one@2x.png"))
+    assert read_along("--style", [name], read_blend) == ((name, 1.0),)
+    assert read_along("--style", [f"{name}:2", "dots"], read_blend) == ((name, 2.0), ("dots", 1.0))
+    timeline = read_along("--style", [f"{name}@0:05"], read_blend)
+    assert [(key.value, key.start) for key in timeline.keys] == [(((name, 1.0),), 5)]
+
+
+def test_strength_and_shares_lie_between_codes(tmp_path: Path) -> None:
+    one, other = picture(tmp_path / "one.png"), picture(tmp_path / "other.png", 1)
+    style = Style({str(one): 3, str(other): 1, "dots": 4}, strength=0.25)
+    network, codes = weights.load_style(style)[0], weights.load_codes(style)[1]
+    full = (3 * code_of(one) + code_of(other) + 4 * code_of("dots")) / 8
+    assert torch.allclose(codes.at(Fraction(0)), torch.lerp(network.identity, full, 0.25), atol=1e-5)
+
+
+def test_live_has_a_picture_on_its_keys(tmp_path: Path) -> None:
+    one = picture(tmp_path / "one.png")
+    painter = LivePainter(LivePlan(styles=("dots", str(one)), engine="torch", adapt=False), (64, 48))
+    assert painter.controls.now.styles[:2] == ("dots", str(one))
+    frames = [
+        Frame(torch.randint(0, 255, (3, 48, 64), dtype=torch.uint8), n, Fraction(1, 10), index=n) for n in range(2)
+    ]
+    painter.controls.press("2")
+    painted = [live.stylized.pixels for live in painter.painted(frames)]
+    assert len(painted) == 2
+    assert not torch.equal(painted[-1], frames[-1].pixels)
+
+
+def test_the_pages_take_a_picture(tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    from videostyle.web.controls import checked_look
+    from videostyle.web.preview import PreviewCache
+
+    one, film = str(picture(tmp_path / "one.png")), str(media.film(tmp_path / "film.mp4", 4))
+    base = RenderPlan(film, "", style=Style(one), engine="torch")
+    plan = checked_look(base, [one, "dots", 0.25, 0.5, False, 1.0, "fast", 1.0, "the film's own"])
+    assert plan.style.blend == ((one, 0.75), ("dots", 0.25))
+    (tmp_path / "media").mkdir()
+    assert len(PreviewCache(tmp_path / "media").versions(replace(plan, source=film), ignore)) == 3
+    with pytest.raises(UsageError, match="no style named"):
+        checked_look(RenderPlan(film, ""), [one, "none", 0, 1, False, 1.0, "fast", 1.0, "the film's own"])
+
+
+def test_a_batch_takes_pictures(tmp_path: Path) -> None:
+    one, film = picture(tmp_path / "list" / "one.png"), str(media.film(tmp_path / "film.mp4", 2))
+    words = [film, "--style", str(one), "--style", "dots", "-o", str(tmp_path / "o"), "--engine", "torch"]
+    plans = batch._plan(_parser().parse_args(["batch", *words])).films
+    assert [Path(plan.output).name for plan in plans] == ["film-one.mp4", "film-dots.mp4"]
+    result = carry_out(WholeTask(replace(plans[0], output=str(tmp_path / "o.mp4"))), lambda count: None)
+    assert "error" not in result
+    # In a job list, pictures are where the list is.
+    jobs = tmp_path / "list" / "jobs.toml"
+    table = 'region = [{ style = "one.png", mask = "m.png" }]'
+    jobs.write_text(f'[[jobs]]\nsource = "{film}"\nstyles = ["one.png", {{ "one.png" = 2, dots = 1 }}]\n{table}')
+    first, second = read_jobs(jobs, [], tmp_path, RenderPlan("", ""))
+    assert first.style.blends.keys[0].value == ((str(one), 1.0),)
+    assert second.style.blends.keys[0].value == ((str(one), 2.0), ("dots", 1.0))
+    assert first.style.regions[0].blend == ((str(one), 1.0),)
 
 
 @pytest.mark.parametrize("kind", ["grey", "16 bits", "alpha", "one colour", "animation", "gif"])
@@ -126,8 +271,6 @@ def test_pictures_of_all_kinds(tmp_path: Path, kind: str) -> None:
     elif kind == "one colour":
         cv2.imwrite(str(path), np.full((70, 80, 3), 90, np.uint8))
     else:
-        from PIL import Image
-
         path = tmp_path / ("one.webp" if kind == "animation" else "one.gif")
         first, second = (Image.fromarray(pixels if number == 0 else 255 - pixels) for number in range(2))
         first.save(path, save_all=True, append_images=[second], duration=100, lossless=True)

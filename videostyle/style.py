@@ -47,12 +47,13 @@ class Style:
 
     blend: Blend | Timeline[Blend] = setting(
         (("none", 1.0),),
-        "a name from `videostyle styles`, a style file, or none; several are blended by their weights. With times "
+        "a name from `videostyle styles`, a picture, whose style is predicted at once, a style file, or none; several "
+        "are blended by their weights. With times "
         "of the film (whatever --start says) styles are interpolated linearly: scream@0:05 is reached at 0:05, "
         "scream@0:05-0:09 holds until 0:09; if the next style starts just then, it is a hard cut",
         "the painting",
         name="style",
-        metavar="NAME[:WEIGHT][@T[-T]]",
+        metavar="NAME|PICTURE[:WEIGHT][@T[-T]]",
         many=True,
     )
     strength: float | Timeline[float] = setting(

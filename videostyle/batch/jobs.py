@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -159,7 +159,7 @@ def read_jobs(
             given = {key: value for key, value in given.items() if key in job.model_fields_set or "style" not in key}
         try:
             settings = _settings(given, base, path.parent)
-            looks = _looks(given, styles, settings.style, base.style)
+            looks = _looks(given, styles, settings.style, base.style, path.parent)
             source = str(path.parent / Path(job.source).expanduser())
             found += plans([source], looks, folder, settings, given.get("name", name))
         except (UsageError, SourceError) as error:
@@ -205,14 +205,14 @@ def _read(path: Path, model: type[M]) -> tuple[str, M]:
         ) from error
 
 
-def _looks(given: dict[str, Any], styles: Sequence[Style], chosen: Style, base: Style) -> list[Style]:
+def _looks(given: dict[str, Any], styles: Sequence[Style], chosen: Style, base: Style, here: Path) -> list[Style]:
     """Return the styles that a job names, or else those of the command line with the job's settings, `chosen`."""
     if given.get("style") is not None and given.get("styles") is not None:
         raise UsageError("style and styles: give one of them")
     if "style" in given:
         return [chosen]
     if "styles" in given:
-        return [replace(chosen, blend=style) for style in given["styles"]]
+        return [replace(chosen, blend=_style(style, here)) for style in given["styles"]]
     if not styles:
         raise UsageError("source has no style: write styles = [...], in the job or in [defaults]")
     changed = {one.name: getattr(chosen, one.name) for one in fields(Style) if one.name != "blend"}
@@ -228,13 +228,23 @@ def _settings(given: dict[str, Any], base: RenderPlan, here: Path) -> RenderPlan
         if name in named:
             named[name] = _path(named[name], here)
     if "region" in named:
-        named["region"] = tuple(Region(one.style, _path(one.mask, here)) for one in named["region"])
+        named["region"] = tuple(Region(_style(one.style, here), _path(one.mask, here)) for one in named["region"])
+    if "style" in named:
+        named["style"] = _style(named["style"], here)
     return assemble(RenderPlan, base, **named)
 
 
 def _path(text: str, here: Path) -> str:
     """Return a path relative to the folder `here`; the masks that a segmenter makes are no paths."""
     return text if text in SEGMENTED else str(here / Path(text).expanduser())
+
+
+def _style(value: Any, here: Path) -> Any:
+    """Return a style, or a blend, with the pictures and style files in the folder `here` by their paths."""
+    if isinstance(value, Mapping):
+        return {_style(name, here): weight for name, weight in value.items()}
+    file = here / Path(value).expanduser()
+    return str(file) if file.suffix and file.is_file() else value
 
 
 def _message(path: Path, text: str, error: Any, tables: Iterable[str]) -> str:

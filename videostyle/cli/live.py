@@ -45,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look = parser.add_argument_group("the painting")
     look.add_argument(
         "--style",
-        metavar="NAME",
+        metavar="NAME|PICTURE",
         action="append",
-        help="a name from `videostyle styles`, or a style file; these are on keys 1, 2, ..., then the gallery; "
+        help="a name from `videostyle styles`, a picture, whose style is predicted, or a style file; these are on "
+        "keys 1, 2, ..., then the gallery; "
         f"default: {LivePlan.styles[0]}",
     )
     add_settings(parser, _SETTINGS, of=LivePlan)

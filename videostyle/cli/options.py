@@ -187,7 +187,7 @@ def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) ->
     for text in texts:
         value, at, times = text.rpartition("@")
         # An @ in a path does not begin a time.
-        if not at or os.sep in times or times.endswith(".safetensors"):
+        if not at or os.sep in times or _names_file(times):
             untimed.append(text)
             continue
         start, dash, end = times.partition("-")
@@ -201,6 +201,14 @@ def read_along(option: str, texts: list[str], read: Callable[[list[str]], T]) ->
     if untimed:
         return read(untimed)
     return Timeline(tuple(Key(read(values), *when) for when, values in sorted(timed.items())))
+
+
+def _names_file(text: str) -> bool:
+    """Return True for the end of a file's name, as in picture@2x.png or style@1.safetensors:2."""
+    from videostyle.weights import is_picture_name
+
+    name = read_weighted(text)[0]
+    return name.endswith(".safetensors") or is_picture_name(name)
 
 
 def read_blend(texts: list[str]) -> Blend:

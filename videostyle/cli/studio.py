@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder of painted films; default: beside the film, and the current folder for uploads",
     )
-    parser.add_argument("--style", metavar="NAME", default="great-wave", help="initial style; default: %(default)s")
+    parser.add_argument(
+        "--style", metavar="NAME|PICTURE", default="great-wave", help="initial style; default: %(default)s"
+    )
     limits = parser.add_argument_group("uploads")
     limits.add_argument(
         "--max-upload", metavar="MB", type=int, default=2000, help="largest upload; default: %(default)s"

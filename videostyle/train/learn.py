@@ -72,7 +72,7 @@ def check_plan(plan: LearnPlan) -> Tensor:
 def _predict(plan: LearnPlan) -> Path:
     """Write the code that is predicted for the style image."""
     network = weights.load_network(plan.network)
-    code = weights.predict_code(plan.style.image, network)
+    code = weights.predict_code(plan.style.image, network, plan.style.size)
     shown = {name: getattr(plan.style, name) for name in ("name", "title", "painter", "year")}
     weights.save_style(
         plan.output, code, plan.network, network.sha256, {**shown, "predicted": True}, overwrite=plan.overwrite
@@ -254,7 +254,7 @@ def _write_start(plan: LearnPlan, config: TrainConfig) -> None:
     network = weights.read_network(plan.network, *networks[plan.network])
     known = [weights.read_style(entry.file)[0] for entry in entries if entry.network == plan.network]
     if weights.predictor_digest(plan.network) is not None:
-        code = weights.predict_code(plan.style.image, network)
+        code = weights.predict_code(plan.style.image, network, plan.style.size)
     else:
         code = _nearest(config, network, known) if known else network.identity
     style = config.start / "style.safetensors"

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 LOSS_NETWORK = "vgg19-small"
 """Loss network whose statistics the predictors read."""
 PICTURE_SIDE = 512
-"""Longer side, in pixels, at which a picture's statistics are computed; smaller pictures keep their size."""
+"""Longer side, in pixels, at which a picture's statistics are computed; smaller pictures keep their size.
+
+So marks are learned as large beside the whole picture as they are in it, whatever its resolution.
+"""
+_LONGEST_READ = 2048
 MOST_KEPT = 500
 """Codes that the cache keeps; those that were used longest ago are removed."""
 
@@ -50,9 +54,10 @@ def is_picture_name(name: str) -> bool:
     return (mimetypes.guess_type(name)[0] or "").startswith("image/") or Path(name).suffix.lower() in (".webp", ".heic")
 
 
-def predict_code(picture: Path, network: Network) -> Tensor:
+def predict_code(picture: Path, network: Network, side: int = PICTURE_SIDE) -> Tensor:
     """Predict the code (1, code_size) of a picture for `network`, or read it from the cache.
 
+    The picture is looked at with a longer side of `side` pixels: more make larger marks.
     Raises SourceError for a file that is not a picture, UsageError for one that is too small or where `network` has no
     predictor, WeightsError.
     """
@@ -64,7 +69,7 @@ def predict_code(picture: Path, network: Network) -> Tensor:
     if digest is None:
         learn = f"videostyle learn {shlex.quote(str(picture))} --network {network.name}"
         raise UsageError(f"{picture}: is a picture, and {network.name} has no predictor of codes; learn it: {learn}")
-    kept = cache_folder("codes") / f"{_checksum(picture, digest)}.safetensors"
+    kept = cache_folder("codes") / f"{_checksum(picture, f'{digest} {side}')}.safetensors"
     with suppress(WeightsError):
         file = read_file(kept, "style")
         code = torch.from_numpy(file.arrays["code"])
@@ -73,7 +78,7 @@ def predict_code(picture: Path, network: Network) -> Tensor:
                 os.utime(kept)
             return code
     predictor = load_predictor(network)
-    statistics = picture_statistics(predictor, read_on_white(picture))
+    statistics = picture_statistics(predictor, read_on_white(picture, _LONGEST_READ), side)
     with torch.inference_mode():
         code = predictor.net(statistics).clone()
     card = {"name": picture.stem, "predicted": True}
@@ -98,7 +103,7 @@ def similar_styles(picture: Path, network: Network) -> list[tuple[str, float]]:
         raise UsageError(f"the predictor of {network.name} has no gallery to compare with")
     rows = torch.stack(list(predictor.gallery.values()))
     with torch.inference_mode():
-        own = predictor.net.embed(picture_statistics(predictor, read_on_white(picture)))
+        own = predictor.net.embed(picture_statistics(predictor, read_on_white(picture, _LONGEST_READ)))
     usual = torch.nn.functional.pdist(rows).mean()
     distances = ((rows - own).norm(dim=1) / usual).tolist()
     return sorted(zip(predictor.gallery, distances, strict=True), key=lambda pair: pair[1])
@@ -135,23 +140,23 @@ def load_predictor(network: Network) -> Predictor:
     return Predictor(net.eval().requires_grad_(False), gallery, file.metadata)
 
 
-def picture_statistics(predictor: Predictor, picture: Tensor) -> Tensor:
-    """Compute the style statistics (1, STATISTICS) of `picture` (1, 3, H, W) in 0..1, of any size."""
+def picture_statistics(predictor: Predictor, picture: Tensor, side: int = PICTURE_SIDE) -> Tensor:
+    """Compute the style statistics (1, STATISTICS) of `picture` (1, 3, H, W) in 0..1, of any size, at `side` pixels."""
     import torch
 
     from videostyle.nets.code_predictor import LAYERS
 
     with torch.inference_mode():
-        return predictor.net.statistics(load_loss_network(LOSS_NETWORK)(scaled_picture(picture), LAYERS))
+        return predictor.net.statistics(load_loss_network(LOSS_NETWORK)(scaled_picture(picture, side), LAYERS))
 
 
-def scaled_picture(picture: Tensor) -> Tensor:
-    """Shrink a picture (1, 3, H, W) to the size at which its statistics are computed; small ones are not enlarged."""
+def scaled_picture(picture: Tensor, side: int = PICTURE_SIDE) -> Tensor:
+    """Shrink a picture (1, 3, H, W) to a longer side of `side` pixels; small ones are not enlarged."""
     from videostyle.io.style_image import SMALLEST_STYLE_IMAGE
     from videostyle.ops.filters import shrink
 
     height, width = picture.shape[2:]
-    factor = max(PICTURE_SIDE / max(height, width), SMALLEST_STYLE_IMAGE / min(height, width))
+    factor = max(side / max(height, width), SMALLEST_STYLE_IMAGE / min(height, width))
     return picture if factor >= 1 else shrink(picture, (round(height * factor), round(width * factor)))
 
 
@@ -169,7 +174,7 @@ def save_predictor(
 
 
 def _checksum(picture: Path, digest: str) -> str:
-    """Return a checksum of a picture file's bytes and of a predictor's `digest`; raises SourceError."""
+    """Return a checksum of a picture file's bytes and of the text `digest`; raises SourceError."""
     from videostyle.io.info import check_readable
 
     check_readable(str(picture))
