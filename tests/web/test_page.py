@@ -27,10 +27,13 @@ from videostyle.train.plan import LearnPlan
 
 pytest.importorskip("gradio")
 
+import gradio as gr
+
 import videostyle.web.camera
 import videostyle.web.html
-from videostyle import interrupt
+from videostyle import interrupt, weights
 from videostyle.errors import UsageError
+from videostyle.nets.code_predictor import CodePredictor
 from videostyle.settings import settings_of
 from videostyle.web.blocks import build
 from videostyle.web.camera import Camera
@@ -281,6 +284,87 @@ def test_a_painting_is_learned_and_can_be_chosen(
         page.learning.learn(None, "mine", 2.0, film, True, progress=silent)  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def dropped(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An uploaded painting, where the network has a predictor, untrained."""
+    folder = tmp_path / "models"
+    shutil.copytree(os.environ["VIDEOSTYLE_MODELS"], folder)
+    monkeypatch.setenv("VIDEOSTYLE_MODELS", str(folder))
+    monkeypatch.setenv("VIDEOSTYLE_CACHE", str(tmp_path / "cache"))
+    network = weights.load_network("fast")
+    predictor = CodePredictor(network.net.code_size)
+    weights.save_predictor(folder / "fast" / "predictor.safetensors", predictor, network, {}, {})
+    weights.write_manifest(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    path = page.sessions.uploads.folder / "a painting.png"
+    cv2.imwrite(str(path), pixels)
+    return str(page.sessions.uploads.use(page.sessions.uploads.add(path), ""))
+
+
+def test_a_dropped_picture_is_painted_with_at_once(page: Page, films: Path, dropped: str) -> None:
+    said, styles, others = page.learning.predict(dropped, "fast", silent)  # type: ignore[arg-type]
+    assert "Predicted:" in said
+    assert styles["value"] == dropped
+    assert dict(styles["choices"])["a painting, predicted"] == dropped
+    assert dropped in dict(others["choices"]).values()
+    film, values = str(films / "a.mp4"), (dropped, *CONTROLS[1:])
+    box, _ = page.paint(film, 0.0, 0.2, 0.5, *values, progress=silent)  # type: ignore[arg-type]
+    assert 'data-version="stabilised"' in box
+    assert "--style 'a painting.png'" in page.command(film, "", *values)
+    assert "upload" not in page.command(film, "", *values)
+    assert page.camera.see(np.zeros((48, 64, 3), np.uint8), *values)
+    done = page.start(film, "painted.mp4", False, *values, progress=silent)  # type: ignore[arg-type]
+    assert "The style was predicted from the picture a painting&#46;png." in done
+    assert page.learning.predict(None, "fast", silent)[1] == gr.skip()  # type: ignore[arg-type]
+
+
+def test_only_uploaded_pictures_are_styles(page: Page, films: Path, dropped: str, tmp_path: Path) -> None:
+    private = tmp_path / "private.png"
+    shutil.copyfile(dropped, private)
+    for name in (str(private), uploaded(page), f"{Path(dropped).parent}/../../{private.name}"):
+        with pytest.raises(UsageError, match="no style named"):
+            page.paint(str(films / "a.mp4"), 0.0, 0.2, 0.5, name, *CONTROLS[1:], progress=silent)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="no style named"):
+            page.camera.see(None, name, *CONTROLS[1:])
+    with pytest.raises(UsageError):
+        page.learning.predict(str(private), "fast", silent)  # type: ignore[arg-type]
+
+
+def test_a_network_that_predicts_nothing_says_so(page: Page) -> None:
+    cv2.imwrite(str(page.sessions.uploads.folder / "p.png"), np.zeros((64, 64, 3), np.uint8))
+    picture = page.sessions.uploads.use(page.sessions.uploads.add(page.sessions.uploads.folder / "p.png"), "")
+    said, styles, others = page.learning.predict(str(picture), "fast", silent)  # type: ignore[arg-type]
+    assert "predicts no styles" in said
+    assert styles == others == gr.skip()
+
+
+def test_the_samples_are_shown_while_a_painting_is_learned(
+    page: Page, dropped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import videostyle.train.learn
+
+    shown: list[Any] = []
+
+    def learn(plan: LearnPlan, on_progress: OnProgress) -> Path:
+        samples = plan.output.with_name("mine-samples.jpg")
+        shown.append(page.learning.latest())
+        for content in (b"first", b"second"):
+            samples.write_bytes(content)
+            shown.append(page.learning.latest())
+            shown.append(page.learning.latest())  # not again
+            shown.append(as_visitor("another", page.learning.latest))
+        return plan.output
+
+    monkeypatch.setattr(videostyle.train.learn, "learn", learn)
+    styles_folder().mkdir(parents=True, exist_ok=True)
+    (styles_folder() / "mine-samples.jpg").write_bytes(b"of an earlier style")
+    page.learning.learn(dropped, "mine", 2.0, None, False, progress=silent)  # type: ignore[arg-type]
+    skip = gr.skip()
+    assert [one == skip for one in shown] == [True, False, True, True, False, True, True]
+    assert "/media/" in shown[1] != shown[4]
+    assert page.learning.latest() == skip
+
+
 def test_who_stops_learning_may_go_on_until_they_leave(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     import videostyle.train.learn as learning
 
@@ -307,8 +391,6 @@ def test_who_stops_learning_may_go_on_until_they_leave(page: Page, monkeypatch: 
 
 
 def test_errors_are_one_line_on_the_page() -> None:
-    import gradio as gr
-
     def fail() -> None:
         raise UsageError("brush must be between 0.25 and 4, got 9")
 

@@ -30,6 +30,8 @@ _PICK = """element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) trigger("click", { name: button.dataset.name });
 });"""
+_WATCHED = 3
+"""Seconds between two looks at the samples of a painting that is being learned."""
 _PROGRESS_HEIGHT = 64
 """Height of a progress bar and its text, in pixels."""
 _EMPTY = '<div class="empty">{}</div>'
@@ -50,9 +52,9 @@ def build(page: Page) -> gr.Blocks:
                 if studio:
                     with gr.Tabs():
                         with gr.Tab("Film or photo"):
-                            _film_tab(page, film, controls, picked, blocks)
+                            work = _film_tab(page, film, controls, picked, blocks)
                         with gr.Tab("Learn a painting"):
-                            _learning_tab(page, film, controls[:2])
+                            _learning_tab(page, film, controls, work)
                         with gr.Tab("Camera"):
                             _camera_tab(page, controls)
                 else:
@@ -116,8 +118,11 @@ def _constant(base: RenderPlan) -> tuple[str, str, float, float]:
     return blend[0][0], blend[1][0], blend[1][1] / total, style.strength
 
 
-def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> None:
-    """Make the tab with the film, its excerpt, the measurements, and the whole film."""
+def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: Any) -> dict[str, Any]:
+    """Make the tab with the film, its excerpt, the measurements, and the whole film.
+
+    Return the arguments of an event that paints the excerpt.
+    """
     settings, call = page.settings, partial(as_gradio_error, folders=page.files.folders)
     if settings.film is None:
         with gr.Row():
@@ -189,13 +194,15 @@ def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: A
     show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
     start_all.click(call(page.start), [film, name, stays, *controls], done, show_progress_on=done, **_QUEUED)
     stop.click(call(page.sessions.job_queue.stop), **_QUIET)
+    return work
 
 
-def _learning_tab(page: Page, film: Any, styles: list[Any]) -> None:
-    """Make the tab that learns a painting of the visitor's own."""
+def _learning_tab(page: Page, film: Any, controls: list[Any], work: dict[str, Any]) -> None:
+    """Make the tab that learns a painting of the visitor's own; `work` paints the excerpt, in every new style."""
     gr.Markdown(
-        "A picture of a painting becomes a style of your own, a file of a few kilobytes. Ten minutes are enough; "
-        "stopped, it goes on where it was when the same picture and name are given again."
+        "A picture of a painting is painted with at once, by a prediction of its style. Learned, it becomes a style of "
+        "your own, a file of a few kilobytes; how it gets nearer is shown below. Ten minutes are enough; stopped, it "
+        "goes on where it was when the same picture and name are given again."
     )
     with gr.Row():
         # The picture stays as it was uploaded: its size is checked before it is decoded.
@@ -216,17 +223,26 @@ def _learning_tab(page: Page, film: Any, styles: list[Any]) -> None:
                 go = gr.Button("Learn it", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
     said = gr.Markdown("Nothing is learned yet.", elem_id="said", min_height=_PROGRESS_HEIGHT, container=True)
-    sheet = gr.HTML()
+    sheet = gr.HTML(elem_id="sheet")
     call = partial(as_gradio_error, folders=page.files.folders)
-    # This request registers the upload as the visitor's, so that it is kept.
-    painting.upload(lambda picture: None, painting, **_QUEUED, show_progress="hidden")
-    go.click(
+    styles, network = controls[:2], controls[3 + SETTINGS.index("network")]
+    # This request registers the upload as the visitor's, too, so that it is kept.
+    dropped = painting.upload(
+        call(page.learning.predict), [painting, network], [said, *styles], show_progress_on=said, **_QUEUED
+    )
+    dropped.success(**work)
+    watch = gr.Timer(_WATCHED, active=False)
+    watch.tick(call(page.learning.latest), None, sheet, **_QUIET)
+    go.click(lambda: gr.Timer(active=True), None, watch, **_QUIET)
+    learned = go.click(
         call(page.learning.learn),
         [painting, name, minutes, film, on_film],
         [said, sheet, *styles],
         show_progress_on=said,
         **_QUEUED,
     )
+    learned.then(lambda: gr.Timer(active=False), None, watch, **_QUIET)
+    learned.success(**work)
     stop.click(call(page.sessions.job_queue.stop), **_QUIET)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -59,15 +60,16 @@ class Camera:
 class CameraTab:
     """Cameras of the page's visitors."""
 
-    def __init__(self, base: RenderPlan) -> None:
-        """Take the settings without a control from `base`."""
+    def __init__(self, base: RenderPlan, is_painting: Callable[[str], bool] = lambda name: False) -> None:
+        """Take the settings without a control from `base`; `is_painting` is that of `checked_look`."""
         self._base = base
+        self._is_painting = is_painting
         self._cameras: OrderedDict[str, Camera] = OrderedDict()
         """Cameras by visitor, the last used last."""
 
     def see(self, picture: np.ndarray | None, *values: Any) -> str:
         """Stylize a picture of the visitor's camera for the values of the controls; return it as HTML."""
-        plan = checked_look(self._base, values)
+        plan = checked_look(self._base, values, self._is_painting)
         if picture is None:
             return ""
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.shape[0] * picture.shape[1] > LARGEST:

@@ -55,18 +55,21 @@ class Page:
         self.sessions = Sessions(settings.work, settings.largest, job_queue)
         self.files = PageFiles(settings, self.sessions.uploads)
         self.learning = LearningTab(self.files, self.sessions)
-        self.camera = CameraTab(settings.base)
+        self.camera = CameraTab(settings.base, self.files.is_painting)
         self.sessions.on_leave.append(self.camera.leave)
         self.cache = PreviewCache(self.sessions.media.folder)
         self._measured: OrderedDict[Path, Flicker] = OrderedDict()
 
+    def _look(self, values: Sequence[Any]) -> RenderPlan:
+        return checked_look(self.settings.base, values, self.files.is_painting)
+
     def excerpt_plan(self, film: str, start: float, seconds: float, values: Sequence[Any]) -> RenderPlan:
         """Return the plan of an excerpt for the values of the controls."""
-        return replace(checked_look(self.settings.base, values), source=film, span=excerpt_span(film, start, seconds))
+        return replace(self._look(values), source=film, span=excerpt_span(film, start, seconds))
 
     def film_plan(self, film: str, name: str, values: Sequence[Any]) -> RenderPlan:
         """Return the plan of the whole film for the values of the controls; it writes to the file `name`, if given."""
-        plan = replace(checked_look(self.settings.base, values), source=film)
+        plan = replace(self._look(values), source=film)
         output = checked_file_name(name) or output_name(film, plan.style.label)
         return replace(plan, output=str(self.files.output_folder(film) / output))
 
@@ -117,7 +120,7 @@ class Page:
         progress: gr.Progress = _PROGRESS,
     ) -> tuple[str, str]:
         """Render the excerpt; return the HTML of its versions and of their measurements."""
-        plan = checked_look(self.settings.base, values)
+        plan = self._look(values)
         if film is None:
             return no_film(plan.style.label), ""
         plan = self.excerpt_plan(film, start, seconds, values)
@@ -148,13 +151,18 @@ class Page:
         output = Path(plan.output).name
         if self.settings.film is None:
             # The folder stays private, or is temporary: the command is for the folder that the film is in.
-            plan = replace(plan, source=_relative(Path(film).name), output=_relative(output))
+            style = replace(plan.style, blend=self._without_uploads(plan.style.blend))
+            plan = replace(plan, source=_relative(Path(film).name), output=_relative(output), style=style)
         else:
             source = self.settings.named or film
             plan = replace(
                 plan, source=source, output=_relative(str((self.settings.output or Path(source).parent) / output))
             )
         return command(plan)
+
+    def _without_uploads(self, blend: Any) -> Any:
+        """Return a blend, which has no times here, with uploaded pictures by their names alone."""
+        return tuple((_relative(Path(name).name) if self.files.is_painting(name) else name, w) for name, w in blend)
 
     def start(
         self,
@@ -180,6 +188,8 @@ class Page:
                 link = self.sessions.media.publish(Path(report.output), visitor.get(), "film")
         speed = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
         lines = [f"**Done:** {escape_markup(Path(report.output).name)}{speed}"]
+        for name in report.predicted:
+            lines.append(f"The style was predicted from the picture {escape_markup(Path(name).name)}.")
         lines += [escape_markup(without_folders(warning, self.files.folders)) for warning in report.warnings]
         if link:
             lines.append(f'<a href="/media/{link}" download>Download it</a>')

@@ -90,6 +90,10 @@ class PageFiles:
             check_upload(picture, self._settings.minutes)
         return picture
 
+    def is_painting(self, path: str) -> bool:
+        """Return True for an uploaded picture, which may be a style."""
+        return is_picture(path) and self._uploads.is_one(real_path(path))
+
     def _check_is_upload(self, path: Path) -> None:
         if not self._uploads.is_one(path):
             raise UsageError(f"{path.name}: was not uploaded here, or is not here any more; upload it again")
