@@ -246,7 +246,8 @@ def test_a_batch_takes_pictures(tmp_path: Path) -> None:
     words = [film, "--style", str(one), "--style", "dots", "-o", str(tmp_path / "o"), "--engine", "torch"]
     plans = batch._plan(_parser().parse_args(["batch", *words])).films
     assert [Path(plan.output).name for plan in plans] == ["film-one.mp4", "film-dots.mp4"]
-    result = carry_out(WholeTask(replace(plans[0], output=str(tmp_path / "o.mp4"))), lambda count: None)
+    task = WholeTask(replace(plans[0], output=str(tmp_path / "o.mp4")), str(tmp_path / "written"))
+    result = carry_out(task, lambda count: None)
     assert "error" not in result
     # In a job list, pictures are where the list is.
     jobs = tmp_path / "list" / "jobs.toml"
