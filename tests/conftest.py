@@ -7,12 +7,12 @@ import os
 import signal
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from absent import missing
 
 from videostyle import weights
 from videostyle.nets.style_network import Architecture, StyleNetwork
@@ -56,13 +56,6 @@ def toy_gallery(toy_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(toy_models))
     monkeypatch.setenv("VIDEOSTYLE_STYLES", str(tmp_path / "own styles"))
     return toy_models
-
-
-def missing(kind: str, why: str) -> NoReturn:
-    """Skip a test that needs what is not here, or fail it where $VIDEOSTYLE_REQUIRE, as in "clips,cuda", names it."""
-    if kind in os.environ.get("VIDEOSTYLE_REQUIRE", "").split(","):
-        pytest.fail(f"{why} ({kind} is required by VIDEOSTYLE_REQUIRE)")
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import missing
+from absent import missing
 
 from videostyle.cli import main
 from videostyle.errors import MissingDependencyError, SinkError, UnknownNameError, UsageError

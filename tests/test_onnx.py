@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import missing
+from absent import missing
 
 from videostyle import engines
 from videostyle.engines import choose_device, choose_engine, devices_of, load_engine, openvino, tensor_device

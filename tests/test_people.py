@@ -16,8 +16,8 @@ import media
 import numpy as np
 import pytest
 import torch
+from absent import missing
 from command import failing
-from conftest import missing
 from torch import Tensor
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, lraspp_mobilenet_v3_large
 
