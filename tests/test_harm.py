@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -449,3 +450,23 @@ def test_a_page_with_hardly_a_file_to_open_is_not_served(
     assert status == 2
     assert "more files can be opened, a page needs 40; raise the limit (ulimit -n 1024)" in text
     assert len(text.splitlines()) == 1
+
+
+def test_an_error_in_a_library_s_thread_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard writes in a thread of its own."""
+
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def begin(args: object) -> int:
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        return 0
+
+    monkeypatch.setattr("videostyle.cli.styles.run", begin)
+    before = threading.excepthook
+    assert failing(capsys, "styles") == (0, "videostyle: the disk is full; free some space")
+    assert threading.excepthook is before

@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import builtins
 import logging
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from training import tiny
 
 from videostyle.cli import main
-from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
+from videostyle.errors import (
+    DivergedError,
+    MissingDependencyError,
+    SinkError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+)
 from videostyle.progress import OnProgress, Progress
 from videostyle.train import tune, validation
 from videostyle.train.config import read_config, read_ranges, write_config
@@ -145,6 +153,22 @@ def test_a_search_that_never_began_leaves_nothing(config: TrainConfig, tmp_path:
         with pytest.raises(TrainingError):
             tune.tune(bad, trials=2, steps=2)
         assert not bad.folder.exists()
+
+
+def test_a_full_disk_is_told_in_a_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's error has no number, and comes through SQLAlchemy."""
+
+    def full(**options: Any) -> NoReturn:
+        (config.folder / "run" / "tune" / "study.sqlite3").write_bytes(b"half")
+        try:
+            raise sqlite3.OperationalError("database or disk is full")
+        except sqlite3.OperationalError as error:
+            raise RuntimeError("(sqlite3.OperationalError) database or disk is full\n[SQL: ...]") from error
+
+    monkeypatch.setattr(optuna, "create_study", full)
+    with pytest.raises(SinkError, match=r"study.sqlite3: the disk is full; free some space$"):
+        tune.tune(replace(config, folder=config.folder / "run"), trials=1, steps=1)
+    assert not (config.folder / "run").exists()
 
 
 def test_the_command_prints_the_table_and_the_file(

@@ -125,7 +125,7 @@ def too_little(error: BaseException) -> str:
             return "the system allows no more threads; raise the limits of memory (ulimit -v) and processes (ulimit -u)"
         if isinstance(cause, MemoryError) or number == errno.ENOMEM or any(words in text for words in _NO_MEMORY):
             return "there is too little memory; close other programs, raise the limit (ulimit -v), or give --size 360"
-        if number in (errno.ENOSPC, errno.EDQUOT):
+        if number in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text:  # SQLite's has no number
             return "the disk is full; free some space"
         if "no usable temporary directory" in text:
             return "no folder for temporary files can be written to; set TMPDIR to one"

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from videostyle import interrupt
 from videostyle.batch.plan import Segment
 from videostyle.errors import SinkError
-from videostyle.files import make_folder
+from videostyle.files import make_folder, sink_error
 from videostyle.io.images import is_pattern, numbered_path
 from videostyle.plan import RenderPlan
 from videostyle.written_files import WrittenFiles, file_crc32
@@ -258,7 +258,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise SinkError(f"{self._path}: cannot be written ({error.strerror})") from error
+            raise sink_error(self._path, error) from error
 
 
 _CRC32 = ', "crc32": '

@@ -259,7 +259,7 @@ def _carry_out(plan: BatchPlan, films: list[_Film], on_progress: OnProgress) -> 
                     break
                 disk_full = _check_disk(plan.folder, films, {**begun, key: task})
                 if disk_full:
-                    log.warning(f"{disk_full}; running tasks are finished first")
+                    log.warning("no more is begun, and running tasks are finished first")
                     break
                 films[key[0]].busy.add(key[1])
                 begun[key] = task
@@ -282,7 +282,7 @@ def _carry_out(plan: BatchPlan, films: list[_Film], on_progress: OnProgress) -> 
             total = sum(film.expected or 0 for film in films if not film.error)
             on_progress(Progress("painting", min(done + painting, total), total, "frames"))
     if disk_full:
-        raise SinkError(f"{disk_full}; free some space")
+        raise SinkError(disk_full)
 
 
 def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[tuple[tuple[int, int], Task]]:
@@ -356,7 +356,11 @@ def _check_disk(folder: Path, films: list[_Film], begun: dict[tuple[int, int], T
         elif isinstance(task, WholeTask):
             need += film.bytes(film.expected or 0)
     free = shutil.disk_usage(folder).free
-    return f"{folder}: the disk is nearly full, {_size(free)} left of {_size(need)} needed" if free < need else ""
+    return (
+        f"{folder}: the disk is nearly full, {_size(free)} left of {_size(need)} needed; free some space"
+        if free < need
+        else ""
+    )
 
 
 def _size(count: int) -> str:

@@ -13,7 +13,7 @@ from typing import NoReturn
 import videostyle.cli
 from videostyle import __version__, interrupt
 from videostyle.cli.suggestions import early_option, respelled, unknown_command, unknown_option
-from videostyle.cli.surroundings import forgiving_stderr
+from videostyle.cli.surroundings import forgiving_stderr, told_from_threads
 from videostyle.cli.terminal import shown_plainly
 from videostyle.errors import SettingError, UsageError, VideostyleError, too_little
 from videostyle.settings import flag
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A signal is a request, which the command checks where it can stop; see `videostyle.interrupt`.
     """
-    with interrupt.listening(), forgiving_stderr(), shown_plainly():
+    with interrupt.listening(), forgiving_stderr(), shown_plainly(), told_from_threads():
         warnings.filterwarnings("ignore", module=r"PIL\.")  # about damaged pictures, which are reported in a line
         try:
             words = _normalized(sys.argv[1:] if argv is None else argv)

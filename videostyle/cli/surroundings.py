@@ -1,15 +1,17 @@
-"""Standard error that cannot be written to, and a limit of open files that is too low."""
+"""Surroundings of a command: a standard error that cannot be written to, libraries' threads, open files."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from videostyle.errors import UsageError
+from videostyle.errors import UsageError, too_little
+from videostyle.text import sanitize_line
 
 
 class _Forgiving:
@@ -42,6 +44,23 @@ def forgiving_stderr() -> Iterator[None]:
         yield
     finally:
         sys.stderr = before
+
+
+@contextmanager
+def told_from_threads() -> Iterator[None]:
+    """Print the errors of libraries' own threads in the block in a line, such as TensorBoard's on a full disk."""
+    before = threading.excepthook
+
+    def tell(args: threading.ExceptHookArgs) -> None:
+        error = args.exc_value or args.exc_type()
+        why = too_little(error) or f"unexpected {args.exc_type.__name__} in a thread: {error}"
+        print(f"videostyle: {sanitize_line(why)}", file=sys.stderr)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def check_open_files(count: int) -> None:

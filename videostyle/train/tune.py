@@ -8,7 +8,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videostyle.errors import DivergedError, MissingDependencyError, TrainingError, UnknownNameError, UsageError
+from videostyle.errors import (
+    DivergedError,
+    MissingDependencyError,
+    SinkError,
+    TrainingError,
+    UnknownNameError,
+    UsageError,
+    VideostyleError,
+    too_little,
+)
 from videostyle.partial_files import atomic_write, lock_folder
 from videostyle.progress import OnProgress, Progress, ignore
 from videostyle.train.config import write_config
@@ -80,18 +89,21 @@ def tune(
     own = own_weights(config, ranges)
     folder = config.folder / "tune"
     with lock_folder(folder, "another search"):
-        study = optuna.create_study(
-            study_name="tune",
-            storage=f"sqlite:///{folder / _STUDY}",
-            directions=["minimize"] * len(AIMS),
-            sampler=optuna.samplers.TPESampler(seed=config.seed),
-            load_if_exists=True,
-        )
+        study = None
         try:
+            study = optuna.create_study(
+                study_name="tune",
+                storage=f"sqlite:///{folder / _STUDY}",
+                directions=["minimize"] * len(AIMS),
+                sampler=optuna.samplers.TPESampler(seed=config.seed),
+                load_if_exists=True,
+            )
             return _tune(optuna, study, config, own, folder, trials, steps, ranges, within, on_progress)
-        except BaseException:
-            if not _finished(study) and not any(folder.glob("trial-*")):  # nothing to continue from
+        except BaseException as error:
+            if not any(folder.glob("trial-*")) and (study is None or not _finished(study)):  # nothing to continue from
                 (folder / _STUDY).unlink(missing_ok=True)
+            if isinstance(error, Exception) and not isinstance(error, VideostyleError) and (why := too_little(error)):
+                raise SinkError(f"{folder / _STUDY}: {why}") from error
             raise
 
 
