@@ -252,6 +252,7 @@ def test_a_report_on_a_full_disk_is_told_and_not_there(
         (RuntimeError("[enforce fail at alloc_cpu.cpp:115] DefaultCPUAllocator: can't allocate memory"), "too little"),
         (RuntimeError("std::bad_alloc"), "too little memory"),
         (RuntimeError("Exception from src/inference/src/dev/plugin.cpp:54: can't alloc"), "too little memory"),
+        (RuntimeError("could not create a primitive"), "too little memory"),
         (ImportError("libtorch.so: failed to map segment from shared object"), "too little memory"),
         (OSError(24, "Too many open files"), "too many files are open"),
         (ImportError("libcudart.so: cannot open shared object file: Too many open files"), "too many files are open"),

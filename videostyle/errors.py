@@ -109,8 +109,11 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
-# Messages of the system, C++, torch and the dynamic linker.
-_NO_MEMORY = ("allocate memory", "bad_alloc", "can't alloc", "failed to map segment", "not enough memory")
+# Messages of the system, C++, torch, the dynamic linker and oneDNN, whose kernels are made in memory of their own.
+_NO_MEMORY = (
+    *("allocate memory", "bad_alloc", "can't alloc", "failed to map segment", "not enough memory"),
+    "could not create a primitive",
+)
 
 
 def too_little(error: BaseException) -> str:
