@@ -74,7 +74,7 @@ def export_style(
     try:
         from videostyle.nets import onnx_graph  # noqa: F401
     except ImportError as error:
-        raise MissingDependencyError(f"export needs {error.name}: pip install 'videostyle[onnx]'") from error
+        raise MissingDependencyError(f"export needs {error.name}: pip install onnx onnxruntime") from error
     loaded, codes = load_codes(chosen)
     code = codes.blends.keys[0].value.numpy()
     label = "+".join(name if weight == 1 else f"{name}:{weight:g}" for name, weight in chosen.blends.keys[0].value)
