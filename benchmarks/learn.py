@@ -49,6 +49,20 @@ def measure(
     return {"style + content": found["style"] + found["content"], **found, **temporal}
 
 
+def evaluation_config(style: TrainingStyle, folder: Path, args: argparse.Namespace) -> TrainConfig:
+    """Return the settings by which the losses of a style are measured."""
+    return TrainConfig(
+        args.photographs,
+        (style,),
+        folder,
+        network=args.network,
+        loss_network=args.evaluation_network,
+        loss_network_weights=args.evaluation_weights,
+        crop=192,
+        bf16=False,
+    )
+
+
 def trained(folder: Path, name: str, config: TrainConfig, held: list[Path]) -> Losses:
     """Measure the losses of the style `name` in a models folder."""
     networks, entries = weights.read_manifest(folder)
@@ -109,16 +123,7 @@ def main() -> None:
                 learn(plan)
             seconds = time.perf_counter() - started
             code, card = weights.read_style(plan.output)
-            config = TrainConfig(
-                args.photographs,
-                (painting,),
-                folder,
-                network=args.network,
-                loss_network=args.evaluation_network,
-                loss_network_weights=args.evaluation_weights,
-                crop=192,
-                bf16=False,
-            )
+            config = evaluation_config(painting, folder, args)
             row = {
                 "painting": name,
                 "minutes allowed": args.minutes,

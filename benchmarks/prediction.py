@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from learn import HELD, Losses, measure
+from learn import HELD, Losses, evaluation_config, measure
 from torch import Tensor
 
 import videostyle
@@ -28,7 +28,7 @@ from videostyle import weights
 from videostyle.io.style_image import read_on_white
 from videostyle.train.data import held_back, list_photographs
 from videostyle.train.learn import learn
-from videostyle.train.plan import LearnPlan, TrainConfig, TrainingStyle
+from videostyle.train.plan import LearnPlan, TrainingStyle
 
 
 def main() -> None:
@@ -64,16 +64,7 @@ def compare(
 ) -> dict[str, Any]:
     """One row: the losses of the predicted code and of the learned ones, and the seconds of the prediction."""
     style = TrainingStyle(path.stem.replace("_", "-"), path)
-    config = TrainConfig(
-        args.photographs,
-        (style,),
-        folder,
-        network=args.network,
-        loss_network=args.evaluation_network,
-        loss_network_weights=args.evaluation_weights,
-        crop=192,
-        bf16=False,
-    )
+    config = evaluation_config(style, folder, args)
     held = held_back(list_photographs(args.photographs), HELD)
     began = time.perf_counter()
     with torch.inference_mode():

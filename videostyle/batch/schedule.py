@@ -17,10 +17,19 @@ from videostyle.batch.executors import load_executor
 from videostyle.batch.journal import Journal
 from videostyle.batch.plan import BatchPlan
 from videostyle.batch.segments import Scan, split
-from videostyle.batch.tasks import JoinTask, PaintTask, ScanTask, Task, WholeTask, is_joinable, part_suffix
+from videostyle.batch.tasks import (
+    JoinTask,
+    PaintTask,
+    ScanTask,
+    Task,
+    WholeTask,
+    is_joinable,
+    open_output,
+    part_suffix,
+)
 from videostyle.errors import SinkError, UsageError, VideostyleError
 from videostyle.files import make_folder
-from videostyle.io import open_sink, open_source
+from videostyle.io import open_source
 from videostyle.io.codecs import choose_codec, container_for
 from videostyle.io.images import is_picture
 from videostyle.partial_files import lock_folder
@@ -91,23 +100,13 @@ class _Film:
         """Check what can be checked before rendering; raise VideostyleError if the film cannot be rendered."""
         plan = self.plan
         self.info = open_source(plan.source).info
-        size = fit(plan.size, self.info.width, self.info.height)
         self.joinable = is_joinable(plan)
         if self.joinable:
             self.suffix = part_suffix(plan, self.info)
         make_folder(Path(plan.output).parent)
         # A file there may be our own, finished just before a stop that prevented the record in the journal.
         written = None if self.journal.stale else self.journal.written
-        open_sink(
-            plan.output,
-            self.info,
-            plan.encode,
-            plan.span,
-            size=size,
-            copy_from=plan.source,
-            sources=plan.files,
-            written=written,
-        )
+        open_output(plan, self.info, written)
         for mask in plan.style.mask_files:
             open_source(mask)
         _check_style(plan.style)

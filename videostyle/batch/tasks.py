@@ -17,7 +17,7 @@ from videostyle.batch.segments import SegmentSource, scan
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import CODECS, choose_codec, container_for
-from videostyle.io.images import is_picture
+from videostyle.io.images import ImageSink, is_picture
 from videostyle.io.writer import VideoSink
 from videostyle.pipeline import fit, render
 from videostyle.plan import RenderPlan
@@ -139,12 +139,10 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     }
 
 
-def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
-    plan = task.plan
-    info = open_source(plan.source).info
+def open_output(plan: RenderPlan, info: VideoInfo, written: WrittenFiles | None) -> VideoSink | ImageSink:
+    """Make the sink for the output of a plan whose source has this `info`; raises as `open_sink`."""
     size = fit(plan.size, info.width, info.height)
-    written = WrittenFiles(task.written)
-    sink = open_sink(
+    return open_sink(
         plan.output,
         info,
         plan.encode,
@@ -154,6 +152,11 @@ def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
         sources=plan.files,
         written=written,
     )
+
+
+def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
+    plan = task.plan
+    sink = open_output(plan, open_source(plan.source).info, WrittenFiles(task.written))
     try:
         report = render(plan, sink=sink, on_progress=_counted(on_frames))
     finally:

@@ -12,8 +12,7 @@ A module may declare, as literals:
 - RANK, 0 by default: "auto" is the installed engine of the highest rank among those that run on the device;
 - OWN_THREADS, False by default: True if it keeps all cores busy with its own threads, so that torch and OpenCV should
   compute in one;
-- HOST, False by default: True if it takes and returns tensors on the CPU, whatever its device;
-- EXTRA: the extra of videostyle that installs what it needs.
+- HOST, False by default: True if it takes and returns tensors on the CPU, whatever its device.
 It may have `check_device(device)`, which raises UsageError or MissingDependencyError for a device that is not there.
 """
 
@@ -125,9 +124,7 @@ def _module(engine: str) -> Any:
     try:
         return load_module(sys.modules[__name__], engine)
     except ImportError as error:
-        extra = _declared(engine, "EXTRA", "")
-        package = f"'videostyle[{extra}]'" if extra else error.name
-        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {package}") from error
+        raise MissingDependencyError(f"the {engine} engine needs {error.name}: pip install {error.name}") from error
 
 
 def load_engine(engine: str, network: Network, device: str, running_norm: bool = False) -> Engine:

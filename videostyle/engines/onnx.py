@@ -27,7 +27,6 @@ DEVICES = ("cpu", "cuda", "tensorrt", "dml", "coreml", "gpu", "npu")
 RANK = -1
 OWN_THREADS = True
 HOST = True
-EXTRA = "onnx"
 
 # The execution provider of each device, and the package that brings it.
 PROVIDERS = {

@@ -36,7 +36,7 @@ def read_style_image(path: str | os.PathLike[str], longest: int | None = None) -
         least = f"{SMALLEST_STYLE_IMAGE}x{SMALLEST_STYLE_IMAGE}"
         raise UsageError(f"{path}: {width}x{height} pixels show no brush strokes; choose an image of {least} at least")
     if longest is not None:
-        pixels = _shrunk(pixels, max(longest / max(height, width), SMALLEST_STYLE_IMAGE / min(height, width)))
+        pixels = _shrunk(pixels, scale_to(longest, height, width))
     return to_float(pixels[:3]), alpha_to_float(pixels[3:]) if len(pixels) == 4 else None
 
 
@@ -44,6 +44,11 @@ def read_on_white(path: str | os.PathLike[str], longest: int | None = None) -> T
     """Read a style image (1, 3, H, W) in 0..1, transparent parts on white, as `read_style_image` does."""
     picture, alpha = read_style_image(path, longest)
     return picture if alpha is None else 1 + alpha * (picture - 1)
+
+
+def scale_to(longest: int, height: int, width: int) -> float:
+    """Return the factor that scales a longer side to `longest` pixels, the other to SMALLEST_STYLE_IMAGE at least."""
+    return max(longest / max(height, width), SMALLEST_STYLE_IMAGE / min(height, width))
 
 
 def _shrunk(pixels: Tensor, factor: float) -> Tensor:

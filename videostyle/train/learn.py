@@ -91,7 +91,7 @@ def remove_work_folder(output: Path) -> None:
     if work.is_dir():
         remove_stale(work)
         if not work.exists() and not output.exists():
-            _samples(output).unlink(missing_ok=True)
+            samples_path(output).unlink(missing_ok=True)
 
 
 def _learn(plan: LearnPlan, work: Path, painting: Tensor, began: float, on_progress: OnProgress) -> Path:
@@ -148,7 +148,7 @@ def _check_outputs(plan: LearnPlan, work: Path) -> None:
     begun = is_begun(work)
     sources = [plan.style.image, plan.content, plan.loss_network_weights]
     check_output(plan.output, overwrite=plan.overwrite, sources=sources)
-    for beside in (weights.own_network(plan.output), _samples(plan.output)):
+    for beside in (weights.own_network(plan.output), samples_path(plan.output)):
         check_output(beside, overwrite=plan.overwrite or begun, sources=sources)
 
 
@@ -181,11 +181,11 @@ def _config(plan: LearnPlan, work: Path, painting: Tensor) -> TrainConfig:
         save_every=20,
         sheet_every=20,
         validate_every=100,
-        sheet=_samples(plan.output),
+        sheet=samples_path(plan.output),
     )
 
 
-def _samples(output: Path) -> Path:
+def samples_path(output: Path) -> Path:
     """Return the path of the sheet of samples beside the style file."""
     return output.with_name(fit_name(output.stem, "-samples.jpg", output.parent))
 

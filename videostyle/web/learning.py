@@ -88,7 +88,7 @@ class LearningTab:
         progress: gr.Progress = _PROGRESS,
     ) -> tuple[str, str, Any, Any]:
         """Learn a painting; return a message, the sheet of samples, and the new choices of both styles."""
-        from videostyle.train.learn import learn
+        from videostyle.train.learn import learn, samples_path
 
         if painting is None:
             raise UsageError("choose a picture of the painting first")
@@ -103,7 +103,7 @@ class LearningTab:
             minutes=minutes,
         )
         began = time.monotonic()
-        samples = plan.output.with_name(f"{plan.output.stem}-samples.jpg")
+        samples = samples_path(plan.output)
         with self._sessions.job(progress) as job, self._sessions.pending.style(plan.output, visitor.get()):
             show = shown_in(progress, job)
 

@@ -152,11 +152,11 @@ def picture_statistics(predictor: Predictor, picture: Tensor, side: int = PICTUR
 
 def scaled_picture(picture: Tensor, side: int = PICTURE_SIDE) -> Tensor:
     """Shrink a picture (1, 3, H, W) to a longer side of `side` pixels; small ones are not enlarged."""
-    from videostyle.io.style_image import SMALLEST_STYLE_IMAGE
+    from videostyle.io.style_image import scale_to
     from videostyle.ops.filters import shrink
 
     height, width = picture.shape[2:]
-    factor = max(side / max(height, width), SMALLEST_STYLE_IMAGE / min(height, width))
+    factor = scale_to(side, height, width)
     return picture if factor >= 1 else shrink(picture, (round(height * factor), round(width * factor)))
 
 
