@@ -233,7 +233,13 @@ def test_an_executor_carries_out_what_it_is_given(executor: Any, tmp_path: Path)
     assert found["right"]["frames"] == 6
     assert "none.mp4" in found["wrong"]["error"]
     assert executor.frames >= 0
-    assert multiprocessing.active_children()
+
+
+def test_local_workers_are_processes(tmp_path: Path) -> None:
+    path = str(film(tmp_path / "film.mp4", 2, SIZE))
+    with load_executor(BatchPlan((), tmp_path, workers=1)) as executor:
+        executor.submit("one", ScanTask(RenderPlan(path, "")))
+        assert multiprocessing.active_children()
 
 
 # Parts that are dropped in

@@ -39,6 +39,7 @@ LAYERS = [
     {"pipeline"},
     {"painter"},
     {"batch", "export", "live", "metrics", "optimize", "train"},
+    {"hosting"},
     {"web"},
     {"cli"},
 ]

@@ -19,7 +19,7 @@ import pytest
 PAGE = """
 import os, signal, threading, time, urllib.request
 from videostyle.__main__ import entry
-from videostyle.web import server
+from videostyle.hosting import addresses
 def serve(app, listener):
     def visit():
         host, port = listener.getsockname()
@@ -29,7 +29,7 @@ def serve(app, listener):
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=visit).start()
     served(app, listener)
-served, server.serve = server.serve, serve
+served, addresses.serve = addresses.serve, serve
 entry()
 """
 RAY = """

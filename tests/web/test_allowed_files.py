@@ -9,8 +9,9 @@ import pytest
 from media import film
 
 from videostyle.errors import UsageError
-from videostyle.web import allowed_files
-from videostyle.web.allowed_files import check_upload, list_films, resolve_allowed
+from videostyle.hosting import limits
+from videostyle.hosting.limits import check_upload
+from videostyle.web.allowed_files import list_films, resolve_allowed
 
 
 @pytest.fixture
@@ -112,8 +113,8 @@ def test_a_picture_larger_than_is_allowed_is_not_decoded(
     mine, _ = folders
     cv2.imwrite(str(mine / "a.png"), np.zeros((80, 60, 3), np.uint8))
     assert check_upload(mine / "a.png", 1).width == 60
-    monkeypatch.setattr(allowed_files, "probe", None)
-    monkeypatch.setattr(allowed_files, "LARGEST", 4000)
+    monkeypatch.setattr(limits, "probe", None)
+    monkeypatch.setattr(limits, "LARGEST", 4000)
     with pytest.raises(UsageError, match=r"a\.png: 60x80 are 0 million pixels, 0 are allowed; make it smaller"):
         check_upload(mine / "a.png", 1)
     (mine / "text.png").write_text("no picture")
@@ -125,7 +126,7 @@ def test_a_film_larger_than_is_allowed_is_not_decoded(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, _ = folders
-    monkeypatch.setattr(allowed_files, "LARGEST", 1000)
-    monkeypatch.setattr(allowed_files, "probe", None)
+    monkeypatch.setattr(limits, "LARGEST", 1000)
+    monkeypatch.setattr(limits, "probe", None)
     with pytest.raises(UsageError, match=r"a\.mp4: .* are allowed; make it smaller"):
         check_upload(mine / "a.mp4", 1)

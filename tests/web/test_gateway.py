@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from media import film
 
+from videostyle.hosting.asgi import Message
 from videostyle.plan import RenderPlan
 from videostyle.style import Style
-from videostyle.web.gateway import LARGEST_REQUEST, Gateway, Message, Visitors
+from videostyle.web.gateway import LARGEST_REQUEST, Gateway, Visitors
 from videostyle.web.storage import Uploads
 
 META = {"_type": "gradio.FileData"}

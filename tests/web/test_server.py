@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from videostyle.errors import UsageError
-from videostyle.web.server import Auth, address, bind, is_loopback, new_token
+from videostyle.hosting.addresses import address, bind, is_loopback
+from videostyle.web.server import Auth, new_token
 
 
 def ask(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,13 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:
     """Serve a page with these `videostyle.web.page_files.Settings` until Ctrl-C, then remove its temporary files."""
     check_open_files(_OPEN_FILES)
+    from videostyle.hosting import addresses
     from videostyle.web import server
     from videostyle.web.storage import server_folder
 
     with server_folder() as work:
         server.require_gradio(work)
+        from videostyle.io.pyav import self_contained_only
         from videostyle.web.blocks import build
         from videostyle.web.gateway import Visitors
         from videostyle.web.jobs import JobQueue
@@ -83,18 +86,19 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
         from videostyle.web.page_files import Settings
 
         token = server.new_token(args.host)
-        listener = server.bind(args.host, args.port)
+        listener = addresses.bind(args.host, args.port)
         page = Page(Settings(base, work, **settings), JobQueue())
         visitors = Visitors(page.sessions.leave, on_tick=page.sessions.sweep)
         try:
             app = server.application(build(page), work, token, page.sessions.uploads, visitors)
-            url = server.address(listener, args.host, token)
+            url = addresses.address(listener, args.host, token)
             print(url, flush=True)
             print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)
             if not args.no_browser:
                 server.open_browser(url)
             visitors.start()
-            server.serve(app, listener)
+            with self_contained_only() if settings.get("largest") else nullcontext():  # uploads are strangers'
+                addresses.serve(app, listener)
         except KeyboardInterrupt:
             pass  # the normal end of a server
         finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -160,7 +162,35 @@ def open_input(name: str, **options: Any) -> InputContainer:
     See `printable`.
     """
     silence_ffmpeg()
+    if _self_contained:
+        options = {**options, "options": {**_refusing_references(), **options.get("options", {})}}
     return av.open(name, "r", **_as_bytes(options))
+
+
+# Formats that name other files or addresses, which FFmpeg opens: playlists, session descriptions, and parts in the same
+# folder. Devices and scripts are among them.
+_REFERRING = {
+    *("concat", "hls", "applehttp", "dash", "webm_dash_manifest", "imf", "mlv", "vobsub"),
+    *("sdp", "rtp", "rtsp", "sap", "rtp_mpegts", "lavfi", "avisynth", "vapoursynth", "dvdvideo", "libgme"),
+}
+_self_contained = 0
+
+
+@contextmanager
+def self_contained_only() -> Iterator[None]:
+    """Refuse formats that name other files or addresses, in all threads, in the block: the files are strangers'."""
+    global _self_contained
+    _self_contained += 1
+    try:
+        yield
+    finally:
+        _self_contained -= 1
+
+
+@lru_cache(maxsize=1)
+def _refusing_references() -> dict[str, str]:
+    formats = sorted(av.formats_available - _REFERRING)
+    return {"protocol_whitelist": "file", "format_whitelist": ",".join(formats)}
 
 
 def open_output(name: str | BinaryIO, **options: Any) -> OutputContainer:

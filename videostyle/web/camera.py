@@ -14,13 +14,13 @@ import torch
 
 from videostyle.engines import choose_device, choose_engine, tensor_device
 from videostyle.errors import UsageError
+from videostyle.hosting.limits import LARGEST
 from videostyle.metrics.report import data_uri
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
 from videostyle.step import Step
 from videostyle.stylizers import load_stylizer
-from videostyle.web.allowed_files import LARGEST
 from videostyle.web.controls import checked_look
 from videostyle.web.jobs import visitor
 

@@ -12,19 +12,15 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from videostyle.errors import UsageError, too_little
+from videostyle.hosting.asgi import App, Message, Receive, Send, answer
 from videostyle.web.storage import Uploads
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -303,21 +299,3 @@ async def _read(receive: Receive, most: int) -> bytes | None:
 
 def _query(scope: Message, name: str) -> str:
     return parse_qs(scope.get("query_string", b"").decode("latin-1")).get(name, [""])[0]
-
-
-async def answer(
-    scope: Message,
-    send: Send,
-    status: int,
-    text: str,
-    headers: list[tuple[str, str]] | None = None,
-    kind: str = "text/plain; charset=utf-8",
-) -> None:
-    """Send `text` as the whole response."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    fields = [("content-type", kind), ("cache-control", "no-store"), *(headers or [])]
-    encoded = [(name.encode(), value.encode("latin-1")) for name, value in fields]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": text.encode()})

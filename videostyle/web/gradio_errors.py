@@ -11,8 +11,8 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from videostyle.errors import VideostyleError, too_little
+from videostyle.hosting.messages import without_folders
 from videostyle.text import sanitize_line
-from videostyle.web.allowed_files import without_folders
 from videostyle.web.jobs import Stopped, visitor
 
 P = ParamSpec("P")

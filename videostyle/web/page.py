@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from videostyle.errors import UsageError
+from videostyle.hosting.messages import without_folders
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.io.names import output_name
@@ -22,7 +23,6 @@ from videostyle.plan import RenderPlan
 from videostyle.progress import Progress
 from videostyle.text import escape_markup
 from videostyle.web import excerpts
-from videostyle.web.allowed_files import without_folders
 from videostyle.web.camera import CameraTab
 from videostyle.web.command import command
 from videostyle.web.controls import LONGEST, checked_file_name, checked_look, checked_number, excerpt_span

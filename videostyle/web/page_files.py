@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostyle.errors import UsageError
+from videostyle.hosting.limits import check_upload
 from videostyle.io.images import is_picture
 from videostyle.plan import RenderPlan
 from videostyle.text import sanitize_line
-from videostyle.web.allowed_files import check_upload, file_key, list_films, real_path, resolve_allowed
+from videostyle.web.allowed_files import file_key, list_films, real_path, resolve_allowed
 from videostyle.web.storage import Uploads
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 import secrets
-import socket
 import threading
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
-from videostyle import interrupt
-from videostyle.errors import MissingDependencyError, UsageError
+from videostyle.errors import MissingDependencyError
+from videostyle.hosting.addresses import hostname, is_loopback, is_own
+from videostyle.hosting.asgi import App, Message, Receive, Send, answer
+from videostyle.hosting.limits import LARGEST
 from videostyle.privacy import disable_telemetry
-from videostyle.web.allowed_files import LARGEST
-from videostyle.web.gateway import App, Gateway, Message, Receive, Send, Visitors, answer
+from videostyle.web.gateway import Gateway, Visitors
 from videostyle.web.storage import Uploads
 
 if TYPE_CHECKING:
@@ -39,36 +36,6 @@ def require_gradio(temporary: Path | None = None) -> None:
         raise MissingDependencyError("the page needs Gradio: pip install gradio") from error
     # Gradio decodes the pictures of the camera; Pillow refuses pictures with twice as many pixels as this.
     Image.MAX_IMAGE_PIXELS = LARGEST // 2
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if only this computer can reach the address `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Open a listening socket; port 0 is any free one. Raise UsageError if the address is not available."""
-    if not 0 <= port <= 65535:
-        raise UsageError(f"--port must be between 0 and 65535, got {port}")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if os.name != "nt":  # there it would let two servers share a port
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise UsageError(
-            f"{host}, port {port}: cannot be listened on ({error.strerror}); choose another with --port or --host"
-        ) from error
-    return listener
 
 
 class Auth:
@@ -92,10 +59,10 @@ class Auth:
         host = headers.get("host", "").lower()
         # Not starlette's TrustedHostMiddleware: it takes names and no range, such as 127.0.0.0/8, some of its releases
         # cut [::1]:7860 at the first colon, and what it answers has no remedy. It leaves the origin to us in any case.
-        if self._token is None and not is_loopback(_hostname(host)):
+        if self._token is None and not is_loopback(hostname(host)):
             await answer(scope, send, 421, "this page answers to localhost and 127.0.0.1 only")
             return
-        if not _is_own(headers, host):
+        if not is_own(headers, host):
             await answer(scope, send, 403, "other sites' pages may not use this one")
             return
         if self._token is None:
@@ -117,22 +84,6 @@ class Auth:
     def _is_right(self, given: str) -> bool:
         # The comparison takes constant time, so that the token cannot be guessed letter by letter.
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
-
-
-def _is_own(headers: dict[str, str], host: str) -> bool:
-    """Return True for requests of this page or of a visitor who opens it, not of another site or port."""
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host:
-        return False
-    # Browsers say where a request comes from, also where they send no origin: pictures, scripts, forms.
-    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
-        return True
-    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-
-
-def _hostname(host: str) -> str:
-    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.rpartition(":")[0] or host
-    return name.lower()
 
 
 def _cookie(header: str, name: str) -> str:
@@ -182,39 +133,9 @@ def application(
     return Auth(Gateway(app, uploads, visitors), token, cookie)
 
 
-def serve(app: App, listener: socket.socket) -> None:
-    """Serve until Ctrl-C or SIGTERM."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """Ends when an interrupt is requested, without signal handlers of its own."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            with nullcontext() if interrupt.is_listening() else super().capture_signals():
-                yield
-
-        async def on_tick(self, counter: int) -> bool:
-            return await super().on_tick(counter) or interrupt.stop_requested()
-
-    config = uvicorn.Config(
-        app, log_level="critical", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
-    )
-    Server(config).run(sockets=[listener])
-
-
 def new_token(host: str) -> str | None:
     """Return a new token; None for a loopback address, which needs none."""
     return None if is_loopback(host) else secrets.token_urlsafe(24)
-
-
-def address(listener: socket.socket, host: str, token: str | None) -> str:
-    """Return the URL to open in a browser."""
-    port = listener.getsockname()[1]
-    if host in ("0.0.0.0", "::"):
-        host = socket.gethostname()
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
 def open_browser(url: str) -> None:
