@@ -30,6 +30,7 @@ import torch
 
 import videostyle
 from videostyle import EncodeOptions, RenderPlan, Span, Style
+from videostyle.progress import ignore
 
 GROWTH = 1.05
 STYLES = ["great-wave", "mosaic", "scream", "starry-night"]
@@ -129,7 +130,7 @@ def pages(folder: Path, engine: str) -> Callable[[int], object]:
         style = Style(((STYLES[number % len(STYLES)], 1.0),))
         plan = RenderPlan(made[number % len(made)], "", style=style, span=Span(), engine=engine)
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            PreviewCache(Path(own)).versions(plan, lambda share, what: None)
+            PreviewCache(Path(own)).versions(plan, ignore)
 
     return act
 

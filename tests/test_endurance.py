@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "endurance.py"
-COUNTS = {"pictures": 150, "films": 30, "pages": 30, "cameras": 50}
+COUNTS = {"pictures": 150, "films": 60, "pages": 30, "cameras": 50}
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 

@@ -40,6 +40,11 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_layer_may_be_named_twice(full: LossNetwork) -> None:
+    found = full(torch.rand(1, 3, 16, 16), ("relu1_1", "relu2_1", "relu1_1"))
+    assert list(found) == ["relu1_1", "relu2_1"]
+
+
 @given(st.lists(st.integers(-32768, 32767)))
 def test_packed_numbers_come_back(numbers: list[int]) -> None:
     tensor = torch.tensor(numbers, dtype=torch.float32)

@@ -280,7 +280,7 @@ def test_the_best_validation_is_what_is_exported(
     monkeypatch.setattr(
         loop,
         "validate",
-        lambda *_: {"loss": next(scores), **dict.fromkeys(("style", "local", "content", "temporal"), 1.0)},
+        lambda *_: {**dict.fromkeys(loop.LOGGED_TERMS, 1.0), "loss": next(scores)},
     )
     run(tiny(pictures, vgg_file, tmp_path, steps=6, save_every=6))
     best = torch.load(tmp_path / "best.pt", weights_only=True)
@@ -532,6 +532,41 @@ def test_views_differ_in_layers_and_in_size(pictures: Path, vgg_file: Path, tmp_
     assert (deeper["style"] - whole["style"]).item() == pytest.approx(
         (whole["style"] - shallow["style"]).item(), rel=1e-3
     )
+
+
+def test_a_teacher_is_imitated_with_the_same_prior_and_noise(
+    toy_gallery: Path, pictures: Path, vgg_file: Path, tmp_path: Path
+) -> None:
+    style = TrainingStyle("dots", pictures / "stripes.png", size=96)
+    config = tiny(
+        pictures, vgg_file, tmp_path, teacher="fast", styles=(style,), pixel_share=0.5, running_norm_share=0.0
+    )
+    objective = loop.Objective(config, build_loss_network("vgg16", vgg_file), "cpu")
+    network = weights.load_network("fast")
+    model = StyleModel(network.net, StyleCodes(1, network.net.code_size))
+    model.codes.identity.data.copy_(network.identity[:, :-1])
+    model.codes.rows.data.copy_(weights.read_style(toy_gallery / "fast" / "dots.safetensors")[0][:, :-1])
+    for length in (0, 2):
+        batch = draw(config, 0, range(2), Crops(list_photographs(config.photographs), config.crop), length=length)
+        assert objective(batch, model(batch), 1.0, "pixels")[1]["fidelity"].max() < 1e-6
+    model.codes.rows.data.zero_()
+    loss, terms = objective(batch, model(batch), 0.0, "pixels")
+    assert terms["fidelity"].min() > 0.01
+    assert "style" not in terms
+    shown = sum(terms[name].mean() * factor for name, factor in (("smooth", 0.02), ("grid", 4.0), ("fidelity", 8.0)))
+    assert loss.item() == pytest.approx(float(shown), rel=1e-3)
+    assert objective(batch, model(batch), 0.0)[1]["content"].min() > 0
+    views = [loop.choose_view(config, step) for step in range(400)]
+    assert 150 < views.count("pixels") < 250
+
+
+def test_a_teacher_needs_a_code_of_every_style(
+    toy_gallery: Path, pictures: Path, vgg_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="fast cannot teach stripes: it has no code of that name"):
+        train(tiny(pictures, vgg_file, tmp_path, teacher="fast"))
+    with pytest.raises(UsageError, match="pixel_share needs a teacher"):
+        tiny(pictures, vgg_file, tmp_path, pixel_share=0.5)
 
 
 def test_without_a_temporal_term_the_loss_does_not_ask_for_steadiness(

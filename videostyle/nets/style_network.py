@@ -60,6 +60,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
+    "live": Architecture(unshuffle=2, widths=(16, 24, 64), blocks=4, kernel=3, head=8, recurrent=True),
     "fast": Architecture(unshuffle=2, widths=(24, 64), blocks=5, kernel=3, head=16, recurrent=True),
     "fine": Architecture(unshuffle=2, widths=(48, 128), blocks=5, kernel=3, head=32, recurrent=True),
 }
@@ -161,11 +162,14 @@ class UpConvolution(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Each channel's mean goes around the interpolation, whose rounding differs from pixel to pixel: after several
+        # normalisations, each of which divides by a deviation near zero, a flat picture would not be flat any more.
+        mean = x.mean((2, 3), keepdim=True)
         # One repeated pixel at each border makes two in the doubled picture, of which the convolution needs one.
         doubled = F.interpolate(
-            F.pad(x, (1,) * 4, mode="replicate"), scale_factor=2, mode="bilinear", align_corners=False
+            F.pad(x - mean, (1,) * 4, mode="replicate"), scale_factor=2, mode="bilinear", align_corners=False
         )
-        return self.conv(doubled[:, :, 1:-1, 1:-1])
+        return self.conv(doubled[:, :, 1:-1, 1:-1]) + F.conv2d(mean, self.conv.weight.sum((2, 3), keepdim=True))
 
     def folded(self) -> nn.Module:
         """Return the same function as one convolution at the small size: a quarter of the memory traffic."""
@@ -358,7 +362,7 @@ def macs_per_pixel(architecture: Architecture) -> float:
 
 
 def architecture(name: str) -> Architecture:
-    """Return the sizes called `fast` or `fine`; raises UnknownNameError."""
+    """Return the sizes called `live`, `fast` or `fine`; raises UnknownNameError."""
     if name not in ARCHITECTURES:
         raise UnknownNameError.among("network", name, ARCHITECTURES)
     return ARCHITECTURES[name]

@@ -72,7 +72,7 @@ class LossNetwork(nn.Module):
             if name in layers:
                 key = name.replace("_", "-")
                 found[name] = F.relu(self.expansions[key](x)) if key in self.expansions else x
-                if len(found) == len(layers):
+                if len(found) == len(set(layers)):
                     return found
         raise UnknownNameError.among("layer", next(n for n in layers if n not in found), self.names)
 

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST = 10**9  # limit of the number of steps in a checkpoint
 _FAILURES = 3  # consecutive steps without a finite loss that are skipped
-LOGGED_TERMS = ("loss", "style", "local", "content", "temporal")
+LOGGED_TERMS = ("loss", "style", "local", "content", "fidelity", "temporal")
 """Loss terms that the log shows."""
 
 
@@ -126,7 +126,7 @@ def train(config: TrainConfig, on_progress: OnProgress = ignore) -> Path:
             ramp = min(1, temporal_steps / max(config.temporal_ramp, 1))
             lengths = partial(roll_out_length, config, temporal=temporal)
             view = choose_view(config, step)
-            deep = 1.0 if view == "shallow" else 1 / (1 - config.shallow_share)
+            deep = 1.0 if view in ("shallow", "pixels") else 1 / (1 - config.shallow_share)
             parts = here.parts(config.batch, config.accumulate)
             sums: dict[str, Tensor] = {}
             for part in parts:
@@ -224,8 +224,8 @@ def train(config: TrainConfig, on_progress: OnProgress = ignore) -> Path:
 
 
 def _mean(rows: list[dict[str, Any]], name: str) -> float:
-    """Average a term over the steps that have it: a small batch may have no sample of full strength."""
-    values = [row[name] for row in rows if row[name] is not None]
+    """Average a term over the steps that have it: some views lack it, and some batches have no full strength."""
+    values = [row[name] for row in rows if row.get(name) is not None]
     return sum(values) / len(values) if values else math.nan
 
 
@@ -249,7 +249,10 @@ def schedule(config: TrainConfig, step: int, done: float, temporal_steps: int) -
 
 def choose_view(config: TrainConfig, step: int) -> View:
     """Draw the view of this step, which layers and size the loss network uses."""
-    number = torch.rand((), generator=torch.Generator().manual_seed((config.seed + 3) * 1_000_003 + step)).item()
+    generator = torch.Generator().manual_seed((config.seed + 3) * 1_000_003 + step)
+    number = torch.rand((), generator=generator).item()
+    if torch.rand((), generator=generator).item() < config.pixel_share:
+        return "pixels"
     if number < config.shallow_share:
         return "shallow"
     return "halved" if number < config.shallow_share + config.halved_share else "whole"

@@ -39,6 +39,8 @@ class RollOut(NamedTuple):
     """Last stylized frame of each sample, (N, 3, S, S)."""
     targets: list[tuple[Tensor, Tensor]]
     """Earlier outputs warped to the last frame, (N, 3, S, S) without gradient, and validity masks, (N, 1, S, S)."""
+    recurrent_input: Tensor
+    """Recurrent input of the last frame, (N, RECURRENT_CHANNELS, S, S)."""
 
 
 class StyleModel(nn.Module):
@@ -62,19 +64,19 @@ class StyleModel(nn.Module):
         used: list[Tensor] | None = None
         with torch.no_grad():
             for number in range(len(batch.frames) - 1):
-                output, used = self._frame(batch, number, code, outputs, used)
+                output, used, _ = self._frame(batch, number, code, outputs, used)
                 outputs.append(output)
-        now, _ = self._frame(batch, len(batch.frames) - 1, code, outputs, used)
+        now, _, recurrent_input = self._frame(batch, len(batch.frames) - 1, code, outputs, used)
         expected = []
         if outputs:
             expected.append((warp(outputs[-1], batch.flows[-1], "bicubic"), batch.valid[-1]))
             expected += [(warp(outputs[-step], flow, "bicubic"), valid) for step, flow, valid in batch.far]
-        return RollOut(now, expected)
+        return RollOut(now, expected, recurrent_input)
 
     def _frame(
         self, batch: Batch, number: int, code: Tensor, outputs: list[Tensor], used: list[Tensor] | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Stylize frame `number`, in float32; returns it and the statistics that its normalisations used."""
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Stylize frame `number`; returns it in float32, the statistics of its normalisations, its recurrent input."""
         content = batch.frames[number]
         statistics = NormStatistics() if len(batch.frames) > 1 else None  # unused statistics would cost time
         if number == 0:
@@ -91,7 +93,7 @@ class StyleModel(nn.Module):
             statistics = RunningStatistics(used, batch.shared_norm * similarity(contrast(content), contrast(before)))
         recurrent_input = torch.cat([prior, mask, batch.noise[number]], dim=1)
         output = self.net(content, code, statistics, recurrent_input).float()
-        return output, [statistics.detach() for statistics in statistics.used] if statistics else []
+        return output, [one.detach() for one in statistics.used] if statistics else [], recurrent_input
 
 
 class RunningStatistics(NormStatistics):

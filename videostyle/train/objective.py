@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videostyle import weights
+from videostyle.errors import TrainingError
 from videostyle.nets.vgg import LossNetwork
 from videostyle.ops import losses
 from videostyle.train.batch import Batch
@@ -15,8 +18,30 @@ from videostyle.train.data import read_picture
 from videostyle.train.model import RollOut
 from videostyle.train.plan import TrainConfig, TrainingStyle
 
-View = Literal["whole", "halved", "shallow"]
-"""View of the loss network: all layers at full size; all layers at half the size; the layers up to relu3_1."""
+View = Literal["whole", "halved", "shallow", "pixels"]
+"""View of the loss network: all layers at full size; all layers at half the size; the layers up to relu3_1; none."""
+
+
+class Teacher:
+    """Trained network whose pictures another network learns to paint (knowledge distillation, Hinton et al. 2015)."""
+
+    def __init__(self, name: str, styles: Sequence[TrainingStyle], device: str) -> None:
+        """Load the network and its codes of `styles`; raises TrainingError for a style that it has no code for."""
+        network = weights.load_network(name)
+        files = {entry.name: entry.file for entry in weights.gallery() if entry.network == name}
+        missing = [style.name for style in styles if style.name not in files]
+        if missing:
+            raise TrainingError(f"{name} cannot teach {', '.join(missing)}: it has no code of that name")
+        self.net = network.net.to(device)
+        self.identity = network.identity.to(device)
+        self.codes = torch.cat([weights.read_style(files[style.name])[0] for style in styles]).to(device)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, recurrent_input: Tensor) -> Tensor:
+        """Stylize the last frames of a batch with the given recurrent input; returns (N, 3, S, S)."""
+        code = torch.lerp(self.identity, self.codes[batch.style], batch.strength[:, None])
+        stylized: Tensor = self.net(batch.content, code, None, recurrent_input).float()
+        return stylized
 
 
 class Objective:
@@ -33,6 +58,7 @@ class Objective:
             )
         )
         """Gram matrices of the style images by layer, (styles, C, C), at full and at half size."""
+        self.teacher = Teacher(config.teacher, config.styles, device) if config.teacher else None
 
     def __call__(
         self, batch: Batch, roll_out: RollOut, ramp: float, view: View = "whole", deep: float = 1.0
@@ -40,11 +66,14 @@ class Objective:
         """Compute the loss, a mean over the batch, and its unweighted terms for each sample, (N,).
 
         `ramp`, in 0..1, is the factor of the temporal term; `view` is that of the loss network, see `View`; `deep` is
-        the factor of layers deeper than relu3_1.
+        the factor of layers deeper than relu3_1. With a teacher, its pictures take the place of the photographs.
+        In the view `pixels` there are no terms of the loss network.
         """
         config = self.config
         output, content = roll_out.output, batch.content
-        terms = self.style_and_content(output, content, batch.style, view, deep)
+        if self.teacher is not None:
+            content = self.teacher(batch, roll_out.recurrent_input)
+        terms = {} if view == "pixels" else self.style_and_content(output, content, batch.style, view, deep)
         terms["smooth"] = losses.total_variation(output)
         terms["grid"] = losses.grid_energy(output)
         terms["fidelity"] = losses.fidelity_distance(output, content)
@@ -54,13 +83,14 @@ class Objective:
         terms["temporal"] = terms["temporal"] / max(len(roll_out.targets), 1)
         weak = 1 - batch.strength
         loss = (
-            batch.strength * (terms["style"] + config.local * terms["local"])
-            + (config.content + weak) * terms["content"]
-            + config.total_variation * terms["smooth"]
+            config.total_variation * terms["smooth"]
             + config.grid * terms["grid"]
-            + config.weak_fidelity * weak * terms["fidelity"]
+            + (config.weak_fidelity * weak if self.teacher is None else config.imitation) * terms["fidelity"]
             + ramp * config.temporal * terms["temporal"]
         )
+        if view != "pixels":
+            loss = loss + batch.strength * (terms["style"] + config.local * terms["local"])
+            loss = loss + (config.content + weak) * terms["content"]
         return loss.mean(), terms
 
     def style_and_content(

@@ -84,6 +84,13 @@ class TrainConfig:
     one of the same depth, which is widened; and the codes of the styles that have the same names there."""
     train_network: bool = True
     """False trains the codes only, and keeps the network's weights of `start`."""
+    teacher: str | None = None
+    """Trained network whose pictures replace the photographs in the content distance, and are imitated pixel by pixel
+    (knowledge distillation, Hinton et al. 2015); all styles need a code for it in the gallery."""
+    imitation: float = 8.0
+    """Weight of the mean absolute difference to the teacher's picture."""
+    pixel_share: float = 0.0
+    """Share of the steps that imitate the teacher's pixels only, without the loss network, which is cheaper."""
     loss_network: str = "vgg19-small"
     loss_network_weights: Path | None = None
     films: Path | None = None
@@ -198,6 +205,8 @@ class TrainConfig:
             raise UsageError(f"workers must not be negative, got {self.workers}")
         if self.shallow_share + self.halved_share > 1 or self.shallow_share == 1:
             raise UsageError("shallow_share and halved_share must leave something, and add up to no more than 1")
+        if self.pixel_share and self.teacher is None:
+            raise UsageError("pixel_share needs a teacher")
         if self.roll_out < 1:
             raise UsageError(f"roll_out must be at least 1, got {self.roll_out}")
         shares = (
@@ -206,6 +215,7 @@ class TrainConfig:
             "weak_share",
             "halved_share",
             "shallow_share",
+            "pixel_share",
             "flat_share",
             "card_share",
         )
