@@ -119,15 +119,18 @@ class NetworkGraph:
         """
         add, net = self.graph, self.net
         *rows, last_value = add.parts(code, [*net.code_sizes, 1])
-        first, last = None, None
+        begin, *halvings = net.encoder
+        assert isinstance(begin, Layer)
+        assert isinstance(begin.convolution, Convolution)
+        weight, x, last = begin.convolution.conv.weight.numpy(), content, None
         if recurrent_input is not None:
             prior, mask, noise = recurrent_input
             seen = add("Concat", add("Mul", prior, mask), mask, noise, axis=1)
-            first = self._unshuffled(net.carried_first, seen)
             last = self._convolution(net.carried_last, seen)
-        begin, *halvings = net.encoder
-        assert isinstance(begin, Layer)
-        x = self._normalised(begin, self._unshuffled(begin.convolution, content), rows.pop(0), first)
+            # One convolution reads both: see `style_network.joined`.
+            x = add("Concat", content, seen, axis=1)
+            weight = np.concatenate([weight, net.carried_first.conv.weight.numpy()], axis=1)
+        x = self._normalised(begin, self._unshuffled(begin.convolution, x, weight), rows.pop(0), None)
         for layer in halvings:
             x = self._layer(layer, x, rows.pop(0))
         for one, other in zip(net.trunk[::2], net.trunk[1::2], strict=True):
@@ -135,9 +138,10 @@ class NetworkGraph:
             x = add("Add", x, self._layer(other, inner, rows.pop(0)))
         for number, layer in enumerate(net.decoder, 1):
             x = self._layer(layer, x, rows.pop(0), last if number == len(net.decoder) else None)
-        stylized = add("Sigmoid", self._convolution(net.last, x))
-        if recurrent_input is not None:
-            stylized = self._blended(x, stylized, *recurrent_input[:2])
+        if recurrent_input is None:
+            stylized = add("Sigmoid", self._convolution(net.last, x))
+        else:
+            stylized = self._blended(x, *recurrent_input[:2])
         opacity = self._opacity(last_value)
         return add("Add", content, add("Mul", opacity, add("Sub", stylized, content)))
 
@@ -159,24 +163,25 @@ class NetworkGraph:
             taps = np.outer(BINOMIAL, BINOMIAL).astype(np.float32)
             kernel = self.graph.constant(np.tile(taps, (channels, 1, 1, 1)))
             x = self.graph("Conv", self._padded(x, 1, "reflect"), kernel, group=channels)
-        return self._convolved(convolution, x, convolution.conv.weight.numpy())
+        bias = convolution.conv.bias
+        return self._convolved(convolution, x, convolution.conv.weight.numpy(), None if bias is None else bias.numpy())
 
-    def _convolved(self, convolution: Convolution, x: Name, weight: np.ndarray) -> Name:
-        conv = convolution.conv
-        bias = [] if conv.bias is None else [self.graph.constant(conv.bias.numpy())]
+    def _convolved(self, convolution: Convolution, x: Name, weight: np.ndarray, bias: np.ndarray | None = None) -> Name:
+        constants = [self.graph.constant(value) for value in (weight, bias) if value is not None]
         x = self._padded(x, convolution.pad, "reflect")
-        return self.graph("Conv", x, self.graph.constant(weight), *bias, strides=list(conv.stride))
+        return self.graph("Conv", x, *constants, strides=list(convolution.conv.stride))
 
-    def _unshuffled(self, convolution: nn.Module, x: Name) -> Name:
-        """Apply a convolution to space-to-depth of `x`, whose channels ONNX orders otherwise than torch."""
-        assert isinstance(convolution, Convolution)
-        if self.unshuffle == 1:
-            return self._convolution(convolution, x)
-        weight = convolution.conv.weight.numpy()
-        outputs, inputs, *kernel = weight.shape
-        square = self.unshuffle**2
-        weight = weight.reshape(outputs, inputs // square, square, *kernel).swapaxes(1, 2).reshape(weight.shape)
-        return self._convolved(convolution, self.graph("SpaceToDepth", x, blocksize=self.unshuffle), weight)
+    def _unshuffled(self, convolution: Convolution, x: Name, weight: np.ndarray) -> Name:
+        """Apply a convolution with `weight` to space-to-depth of `x`, whose channels ONNX orders otherwise than torch.
+
+        No bias: a normalisation follows.
+        """
+        if self.unshuffle > 1:
+            outputs, inputs, *kernel = weight.shape
+            square = self.unshuffle**2
+            weight = weight.reshape(outputs, inputs // square, square, *kernel).swapaxes(1, 2).reshape(weight.shape)
+            x = self.graph("SpaceToDepth", x, blocksize=self.unshuffle)
+        return self._convolved(convolution, x, weight)
 
     def _up_convolution(self, convolution: FoldedUpConvolution, x: Name) -> Name:
         add = self.graph
@@ -207,10 +212,14 @@ class NetworkGraph:
         mean, deviation = add.parts(self.used[-1], [channels, channels])
         return add("Add", add("Mul", add("Sub", x, mean), add("Div", scale, deviation)), shift)
 
-    def _blended(self, features: Name, stylized: Name, prior: Name, mask: Name) -> Name:
-        """Blend in the prior as `StyleNetwork._blend_prior`."""
-        add = self.graph
-        correction, gate = add.parts(self._convolution(self.net.correction, features), [3, 1])
+    def _blended(self, features: Name, prior: Name, mask: Name) -> Name:
+        """Stylize and blend in the prior as `StyleNetwork._blend_prior`."""
+        add, parts = self.graph, (self.net.last, self.net.correction)
+        weight = np.concatenate([part.conv.weight.numpy() for part in parts])
+        bias = np.concatenate([part.conv.bias.numpy() for part in parts if part.conv.bias is not None])
+        outputs = self._convolved(self.net.last, features, weight, bias)
+        stylized, correction, gate = add.parts(outputs, [3, 3, 1])
+        stylized = add("Sigmoid", stylized)
         share = add("Mul", add("Mul", add("Sigmoid", gate), add.constant(GATE_CAP)), mask)
         change = add("Add", add("Sub", prior, stylized), correction)
         return add("Clip", add("Add", stylized, add("Mul", share, change)), add.constant(0.0), add.constant(1.0))
