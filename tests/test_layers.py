@@ -23,6 +23,7 @@ LAYERS = [
         "timeline",
         "plugins",
         "privacy",
+        "processes",
         "threads",
         "interrupt",
         "files",
@@ -40,7 +41,7 @@ LAYERS = [
     {"painter"},
     {"batch", "export", "live", "metrics", "optimize", "train"},
     {"hosting"},
-    {"web"},
+    {"web", "service"},
     {"cli"},
 ]
 # Type-only imports between the values of the lowest layer.

@@ -52,8 +52,11 @@ class _Region(BaseModel):
     mask: str
 
 
-def _field(name: str, each: Setting) -> Any:
-    """Return a setting as a field of a pydantic model; a setting that a table leaves out is None."""
+def model_field(name: str, each: Setting) -> Any:
+    """Return a setting as a field of a pydantic model; a setting that is left out is None.
+
+    Its range is for readers of the schema: the plan checks it, with a message of its own.
+    """
     if name == "style":
         kind: Any = _Style
     elif name == "strength":
@@ -64,14 +67,16 @@ def _field(name: str, each: Setting) -> Any:
         kind = Literal[each.choices()]
     else:
         kind = _KINDS.get(each.kind, each.kind)
-    return (kind | None, None)
+    span = {"minimum": each.low, "maximum": each.high}
+    shown: dict[str, Any] = {key: value for key, value in span.items() if value is not None}
+    return (kind | None, Field(default=None, description=each.help, json_schema_extra=shown or None))
 
 
 Settings = create_model(
     "Settings",
     __config__=ConfigDict(extra="forbid", strict=True),
     __doc__="Settings in a table of a job list; those left out are as on the command line, or the defaults.",
-    **{name: _field(name, each) for name, each in settings_of(RenderPlan).items() if name not in _EXCLUDED},
+    **{name: model_field(name, each) for name, each in settings_of(RenderPlan).items() if name not in _EXCLUDED},
     styles=(list[_Style] | None, Field(default=None, min_length=1)),
     name=(str | None, None),
 )

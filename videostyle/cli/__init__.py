@@ -41,6 +41,7 @@ _GROUPS = {
         "keyframes": "paint keyframes by optimisation or by hand, and propagate them through the film",
     },
     "for other programs": {
+        "serve": "an HTTP API with a queue, for programs and other computers",
         "export": "write a style network as an ONNX or OpenVINO file",
     },
     "for research": {

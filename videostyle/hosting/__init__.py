@@ -1,1 +1,1 @@
-"""What the browser pages and the service share: addresses, requests, limits of uploads, messages without paths."""
+"""Shared by the pages and the service: addresses, requests, limits of uploads, messages without paths."""

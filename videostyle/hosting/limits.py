@@ -18,18 +18,18 @@ LARGEST = 40_000_000
 """Pixels of an uploaded picture or a film's frame: somewhat more than 8K."""
 
 
-def check_upload(path: Path, minutes: float) -> VideoInfo:
-    """Probe an uploaded file; raise UsageError if it is larger or longer than is allowed.
+def check_upload(path: Path, minutes: float, pixels: int | None = None) -> VideoInfo:
+    """Probe an uploaded file; raise UsageError if it has more `pixels` (LARGEST) or is longer than is allowed.
 
     The declared values are not relied on: sizes are read before anything is decoded, and a film is as long as its
     packets last.
     """
     if is_picture(str(path)):
-        _check_size(path, *_picture_size(path))
+        _check_size(path, pixels, *_picture_size(path))
         return probe(str(path))
     with open_container(str(path)) as container:
         stream = film_stream(container, str(path))
-        _check_size(path, stream.width, stream.height)
+        _check_size(path, pixels, stream.width, stream.height)
         tick = time_base_of(stream)
         first: int | None = None
         for packet in container.demux(stream):
@@ -53,10 +53,11 @@ def _check_length(path: Path, seconds: float, minutes: float) -> None:
         )
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > LARGEST:
+def _check_size(path: Path, pixels: int | None, width: int, height: int) -> None:
+    most = LARGEST if pixels is None else pixels
+    if width * height > most:
         raise UsageError(
-            f"{path.name}: {width}x{height} are {width * height / 1e6:.0f} million pixels, {LARGEST / 1e6:.0f} are "
+            f"{path.name}: {width}x{height} are {width * height / 1e6:.0f} million pixels, {most / 1e6:.0f} are "
             "allowed; make it smaller"
         )
 

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, Self
 
-from videostyle import interrupt
 from videostyle.batch.executors import lost
 from videostyle.batch.plan import BatchPlan
 from videostyle.engines import CUDA
+from videostyle.processes import CONTEXT, follow_master
 
 if TYPE_CHECKING:
     from videostyle.batch.tasks import Task
-
-# <sys/prctl.h>
-_PR_SET_PDEATHSIG = 1
-# Spawned rather than forked: the libraries used have threads, which a fork would leave out.
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Local:
@@ -35,15 +23,15 @@ class Local:
     def __init__(self, workers: int, gpus: int) -> None:
         self.workers = workers
         self._gpus = gpus
-        self._started = _CONTEXT.Value("i", 0)
-        self._frames = _CONTEXT.Value("q", 0)
-        self._stop = _CONTEXT.Event()
+        self._started = CONTEXT.Value("i", 0)
+        self._frames = CONTEXT.Value("q", 0)
+        self._stop = CONTEXT.Event()
         self._pool = self._make()
         self._tasks: dict[Future[dict[str, Any]], Any] = {}
 
     def _make(self) -> ProcessPoolExecutor:
         given = (self.workers, self._gpus, self._started, self._frames, self._stop)
-        return ProcessPoolExecutor(self.workers, _CONTEXT, _begin, given)
+        return ProcessPoolExecutor(self.workers, CONTEXT, _begin, given)
 
     @property
     def frames(self) -> int:
@@ -82,12 +70,7 @@ _given: list[Any] = []
 
 def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> None:
     """Initialize a worker process: give it its share of the machine, and let it end with its master."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the master decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGHUP"):  # the master gets the signal of a closed terminal, too
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _die_with_master()
-    threading.Thread(target=_watch, args=(stop,), daemon=True).start()
+    follow_master(stop.is_set)
     with started.get_lock():
         number = started.value % workers
         started.value += 1
@@ -100,31 +83,6 @@ def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> Non
         share = cores[number * len(cores) // workers : (number + 1) * len(cores) // workers]
         os.sched_setaffinity(0, share or [cores[number % len(cores)]])
     _given[:] = [frames]
-
-
-def _die_with_master() -> None:
-    """Let Linux kill this process together with its master: at once, even while a library holds Python's lock.
-
-    A killed master cannot stop its workers, which would then write to the same files as the workers of the next run.
-    """
-    master = multiprocessing.parent_process()
-    if master is None:
-        return
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != master.pid:  # the master died before prctl took effect
-        os._exit(1)
-
-
-def _watch(stop: Any) -> None:
-    """Pass on the master's request to stop, and end with it on systems other than Linux, when its pipe breaks."""
-    master = multiprocessing.parent_process()
-    assert master is not None
-    while not wait_for([master.sentinel], interrupt.POLL):
-        if stop.is_set():
-            interrupt.request_stop()
-    os._exit(1)
 
 
 def _work(task: Task) -> dict[str, Any]:

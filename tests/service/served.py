@@ -1,0 +1,75 @@
+"""A service in the test's own process: its API, and a worker that carries out jobs when it is told to."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from videostyle.service.app import application
+from videostyle.service.core import Service
+from videostyle.service.painters import Painters
+from videostyle.service.plan import ServicePlan
+from videostyle.service.tasks import Failure, carry_out, failure
+from videostyle.service.worker import Worker
+
+
+class Served:
+    """A started service; `get`, `post` and so on are requests to it."""
+
+    def __init__(self, plan: ServicePlan, require_keys: bool = False) -> None:
+        self.plan = plan
+        self.service = Service(plan)
+        self.painted = 0
+        _paint_here(self)
+        self.service.queue.recover = list  # type: ignore[method-assign]  # its workers are the test's own
+        self._client = TestClient(
+            application(self.service, require_keys=require_keys), base_url="http://127.0.0.1:8000"
+        )
+        self._stack = ExitStack()
+        self._stack.enter_context(self._client)
+        for name in ("get", "post", "patch", "put", "head", "options", "delete", "request", "stream"):
+            setattr(self, name, getattr(self._client, name))
+
+    def work(self) -> None:
+        """Carry out the jobs that wait, in this thread."""
+        queue = self.service.queue
+        worker = Worker(self.plan, self.service.database, queue, lambda: False)
+        with queue.lock_of(worker.name):
+            while (job := queue.claim(worker.name)) is not None:
+                worker.carry_out(job)
+
+    def submit(self, film: Path, headers: dict[str, str] | None = None, **settings: Any) -> dict[str, Any]:
+        """Submit a film, and return the job."""
+        with film.open("rb") as file:
+            answer = self.post(  # type: ignore[attr-defined]
+                "/v1/jobs", files={"file": (film.name, file)}, data={"settings": json.dumps(settings)}, headers=headers
+            )
+        assert answer.status_code == 202, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def close(self) -> None:
+        """End the service, once."""
+        self._stack.close()
+
+
+def _paint_here(served: Served) -> None:
+    """Carry out the painters' tasks in this process: starting one takes seconds."""
+    painters: Painters = served.service.painters
+
+    async def run(client: str, task: Any) -> dict[str, Any] | Failure:
+        painters.check_room(client)
+        served.painted += 1
+        try:
+            return carry_out(task)
+        except Exception as error:
+            return failure(error, (served.plan.data,))
+
+    painters.run = run  # type: ignore[method-assign]
+    painters.warm_up = lambda: None  # type: ignore[method-assign]
+    for one in painters._painters:
+        one.is_warm = True

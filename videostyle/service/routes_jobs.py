@@ -1,0 +1,208 @@
+"""Routes of jobs: films, and pictures that nobody waits for, painted in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from videostyle.errors import UsageError
+from videostyle.service.common import TheClient, TheService
+from videostyle.service.core import Service, describe
+from videostyle.service.incoming import Incoming, arriving
+from videostyle.service.keys import Client
+from videostyle.service.openapi import form_body
+from videostyle.service.problems import Problem
+from videostyle.service.records import Job
+from videostyle.service.schema import JobRequest, result_name
+from videostyle.service.tasks import Failure, Inspect
+from videostyle.service.views import ERRORS, JobList, JobView
+
+router = APIRouter(tags=["jobs"], responses=ERRORS)
+
+_PAGE = 100
+_POLL = 0.5  # seconds between two looks for an event
+_ALIVE = 15.0  # seconds after which a comment keeps a silent connection open
+_STREAMS_EACH = 20
+"""Connections of one client that wait for events."""
+
+
+@router.post(
+    "/v1/jobs",
+    status_code=202,
+    response_model=JobView,
+    openapi_extra=form_body("JobRequest", file_required=False),
+)
+async def submit(
+    request: Request,
+    service: TheService,
+    client: TheClient,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Response:
+    """Submit a film or a picture; a second request with the same Idempotency-Key is answered with the first job."""
+    id, folder = await run_in_threadpool(service.storage.new_job)
+    is_new = False
+    try:
+        async with arriving(request, service, client, JobRequest, folder) as incoming:
+            if (before := service.queue.replayed(client.id, idempotency_key, incoming.digest)) is not None:
+                return accepted(before, replayed=True)
+            content, check = await run_in_threadpool(_prepare, service, incoming)
+            if check is not None:
+                found = await service.painters.run(client.id, check)
+                if isinstance(found, Failure):
+                    raise Problem(507 if found.disk_full else 422 if found.is_clients else 500, found.message)
+            job, is_new = await run_in_threadpool(
+                lambda: service.queue.submit(
+                    client.id, "film", content, incoming.digest,
+                    id=id, idempotency=idempotency_key, size=incoming.size,
+                )
+            )  # fmt: skip
+    finally:
+        if not is_new:
+            await run_in_threadpool(service.storage.remove_job, id)
+    return accepted(job, replayed=not is_new)
+
+
+def accepted(job: Job, *, replayed: bool = False) -> Response:
+    """Return the answer to a request that has become a job."""
+    headers = {"Location": f"/v1/jobs/{job.id}"} | ({"Idempotency-Replayed": "true"} if replayed else {})
+    return JSONResponse(describe(job), 202, headers)
+
+
+def _prepare(service: Service, incoming: Incoming[JobRequest]) -> tuple[dict[str, Any], Inspect | None]:
+    """Return the request as the job has it, and the check of its file; None for one that is downloaded later."""
+    given = incoming.request
+    url = given.input if "://" in given.input else ""
+    if url:
+        if not service.plan.allow_urls:
+            raise UsageError("this service fetches nothing from addresses; upload the file")
+        service.outbound.check(url)
+        last = re.sub(r"[?#].*", "", url).rpartition("/")[2]
+        incoming.name = last if "." in last else "film.mp4"
+        name, suffix = result_name(incoming.name, given)
+        source = f"file{_suffix(incoming.name)}"
+    else:
+        source = incoming.take_input(given.input, incoming.name)
+        name, suffix = result_name(incoming.name, given)
+    settings = incoming.settings(given)
+    output = f"painted{suffix}"
+    (incoming.folder / "out").mkdir()
+    plan = incoming.plan(settings, source, f"out/{output}")
+    content = {"source": source, "output": output, "name": name, "url": url, "settings": settings}
+    if given.webhook is not None:
+        content["webhook"] = webhook_of(service, given.webhook.url)
+    return content, None if url else Inspect(plan.source, service.plan.minutes, service.plan.pixels, plan)
+
+
+def webhook_of(service: Service, url: str) -> str:
+    """Return the address of a webhook; raise UsageError if none is allowed, or not this one."""
+    if not service.plan.allow_webhooks:
+        raise UsageError("this service sends no webhooks; ask for the job's events")
+    service.outbound.check(url)
+    return url
+
+
+def _suffix(name: str) -> str:
+    return f".{name.rpartition('.')[2].lower()}"
+
+
+@router.get("/v1/jobs", response_model=JobList)
+def jobs(
+    service: TheService,
+    client: TheClient,
+    limit: Annotated[int, Query(ge=1, le=_PAGE)] = 20,
+    before: Annotated[str | None, Query(max_length=80)] = None,
+) -> dict[str, Any]:
+    """List your jobs, the newest first."""
+    found = service.queue.jobs_of(client.id, limit + 1, before)
+    more = f"/v1/jobs?limit={limit}&before={found[limit - 1].id}" if len(found) > limit else None
+    return {"jobs": [describe(job) for job in found[:limit]], "next": more}
+
+
+@router.get("/v1/jobs/{id}", response_model=JobView)
+def job(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
+    """Return a job."""
+    return describe(_find(service, client, id))
+
+
+def _find(service: Service, client: Client, id: str) -> Job:
+    found = service.queue.get(id, client.id)
+    if found is None:
+        raise Problem(404, "there is no job of this id; it may have expired")
+    return found
+
+
+@router.delete("/v1/jobs/{id}", response_model=JobView)
+def cancel(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
+    """Cancel a job; remove the result of one that is over."""
+    found = _find(service, client, id)
+    if found.is_over:
+        service.storage.remove_job(id)
+        service.queue.forget(found, entirely=False)
+    else:
+        service.queue.cancel(id)
+    return describe(_find(service, client, id))
+
+
+@router.get(
+    "/v1/jobs/{id}/result",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "the painted film or picture"}},
+)
+def result(id: str, service: TheService, client: TheClient) -> FileResponse:
+    """Download the painted film or picture."""
+    found = _find(service, client, id)
+    if found.status != "succeeded":
+        raise Problem(409, f"the job has no result; it is {found.status}")
+    if "file" not in found.result:
+        raise Problem(404, "this job has no file; it has made a style")
+    path = service.storage.job_folder(id) / found.result["file"]
+    if not path.is_file():
+        raise Problem(410, "the result has expired, or was removed")
+    return FileResponse(path, filename=found.request["name"])
+
+
+@router.get(
+    "/v1/jobs/{id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "an event for each change, until the end"}},
+)
+async def events(id: str, request: Request, service: TheService, client: TheClient) -> StreamingResponse:
+    """Follow a job by server-sent events: `progress` while it changes, and its status as the last event's name."""
+    await run_in_threadpool(_find, service, client, id)
+    streams: dict[str, int] = request.app.state.streams
+    if streams.get(client.id, 0) >= _STREAMS_EACH:
+        raise Problem(429, f"{_STREAMS_EACH} of your connections wait for events already", {"Retry-After": "10"})
+    return StreamingResponse(_events(service, client, id, streams), media_type="text/event-stream")
+
+
+async def _events(service: Service, client: Client, id: str, streams: dict[str, int]) -> AsyncIterator[str]:
+    streams[client.id] = streams.get(client.id, 0) + 1
+    try:
+        shown, silent = "", time.monotonic()
+        while service.is_ready:
+            found = await run_in_threadpool(service.queue.get, id, client.id)
+            if found is None:
+                return
+            data = json.dumps(describe(found))
+            if found.is_over:
+                yield f"event: {found.status}\ndata: {data}\n\n"
+                return
+            if data != shown:
+                shown, silent = data, time.monotonic()
+                yield f"event: progress\ndata: {data}\n\n"
+            elif time.monotonic() - silent > _ALIVE:
+                silent = time.monotonic()
+                yield ": still there\n\n"
+            await asyncio.sleep(_POLL)
+    finally:
+        streams[client.id] -= 1
+        if not streams[client.id]:
+            del streams[client.id]
