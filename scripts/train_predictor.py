@@ -67,6 +67,7 @@ def main() -> None:
         args.folder,
         network=args.network,
         textures=tuple(list_photographs(args.textures)) if args.textures else (),
+        gallery=args.gallery,
         steps=args.steps,
     )
     with shown_log():

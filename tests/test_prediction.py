@@ -22,7 +22,7 @@ from videostyle.batch.journal import fingerprint
 from videostyle.batch.tasks import WholeTask, carry_out
 from videostyle.cli import _parser, batch, main
 from videostyle.cli.options import read_along, read_blend
-from videostyle.errors import SourceError, UsageError, WeightsError
+from videostyle.errors import SourceError, TrainingError, UsageError, WeightsError
 from videostyle.io.style_image import read_on_white
 from videostyle.live.painter import LivePainter
 from videostyle.live.plan import LivePlan
@@ -397,6 +397,29 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path, caplog: pytest.LogCap
     assert all(torch.equal(one, whole.state_dict()[name]) for name, one in parts.state_dict().items())
     begun = CodePredictor(whole.code.shape[1] + 1)
     assert not torch.equal(whole.wide.bias, begun.wide.bias)
+
+
+def test_training_begins_with_the_gallery_s_codes_and_keeps_them(toy_gallery: Path, tmp_path: Path) -> None:
+    names = ("dots", "lines", "waves")
+    paintings = [picture(tmp_path / "gallery" / f"{name}.png", seed, (64, 80)) for seed, name in enumerate(names)]
+    picture(tmp_path / "photographs" / "one.png", 9, (80, 80))
+    config = PredictorConfig(
+        tmp_path / "photographs", tuple(paintings), tmp_path / "run", views=0, steps=2, batch=1, crop=64
+    )
+    codes = torch.cat([weights.read_style(toy_gallery / "fast" / f"{name}.safetensors")[0] for name in names])
+
+    @torch.no_grad()
+    def errors(net: CodePredictor) -> torch.Tensor:
+        predictor = weights.Predictor(net, {})
+        found = torch.cat([net(weights.picture_statistics(predictor, read_on_white(path))) for path in paintings])
+        return ((found - codes)[:, :-1] / net.scale).square().mean().sqrt()
+
+    free = errors(train_predictor(config))
+    held = errors(train_predictor(replace(config, folder=tmp_path / "held", gallery=tmp_path / "gallery")))
+    assert held < 0.2 < 0.6 < free
+    (tmp_path / "gallery" / "waves.png").unlink()
+    with pytest.raises(TrainingError, match="has no picture of the style waves"):
+        train_predictor(replace(config, paintings=tuple(paintings[:2]), gallery=tmp_path / "gallery"))
 
 
 def stop_after(save: Callable[..., None], saves: int) -> Callable[..., None]:

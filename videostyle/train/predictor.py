@@ -1,6 +1,8 @@
 """Training of a code predictor: end to end, by the losses of the style network that its codes are for.
 
-The style network is frozen. Each sample stylizes a photograph by the code that is predicted for a *view* of a painting
+The style network is frozen. Training begins from a predictor that interpolates the codes of the gallery, which is held
+to them throughout: a code that is learned from nothing gets its colours in a thousand steps, and its marks much later.
+Each sample stylizes a photograph by the code that is predicted for a *view* of a painting
 (a crop of it, scaled, mirrored, in other colours), and the loss is that of `train` (Ghiasi et al. 2017). The statistics
 and Gram matrices of the views are computed once, so a step costs what a step of `learn` costs.
 """
@@ -42,6 +44,7 @@ _LEAST_CROP = 0.6  # of each side of a painting
 _COLOR_SHARE = 0.6  # of the views have their colours changed
 _DROPOUT = 0.1  # of the statistics, in training
 _LARGEST_NORM = 5.0  # of the gradient
+_RIDGE = 1.0  # added to the Gram matrix of the gallery's bottlenecks, whose diagonal is about their size
 _CHECKPOINT = "checkpoint.pt"
 SHOWN = ("style", "local", "content")
 """Loss terms that the log shows."""
@@ -59,6 +62,8 @@ class PredictorConfig:
     network: str = "fast"
     textures: tuple[Path, ...] = ()
     """Further pictures, of which one view each is used."""
+    gallery: Path | None = None
+    """Folder of the gallery's paintings, by their styles' names; None predicts without their codes."""
     views: int = 4
     """Views of each painting, beside the whole."""
     steps: int = 3000
@@ -70,6 +75,8 @@ class PredictorConfig:
     content: float = 1.2
     local: float = 0.4
     style_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.5, 1.0)
+    anchor: float = 0.1
+    """Weight of the mean squared error of the gallery's codes, in their deviations."""
     span: float = 0.002
     """Weight of the distance of a code from the gallery's mean, in the gallery's deviations."""
     seed: int = 0
@@ -105,6 +112,11 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
         entries = [entry for entry in weights.gallery() if entry.network == config.network]
         known = torch.cat([weights.read_style(entry.file)[0][:, :-1] for entry in entries])
         initialize(predictor, torch.cat([view.statistics for view in views]), known)
+        anchors = None
+        if config.gallery is not None:
+            statistics = gallery_statistics(config.gallery, [entry.name for entry in entries], predictor, loss_network)
+            anchors = statistics, (known - predictor.code) / predictor.scale
+            interpolate(predictor, *anchors)
         groups: list[dict[str, Any]] = [
             {"params": predictor.narrow.parameters(), "weight_decay": config.decay},
             {"params": predictor.wide.parameters()},
@@ -122,6 +134,9 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
             batch = draw(objective, step, range(config.batch), crops)
             chosen = [views[number] for number in batch.style.tolist()]
             loss, terms = predictor_loss(config, objective, predictor, network, loss_network, batch, chosen, step)
+            if anchors is not None:
+                error = predictor.wide(predictor.embed(anchors[0])) - anchors[1]
+                loss = loss + config.anchor * error.square().mean()
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(predictor.parameters(), _LARGEST_NORM)
@@ -221,6 +236,31 @@ def initialize(predictor: CodePredictor, statistics: Tensor, known: Tensor) -> N
     torch.nn.init.zeros_(predictor.narrow.bias)
     torch.nn.init.normal_(predictor.wide.weight, std=0.3 / predictor.wide.in_features**0.5)
     torch.nn.init.zeros_(predictor.wide.bias)
+
+
+@torch.no_grad()
+def interpolate(predictor: CodePredictor, statistics: Tensor, wanted: Tensor) -> None:
+    """Change the last layer as little as gives the codes `wanted` (K, code_size - 1) for `statistics` (K, ...).
+
+    Ridge regression; `wanted` are differences from the mean code, in deviations.
+    """
+    features = predictor.embed(statistics)
+    gram = features @ features.T + _RIDGE * torch.eye(len(features))
+    missing = wanted - predictor.wide(features)
+    predictor.wide.weight += torch.linalg.solve(gram, missing).T @ features
+
+
+@torch.no_grad()
+def gallery_statistics(
+    folder: Path, names: Sequence[str], predictor: CodePredictor, loss_network: LossNetwork
+) -> Tensor:
+    """Compute the style statistics (K, STATISTICS) of the gallery; raises TrainingError if a painting is absent."""
+    files = {path.stem: path for path in list_photographs(folder)}
+    absent = [name for name in names if name not in files]
+    if absent:
+        raise TrainingError(f"{folder}: has no picture of the style {absent[0]}")
+    pictures = (scaled_picture(read_on_white(files[name])) for name in names)
+    return torch.cat([predictor.statistics(loss_network(picture, LAYERS)) for picture in pictures])
 
 
 def load_views(
