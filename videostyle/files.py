@@ -133,6 +133,8 @@ def sink_error(path: AnyPath, error: BaseException, problem: str = "cannot be wr
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         why = "the disk is full; free some space or write elsewhere"
+    elif number == errno.EPIPE:
+        why = "the program that reads it has ended"
     elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
         why = "no permission to write there; choose another folder"
     elif number == errno.ENAMETOOLONG:

@@ -76,6 +76,16 @@ class PartialFile:
     def _may_replace(self) -> bool:
         return self._overwrite or (self._written is not None and self.path in self._written)
 
+    @property
+    def target(self) -> str:
+        """FFmpeg's address of the partial file."""
+        return f"file:{self.partial}"
+
+    @property
+    def muxer_options(self) -> dict[str, str]:
+        """Options of FFmpeg's muxers for this kind of output."""
+        return {}
+
     def claim(self) -> Path:
         """Create the empty partial file, lock it, and return its path.
 

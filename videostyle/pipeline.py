@@ -59,10 +59,10 @@ def render(
         size = fit(plan.size, video.info.width, video.info.height)
         on_cpu = not passes_through(plan.style) and choose_device(plan.device, plan.engine) == "cpu"
         _check_memory(size, FILM_BYTES + (NETWORK_BYTES / plan.style.brush**2 if on_cpu else 0))
-        # Sound is copied from the file; frames from elsewhere have none.
-        file = plan.source if source is None else None
+        # Sound is copied from the file or pipe; frames from elsewhere have none.
+        streams = plan.source if source is None else getattr(source, "pipe", None)
         out = sink or open_sink(
-            plan.output, video.info, plan.encode, plan.span, size=size, copy_from=file, sources=plan.files
+            plan.output, video.info, plan.encode, plan.span, size=size, copy_from=streams, sources=plan.files
         )
         timer = StageTimer()
         own = (video.info.width, video.info.height)
@@ -105,8 +105,11 @@ def _run(stylize: FrameStylizer, video: Source, out: Sink, on_progress: OnProgre
     with (
         latest(frames) if video.is_live else prefetch(frames, plan.queue_depth) as decoded,
         ExitStack() as threads,
+        ExitStack() as waits,
         background(_Timed(out, timer), plan.queue_depth) as encoder,
     ):
+        # Where the encoder has failed, no thread waits for a pipe that sends nothing.
+        waits.callback(getattr(video, "stop", lambda: None))
         for frame in stylize.outputs(decoded, threads):
             interrupt.check()
             encoder.write(frame)

@@ -15,7 +15,8 @@ from videostyle.io.memory import MemorySource
 from videostyle.plan import EncodeOptions
 from videostyle.timeline import Span
 
-PAIRS = [(name, container) for name, codec in CODECS.items() for container in codec.containers]
+FILES = {name: [c for c in codec.containers if c in CONTAINERS] for name, codec in CODECS.items()}
+PAIRS = [(name, container) for name, containers in FILES.items() for container in containers]
 
 
 def write(path: Path, options: EncodeOptions, size: tuple[int, int] = (64, 48), wide: bool = False) -> None:
@@ -34,7 +35,7 @@ def test_every_codec_goes_into_every_container_it_names(tmp_path: Path, name: st
     assert probe(str(path)).codec == name
 
 
-@pytest.mark.parametrize("name", [n for n, codec in CODECS.items() if max(codec.depths) > 8])
+@pytest.mark.parametrize("name", [n for n, codec in CODECS.items() if max(codec.depths) > 8 and FILES[n]])
 def test_ten_bits_stay_ten_bits(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"a.{CODECS[name].containers[0]}"
     write(path, EncodeOptions(codec=name), wide=True)

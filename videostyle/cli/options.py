@@ -138,7 +138,7 @@ def defaults() -> RenderPlan:
 def _in_seconds(option: str, timecode: Timecode, source: str) -> Fraction:
     from videostyle.io import probe
 
-    rate = probe(source).average_rate if source else None
+    rate = probe(source).average_rate if source not in ("", "-") else None
     if rate is None:
         raise UsageError(f"{option} {timecode}: counts frames, and the frame rate is not known; write seconds")
     try:
@@ -147,12 +147,12 @@ def _in_seconds(option: str, timecode: Timecode, source: str) -> Fraction:
         raise UsageError(f"{option}: {error}") from None
 
 
-def render_with_progress(plan: RenderPlan, *, quiet: bool) -> RenderReport:
-    """Render with a progress bar that counts frames."""
+def render_with_progress(plan: RenderPlan, *, quiet: bool, **ends: Any) -> RenderReport:
+    """Render with a progress bar that counts frames; `ends` are the source and sink, if they are not the plan's."""
     from videostyle.pipeline import render
 
     with ProgressBar(Path(plan.source).name, unit="frames", quiet=quiet) as bar:
-        return render(plan, on_progress=bar)
+        return render(plan, on_progress=bar, **ends)
 
 
 def warn(lines: Iterable[str]) -> None:

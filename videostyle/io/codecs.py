@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -75,6 +75,10 @@ CODECS = {
     "gif": Codec("gif", ("gif",), chroma=("rgb",), alpha=True),
     "webp": Codec("libwebp_anim", ("webp",), alpha=True, options=(("quality", "90"),)),
     "apng": Codec("apng", ("apng",), lossless=True, chroma=("rgb",), depths=(8, 16), alpha=True),
+    "rawvideo": Codec(
+        "rawvideo", ("nut", "y4m", "rawvideo"), lossless=True,
+        chroma=("420", "422", "444", "rgb"), depths=(8, 10, 12, 16), alpha=True,
+    ),
 }  # fmt: skip
 
 # Other names of the same codecs: those of the encoders, of their libraries and of the standards.
@@ -102,6 +106,8 @@ class Container:
     cover: bool = False
     tick: int | None = None
     """Ticks per second of the container's clock; None keeps any time base."""
+    frames_only: bool = False
+    """True for frames without times, one after the other at a constant rate."""
 
 
 _MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "dts")
@@ -123,6 +129,22 @@ CONTAINERS = {
 }  # fmt: skip
 _EXTENSIONS = {"m4v": "mp4", "png": "apng"}
 
+# Formats for pipes, in which the writer cannot go back; no file name asks for them.
+ONLY_PIPES = {
+    "nut": Container("nut", "h264", ("*",), "flac"),
+    "y4m": Container("yuv4mpegpipe", "rawvideo", frames_only=True),
+    "rawvideo": Container("rawvideo", "rawvideo", frames_only=True),
+}
+ALL_CONTAINERS = CONTAINERS | ONLY_PIPES
+PIPES = {"nut": "nut", "matroska": "mkv", "mkv": "mkv", "y4m": "y4m", "yuv4mpegpipe": "y4m", "rawvideo": "rawvideo"}
+"""Container of each format for pipes, by FFmpeg's name of the muxer and by its common one."""
+_IN_NUT = ("h264", "hevc", "av1", "vp9", "prores", "ffv1", "mjpeg")
+# A program reads what goes through a pipe in nut and encodes it once more: h264 without loss also states the colours.
+_LOSSLESS_H264 = Codec(
+    "libx264", CODECS["h264"].containers, lossless=True, chroma=("420", "422", "444"), depths=(8, 10), odd_sizes=False,
+    presets=_X26X_PRESETS, preset="ultrafast", options=(("qp", "0"),),
+)  # fmt: skip
+
 
 def container_for(path: str) -> str:
     """Return the container's name for the file's extension; raise UsageError, which lists the names, for others."""
@@ -141,14 +163,18 @@ def choose_codec(container: str, options: EncodeOptions) -> tuple[str, Codec]:
     it, or its encoder does not support the crf, preset or pix_fmt.
     """
     asked = options.codec.lower().replace(".", "")
-    name = CONTAINERS[container].codec if asked == "auto" else _ALIASES.get(asked, asked)
+    name = ALL_CONTAINERS[container].codec if asked == "auto" else _ALIASES.get(asked, asked)
     if name not in CODECS:
         raise UnknownNameError.among("codec", options.codec, CODECS)
     codec = CODECS[name]
     if not _installed(codec.encoder):
         usable = ", ".join(n for n, c in CODECS.items() if _installed(c.encoder))
         raise UsageError(f"this FFmpeg has no {codec.encoder} encoder for {name}; choose from {usable}")
-    if container not in codec.containers:
+    if container == "nut" and (asked, options.crf) == ("auto", None):
+        codec = _LOSSLESS_H264
+    elif container == "y4m" and name == "rawvideo":
+        codec = replace(codec, chroma=("420", "422", "444"), alpha=False)
+    elif container not in codec.containers and not (container == "nut" and name in _IN_NUT):
         raise UsageError(f"video codec {name} cannot go into {container}; it can go into {', '.join(codec.containers)}")
     low, high = codec.crf_range
     if options.crf is not None and codec.crf is None:

@@ -328,3 +328,11 @@ class FromTensor:
         )
         frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = self._tags
         return frame
+
+
+def over_black(pixels: Tensor) -> tuple[Tensor, bool]:
+    """Composite (4, H, W) pixels over black; return the three colour channels, and whether any were transparent."""
+    alpha, full = pixels[3:].float(), torch.iinfo(pixels.dtype).max
+    if not bool((alpha < full).any()):
+        return pixels[:3], False
+    return (pixels[:3].float() * (alpha / full)).round().to(pixels.dtype), True

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 from av.container import InputContainer
@@ -13,7 +16,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from videostyle.io.boxes import add_to_movie, spherical_box, stereo_box
-from videostyle.io.colors import HDR_TRANSFERS, PRIMARIES, TRANSFERS
+from videostyle.io.codecs import ONLY_PIPES
+from videostyle.io.colors import HDR_TRANSFERS, PRIMARIES, SPACES, TRANSFERS
 from videostyle.io.info import film_stream, open_container
 from videostyle.io.pyav import fraction, printable, time_base_of
 from videostyle.io.side_data import kind_names, side_data_by_kind, stereo_mode
@@ -33,20 +37,29 @@ _WIDE = ("bt2020", "smpte428", "smpte431", "smpte432")
 """Primaries of a wide gamut; a film with these looks pale where its container does not state them."""
 
 
+def tags_of(stream: Stream) -> dict[str, str]:
+    """Return the tags of a stream, without those of its container or encoder."""
+    own = (*STREAM_TAGS, "timecode", "alpha_mode", "rotate")
+    tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(own)}
+    if "name" in tags:  # the title in mp4 and mov
+        tags.setdefault("title", tags.pop("name"))
+    return tags
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A finished file and its source."""
 
     path: str
     container: str
-    """"mp4", "mov", "mkv", "webm", "gif" or "apng"."""
+    """"mp4", "mov", "mkv", "webm", "gif", "apng", or one of `codecs.ONLY_PIPES`."""
     codec: str
     info: VideoInfo
     """Properties of the source."""
     kinds: Mapping[str, Fraction] = field(default_factory=dict)
     """Kinds of side data in the source, each with a time in the written film, in seconds, at which it should be."""
-    source: str | None = None
-    """Path of the source; None where only its pictures were used."""
+    source: str | InputContainer | None = None
+    """Path of the source, or the source itself, still open; None where only its pictures were used."""
     stream_map: Mapping[int, int] = field(default_factory=dict)
     """Number in the written file of each copied or re-encoded stream, by its number in the source."""
     chapters: int = 0
@@ -99,31 +112,45 @@ def add_missing(one: Written) -> list[str]:
     return missing.lines(one)
 
 
+def compare_head(one: Written, head: bytes | bytearray) -> list[str]:
+    """Return one line for each property that is lost in what went through a pipe, of which there is the beginning."""
+    with suppress(OSError), TemporaryDirectory() as folder:
+        file = Path(folder) / f"head.{one.container}"
+        file.write_bytes(head)
+        kinds = {kind: time for kind, time in one.kinds.items() if not time}
+        return add_missing(replace(one, path=str(file), kinds=kinds))
+    return []
+
+
 def _is_iso_639_2(code: str) -> bool:
     return len(code) == 3 and code.isascii() and code.isalpha() and code.islower()
 
 
 def _compare(one: Written) -> _Missing:
     missing = _Missing(kinds=set(one.kinds))
-    if one.container == "webp":  # FFmpeg 8 writes it but does not read it, and it holds pictures only
+    if one.container in ("webp", "rawvideo"):  # FFmpeg 8 writes webp but does not read it; they hold pictures only
         if one.source is not None:
-            with open_container(one.source) as source:
+            with _opened(one.source) as source:
                 missing.tags = {k: v for k, v in source.metadata.items() if k.lower() not in FILE_TAGS}
-        missing.others = _compare_pictures(one.info, None)
+        missing.others = _compare_pictures(one, None)
         return missing
     with open_container(one.path) as written:
         film = film_stream(written, one.path)
         missing.film = film.id
-        missing.others = _compare_pictures(one.info, film)
+        missing.others = _compare_pictures(one, film)
         if len(written.chapters()) < one.chapters:
             missing.others.append(f"{one.chapters - len(written.chapters())} chapters")
         if one.source is not None:
-            with open_container(one.source) as source:
+            with _opened(one.source) as source:
                 _compare_tags(source, written, one, missing)
         for time in sorted({one.kinds[kind] for kind in missing.kinds}):
             for picture in _pictures_at(written, film, time):
                 missing.kinds -= side_data_by_kind(picture).keys()
     return missing
+
+
+def _opened(source: str | InputContainer) -> AbstractContextManager[InputContainer]:
+    return open_container(source) if isinstance(source, str) else nullcontext(source)
 
 
 def _pictures_at(container: InputContainer, film: Stream, time: Fraction) -> Iterator[av.VideoFrame]:
@@ -142,12 +169,13 @@ def _pictures_at(container: InputContainer, film: Stream, time: Fraction) -> Ite
         return  # side data that cannot be read back counts as missing
 
 
-def _compare_pictures(info: VideoInfo, film: VideoStream | None) -> list[str]:
+def _compare_pictures(one: Written, film: VideoStream | None) -> list[str]:
     """List the pixel aspect and colour tags that the source states and the written `film` does not.
 
-    `film` is None for a container that cannot state any.
+    `film` is None for a container that cannot state any. A program at the other end of a pipe has to be told all colour
+    tags; players do without those of ordinary films.
     """
-    lost = []
+    lost, info = [], one.info
     aspect = None if film is None else fraction(film.sample_aspect_ratio)
     if abs((aspect or 1) / info.sample_aspect_ratio - 1) > Fraction(1, 100):  # GIF has room for some
         lost.append(f"pixel aspect {info.sample_aspect_ratio}")
@@ -157,6 +185,12 @@ def _compare_pictures(info: VideoInfo, film: VideoStream | None) -> list[str]:
         lost.append(f"HDR transfer {info.color.transfer}")
     if info.color.primaries in _WIDE and primaries != info.color.primaries:
         lost.append(f"wide gamut {info.color.primaries}")
+    if one.container in ONLY_PIPES:
+        space = "" if film is None else SPACES.get(film.codec_context.colorspace, "")
+        stated = {"matrix": (info.color.space, space), "transfer": (info.color.transfer, transfer)}
+        stated["primaries"] = info.color.primaries, primaries
+        words = [f"{kind} {its}" for kind, (its, kept) in stated.items() if its and not kept]
+        lost += [f"the colour tags ({', '.join(words)})"] * bool(words)
     return lost
 
 

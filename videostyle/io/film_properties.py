@@ -21,6 +21,8 @@ def muxer_options(muxer: str, info: VideoInfo, time_base: Fraction) -> dict[str,
         return {"loop": "-1" if plays == 1 and muxer == "gif" else str(plays)}
     if muxer == "apng":
         return {"plays": str(plays)}
+    if muxer == "yuv4mpegpipe":
+        return {"strict": "-1"}  # more than 8 bits are an extension
     if muxer not in ("mp4", "mov"):
         return {}
     # Both clocks must have the source's ticks: the track's for the time of each frame, the movie's for its start.
@@ -47,6 +49,14 @@ def set_color_tags(context: VideoCodecContext, color: Color) -> None:
     context.color_range = number_of(RANGES, color.range)
     context.color_primaries = number_of(PRIMARIES, color.primaries)
     context.color_trc = number_of(TRANSFERS, color.transfer)
+
+
+def tag_film(context: VideoCodecContext, info: VideoInfo, color: Color, codec: str, muxer: str) -> None:
+    """Set the pixel aspect, colour tags and codec tag of the film's stream."""
+    context.sample_aspect_ratio = info.sample_aspect_ratio
+    set_color_tags(context, color)
+    if codec == "hevc" and muxer in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # QuickTime does not play hev1
 
 
 def hdr_options(info: VideoInfo, codec: str, options: dict[str, str]) -> dict[str, str]:

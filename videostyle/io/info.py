@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from fractions import Fraction
@@ -14,6 +14,7 @@ import av
 import torch
 from av.codec.context import CodecContext
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -51,7 +52,7 @@ def _missing(path: str) -> str:
     if "://" in path:
         return "is an address, and files are read here; download it first, or paint a stream with `videostyle live`"
     if path == "-":
-        return "standard input cannot be read twice; save its data as a file"
+        return "only `stylize` and `probe` read standard input; save its data as a file"
     return "no such file; check the name and the folder"
 
 
@@ -137,17 +138,23 @@ def decoder_of(stream: VideoStream) -> VideoCodecContext:
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and canonical in ("vp8", "vp9"):
         decoder = cast(VideoCodecContext, CodecContext.create({"vp8": "libvpx", "vp9": "libvpx-vp9"}[canonical], "r"))
-    decoder.thread_type = "AUTO"
+    if not decoder.is_open:
+        decoder.thread_type = "AUTO"
     return decoder
 
 
-def first_frame(container: InputContainer, path: str) -> tuple[VideoStream, av.VideoFrame]:
-    """Return the film's stream and the first frame that can be decoded; raise SourceError where there is none."""
+def first_frame(
+    container: InputContainer, path: str, packets: Iterable[Packet[VideoStream]] | None = None
+) -> tuple[VideoStream, av.VideoFrame]:
+    """Return the film's stream and the first frame that can be decoded; raise SourceError where there is none.
+
+    `packets` are the film's, where they are not read from the container here.
+    """
     stream = film_stream(container, path)
     decoder = decoder_of(stream)
     shortage = ""
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(stream) if packets is None else packets:
             try:
                 frames = decoder.decode(packet)
             except av.FFmpegError as error:
@@ -167,46 +174,55 @@ def probe_video(path: str) -> tuple[VideoInfo, int, Orientation]:
     packets; and the first frame's orientation. Raises SourceError.
     """
     with open_container(path) as container:
-        stream, frame = first_frame(container, path)
-        orientation = orientation_of(frame)
-        crop = _crop(path, container, stream, frame)
-        width, height = frame.width - crop[0] - crop[1], frame.height - crop[2] - crop[3]
-        if orientation.transpose:
-            width, height = height, width
-        pixels = pixel_format(frame.format.name)
-        aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
-        if aspect <= 0:
-            aspect = Fraction(1)
-        time_base = time_base_of(stream, Fraction(1, 1000))
-        pts, late = frame.pts if frame.pts is not None else stream.start_time, 0
-        if makes_times(container):
-            pts = stream.start_time or 0
-            late = pts if frame.dts is None else frame.dts - pts
-        rate, duration = rate_of(stream), _duration(container, stream)
-        info = VideoInfo(
-            path=path,
-            width=width,
-            height=height,
-            time_base=time_base,
-            average_rate=rate,
-            frame_count=stream.frames or (round(duration * rate) if duration and rate else None),
-            start=None if pts is None else pts * time_base - Clock(container, stream).origin,
-            duration=duration,
-            rotation=orientation.rotation,
-            sample_aspect_ratio=1 / aspect if orientation.transpose else aspect,
-            color=_film_color(stream, frame),
-            bit_depth=pixels.depth,
-            has_alpha=pixels.alpha,
-            interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE_OR_UNKNOWN,
-            codec=stream.codec_context.codec.canonical_name,
-            pix_fmt=frame.format.name,
-            container=container.format.name,
-            streams=tuple(_describe_stream(s) for s in container.streams),
-            crop=crop,
-            side_data=side_data_by_kind(frame),
-            plays=read_tags(path).plays if container.format.name in ("gif", "apng") else None,
-        )
-        return info, late, orientation
+        return film_info(path, container, *first_frame(container, path), path)
+
+
+def film_info(
+    name: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame, file: str
+) -> tuple[VideoInfo, int, Orientation]:
+    """Describe the film `stream` by its first `frame`, as `probe_video` does.
+
+    `name` is its path in messages; `file` begins with its bytes, for what FFmpeg does not tell.
+    """
+    orientation = orientation_of(frame)
+    crop = _crop(file, container, stream, frame)
+    width, height = frame.width - crop[0] - crop[1], frame.height - crop[2] - crop[3]
+    if orientation.transpose:
+        width, height = height, width
+    pixels = pixel_format(frame.format.name)
+    aspect = fraction(stream.sample_aspect_ratio) or Fraction(1)
+    if aspect <= 0:
+        aspect = Fraction(1)
+    time_base = time_base_of(stream, Fraction(1, 1000))
+    pts, late = frame.pts if frame.pts is not None else stream.start_time, 0
+    if makes_times(container):
+        pts = stream.start_time or 0
+        late = pts if frame.dts is None else frame.dts - pts
+    rate, duration = rate_of(stream), _duration(container, stream)
+    info = VideoInfo(
+        path=name,
+        width=width,
+        height=height,
+        time_base=time_base,
+        average_rate=rate,
+        frame_count=stream.frames or (round(duration * rate) if duration and rate else None),
+        start=None if pts is None else pts * time_base - Clock(container, stream).origin,
+        duration=duration,
+        rotation=orientation.rotation,
+        sample_aspect_ratio=1 / aspect if orientation.transpose else aspect,
+        color=_film_color(stream, frame),
+        bit_depth=pixels.depth,
+        has_alpha=pixels.alpha,
+        interlaced=frame.interlaced_frame or stream.codec_context.field_order not in _PROGRESSIVE_OR_UNKNOWN,
+        codec=stream.codec_context.codec.canonical_name,
+        pix_fmt=frame.format.name,
+        container=container.format.name,
+        streams=tuple(_describe_stream(s) for s in container.streams),
+        crop=crop,
+        side_data=side_data_by_kind(frame),
+        plays=read_tags(file).plays if container.format.name in ("gif", "apng") else None,
+    )
+    return info, late, orientation
 
 
 def _crop(path: str, container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> tuple[int, int, int, int]:

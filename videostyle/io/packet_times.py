@@ -67,3 +67,26 @@ def _decoding_times(shown: Sequence[Fraction], order: Sequence[Fraction]) -> Ite
     delay = max((number - place[time] for number, time in enumerate(shown)), default=0)
     for number in range(len(shown)):
         yield order[number - delay] if number >= delay else order[0] - (order[delay] - order[number])
+
+
+class FrameCounter:
+    """Numbers the frames for a format without times, and sees whether their times are regular."""
+
+    def __init__(self, length: Fraction) -> None:
+        """Count frames of `length` seconds."""
+        self._irregular = False  # True once a frame was more than half its length away from where its number puts it
+        self._length = length
+        self._first: Fraction | None = None
+        self._count = 0
+
+    def remarks(self, format: str) -> list[str]:
+        """Return a line if the frames' times were irregular."""
+        line = f"frame times dropped: {format} holds frames of {self._length} s each; nut keeps the times"
+        return [line] if self._irregular else []
+
+    def __call__(self, time: Fraction) -> int:
+        """Return the number of the next frame, which is shown at `time`."""
+        self._first = time if self._first is None else self._first
+        number, self._count = self._count, self._count + 1
+        self._irregular |= abs(time - self._first - number * self._length) > self._length / 2
+        return number

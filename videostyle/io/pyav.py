@@ -156,7 +156,7 @@ def side_data_of(frame: av.VideoFrame) -> list[SideData]:
         return found
 
 
-def open_input(name: str, **options: Any) -> InputContainer:
+def open_input(name: str | BinaryIO, **options: Any) -> InputContainer:
     """Open a container for reading, like `av.open`; bytes of a tag that are not UTF-8 become lone surrogates.
 
     See `printable`.

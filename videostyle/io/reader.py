@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from types import TracebackType
 from typing import Self, cast
@@ -21,6 +22,7 @@ from videostyle.io.canvas import Canvas
 from videostyle.io.clock import Clock, makes_times, may_restart
 from videostyle.io.colors import APPROXIMATE
 from videostyle.io.info import decoder_of, film_stream, open_container, probe_video
+from videostyle.io.pipes import PipeInput
 from videostyle.io.pyav import fraction, time_base_of
 from videostyle.io.side_data import side_data
 from videostyle.timeline import Span
@@ -42,9 +44,14 @@ class VideoSource:
 
     is_live = False
 
-    def __init__(self, path: str) -> None:
-        """Probe the file; raise SourceError where it cannot be read or holds no film."""
-        self.info, self._decoder_delay, self._orientation = probe_video(path)
+    def __init__(self, path: str | PipeInput) -> None:
+        """Probe the file, or the pipe, which can be read once; raise SourceError where there is no film."""
+        self.pipe = path if isinstance(path, PipeInput) else None
+        if isinstance(path, PipeInput):
+            self.info, self._decoder_delay, self._orientation = path.info()
+            path = path.name
+        else:
+            self.info, self._decoder_delay, self._orientation = probe_video(path)
         self.warnings: list[str] = []
         if self.info.color.space in APPROXIMATE:
             space = self.info.color.space
@@ -69,6 +76,13 @@ class VideoSource:
     ) -> None:
         if self._open is not None:
             self._open.close()  # type: ignore[attr-defined]  # a generator: closing it closes the container
+        if self.pipe is not None:
+            self.pipe.close()
+
+    def stop(self) -> None:
+        """Let a wait for a pipe end, in whatever thread: the film counts as ended there."""
+        if self.pipe is not None:
+            self.pipe.stop()
 
     def frames(self, span: Span = Span()) -> Iterator[Frame]:  # noqa: B008 - frozen
         """Yield the frames shown from `span.start` to before `span.end`, in seconds from the first frame's time.
@@ -147,7 +161,7 @@ class VideoSource:
         file is read from its beginning: some films need their first packet, and the damage may come from the seek.
         """
         shown: int | None = None
-        if start is not None:
+        if start is not None and self.pipe is None:
             try:
                 for picture in self._read(start):
                     yield picture
@@ -167,10 +181,10 @@ class VideoSource:
 
         Raises _SeekError where the film cannot be entered there.
         """
-        with open_container(self._path) as container:
+        with open_container(self._path) if self.pipe is None else nullcontext(self.pipe.container) as container:
             stream = film_stream(container, self._path)
             self._announced = stream.frames
-            self._clock = clock = Clock(container, stream)
+            self._clock = clock = Clock(container, stream) if self.pipe is None else self.pipe.clock
             if start is None:
                 packets = self._packets(container, stream, clock)
             elif may_restart(container):
@@ -201,7 +215,7 @@ class VideoSource:
         self._failures = 0
         while self._failures < _READ_ERRORS_IN_A_ROW:
             try:
-                for packet in container.demux(stream):
+                for packet in container.demux(stream) if self.pipe is None else self.pipe.demux():
                     interrupt.check()
                     clock.correct_film(packet)
                     yield packet

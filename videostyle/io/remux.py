@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-import itertools
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from typing import Any, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.format import Flags
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
@@ -21,34 +20,41 @@ from av.video.stream import VideoStream
 from videostyle.io.boxes import sample_entry_types
 from videostyle.io.clock import Clock, may_restart, rate_of
 from videostyle.io.codecs import Container
-from videostyle.io.comparison import FILE_TAGS, STREAM_TAGS
+from videostyle.io.comparison import FILE_TAGS, tags_of
 from videostyle.io.info import film_stream, open_container
-from videostyle.io.packets import SUBTITLE_LEAD, PacketReader, TimeRange, packet_time
+from videostyle.io.packets import (
+    SAMPLES,
+    SUBTITLE_LEAD,
+    PacketReader,
+    TimeRange,
+    first_packets,
+    is_priming,
+    packet_time,
+)
+from videostyle.io.pipes import PipeInput
 from videostyle.io.pyav import codec_of, fraction, has_flag, kind_of, time_base_of
 from videostyle.io.sound import AudioFormat, AudioTranscoder, adts_format_changes, audio_formats, copy_problem
 from videostyle.io.streams import matches, muxer_accepts, stream_name
 from videostyle.io.subtitles import SubtitleTranscoder
-from videostyle.io.timecode import find_timecode, offset_timecode
+from videostyle.io.timecode import copy_timecode
 
 _TEXT_SUBTITLES = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
-_PRIMING = 3  # packets before 0 that audio decoders need at their start, at most
 _STEP_BACK = Fraction(1, 20)  # seconds that a packet may go back in time and still be kept, a little late
 _FORMAT_CHANGES = "its rate, channels or profile change in mid-film"
-_SAMPLES, _SAMPLED = 2, 1000  # packets of a stream with which a muxer is tested, and packets that are searched for them
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
-"""Errors of the output's disk, which are raised; other errors only end the stream."""
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EPIPE)
+"""Errors of the output itself, which are raised; other errors only end the stream."""
 
 
 # More than 200 lines: each way to take a stream along is short, and all share the output, its clock and the warnings.
 class StreamCopier:
     """Adds a source's other streams to an output, then muxes their packets in step with the film's.
 
-    The source is opened a second time, so that no container is shared with the thread that decodes.
+    A file is opened once more, so no container is shared with the thread that decodes; that thread reads a pipe itself.
     """
 
     def __init__(
         self,
-        path: str,
+        path: str | PipeInput,
         output: OutputContainer,
         picture: Stream,
         name: str,
@@ -69,8 +75,12 @@ class StreamCopier:
         self.streams: list[str] = []
         """One line for each stream in the output: copied, re-encoded or rewritten."""
         self._warnings = warnings
-        self._closing = ExitStack()
-        self._source: InputContainer = self._closing.enter_context(open_container(path))
+        self._closing, self._path = ExitStack(), path if isinstance(path, str) else path.name
+        self._pipe = path if isinstance(path, PipeInput) else None
+        if isinstance(path, PipeInput):
+            self._source, path = path.container, path.name
+        else:
+            self._source = self._closing.enter_context(open_container(path))
         self.chapters = 0
         self.stream_map: dict[int, int] = {}
         """Number in the output of each kept stream, the film included, by its number in the source."""
@@ -80,43 +90,40 @@ class StreamCopier:
         """Latest decoding time written of each copied stream, in its ticks."""
         self._shown: set[int] = set()
         """Copied streams of which a packet was written that players do not hide."""
-        self._went_back: dict[int, int] = {}
-        """Number of packets of each copied stream that went back in time and were left out."""
-        self._path = path
-        self._sample_entry_types = sample_entry_types(path)
+        self._went_back: dict[int, int] = {}  # packets of each copied stream that were left out for that
+        with nullcontext(path) if self._pipe is None else self._pipe.head() as file:
+            self._sample_entry_types = sample_entry_types(file)
         film = film_stream(self._source, path)
         self._film = film.index
-        self._clock = Clock(self._source, film)
+        self._clock = Clock(self._source, film) if self._pipe is None else self._pipe.clock
         self._copy_tags()
         self._tag(film, picture)
         self._copy_timecode(film, picture)
-        self._samples = self._first_packets() if any(kind_of(s) == "audio" for s in self._source.streams) else {}
+        self._samples = self._first_packets() if self._source.streams.audio else {}
         chosen = [stream for stream in self._source.streams if stream.index != film.index and self._add(stream)]
+        self._next: Packet[Any] | None = None
+        if self._pipe is not None:
+            self._pipe.want(self._handlers.keys())
+            self._packets = self._pipe.others(window)
+            return
         # Where the film's clock may restart, its packets are needed to interpret the times of the others.
         needed = {*self._handlers, *([self._film] if may_restart(self._source) else [])}
         for stream in self._source.streams:
             if stream.index not in needed:
                 stream.discard = Discard.all
         if chosen and window.start is not None and not may_restart(self._source):
-            self._seek(window.start + self._clock.origin - SUBTITLE_LEAD)
+            with suppress(av.FFmpegError, OSError):  # without a seek all is read, and earlier packets are left out
+                begins = window.start + self._clock.origin - SUBTITLE_LEAD
+                self._source.seek(max(int(begins * av.time_base), 0))
         reader = PacketReader(self._source, film.index, self._clock, window)
         self._packets = reader.demux([s for s in chosen if s.index in self._handlers])
-        self._next: Packet[Any] | None = next(self._packets, None)
 
     def _first_packets(self) -> dict[int, list[Packet[Any]]]:
-        """Read the first packets of each sound stream, with which muxers are tested."""
-        found: dict[int, list[Packet[Any]]] = {s.index: [] for s in self._source.streams if kind_of(s) == "audio"}
-        with open_container(self._path) as source, suppress(av.FFmpegError, OSError):
-            for packet in itertools.islice(source.demux([s for s in source.streams if s.index in found]), _SAMPLED):
-                if packet.size and len(found[packet.stream_index]) < _SAMPLES:
-                    found[packet.stream_index].append(packet)
-                if all(len(one) == _SAMPLES for one in found.values()):
-                    break
-        return found
-
-    def _seek(self, time: Fraction) -> None:
-        with suppress(av.FFmpegError, OSError):  # without a seek all is read, and earlier packets are left out
-            self._source.seek(max(int(time * av.time_base), 0))
+        """Return the first packets of each sound stream, with which muxers are tested."""
+        if self._pipe is not None:
+            return {stream.index: self._pipe.waiting(stream)[:SAMPLES] for stream in self._source.streams.audio}
+        with open_container(self._path) as source:
+            return first_packets(source)
 
     def _copy_tags(self) -> None:
         tags = {k: v for k, v in self._source.metadata.items() if k.lower() not in (*FILE_TAGS, "timecode")}
@@ -140,16 +147,10 @@ class StreamCopier:
 
     def _copy_timecode(self, film: VideoStream, picture: Stream) -> None:
         """Tag the film with the source's timecode, which muxers write as a track or a tag."""
-        timecode = find_timecode([*(stream.metadata for stream in self._source.streams), self._source.metadata])
-        if not timecode:
-            return
         begins = (film.start_time or 0) * time_base_of(film) - self._clock.origin
         shift = self._window.shift - begins if self._window.start else Fraction(0)
-        kept = offset_timecode(timecode, max(shift, Fraction(0)), rate_of(film))
-        if kept:
-            picture.metadata["timecode"] = kept
-        else:
-            self._warnings.append(f"timecode {timecode} dropped: it does not fit the film's rate")
+        tags = [*(stream.metadata for stream in self._source.streams), self._source.metadata]
+        self._warnings += copy_timecode(tags, picture, max(shift, Fraction(0)), rate_of(film))
 
     # Adding streams
 
@@ -209,11 +210,7 @@ class StreamCopier:
 
     def _tag(self, stream: Stream, copy: Stream) -> None:
         """Copy the tags and flags of a stream, without those of its old container or encoder."""
-        own = (*STREAM_TAGS, "timecode", "alpha_mode", "rotate")
-        tags = {key: value for key, value in stream.metadata.items() if not key.lower().startswith(own)}
-        if "name" in tags:  # the title in mp4 and mov
-            tags.setdefault("title", tags.pop("name"))
-        copy.metadata.update(tags)
+        copy.metadata.update(tags_of(stream))
         copy.disposition = stream.disposition
         self.stream_map[stream.index] = copy.index
 
@@ -235,7 +232,7 @@ class StreamCopier:
         def mux(packet: Packet[Any]) -> None:
             base = time_base_of(packet)
             shift = round(self._window.shift / base)
-            if packet.is_discard and not self._is_priming(packet):
+            if packet.is_discard and (packet.stream_index in self._shown or not is_priming(packet)):
                 return  # hidden by an edit list
             if not packet.is_discard:
                 self._shown.add(stream.index)
@@ -247,13 +244,6 @@ class StreamCopier:
             self._output.mux(packet)
 
         self._handlers[stream.index] = mux
-
-    def _is_priming(self, packet: Packet[Any]) -> bool:
-        """Return True for a packet that players do not play, but that decoders need before the first audible one."""
-        decoder = packet.stream.codec_context
-        if packet.stream_index in self._shown or (decoder is not None and not decoder.codec.lossy):
-            return False
-        return packet_time(packet) >= -_PRIMING * (packet.duration or 0) * time_base_of(packet)
 
     def _make_monotonic(self, packet: Packet[Any], index: int, equal_times: bool) -> bool:
         """Correct a packet that goes back by a few ticks; return False for one that goes back too far for muxers.
@@ -275,9 +265,7 @@ class StreamCopier:
     def _add_cover(self, stream: Stream, codec: str) -> bool:
         if self._name != "mkv":
             return self._copy(stream, codec)
-        # In a container of its own: a seek back to the beginning could lose what comes before the first picture.
-        with open_container(self._path) as source:
-            picture = next((bytes(p) for p in source.demux(source.streams[stream.index]) if p.size), None)
+        picture = next((bytes(packet) for packet in self._packets_of(stream) if packet.size), None)
         if picture is None:
             self._drop(stream, codec, "it is empty")
             return False
@@ -312,9 +300,18 @@ class StreamCopier:
         return False
 
     def _format_changes(self, stream: Stream) -> bool:
-        with open_container(self._path) as source, suppress(av.FFmpegError, OSError):
-            return adts_format_changes(source.demux(source.streams[stream.index]))
+        with suppress(av.FFmpegError, OSError):
+            return adts_format_changes(self._packets_of(stream))
         return False
+
+    def _packets_of(self, stream: Stream) -> Iterator[Packet[Any]]:
+        """Yield the packets of a stream from the beginning; of a pipe's, those that wait."""
+        if self._pipe is not None:
+            yield from self._pipe.waiting(stream)
+            return
+        # In a container of its own: a seek back to the beginning could lose what comes before the first picture.
+        with open_container(self._path) as source:
+            yield from source.demux(source.streams[stream.index])
 
     def _transcode(
         self, stream: Stream, codec: str, transcoder: AudioTranscoder, encoding: AudioFormat, why: str
@@ -365,8 +362,11 @@ class StreamCopier:
 
         A stream that cannot be written ends at that point, with a warning.
         """
-        while self._next is not None and (until is None or packet_time(self._next) <= until):
-            packet, self._next = self._next, next(self._packets, None)
+        while (packet := self._next or next(self._packets, None)) is not None:
+            self._next = packet
+            if until is not None and packet_time(packet) > until:
+                return
+            self._next = None
             with self._ending_stream(packet.stream_index, packet):
                 self._handlers[packet.stream_index](packet)
 
@@ -376,7 +376,7 @@ class StreamCopier:
         try:
             yield
         except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:
-            if getattr(error, "errno", None) in _DISK:
+            if getattr(error, "errno", None) in _OUTPUT:
                 raise
             stream = self._source.streams[index]
             where = "" if packet is None else f" at {float(packet_time(packet)):.2f} s"

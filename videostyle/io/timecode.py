@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from av.stream import Stream
+
 _SHAPE = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)([:;.])(\d{2})")
 _KEY = "timecode"
 
@@ -13,6 +15,20 @@ _KEY = "timecode"
 def find_timecode(tags: Iterable[Mapping[str, str]]) -> str:
     """Return the first timecode among the tags of a file and its streams; "" where there is none."""
     return next((value for one in tags for key, value in one.items() if key.lower() == _KEY), "")
+
+
+def copy_timecode(
+    tags: Iterable[Mapping[str, str]], picture: Stream, seconds: Fraction, rate: Fraction | None
+) -> list[str]:
+    """Tag the stream `picture` with the timecode among `tags`, moved by `seconds`; return a line where it is lost."""
+    timecode = find_timecode(tags)
+    if not timecode:
+        return []
+    kept = offset_timecode(timecode, seconds, rate)
+    if kept:
+        picture.metadata[_KEY] = kept
+        return []
+    return [f"timecode {timecode} dropped: it does not fit the film's rate"]
 
 
 def offset_timecode(timecode: str, seconds: Fraction, rate: Fraction | None) -> str:

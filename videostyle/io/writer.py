@@ -15,20 +15,20 @@ import torch
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from videostyle.errors import SinkError, SourceError, UsageError
 from videostyle.files import AnyPath, sink_error
 from videostyle.io.animations import finish_animation
-from videostyle.io.codecs import CONTAINERS, choose_codec, choose_pix_fmt, container_for, encoder_options
-from videostyle.io.colors import HDR_TRANSFERS, FromTensor, pixel_format
-from videostyle.io.comparison import Written, add_missing
-from videostyle.io.film_properties import hdr_options, muxer_options, output_color, set_color_tags
+from videostyle.io.codecs import ALL_CONTAINERS, choose_codec, choose_pix_fmt, container_for, encoder_options
+from videostyle.io.colors import HDR_TRANSFERS, FromTensor, over_black, pixel_format
+from videostyle.io.comparison import Written, add_missing, compare_head
+from videostyle.io.film_properties import hdr_options, muxer_options, output_color, tag_film
 from videostyle.io.gif import GifQuantizer
 from videostyle.io.info import open_container
-from videostyle.io.packet_times import packet_times, presentation_time, with_valid_dts
+from videostyle.io.packet_times import FrameCounter, packet_times, presentation_time, with_valid_dts
 from videostyle.io.packets import TimeRange
+from videostyle.io.pipes import PipeInput, PipeOutput
 from videostyle.io.pyav import open_output, time_base_of
 from videostyle.io.remux import StreamCopier
 from videostyle.io.side_data import PER_FRAME, stereo_mode, with_side_data
@@ -36,7 +36,7 @@ from videostyle.partial_files import PartialFile
 from videostyle.plan import EncodeOptions
 from videostyle.threads import ordinary_priority
 from videostyle.timeline import Span
-from videostyle.types import Color, Frame, VideoInfo
+from videostyle.types import Frame, VideoInfo
 from videostyle.written_files import WrittenFiles
 
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 writes to stderr by itself; 1 means errors only
@@ -55,12 +55,12 @@ class VideoSink:
 
     def __init__(
         self,
-        path: str,
+        path: str | PipeOutput,
         info: VideoInfo,
         options: EncodeOptions = EncodeOptions(),  # noqa: B008 - frozen
         span: Span = Span(),  # noqa: B008 - frozen
         size: tuple[int, int] | None = None,
-        copy_from: str | None = None,
+        copy_from: str | PipeInput | None = None,
         average_rate: Fraction | None = None,
         sources: Iterable[AnyPath | None] = (),
         written: WrittenFiles | None = None,
@@ -79,9 +79,9 @@ class VideoSink:
         """Settings of the encoder; filled in at the first frame."""
         self.streams: list[str] = []
         """One line for each stream beside the film's; filled in at the first frame."""
-        self._path = path
-        self._name = container_for(path)
-        self._container = CONTAINERS[self._name]
+        self._path = str(path)
+        self._name = path.container if isinstance(path, PipeOutput) else container_for(path)
+        self._container = ALL_CONTAINERS[self._name]
         self._codec_name, self._codec = choose_codec(self._name, options)
         self._options = options
         self._info = info
@@ -89,9 +89,16 @@ class VideoSink:
         self._size = size or (info.width, info.height)
         # The frames' alpha and depth are known at the first one; a size that no encoder accepts is known now.
         choose_pix_fmt(self._codec_name, self._codec, options, self._size, info.pix_fmt, info.bit_depth, info.has_alpha)
-        sources = [info.path, copy_from, *sources]
-        self._file = PartialFile(path, overwrite=options.overwrite, sources=sources, written=written)
+        sources = [info.path, copy_from if isinstance(copy_from, str) else None, *sources]
+        overwrite = options.overwrite
+        self._file: PartialFile | PipeOutput = (
+            path
+            if isinstance(path, PipeOutput)
+            else PartialFile(path, overwrite=overwrite, sources=sources, written=written)
+        )
         self._copy_from = copy_from
+        if isinstance(copy_from, PipeInput):
+            copy_from.want(None)
         self._rate = average_rate or info.average_rate
         self._inside = False
         self._output: OutputContainer | None = None
@@ -104,7 +111,7 @@ class VideoSink:
         self._channels = 3
         self._last: Frame | None = None
         self._rounded = False
-        self._is_transparent = False
+        self._counter: FrameCounter | None = None
         self._concatenated = False
         self._kinds = dict.fromkeys(info.side_data.keys() - {*PER_FRAME}, Fraction(0))
         """Kinds of side data in the source, each with a time in the output at which it should be."""
@@ -121,7 +128,6 @@ class VideoSink:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; the first one determines depth, alpha and time base. Raises SinkError."""
-        self._check_inside()
         with self._as_sink_error():
             if self._output is None:
                 self._start(frame)
@@ -146,7 +152,6 @@ class VideoSink:
         The parts were encoded by sinks with the same settings. Together they are the film: frames in order, at the
         source's times, whatever the span. Raises SinkError where their encoder settings differ.
         """
-        self._check_inside()
         self._concatenated = True
         with self._as_sink_error():
             times = packet_times(parts, self._time_base)
@@ -162,10 +167,6 @@ class VideoSink:
                     for packet in container.demux(film):
                         if packet.size:
                             self._copy(packet, next(times.decoded), times.until[presentation_time(packet)])
-
-    def _check_inside(self) -> None:
-        if not self._inside:
-            raise RuntimeError("a sink is written to inside its with block")
 
     def _copy(self, packet: Packet[VideoStream], decoded: Fraction, until: Fraction) -> None:
         """Mux an encoded picture that is decoded at `decoded` and shown until `until`, in the source's seconds."""
@@ -218,14 +219,14 @@ class VideoSink:
             end = None if self._span.end is None else origin + self._span.end
             start = first if self._span.start else None
             self._window = TimeRange(start, end, start or Fraction(0))
-        # A GIF's clock is fixed; every other encoder counts in the source's ticks.
+        # A GIF's clock is fixed, and raw frames are counted; every other encoder counts in the source's ticks.
         self._time_base = Fraction(1, 100) if self._name == "gif" else time_base
+        if self._container.frames_only:
+            self._time_base = 1 / (self._rate or Fraction(25)).limit_denominator(1_000_000)
+            self._counter = FrameCounter(self._time_base)
         with self._as_sink_error():
-            self._output = open_output(
-                f"file:{self._file.partial}",
-                format=self._container.format,
-                container_options=muxer_options(self._container.format, self._info, self._time_base),
-            )
+            options = muxer_options(self._container.format, self._info, self._time_base) | self._file.muxer_options
+            self._output = open_output(self._file.target, format=self._container.format, container_options=options)
             add_film()
             if self._container.format in ("matroska", "webm"):
                 mode = stereo_mode(self._info.side_data, self._container.format)
@@ -253,18 +254,11 @@ class VideoSink:
         context.pix_fmt = pix_fmt
         context.thread_type = "AUTO"
         context.flags |= Flags.frame_duration
-        self._tag(context, color)
+        tag_film(context, self._info, color, self._codec_name, self._container.format)
         self.settings = {"container": self._name, "codec": self._codec_name, "pix_fmt": pix_fmt, **options}
         self._quantizer = GifQuantizer() if pix_fmt == "pal8" else None
         self._convert = FromTensor("rgba" if self._quantizer else pix_fmt, color)
         self._stream = stream
-
-    def _tag(self, context: VideoCodecContext, color: Color) -> None:
-        """Set the pixel aspect, colour tags and codec tag of the film's stream."""
-        context.sample_aspect_ratio = self._info.sample_aspect_ratio
-        set_color_tags(context, color)
-        if self._codec_name == "hevc" and self._container.format in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # QuickTime does not play hev1
 
     def _add_encoded(self, film: VideoStream) -> None:
         """Add a stream for pictures that are encoded already, with the parameters of `film`."""
@@ -276,12 +270,15 @@ class VideoSink:
         if self._codec_name == "prores":  # the tag states the profile
             context.codec_tag = film.codec_context.codec_tag
         # Not every container of the parts can store these tags.
-        self._tag(context, output_color(self._info, context.pix_fmt or "", self._codec_name))
+        color = output_color(self._info, context.pix_fmt or "", self._codec_name)
+        tag_film(context, self._info, color, self._codec_name, self._container.format)
 
     # Writing
 
     def _ticks(self, frame: Frame) -> int:
         time = frame.pts * frame.time_base - self._window.shift
+        if self._counter is not None:
+            return self._counter(time)
         self._check_clock(time, frame.time_base)
         return round(time / self._time_base)
 
@@ -295,23 +292,20 @@ class VideoSink:
 
     def _duration(self, frame: Frame) -> int:
         """Return the frame's duration in ticks; the previous frame's where the source does not state it."""
+        seconds = 1 / (self._rate or Fraction(25))
         if frame.duration:
-            return max(round(frame.duration * frame.time_base / self._time_base), 1)
-        if self._last is not None and frame.pts > self._last.pts:
-            return max(round((frame.pts - self._last.pts) * frame.time_base / self._time_base), 1)
-        return max(round(1 / ((self._rate or Fraction(25)) * self._time_base)), 1)
+            seconds = frame.duration * frame.time_base
+        elif self._last is not None and frame.pts > self._last.pts:
+            seconds = (frame.pts - self._last.pts) * frame.time_base
+        return max(round(seconds / self._time_base), 1)
 
     def _without_alpha(self, frame: Frame) -> Frame:
         """Composite a frame with alpha over black; return its three colour channels."""
-        alpha = frame.pixels[3:].float()
-        full = torch.iinfo(frame.pixels.dtype).max
-        if self._is_transparent or bool((alpha < full).any()):
-            if not self._is_transparent:
-                self._is_transparent = True
-                self.warnings.append(self._alpha_warning)
-            colors = (frame.pixels[:3].float() * (alpha / full)).round()
-            return frame.with_pixels(colors.to(frame.pixels.dtype))
-        return frame.with_pixels(frame.pixels[:3])
+        pixels, is_transparent = over_black(frame.pixels)
+        if is_transparent and self._alpha_warning:
+            self.warnings.append(self._alpha_warning)
+            self._alpha_warning = ""
+        return frame.with_pixels(pixels)
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
         assert self._output is not None
@@ -327,7 +321,7 @@ class VideoSink:
         try:
             with self._as_sink_error():
                 self._close(None)
-                if self._name in ("apng", "webp"):
+                if self._name in ("apng", "webp") and isinstance(self._file, PartialFile):
                     for kind in finish_animation(self._file, self._name, self._last, self._info.side_data):
                         self._kinds.pop(kind, None)
                 self._add_missing()
@@ -349,6 +343,8 @@ class VideoSink:
             return
         try:
             self._close(self._last.pts * self._last.time_base)
+            if isinstance(self._file, PipeOutput):
+                return
             with open_container(str(self._file.partial)):
                 pass
             self.partial = str(self._file.keep())
@@ -376,21 +372,26 @@ class VideoSink:
 
     def _add_missing(self) -> None:
         """Compare the film with its source, add the properties that the muxer left out, and warn of lost ones."""
+        if self._counter is not None:
+            self.warnings += self._counter.remarks(self._name)
         written = Written(
             path=str(self._file.partial),
             container=self._name,
             codec=self._codec_name,
             info=self._info,
             kinds=self._kinds,
-            source=self._copy_from,
+            source=self._copy_from.container if isinstance(self._copy_from, PipeInput) else self._copy_from,
             stream_map=self._copier.stream_map if self._copier else {},
             chapters=self._copier.chapters if self._copier else 0,
         )
-        self.warnings += add_missing(written)
+        head = self._file.head if isinstance(self._file, PipeOutput) else None
+        self.warnings += add_missing(written) if head is None else compare_head(written, head)
 
     @contextmanager
     def _as_sink_error(self) -> Iterator[None]:
-        """Convert FFmpeg's errors to a SinkError of one line."""
+        """Convert FFmpeg's errors to a SinkError of one line; raise RuntimeError outside the sink's block."""
+        if not self._inside:
+            raise RuntimeError("a sink is written to inside its with block")
         try:
             yield
         except (av.FFmpegError, OSError, ValueError) as error:
