@@ -8,8 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -183,16 +186,36 @@ def test_openvino_paints_its_own_format(style: str, request: pytest.FixtureReque
         assert abs(found - load_stylizer(Style(style), "torch", "cpu")(content).numpy()).mean() < 1e-3
 
 
-def test_the_browser_example_paints_the_same(tmp_path: Path) -> None:
-    """In WebAssembly, under Node; VIDEOSTYLE_ORT_WEB names a node_modules folder with onnxruntime-web."""
-    modules = Path(os.environ.get("VIDEOSTYLE_ORT_WEB", ""))
-    if shutil.which("node") is None or not (modules / "onnxruntime-web").is_dir():
-        missing("onnxruntime-web", "no Node, or no onnxruntime-web")
-    (tmp_path / "node_modules").symlink_to(modules)
+def web_example() -> str:
+    """The example of the guide for the browser, as a module."""
     page = (Path(__file__).parents[1] / "docs/guide/export.md").read_text(encoding="utf-8")
-    example = page.partition("```js\n")[2].partition("```")[0]
+    return page.partition("```js\n")[2].partition("```")[0]
+
+
+def web_runtime() -> Path:
+    """The folder of node_modules, which VIDEOSTYLE_ORT_WEB names, with onnxruntime-web."""
+    modules = Path(os.environ.get("VIDEOSTYLE_ORT_WEB", ""))
+    if not (modules / "onnxruntime-web").is_dir():
+        missing("onnxruntime-web", "no onnxruntime-web")
+    return modules
+
+
+def painted_elsewhere(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Write the great wave and its inputs to a folder; returns the content and what the product makes of it."""
+    export_style("great-wave", folder / "wave.onnx", defaults=False)
+    content = picture(48, 64)
+    (folder / "in.bin").write_bytes(content.contiguous().numpy().tobytes())
+    (folder / "code.bin").write_bytes(code_of(folder / "wave.onnx", "great-wave").tobytes())
+    return content, load_stylizer(Style("great-wave", strength=0.7), "torch", "cpu")(content)
+
+
+def test_the_browser_example_paints_the_same_under_node(tmp_path: Path) -> None:
+    modules = web_runtime()
+    if shutil.which("node") is None:
+        missing("onnxruntime-web", "no Node")
+    (tmp_path / "node_modules").symlink_to(modules)
     script = (
-        example
+        web_example()
         + """
 import fs from "fs";
 ort.env.wasm.numThreads = 1;
@@ -202,14 +225,60 @@ fs.writeFileSync("out.bin", Buffer.from((await paint(session, read("in.bin"), 64
 """
     )
     (tmp_path / "run.mjs").write_text(script)
-    export_style("great-wave", tmp_path / "wave.onnx", defaults=False)
-    content = picture(48, 64)
-    (tmp_path / "in.bin").write_bytes(content.contiguous().numpy().tobytes())
-    (tmp_path / "code.bin").write_bytes(code_of(tmp_path / "wave.onnx", "great-wave").tobytes())
+    content, expected = painted_elsewhere(tmp_path)
     subprocess.run(["node", "run.mjs"], cwd=tmp_path, check=True, timeout=300)
     found = np.frombuffer((tmp_path / "out.bin").read_bytes(), "<f4").reshape(content.shape)
-    expected = load_stylizer(Style("great-wave", strength=0.7), "torch", "cpu")(content)
     assert abs(found - expected.numpy()).mean() < 1e-3
+
+
+@pytest.mark.slow
+def test_the_browser_example_paints_the_same_in_chromium(tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    modules = web_runtime()
+    if chromium is None:
+        missing("chromium", "no Chromium")
+    (tmp_path / "ort").symlink_to(modules / "onnxruntime-web" / "dist")
+    (tmp_path / "example.mjs").write_text(web_example())
+    page = """<!doctype html><meta charset="utf-8"><script type="importmap">
+{"imports": {"onnxruntime-web": "./ort/ort.wasm.min.mjs"}}</script>
+<script type="module">
+import * as ort from "onnxruntime-web";
+import { paint } from "./example.mjs";
+ort.env.wasm.numThreads = 1;
+const read = async (name) => new Float32Array(await (await fetch(name)).arrayBuffer());
+const session = await ort.InferenceSession.create("wave.onnx", { executionProviders: ["wasm"] });
+window.found = Array.from(await paint(session, await read("in.bin"), 64, 48, await read("code.bin"), 0.7));
+</script>"""
+    (tmp_path / "index.html").write_text(page)
+    content, expected = painted_elsewhere(tmp_path)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with sync_api.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            tab = browser.new_page()
+            tab.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+            tab.wait_for_function("window.found !== undefined", timeout=120_000)
+            found = np.array(tab.evaluate("window.found"), np.float32).reshape(content.shape)
+            browser.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert abs(found - expected.numpy()).mean() < 1e-3
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder without a line for each request."""
+
+    extensions_map: ClassVar[dict[str, str]] = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
 
 
 def test_the_command_prints_the_file_and_overwrites_none(
