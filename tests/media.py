@@ -49,12 +49,13 @@ def natural(size: tuple[int, int], pix_fmt: str, index: int = 0, full: bool = Fa
     depth = shape.components[0].bits
     rng = np.random.default_rng(7)
     scale = 2 ** (depth - 8)
+    at = 64 - abs(64 - index % 128)  # to the right, and back
     planes = []
     for component in range(3):
         luma = component == 0
         w, h = (width, height) if luma else (shape.chroma_width(width), shape.chroma_height(height))
         noise = cv2.GaussianBlur(rng.normal(size=(h + 8, w + 64)), (0, 0), 0.7 if luma else 3.0)
-        noise = noise[:h, index : index + w] / noise.std()
+        noise = noise[:h, at : at + w] / noise.std()
         values = (118 + 16 * noise) if luma else (128 + 9 * noise)
         if full and luma:
             values = (values - 16) * 255 / 219

@@ -90,16 +90,25 @@ def serving(models: Path, folder: Path, *words: str) -> Iterator[str]:
         program.wait()
 
 
+WORKING = """([where, text]) => {
+  const box = document.querySelector(where);
+  if (!box) return false;
+  const around = box.getBoundingClientRect();
+  return [...box.querySelectorAll("*")].some((element) => {
+    const place = element.getBoundingClientRect();
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.includes(text));
+    return own && place.height > 5 && around.height >= 60
+      && around.top <= place.top && place.bottom <= around.bottom + 1;
+  });
+}"""
+
+
 def seen_working(tab: Any, box: str, text: str) -> None:
-    """Wait until progress with this text is seen: in view, in a box that is high enough for it."""
-    progress = tab.locator(box).get_by_text(text).first
-    progress.wait_for(state="visible")
-    place, around = progress.bounding_box(), tab.locator(box).bounding_box()
-    assert place is not None
-    assert place["height"] > 5
-    assert around["height"] >= 60
-    assert around["y"] <= place["y"]
-    assert place["y"] + place["height"] <= around["y"] + around["height"] + 1
+    """Wait until progress with this text is seen: in view, in a box that is high enough for it.
+
+    In one call, because progress may go at any moment.
+    """
+    tab.wait_for_function(WORKING, arg=[box, text], polling=20)
 
 
 def slide(tab: Any, where: str, value: float) -> None:
