@@ -32,7 +32,7 @@ import gradio as gr
 import videostyle.web.camera
 import videostyle.web.html
 from videostyle import interrupt, weights
-from videostyle.errors import UsageError
+from videostyle.errors import SourceError, UsageError
 from videostyle.nets.code_predictor import CodePredictor
 from videostyle.settings import settings_of
 from videostyle.web.blocks import build
@@ -73,6 +73,42 @@ def test_a_film_is_opened_and_painted(page: Page, films: Path) -> None:
         assert f'alt="slice, {name}"' in figures
     assert "whole film, about" in figures
     assert "<svg" in figures
+
+
+def test_the_first_frame_is_painted_before_the_film_is_looked_through(page: Page, films: Path) -> None:
+    box = page.glance(str(films / "a.mp4"), *CONTROLS)
+    assert [name for name in ("film", "painted") if f'data-version="{name}"' in box] == ["film", "painted"]
+    shown = [page.sessions.media.folder / name for name in re.findall(r'src="/media/([^"]+)"', box)]
+    assert [cv2.imread(str(path)).shape for path in shown] == [(48, 64, 3)] * 2
+    assert page.still(str(films / "a.mp4"), 0.0, page.settings.seconds, *CONTROLS) == box
+    assert page.still(str(films / "a.mp4"), 0.2, page.settings.seconds, *CONTROLS) != box
+    with pytest.raises(SourceError, match=r"a\.mp4 has no frame at 0:20"):
+        page.still(str(films / "a.mp4"), 20.0, 1.0, *CONTROLS)
+    # What is wrong with a file is told by `open`, once.
+    (films / "bad.mp4").write_bytes(b"nothing")
+    for path in (None, str(films / "bad.mp4"), str(films / "absent.mp4")):
+        assert page.glance(path, *CONTROLS) == gr.skip()
+
+
+def test_an_excerpt_that_is_not_wanted_any_more_ends(page: Page, films: Path) -> None:
+    film = str(films / "a.mp4")
+
+    def change(at: Any, **_: Any) -> None:
+        page.still(film, 0.0, 0.4, "waves", *CONTROLS[1:])
+
+    def same(at: Any, **_: Any) -> None:
+        page.still(film, 0.0, 0.4, *CONTROLS)
+
+    def another_visitor(at: Any, **_: Any) -> None:
+        as_visitor("another", change, at)
+
+    assert page.paint(film, 0.0, 0.4, 0.5, *CONTROLS, progress=change) == (gr.skip(), gr.skip())  # type: ignore[arg-type]
+    assert not list(page.sessions.media.folder.glob("*.mp4"))
+    for harmless in (same, another_visitor):
+        box, _ = page.paint(film, 0.0, 0.4, 0.5, *CONTROLS, progress=harmless)  # type: ignore[arg-type]
+        assert 'data-version="stabilised"' in box
+    # The whole film goes on, whatever is tried meanwhile.
+    assert "Done" in page.start(film, "whole.mp4", False, *CONTROLS, progress=change)  # type: ignore[arg-type]
 
 
 def test_sliders_end_with_the_film(page: Page, films: Path) -> None:

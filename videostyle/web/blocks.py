@@ -140,25 +140,24 @@ def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: A
         min_height=_PROGRESS_HEIGHT,
         container=True,
     )
-    moments = gr.Radio([], label="Telling moments", visible=False, elem_id="moments")
-    with gr.Row():
-        start = gr.Slider(0, 1, 0, step=0.1, label="Excerpt from, seconds", visible=False)
-        seconds = gr.Slider(0.5, LONGEST, settings.seconds, step=0.5, label="for, seconds", visible=False)
-    paint = gr.Button("Paint the excerpt", variant="primary", elem_id="paint", interactive=False)
     shown = gr.HTML(
         _EMPTY.format("The film, painted frame by frame, and stabilised will be here side by side."),
         js_on_load=(Path(__file__).parent / "wipe.js").read_text(encoding="utf-8"),
         elem_id="wipe",
     )
-    with gr.Accordion("Cost, and flicker") as measures:
-        measurements = gr.HTML(elem_id="figures")
-        row = gr.Slider(0, 1, 0.5, step=0.01, label="Row of the slices, from the top", elem_id="row")
+    # The picture stays in view while the excerpt is painted: progress has a place of its own.
+    status = gr.Markdown("", elem_id="status", min_height=_PROGRESS_HEIGHT)
+    moments = gr.Radio([], label="Telling moments", visible=False, elem_id="moments")
+    with gr.Row():
+        start = gr.Slider(0, 1, 0, step=0.1, label="Excerpt from, seconds", visible=False)
+        seconds = gr.Slider(0.5, LONGEST, settings.seconds, step=0.5, label="for, seconds", visible=False)
+    paint = gr.Button("Paint the excerpt", elem_id="paint", interactive=False)
     name = gr.Textbox(
         label="Name of the painted film", placeholder="the film's name with the painting's", elem_id="name"
     )
     with gr.Row():
         show = gr.Button("Show the command", elem_id="show")
-        start_all = gr.Button("Paint the whole film", elem_id="start", interactive=False)
+        start_all = gr.Button("Paint the whole film", variant="primary", elem_id="start", interactive=False)
         stop = gr.Button("Stop", variant="stop", elem_id="stop")
     stays = gr.Checkbox(False, label="Go on painting the whole film when I leave this page", elem_id="stays")
     line = gr.Textbox(
@@ -167,29 +166,40 @@ def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: A
     done = gr.Markdown(
         "The whole film is not painted yet.", elem_id="done", min_height=_PROGRESS_HEIGHT, container=True
     )
+    with gr.Accordion("Cost, and flicker", open=False, elem_id="measures") as measures:
+        measurements = gr.HTML(elem_id="figures")
+        row = gr.Slider(0, 1, 0.5, step=0.01, label="Row of the slices, from the top", elem_id="row")
 
     opened = [film, about, moments, start, seconds, measures, paint, start_all]
     excerpt = [film, start, seconds, row, *controls]
     whole = [film, name, *controls]
     work: dict[str, Any] = {"fn": call(page.paint), "inputs": excerpt, "outputs": [shown, measurements], **_QUEUED}
-    work["show_progress_on"] = shown
+    work["show_progress_on"] = status
+    still: dict[str, Any] = {"fn": call(page.still), "inputs": [film, start, seconds, *controls], "outputs": shown}
+    glance: dict[str, Any] = {"fn": call(page.glance), "outputs": shown}
+    for quick in (still, glance):
+        quick |= {"show_progress": "hidden", "concurrency_limit": 1, "api_visibility": "private"}
     command: dict[str, Any] = {"fn": call(page.command), "inputs": whole, "outputs": line, **_QUIET}
     if settings.film is None:
-        chosen = upload.upload(call(page.open), upload, opened, show_progress_on=about, **_QUEUED)
+        seen = upload.upload(inputs=[upload, *controls], **glance)
+        chosen = seen.then(call(page.open), upload, opened, show_progress_on=about, **_QUEUED)
         chosen.success(**work).then(**command)
         if listed:
-            taken = chooser.input(call(page.open), chooser, opened, show_progress_on=about, **_QUEUED)
+            seen = chooser.input(inputs=[chooser, *controls], **glance)
+            taken = seen.then(call(page.open), chooser, opened, show_progress_on=about, **_QUEUED)
             taken.success(**work).then(**command)
     else:
         only = gr.State(settings.film)
-        first = blocks.load(call(page.open), only, opened, show_progress_on=about, **_QUEUED)
+        seen = blocks.load(inputs=[only, *controls], **glance)
+        first = seen.then(call(page.open), only, opened, show_progress_on=about, **_QUEUED)
         first.success(**work).then(**command)
-    moments.input(lambda at: float(at), moments, start, **_QUIET).then(**work)
+    moments.input(lambda at: float(at), moments, start, **_QUIET).then(**still).then(**work)
     # A released slider or a choice renders at once; of several changes meanwhile, the last counts.
     sliders = [one.release for one in [start, seconds, row, *controls] if isinstance(one, gr.Slider)]
     others = [one.input for one in controls if not isinstance(one, gr.Slider)]
+    gr.on([*sliders, *others], trigger_mode="always_last", **still)
     gr.on([paint.click, *sliders, *others], trigger_mode="always_last", **work)
-    picked.success(**work)
+    picked.success(**still).then(**work)
     gr.on([one.change for one in [name, *controls]], **command)
     show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
     start_all.click(call(page.start), [film, name, stays, *controls], done, show_progress_on=done, **_QUEUED)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from videostyle.errors import UsageError
+from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress, ignore
 
 visitor: ContextVar[str] = ContextVar("visitor", default="")
@@ -24,6 +25,10 @@ class Stopped(Exception):  # noqa: N818 - no error
     """The visitor pressed Stop or has left, or the server ends."""
 
 
+class Superseded(Stopped):
+    """The visitor wants another excerpt by now."""
+
+
 class Job:
     """One job of a visitor, waiting or running."""
 
@@ -33,6 +38,10 @@ class Job:
         """True if the job goes on when its owner has left."""
         self.is_left = False
         """True if the job ends because its owner has left: its unfinished output is of no use."""
+        self.excerpt: RenderPlan | None = None
+        """Plan of the excerpt that the job renders; None for other jobs."""
+        self.is_superseded = False
+        """True if the job ends because its owner wants another excerpt by now."""
         self._stop = threading.Event()
 
     def end(self) -> None:
@@ -46,7 +55,7 @@ class Job:
     def check(self) -> None:
         """Raise Stopped if the job was asked to end."""
         if self._stop.is_set():
-            raise Stopped
+            raise Superseded if self.is_superseded else Stopped
 
 
 class JobQueue:
@@ -59,13 +68,17 @@ class JobQueue:
         self._closed = False
 
     @contextmanager
-    def run(self, on_progress: OnProgress = ignore, *, stays: bool = False) -> Iterator[Job]:
+    def run(
+        self, on_progress: OnProgress = ignore, *, stays: bool = False, excerpt: RenderPlan | None = None
+    ) -> Iterator[Job]:
         """Wait for the jobs before, then run the visitor's in the block; its `check` raises Stopped.
 
         `on_progress` is called while it waits, with the number of jobs before it as the latest result.
-        Raises Stopped if it is asked to end while it waits, UsageError if too many jobs wait already.
+        Raises Stopped if it is asked to end while it waits, and Superseded where that is because of `supersede`;
+        UsageError if too many jobs wait already.
         """
         job = Job(visitor.get(), stays)
+        job.excerpt = excerpt
         with self._changed:
             if len(self._jobs) >= _MOST_JOBS or sum(one.owner == job.owner for one in self._jobs) >= _MOST_JOBS_EACH:
                 raise UsageError("too much is waiting to be painted already; try again in a minute")
@@ -76,6 +89,9 @@ class JobQueue:
             self._wait(job, on_progress)
             job.check()
             yield job
+        except KeyboardInterrupt:
+            job.check()
+            raise
         finally:
             with self._changed:
                 self._jobs.remove(job)
@@ -100,6 +116,14 @@ class JobQueue:
     def stop(self) -> None:
         """End the jobs of the visitor whose request this is, running or waiting, and no others."""
         self._end(lambda job: job.owner == visitor.get())
+
+    def supersede(self, plan: RenderPlan) -> None:
+        """End the excerpts, running or waiting, that the visitor whose request this is has replaced by `plan`."""
+        with self._changed:
+            old = [job for job in self._jobs if job.owner == visitor.get() and job.excerpt and job.excerpt != plan]
+            for job in old:
+                job.is_superseded = True
+        self._end(lambda job: job in old)
 
     def leave(self, owner: str) -> None:
         """End the jobs of a visitor who has left, except those that stay."""

@@ -13,21 +13,21 @@ from typing import Any
 
 import gradio as gr
 
-from videostyle.errors import UsageError
+from videostyle.errors import UsageError, VideostyleError
 from videostyle.hosting.messages import without_folders
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.io.names import output_name
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan
-from videostyle.progress import Progress
+from videostyle.progress import OnProgress, Progress
 from videostyle.text import escape_markup
 from videostyle.web import excerpts
 from videostyle.web.camera import CameraTab
 from videostyle.web.command import command
 from videostyle.web.controls import LONGEST, checked_file_name, checked_look, checked_number, excerpt_span
 from videostyle.web.html import figures, no_film, wipe
-from videostyle.web.jobs import Job, JobQueue, Stopped, visitor
+from videostyle.web.jobs import Job, JobQueue, Stopped, Superseded, visitor
 from videostyle.web.learning import LearningTab
 from videostyle.web.page_files import PageFiles, Settings
 from videostyle.web.preview import (
@@ -110,6 +110,29 @@ class Page:
         """Enable the buttons that render, which need an open film."""
         return [gr.update(interactive=is_open)] * 2
 
+    def glance(self, path: str | None, *values: Any) -> Any:
+        """Return the HTML of the first frame of a film that is being opened, stylized by itself.
+
+        Nothing is shown, and nothing said, if that fails: opening it says what is wrong.
+        """
+        if not path:
+            return gr.skip()
+        try:
+            path = self.files.resolve(path)
+            return self.still(path, float(self.settings.at or 0), self.settings.seconds, *values)
+        except VideostyleError:
+            return gr.skip()
+
+    def still(self, film: str | None, start: float, seconds: float, *values: Any) -> Any:
+        """Return the HTML of the excerpt's first frame, stylized by itself, and end excerpts for other values."""
+        if film is None or is_picture(film):
+            return gr.skip()
+        plan = self.excerpt_plan(film, start, seconds, values)
+        self.sessions.job_queue.supersede(plan)
+        versions = self.cache.still(plan)
+        self.sessions.media.show(visitor.get(), "still", [one.path for one in versions.values()])
+        return wipe(versions)
+
     def paint(
         self,
         film: str | None,
@@ -118,29 +141,37 @@ class Page:
         row: float,
         *values: Any,
         progress: gr.Progress = _PROGRESS,
-    ) -> tuple[str, str]:
-        """Render the excerpt; return the HTML of its versions and of their measurements."""
+    ) -> tuple[Any, Any]:
+        """Render the excerpt; return the HTML of its versions and of their measurements.
+
+        Nothing changes if the visitor wants another excerpt meanwhile, see `still`.
+        """
         plan = self._look(values)
         if film is None:
             return no_film(plan.style.label), ""
         plan = self.excerpt_plan(film, start, seconds, values)
         if not 0 <= checked_number("the row", row) <= 1:
             raise UsageError("the row of the slices is between 0, the top, and 1")
-        with self.sessions.job(progress) as job:
-            show = shown_in(progress, job)
-            versions = self.cache.versions(plan, show)
-            paths = [one.path for one in versions.values()]
-            if FRAME_BY_FRAME not in versions:
-                self.sessions.media.show(visitor.get(), "excerpt", paths)
-                return wipe(versions), ""
-            # Moving the row, or a control back, needs no new measurement; the stabilized file identifies all versions.
-            key = versions[STABILIZED].path
-            measured = self._measured.pop(key, None) or flicker(versions, show)
-            self._measured[key] = measured
-            while len(self._measured) > _MEASURED:
-                self._measured.popitem(last=False)
-            drawn = slices(versions, row, self.sessions.media.folder)
-            self.sessions.media.show(visitor.get(), "excerpt", [*paths, *drawn.values()])
+        try:
+            with self.sessions.job(progress, excerpt=plan) as job:
+                return self._excerpt(plan, row, shown_in(progress, job))
+        except Superseded:
+            return gr.skip(), gr.skip()
+
+    def _excerpt(self, plan: RenderPlan, row: float, show: OnProgress) -> tuple[str, str]:
+        versions = self.cache.versions(plan, show)
+        paths = [one.path for one in versions.values()]
+        if FRAME_BY_FRAME not in versions:
+            self.sessions.media.show(visitor.get(), "excerpt", paths)
+            return wipe(versions), ""
+        # Moving the row, or a control back, needs no new measurement; the stabilized file identifies all versions.
+        key = versions[STABILIZED].path
+        measured = self._measured.pop(key, None) or flicker(versions, show)
+        self._measured[key] = measured
+        while len(self._measured) > _MEASURED:
+            self._measured.popitem(last=False)
+        drawn = slices(versions, row, self.sessions.media.folder)
+        self.sessions.media.show(visitor.get(), "excerpt", [*paths, *drawn.values()])
         return wipe(versions), figures(plan, versions, measured, drawn)
 
     def command(self, film: str | None, name: str, *values: Any) -> str:

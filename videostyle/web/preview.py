@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,15 +16,17 @@ import cv2
 import numpy as np
 
 from videostyle.cuts import mark_cuts
+from videostyle.errors import SourceError
 from videostyle.io import open_source
-from videostyle.io.images import is_picture
+from videostyle.io.images import is_picture, write_picture
 from videostyle.metrics.evaluation import SMALLEST
 from videostyle.metrics.figures import mean
 from videostyle.metrics.temporal import Pairs
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
+from videostyle.painter import StylizedFrames
 from videostyle.pipeline import render
-from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
+from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.progress import OnProgress, Progress
 from videostyle.stabilize import WINDOW
 from videostyle.timeline import Span
@@ -97,6 +100,7 @@ class PreviewCache:
         self.folder = folder
         self._keep = keep
         self._versions: dict[str, Version] = {}
+        self._lock = threading.Lock()
 
     def versions(self, plan: RenderPlan, on_progress: OnProgress) -> dict[str, Version]:
         """Render the excerpt `plan.span` in all versions, the film first; of a picture, the picture and the output.
@@ -113,25 +117,58 @@ class PreviewCache:
             done[name] = self._render(one, partial(_as_stage, on_progress, stage))
         return done
 
+    def still(self, plan: RenderPlan) -> dict[str, Version]:
+        """Stylize the first frame of `plan.span` by itself; return the frame and the output, as pictures."""
+        plan = replace(plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
+        with open_source(plan.source) as film:
+            frame = next(iter(film.frames(plan.span)), None)
+        if frame is None:
+            raise SourceError(f"{Path(plan.source).name} has no frame at {format_time(float(plan.span.start or 0))}")
+        done = {}
+        for name, one in {FILM: RenderPlan(plan.source, "", size=plan.size), PAINTED: plan}.items():
+            key = f"still-{self._key(replace(one, span=plan.span))}"
+            done[name] = self._keep_version(key, partial(self._render_still, frame, one, self.folder / f"{key}.png"))
+        return done
+
+    def _render_still(self, frame: Frame, plan: RenderPlan, path: Path) -> Version:
+        began = time.perf_counter()
+        (stylized,) = StylizedFrames([frame], plan)
+        write_picture(path, to_float(stylized)[0, :3])
+        return Version(path, 1, time.perf_counter() - began)
+
     def _render(self, plan: RenderPlan, on_progress: OnProgress) -> Version:
-        stamp = Path(plan.source).stat().st_mtime_ns if Path(plan.source).exists() else 0
         picture = is_picture(plan.source)
         # Every browser plays H.264; the codec chosen on the page is for the whole film.
         encode = EncodeOptions() if picture else EncodeOptions(codec="h264", pix_fmt="yuv420p")
         plan = replace(plan, output="", encode=encode)
-        key = hashlib.sha256(f"{plan} {stamp}".encode()).hexdigest()[:24]
-        done = self._versions.pop(key, None)
-        if done is None or not done.path.exists():
+        key = self._key(plan)
+
+        def make() -> Version:
             path = self.folder / f"{key}{'.png' if picture else '.mp4'}"
             try:
-                done = _render_timed(replace(plan, output=str(path)), on_progress)
+                return _render_timed(replace(plan, output=str(path)), on_progress)
             finally:
                 # The beginning of a stopped excerpt is of no use.
                 for unfinished in self.folder.glob(f"{key}.unfinished*"):
                     unfinished.unlink()
-        self._versions[key] = done
-        while len(self._versions) > self._keep:
-            del self._versions[next(iter(self._versions))]
+
+        return self._keep_version(key, make)
+
+    @staticmethod
+    def _key(plan: RenderPlan) -> str:
+        stamp = Path(plan.source).stat().st_mtime_ns if Path(plan.source).exists() else 0
+        return hashlib.sha256(f"{plan} {stamp}".encode()).hexdigest()[:24]
+
+    def _keep_version(self, key: str, make: Callable[[], Version]) -> Version:
+        """Return the version of a key, made if it is not cached or its file is gone."""
+        with self._lock:
+            done = self._versions.pop(key, None)
+        if done is None or not done.path.exists():
+            done = make()
+        with self._lock:
+            self._versions[key] = done
+            while len(self._versions) > self._keep:
+                del self._versions[next(iter(self._versions))]
         return done
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from videostyle import interrupt
+from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress
 from videostyle.web.jobs import Job, JobQueue
 from videostyle.web.storage import Media, PendingOutputs, Uploads
@@ -31,10 +32,11 @@ class Sessions:
         self._lock = threading.RLock()
 
     @contextmanager
-    def job(self, progress: gr.Progress, stays: bool = False) -> Iterator[Job]:
+    def job(self, progress: gr.Progress, stays: bool = False, excerpt: RenderPlan | None = None) -> Iterator[Job]:
         """Wait for the jobs before, showing that in `progress`; then run the visitor's job in the block."""
+        running = self.job_queue.run(shown_in(progress), stays=stays, excerpt=excerpt)
         try:
-            with self.job_queue.run(shown_in(progress), stays=stays) as job, interrupt.also_stop_if(job.is_ended):
+            with running as job, interrupt.also_stop_if(job.is_ended):
                 yield job
         finally:
             self._release()
