@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import videostyle.cli
 from videostyle import __version__, interrupt
+from videostyle.cli import events
 from videostyle.cli.suggestions import early_option, respelled, unknown_command, unknown_option
 from videostyle.cli.surroundings import forgiving_stderr, told_from_threads
 from videostyle.cli.terminal import shown_plainly
@@ -53,6 +54,19 @@ _GROUPS = {
     },
 }
 _COMMANDS = {name: summary for group in _GROUPS.values() for name, summary in group.items()}
+
+
+# Commands with progress.
+_LONG = ("stylize", "batch", "evaluate", "learn", "paint", "keyframes", "train")
+
+EXIT_STATUS = {
+    0: "done",
+    1: "failed: an input cannot be read, an output cannot be written, something is missing; of a batch, any film",
+    2: "invalid request: an option, a value, a combination, or an output that exists; nothing was begun",
+    interrupt.STATUS: "stopped by Ctrl-C, SIGTERM or SIGHUP; what was painted is kept beside the output",
+    _BROKEN_PIPE: "the program that read the printed result has ended, as with `| head`",
+}
+"""Exit status of every command, and its meaning."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,8 +134,10 @@ def _parser() -> _Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_argument("--debug", action="store_true", help="show where in the code a failure happened")
+        if name in _LONG:
+            events.add_option(command)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, command=name)
     return parser
 
 
@@ -140,7 +156,7 @@ def _normalized(argv: Sequence[str]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0, 1 for a failed run, 2 for bad usage, 130 when interrupted.
+    """Run a command; return the exit status, one of `EXIT_STATUS`.
 
     A signal is a request, which the command checks where it can stop; see `videostyle.interrupt`.
     """
@@ -151,7 +167,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UsageError as error:
             _say(f"videostyle: {error}", error)
             return error.status
-        status = _run(_parser().parse_args(words))
+        args = _parser().parse_args(words)
+        with events.told(args, __version__):
+            status = _run(args)
+            events.tell("end", status=status)
         try:
             sys.stdout.flush()
         except OSError as error:
@@ -197,6 +216,8 @@ def _as_option(error: VideostyleError, args: argparse.Namespace) -> str:
 
 
 def _say(line: str, error: BaseException) -> None:
-    print(sanitize_line(line), file=sys.stderr)
-    for note in getattr(error, "__notes__", []):
-        print(f"videostyle: {sanitize_line(note)}", file=sys.stderr)
+    for text in (line, *(f"videostyle: {note}" for note in getattr(error, "__notes__", []))):
+        if events.telling():
+            events.tell("error", text=sanitize_line(text.removeprefix("videostyle: ")))
+        else:
+            print(sanitize_line(text), file=sys.stderr)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from videostyle.batch.plan import BatchPlan
+from videostyle.cli import events
 from videostyle.cli.options import add_settings, read_along, read_blend, read_plan, setting_names, warn
 from videostyle.cli.progress import ProgressBar
 from videostyle.cli.terminal import shown_log
@@ -82,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         with ProgressBar(unit="frames", quiet=args.quiet) as bar, shown_log("videostyle: "):
             results = schedule.run(plan, on_progress=bar)
         for result in results:
+            events.tell("result", **json.loads(to_json(result)))
             if result.state == "painted":
                 warn(f"{result.output}: {warning}" for warning in result.warnings)
     if args.json:

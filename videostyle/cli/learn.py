@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from videostyle.cli.progress import ProgressBar
 from videostyle.cli.terminal import print_path, shown_log
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct
@@ -89,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     for plan in plans:
         check_plan(plan)
     for plan in plans:
-        with shown_log(quiet=args.quiet):
-            output = learn(plan)
+        with shown_log(quiet=args.quiet), ProgressBar(quiet=True) as bar:
+            output = learn(plan, bar)
         _print_style(args, plan.style.name, output)
     return 0
 

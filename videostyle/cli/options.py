@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from videostyle.cli import events
 from videostyle.cli.progress import ProgressBar
 from videostyle.errors import UsageError
 from videostyle.files import check_distinct, check_output
@@ -158,7 +159,10 @@ def render_with_progress(plan: RenderPlan, *, quiet: bool, **ends: Any) -> Rende
 def warn(lines: Iterable[str]) -> None:
     """Print warnings, even with --quiet."""
     for line in lines:
-        print(f"videostyle: {sanitize_line(line)}", file=sys.stderr)
+        if events.telling():
+            events.tell("warning", text=sanitize_line(line))
+        else:
+            print(f"videostyle: {sanitize_line(line)}", file=sys.stderr)
 
 
 def check_reports(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Self, TextIO
 
+from videostyle.cli import events
 from videostyle.progress import Progress
 from videostyle.text import sanitize_line
 
@@ -27,10 +28,14 @@ class ProgressBar:
         self._total = total
         self._quiet = quiet
         self._stage: str | None = None
-        self._bar: Any = None if unit is None else self._new(doing, unit, total)
+        self._events = events.ProgressEvents(total) if events.telling() else None
+        self._bar: Any = None if unit is None or events.telling() else self._new(doing, unit, total)
 
     def __call__(self, progress: Progress) -> None:
         """Show `progress`."""
+        if self._events is not None:
+            self._events(progress)
+            return
         total = self._total if progress.total is None else progress.total
         if self._bar is None or self._stage not in (None, progress.stage):
             self.close()
@@ -54,6 +59,8 @@ class ProgressBar:
 
     def close(self) -> None:
         """Finish the bar."""
+        if self._events is not None:
+            self._events.close()
         if self._bar is not None:
             self._bar.close()
 

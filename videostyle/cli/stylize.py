@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videostyle.cli import events
 from videostyle.cli.options import (
     add_settings,
     check_reports,
@@ -99,8 +100,11 @@ def run(args: argparse.Namespace) -> int:
             f"({report.engine or 'nothing painted'} on {report.device}{flow})",
             file=sys.stderr,
         )
-    if plan.output != "-":
-        print_path(report.output)
+    more = {"frames": report.frames, "fps": round(report.fps, 3), "seconds": round(report.seconds, 3)}
+    if plan.output == "-":
+        events.tell("result", output="-", **more)
+    else:
+        print_path(report.output, **more)
     return 0
 
 

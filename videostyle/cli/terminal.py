@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from videostyle.cli import events
 from videostyle.text import sanitize, sanitize_line
 
 _LONGEST_PATH = 10_000
@@ -27,9 +28,10 @@ def shown_plainly() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def print_path(path: object) -> None:
-    """Print the path of a result in one line: a file name may contain line ends."""
+def print_path(path: object, **more: Any) -> None:
+    """Print the path of a result in one line: a file name may contain line ends; front ends are told `more`."""
     print(sanitize_line(path, _LONGEST_PATH))
+    events.tell("result", output=str(path), **more)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import logging
 import os
 from pathlib import Path
 
+from videostyle.cli.progress import ProgressBar
 from videostyle.cli.terminal import print_path, shown_log
 
 
@@ -25,8 +26,8 @@ def run(args: argparse.Namespace) -> int:
     overrides = {} if args.steps is None else {"steps": args.steps}
     config = read_config(args.config, **overrides)
     first = os.environ.get("RANK", "0") == "0"  # the first of the processes that torchrun started
-    with shown_log(level=logging.INFO if first else logging.CRITICAL, quiet=args.quiet):
-        folder = train(config)
+    with shown_log(level=logging.INFO if first else logging.CRITICAL, quiet=args.quiet), ProgressBar(quiet=True) as bar:
+        folder = train(config, bar)
     if first:
         print_path(folder)
     return 0
