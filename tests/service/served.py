@@ -23,12 +23,9 @@ class Served:
     def __init__(self, plan: ServicePlan, require_keys: bool = False) -> None:
         self.plan = plan
         self.service = Service(plan)
-        self.painted = 0
-        _paint_here(self)
-        self.service.queue.recover = list  # type: ignore[method-assign]  # its workers are the test's own
-        self._client = TestClient(
-            application(self.service, require_keys=require_keys), base_url="http://127.0.0.1:8000"
-        )
+        in_this_process(self.service)
+        self.app = application(self.service, require_keys=require_keys)
+        self._client = TestClient(self.app, base_url="http://127.0.0.1:8000")
         self._stack = ExitStack()
         self._stack.enter_context(self._client)
         for name in ("get", "post", "patch", "put", "head", "options", "delete", "request", "stream"):
@@ -37,7 +34,7 @@ class Served:
     def work(self) -> None:
         """Carry out the jobs that wait, in this thread."""
         queue = self.service.queue
-        worker = Worker(self.plan, self.service.database, queue, lambda: False)
+        worker = Worker(self.plan, queue, lambda: False)
         with queue.lock_of(worker.name):
             while (job := queue.claim(worker.name)) is not None:
                 worker.carry_out(job)
@@ -57,19 +54,19 @@ class Served:
         self._stack.close()
 
 
-def _paint_here(served: Served) -> None:
-    """Carry out the painters' tasks in this process: starting one takes seconds."""
-    painters: Painters = served.service.painters
+def in_this_process(service: Service) -> None:
+    """Carry out the painters' tasks in this process, where starting one takes no seconds, and recover no jobs."""
+    painters: Painters = service.painters
 
     async def run(client: str, task: Any) -> dict[str, Any] | Failure:
         painters.check_room(client)
-        served.painted += 1
         try:
             return carry_out(task)
         except Exception as error:
-            return failure(error, (served.plan.data,))
+            return failure(error, (service.plan.data,))
 
     painters.run = run  # type: ignore[method-assign]
     painters.warm_up = lambda: None  # type: ignore[method-assign]
     for one in painters._painters:
         one.is_warm = True
+    service.queue.dead_workers = list  # type: ignore[method-assign]  # its workers are the test's own

@@ -76,25 +76,30 @@ def test_a_dead_workers_job_goes_back_and_a_living_ones_stays(queue: JobQueue, t
     lock.acquire()
     # The database of another process sees the same.
     other = JobQueue(Database(tmp_path / "q.sqlite"), tmp_path / "locks")
-    assert other.recover() == [dead.id]
-    assert other.recover() == []
+    assert other.dead_workers() == ["dead"]
+    assert other.recover("dead", blame=False) == [dead.id]
+    assert other.dead_workers() == []
     assert [queue.get(one.id).status for one in (dead, alive)] == ["starting", "processing"]  # type: ignore[union-attr]
     lock.release()
-    assert other.recover() == [alive.id]
+    assert other.dead_workers() == ["alive"]
 
 
 def test_a_job_that_kills_its_workers_fails_and_one_that_advances_does_not(queue: JobQueue) -> None:
     bad = submit(queue, "a")
     for _ in range(queues.MOST_DEATHS):
         assert claim(queue, "x").id == bad.id
-        queue.recover()
+        queue.recover("x", blame=True)
     found = queue.get(bad.id)
     assert found is not None
     assert (found.status, found.error[:14]) == ("failed", "3 workers in a")
     good = submit(queue, "a")
     for turn in range(2 * queues.MOST_DEATHS):
         queue.progress(claim(queue, "x"), {"done": turn}, advanced=True)
-        queue.recover()
+        queue.recover("x", blame=True)
+    # A worker that dies together with its supervisor is not the job's fault.
+    for _ in range(2 * queues.MOST_DEATHS):
+        assert claim(queue, "x").id == good.id
+        queue.recover("x", blame=False)
     assert queue.get(good.id).status == "starting"  # type: ignore[union-attr]
 
 
@@ -103,7 +108,7 @@ def test_a_canceled_job_of_a_dead_worker_is_canceled(queue: JobQueue) -> None:
     claim(queue, "x")
     queue.cancel(job.id)
     assert queue.get(job.id).status == "processing"  # type: ignore[union-attr]
-    queue.recover()
+    queue.recover("x", blame=True)
     assert queue.get(job.id).status == "canceled"  # type: ignore[union-attr]
 
 
@@ -143,7 +148,7 @@ def test_a_film_goes_on_at_its_segments(served: Served, tmp_path: Path, monkeypa
         return found
 
     monkeypatch.setattr(schedule, "run", counted)
-    worker = Worker(served.plan, served.service.database, queue, lambda: False)
+    worker = Worker(served.plan, queue, lambda: False)
     claimed = queue.claim(worker.name)
     assert claimed is not None
 
@@ -155,7 +160,7 @@ def test_a_film_goes_on_at_its_segments(served: Served, tmp_path: Path, monkeypa
         with pytest.raises(GeneratorExit):
             worker.carry_out(claimed)
     assert served.get(job["urls"]["self"]).json()["status"] == "processing"
-    assert JobQueue.recover(queue) == [job["id"]]
+    assert queue.recover(worker.name, blame=True) == [job["id"]]
     served.work()
     assert runs == ["painted", "was painted"]
     (tmp_path / "out.mp4").write_bytes(served.get(f"{job['urls']['self']}/result").content)
@@ -165,7 +170,7 @@ def test_a_film_goes_on_at_its_segments(served: Served, tmp_path: Path, monkeypa
 def test_a_stopped_worker_puts_its_job_back(served: Served, tmp_path: Path) -> None:
     job = served.submit(film(tmp_path / "in.mp4", 6), style="dots")
     queue = served.service.queue
-    worker = Worker(served.plan, served.service.database, queue, lambda: True)
+    worker = Worker(served.plan, queue, lambda: True)
     claimed = queue.claim(worker.name)
     assert claimed is not None
     worker.carry_out(claimed)

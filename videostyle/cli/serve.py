@@ -158,16 +158,17 @@ def _work(plan: ServicePlan) -> int:
     """Supervise workers, without an API."""
     import time
 
-    from videostyle.service.core import Workers
+    from videostyle.service.core import Workers, open_queue
+    from videostyle.service.database import Database
     from videostyle.service.log import json_log
 
     plan.make_folders()
     interrupt.begin()
-    workers = Workers(plan)
+    workers, queue = Workers(plan), open_queue(plan, Database(plan.database))
     with json_log():
         try:
             while not interrupt.stop_requested():
-                workers.restart_dead()
+                workers.supervise(queue)
                 time.sleep(interrupt.POLL)
         finally:
             workers.close()

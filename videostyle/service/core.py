@@ -22,7 +22,7 @@ from videostyle.service.metrics import Metrics
 from videostyle.service.outbound import Outbound
 from videostyle.service.painters import Painters
 from videostyle.service.plan import ServicePlan
-from videostyle.service.queue import JobQueue
+from videostyle.service.queue import JobQueue, new_id
 from videostyle.service.records import Job
 from videostyle.service.storage import Storage
 from videostyle.service.styles import Styles, record
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _TICK = 0.5  # seconds
 _SWEEP = 30.0  # seconds
+_ORPHANED = 5.0  # seconds after which a dead worker's supervisor counts as dead, too
 _SLOWEST_RESTART = 30.0  # seconds between two starts of a worker that dies again and again
 
 
@@ -94,6 +95,8 @@ class Service:
         self.workers = Workers(plan)
         self.metrics = Metrics(self.queue, self.painters, self.workers)
         self.is_ready = False
+        self._dead: dict[str, float] = {}
+        """Dead workers that have jobs, and the time when each was first found dead."""
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._keep, args=(act, wait), name=f"videostyle-{act.__name__}", daemon=True)
@@ -124,9 +127,13 @@ class Service:
                 return
 
     def _supervise(self) -> None:
-        self.workers.restart_dead()
-        for id in self.queue.recover():
-            log.warning(f"job {id}: its worker died; it goes back into the queue", extra={"job": id})
+        self.workers.supervise(self.queue)
+        # Workers of others have a supervisor, unless they died with it.
+        dead, now = self.queue.dead_workers(), time.monotonic()
+        self._dead = {worker: self._dead.get(worker, now) for worker in dead}
+        for worker, since in self._dead.items():
+            if now - since > _ORPHANED:
+                _recover(self.queue, worker, blame=False)
 
     def _deliver(self) -> None:
         while not self._stopped.is_set() and self.webhooks.deliver():
@@ -144,6 +151,11 @@ class Service:
         self.database.close()
 
 
+def _recover(queue: JobQueue, worker: str, *, blame: bool) -> None:
+    for id in queue.recover(worker, blame=blame):
+        log.warning(f"job {id}: its worker died; it goes back into the queue", extra={"job": id})
+
+
 class Workers:
     """The worker processes of a service, which are started again when they die. Called by one thread, which stays."""
 
@@ -152,6 +164,7 @@ class Workers:
         self._plan = plan
         self._stop: Event = CONTEXT.Event()
         self._processes: list[SpawnProcess | None] = [None] * plan.workers
+        self._names = [""] * plan.workers
         self._started = [0.0] * plan.workers
         self._waits = [_TICK] * plan.workers
         self._lock = threading.Lock()
@@ -166,8 +179,8 @@ class Workers:
         """Process ids of the workers."""
         return [one.pid for one in self._processes if one is not None and one.pid is not None]
 
-    def restart_dead(self) -> None:
-        """Start the workers that do not live; one that dies again and again, later and later."""
+    def supervise(self, queue: JobQueue) -> None:
+        """Return the jobs of dead workers to the queue, and start others; those that die often, later and later."""
         with self._lock:
             if self._stop.is_set():
                 return
@@ -176,6 +189,9 @@ class Workers:
                 if process is not None and process.is_alive():
                     continue
                 if process is not None:
+                    if self._names[number]:
+                        _recover(queue, self._names[number], blame=True)
+                        self._names[number] = ""
                     lived = now - self._started[number]
                     if lived > 2 * _SLOWEST_RESTART:
                         self._waits[number] = _TICK
@@ -184,8 +200,9 @@ class Workers:
                     self._waits[number] = min(2 * self._waits[number], _SLOWEST_RESTART)
                     self.restarts += 1
                     log.warning("a worker died and is started again")
+                self._names[number] = new_id("worker")
                 self._processes[number] = CONTEXT.Process(
-                    target=run_worker, args=(self._plan, self._stop), name="videostyle-worker"
+                    target=run_worker, args=(self._plan, self._stop, self._names[number]), name="videostyle-worker"
                 )
                 self._processes[number].start()  # type: ignore[union-attr]
                 self._started[number] = now
@@ -203,7 +220,7 @@ class Workers:
                     process.join()
 
 
-def run_worker(plan: ServicePlan, stop: Event) -> None:
+def run_worker(plan: ServicePlan, stop: Event, name: str) -> None:
     """Carry out jobs in a process of its own, which ends with its master."""
     from videostyle.privacy import disable_telemetry
     from videostyle.service import worker
@@ -211,4 +228,4 @@ def run_worker(plan: ServicePlan, stop: Event) -> None:
     disable_telemetry()
     follow_master(stop.is_set)
     with json_log():
-        worker.serve(plan, stop.is_set)
+        worker.serve(plan, stop.is_set, name)

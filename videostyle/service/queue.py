@@ -133,8 +133,7 @@ class JobQueue(Records):
                 (row["client"],),
             )
             connection.execute(
-                "UPDATE jobs SET status = 'processing', worker = ?, attempts = attempts + 1, "
-                "started = COALESCE(started, ?) WHERE id = ?",
+                "UPDATE jobs SET status = 'processing', worker = ?, started = COALESCE(started, ?) WHERE id = ?",
                 (worker, time.time(), row["id"]),
             )
         return self.get(row["id"])
@@ -159,16 +158,13 @@ class JobQueue(Records):
         with self._database.transaction() as connection:
             self._end(connection, job.id, "failed", error=error)
 
-    def put_back(self, job: Job, *, seconds: float = 0, note: str = "", counts: bool = False) -> None:
-        """Return a job to the queue, for `seconds` later: the disk is full, or the worker ends.
-
-        With `counts` the attempt counts among those that may fail.
-        """
+    def put_back(self, job: Job, *, seconds: float = 0, note: str = "") -> None:
+        """Return a job to the queue, for `seconds` later: the disk is full, or the worker ends."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET status = 'starting', worker = NULL, not_before = ?, progress = ?, "
-                "attempts = attempts - ? WHERE id = ? AND status = 'processing'",
-                (time.time() + seconds, json.dumps({**job.progress, "note": note}), 0 if counts else 1, job.id),
+                "UPDATE jobs SET status = 'starting', worker = NULL, not_before = ?, progress = ? "
+                "WHERE id = ? AND status = 'processing'",
+                (time.time() + seconds, json.dumps({**job.progress, "note": note}), job.id),
             )
 
     def cancel(self, id: str) -> Job | None:
@@ -209,33 +205,42 @@ class JobQueue(Records):
         """Return the lock that a worker holds while it lives."""
         return FileLock(self._locks / f"{worker}.lock", timeout=0)
 
-    def recover(self) -> list[str]:
-        """Return the jobs of dead workers to the queue, and their ids; a job that has killed too many workers fails."""
+    def dead_workers(self) -> list[str]:
+        """List the workers that have a job and do not live."""
+        rows = self._database.rows("SELECT DISTINCT worker FROM jobs WHERE status = 'processing'")
+        return [row["worker"] for row in rows if not self._lives(row["worker"])]
+
+    def _lives(self, worker: str) -> bool:
+        lock = self.lock_of(worker)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def recover(self, worker: str, *, blame: bool) -> list[str]:
+        """Return the jobs of a dead worker to the queue, and their ids.
+
+        With `blame` its death counts: after MOST_DEATHS in a row the job fails. A death together with its supervisor,
+        as when the computer is switched off, is not the job's fault.
+        """
         recovered = []
-        for row in self._database.rows("SELECT DISTINCT worker FROM jobs WHERE status = 'processing'"):
-            worker = row["worker"] or ""
-            lock = self.lock_of(worker)
-            try:
-                lock.acquire()
-            except Timeout:
-                continue
-            try:
-                with self._database.transaction() as connection:
-                    for dead in connection.execute(
-                        "SELECT * FROM jobs WHERE status = 'processing' AND COALESCE(worker, '') = ?", (worker,)
-                    ).fetchall():
-                        recovered.append(dead["id"])
-                        if dead["cancel"]:
-                            self._end(connection, dead["id"], "canceled")
-                        elif dead["attempts"] >= MOST_DEATHS:
-                            error = f"{MOST_DEATHS} workers in a row died over it; its file may be damaged or too large"
-                            self._end(connection, dead["id"], "failed", error=error)
-                        else:
-                            connection.execute(
-                                "UPDATE jobs SET status = 'starting', worker = NULL WHERE id = ?", (dead["id"],)
-                            )
-            finally:
-                lock.release()
-                with suppress(OSError):
-                    (self._locks / f"{worker}.lock").unlink(missing_ok=True)
+        with self._database.transaction() as connection:
+            for dead in connection.execute(
+                "SELECT * FROM jobs WHERE status = 'processing' AND worker = ?", (worker,)
+            ).fetchall():
+                recovered.append(dead["id"])
+                if dead["cancel"]:
+                    self._end(connection, dead["id"], "canceled")
+                elif blame and dead["attempts"] + 1 >= MOST_DEATHS:
+                    error = f"{MOST_DEATHS} workers in a row died over it; its file may be damaged or too large"
+                    self._end(connection, dead["id"], "failed", error=error)
+                else:
+                    connection.execute(
+                        "UPDATE jobs SET status = 'starting', worker = NULL, attempts = attempts + ? WHERE id = ?",
+                        (int(blame), dead["id"]),
+                    )
+        with suppress(OSError):
+            (self._locks / f"{worker}.lock").unlink(missing_ok=True)
         return recovered

@@ -38,9 +38,11 @@ _BLOCK = 1 << 20
 class Worker:
     """Carries out the jobs of a queue until it is asked to stop."""
 
-    def __init__(self, plan: ServicePlan, database: Database, queue: JobQueue, is_stopped: Callable[[], bool]) -> None:
-        self.name = new_id("worker")
-        self._plan, self._database, self._queue = plan, database, queue
+    def __init__(
+        self, plan: ServicePlan, queue: JobQueue, is_stopped: Callable[[], bool], name: str | None = None
+    ) -> None:
+        self.name = name or new_id("worker")
+        self._plan, self._queue = plan, queue
         self._is_stopped = is_stopped
 
     def run(self) -> None:
@@ -228,7 +230,7 @@ def download(plan: ServicePlan, url: str, target: Path, report: Callable[[Progre
         partial.unlink(missing_ok=True)
 
 
-def serve(plan: ServicePlan, is_stopped: Callable[[], bool]) -> None:
+def serve(plan: ServicePlan, is_stopped: Callable[[], bool], name: str | None = None) -> None:
     """Carry out jobs in this process until it is asked to stop."""
     from videostyle.io.pyav import self_contained_only
     from videostyle.service.core import open_queue
@@ -237,4 +239,4 @@ def serve(plan: ServicePlan, is_stopped: Callable[[], bool]) -> None:
         stack.enter_context(self_contained_only())
         database = Database(plan.database)
         stack.callback(database.close)
-        Worker(plan, database, open_queue(plan, database), is_stopped).run()
+        Worker(plan, open_queue(plan, database), is_stopped, name).run()
