@@ -58,8 +58,7 @@ def in_this_process(service: Service) -> None:
     """Carry out the painters' tasks in this process, where starting one takes no seconds, and recover no jobs."""
     painters: Painters = service.painters
 
-    async def run(client: str, task: Any) -> dict[str, Any] | Failure:
-        painters.check_room(client)
+    async def run(client: str, task: Any, *, limited: bool = True) -> dict[str, Any] | Failure:
         try:
             return carry_out(task)
         except Exception as error:

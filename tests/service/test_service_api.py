@@ -197,3 +197,23 @@ def test_a_style_is_predicted_and_named(
     with photo.open("rb") as file:
         again = served.post("/v1/styles", files={"file": ("mine.png", file)}, data={"name": "mine"})
     assert again.json()["detail"] == "there is a style named 'mine' already; choose another name"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (OSError(28, "No space left on device"), 507, "the service's disk is full"),
+        (KeyError("x"), 500, "its log has more"),
+    ],
+)
+def test_what_nobody_expected_is_a_problem_too(
+    served: Served, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, words: str
+) -> None:
+    def fail(client: str) -> None:
+        raise error
+
+    monkeypatch.setattr(served.service.styles, "listed", fail)
+    answer = served.get("/v1/styles")
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert words in answer.json()["detail"]
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]

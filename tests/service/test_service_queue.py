@@ -17,8 +17,8 @@ from videostyle.service import queue as queues
 from videostyle.service.core import Service
 from videostyle.service.database import Database
 from videostyle.service.plan import ServicePlan
-from videostyle.service.queue import FullError, JobQueue, ReusedKeyError
-from videostyle.service.records import Job
+from videostyle.service.queue import FullError, JobQueue
+from videostyle.service.records import Job, ReusedKeyError
 from videostyle.service.worker import Worker
 
 

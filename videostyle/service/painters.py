@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.processes import CONTEXT, follow_master
+from videostyle.service.log import json_log
 from videostyle.service.queue import FullError
 from videostyle.service.tasks import Failure, Task, carry_out, failure
 
@@ -98,7 +99,7 @@ def _serve(connection: Connection[Any, Any], folders: tuple[Path, ...]) -> None:
     from videostyle.io.pyav import self_contained_only
 
     follow_master(lambda: False)
-    with self_contained_only():
+    with self_contained_only(), json_log():
         while True:
             try:
                 task = connection.recv()
@@ -156,9 +157,10 @@ class Painters:
                 seconds=2,
             )
 
-    async def run(self, client: str, task: Task) -> dict[str, Any] | Failure:
-        """Carry out a task once it is the client's turn; raise FullError if too many wait."""
-        self.check_room(client)
+    async def run(self, client: str, task: Task, *, limited: bool = True) -> dict[str, Any] | Failure:
+        """Carry out a task once it is the client's turn; raise FullError if too many wait and it is `limited`."""
+        if limited:
+            self.check_room(client)
         self._taken[client] = self._taken.get(client, 0) + 1
         try:
             async with self._turn(client) as painter:

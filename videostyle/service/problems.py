@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -55,6 +56,8 @@ def as_problem(error: BaseException, folders: tuple[Path, ...] = ()) -> Problem:
     if isinstance(error, VideostyleError):
         status = 423 if isinstance(error, BusyError) else 507 if isinstance(error, SinkError) else 422
         return Problem(status, sanitize_line(without_folders(str(error), folders)))
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return Problem(507, "the service's disk is full; try again later")
     return Problem(500, "the service failed unexpectedly; its log has more under the id of this request")
 
 
@@ -85,5 +88,5 @@ def install(app: FastAPI, folders: tuple[Path, ...]) -> None:
     async def handle(request: Request, error: Exception) -> JSONResponse:
         return response_to(error, folders)
 
-    for kind in (Problem, RequestValidationError, ValidationError, HTTPException, VideostyleError):
+    for kind in (Problem, RequestValidationError, ValidationError, HTTPException, VideostyleError, Exception):
         app.add_exception_handler(kind, handle)

@@ -34,10 +34,6 @@ class FullError(UsageError):
         self.seconds = seconds
 
 
-class ReusedKeyError(UsageError):
-    """An idempotency key that came with another request before."""
-
-
 def new_id(kind: str) -> str:
     """Return an id that cannot be guessed."""
     return f"{kind}_{secrets.token_urlsafe(18)}"
@@ -101,20 +97,6 @@ class JobQueue(Records):
         job = self.get(name)
         assert job is not None
         return job, True
-
-    def replayed(self, client: str, idempotency: str | None, digest: str | None) -> Job | None:
-        """Return the job that a client has submitted with this key; raise ReusedKeyError if it was another request.
-
-        `digest` None does not compare.
-        """
-        if idempotency is None:
-            return None
-        row = self._database.row("SELECT * FROM jobs WHERE client = ? AND idempotency = ?", client, idempotency)
-        if row is None:
-            return None
-        if digest is not None and row["digest"] != digest:
-            raise ReusedKeyError("this Idempotency-Key came with another request before; use a new one")
-        return job_of(row)
 
     def claim(self, worker: str) -> Job | None:
         """Give a worker the next job: of the client who was served the longest time ago, the oldest."""
@@ -208,16 +190,7 @@ class JobQueue(Records):
     def dead_workers(self) -> list[str]:
         """List the workers that have a job and do not live."""
         rows = self._database.rows("SELECT DISTINCT worker FROM jobs WHERE status = 'processing'")
-        return [row["worker"] for row in rows if not self._lives(row["worker"])]
-
-    def _lives(self, worker: str) -> bool:
-        lock = self.lock_of(worker)
-        try:
-            lock.acquire()
-        except Timeout:
-            return True
-        lock.release()
-        return False
+        return [row["worker"] for row in rows if not _is_held(self.lock_of(row["worker"]))]
 
     def recover(self, worker: str, *, blame: bool) -> list[str]:
         """Return the jobs of a dead worker to the queue, and their ids.
@@ -244,3 +217,13 @@ class JobQueue(Records):
         with suppress(OSError):
             (self._locks / f"{worker}.lock").unlink(missing_ok=True)
         return recovered
+
+
+def _is_held(lock: FileLock) -> bool:
+    """Return True if a living process holds a lock."""
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from videostyle.errors import UsageError
 from videostyle.service.database import Database
 
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled"]
@@ -58,6 +59,10 @@ def job_of(row: sqlite3.Row) -> Job:
         attempts=row["attempts"],
         cancel=bool(row["cancel"]),
     )
+
+
+class ReusedKeyError(UsageError):
+    """An idempotency key that came with another request before."""
 
 
 class Records:
@@ -127,3 +132,17 @@ class Records:
             "SELECT client, COUNT(*) AS n FROM jobs WHERE status IN ('starting', 'processing') GROUP BY client"
         )
         return {row["client"]: row["n"] for row in rows}
+
+    def replayed(self, client: str, idempotency: str | None, digest: str | None) -> Job | None:
+        """Return the job that a client has submitted with this key; raise ReusedKeyError if it was another request.
+
+        `digest` None does not compare.
+        """
+        if idempotency is None:
+            return None
+        row = self._database.row("SELECT * FROM jobs WHERE client = ? AND idempotency = ?", client, idempotency)
+        if row is None:
+            return None
+        if digest is not None and row["digest"] != digest:
+            raise ReusedKeyError("this Idempotency-Key came with another request before; use a new one")
+        return job_of(row)

@@ -55,7 +55,7 @@ async def submit(
                 return accepted(before, replayed=True)
             content, check = await run_in_threadpool(_prepare, service, incoming)
             if check is not None:
-                found = await service.painters.run(client.id, check)
+                found = await service.painters.run(client.id, check, limited=False)
                 if isinstance(found, Failure):
                     raise Problem(507 if found.disk_full else 422 if found.is_clients else 500, found.message)
             job, is_new = await run_in_threadpool(

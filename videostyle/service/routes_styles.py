@@ -74,7 +74,9 @@ async def make_style(
                 minutes=0,
             )
             check = Inspect(str(folder / source), service.plan.minutes, service.plan.pixels)
-            found = await service.painters.run(client.id, Predict(check, plan) if not given.minutes else check)
+            found = await service.painters.run(
+                client.id, check if given.minutes else Predict(check, plan), limited=False
+            )
             if isinstance(found, Failure):
                 raise Problem(507 if found.disk_full else 422 if found.is_clients else 500, found.message)
             if not given.minutes:
@@ -87,7 +89,7 @@ async def make_style(
                 "source": source, "name": given.name, "network": given.network, "minutes": given.minutes, "file": file,
             }  # fmt: skip
             if given.webhook is not None:
-                content["webhook"] = webhook_of(service, given.webhook.url)
+                content["webhook"] = await run_in_threadpool(webhook_of, service, given.webhook.url)
             job, is_kept = await run_in_threadpool(
                 lambda: service.queue.submit(
                     client.id, "style", content, incoming.digest,

@@ -33,6 +33,7 @@ _POLL = 0.5
 _DISK_FULL = 60.0
 """Seconds after which a job is tried again that found the disk full."""
 _BLOCK = 1 << 20
+_LONGEST_DOWNLOAD = 3600.0  # seconds
 
 
 class Worker:
@@ -210,8 +211,11 @@ def download(plan: ServicePlan, url: str, target: Path, report: Callable[[Progre
                 raise SourceError(f"the address answered {response.status}, not the file")
             total = response.length
             received = 0
-            while block := response.read(_BLOCK):
+            until = time.monotonic() + _LONGEST_DOWNLOAD
+            while block := response.read1(_BLOCK):
                 interrupt.check()
+                if time.monotonic() > until:
+                    raise SourceError(f"the address took more than {_LONGEST_DOWNLOAD / 60:g} minutes")
                 received += len(block)
                 if received > plan.largest:
                     raise UsageError(f"the file at the address has more than {plan.largest} bytes")
