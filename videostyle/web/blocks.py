@@ -45,7 +45,7 @@ def build(page: Page) -> gr.Blocks:
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
         film = gr.State(None)
         with gr.Row():
-            with gr.Column(scale=1, min_width=300):
+            with gr.Column(scale=1, min_width=300, elem_classes="settings"):
                 gr.Markdown(f"# {title}")
                 controls, picked = _controls(settings.base, page.sessions.media.folder)
             with gr.Column(scale=3, min_width=520):
