@@ -28,6 +28,12 @@ PLAYING = """() => {
   const films = [...document.querySelectorAll("#wipe video")];
   return films.length === 3 && films.every((film) => film.readyState >= 2 && !film.paused && film.currentTime > 0.1);
 }"""
+OTHER = """(first) => [...document.querySelectorAll("#wipe video")].length === 3
+  && ![...document.querySelectorAll("#wipe video")].some((film) => film.getAttribute("src") === first)"""
+STILL = """() => {
+  const pictures = [...document.querySelectorAll("#wipe img")];
+  return pictures.length === 2 && pictures.every((one) => one.complete && one.naturalWidth);
+}"""
 APART = """() => {
   const times = [...document.querySelectorAll("#wipe video")].map((film) => film.currentTime);
   return Math.max(...times) - Math.min(...times);
@@ -154,9 +160,8 @@ def test_a_film_is_previewed(tab: Any, toy_models: Path, tmp_path: Path) -> None
         first = tab.get_attribute("#wipe [data-version=stabilised]", "src")
         tab.click("#style input")
         tab.get_by_role("option", name="Waves").click()
-        tab.wait_for_function(
-            f"() => document.querySelector('#wipe [data-version=stabilised]').getAttribute('src') !== '{first}'"
-        )
+        tab.wait_for_function(STILL)
+        tab.wait_for_function(OTHER, arg=first)
         assert tab.locator("#figures svg path").count() == 3
         assert tab.locator("#figures .slices img").count() == 3
 
@@ -197,7 +202,7 @@ def test_the_studio_takes_films_and_photos_and_the_camera(tab: Any, toy_models: 
         tab.wait_for_function(PLAYING)
         first = tab.get_attribute("#wipe video", "src")
         tab.set_input_files("#upload input[type=file]", str(upload))
-        tab.wait_for_function(f"() => document.querySelector('#wipe video').getAttribute('src') !== '{first}'")
+        tab.wait_for_function(OTHER, arg=first)
         tab.wait_for_function(PLAYING)
 
         tab.get_by_role("tab", name="Camera").click()
