@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,15 @@ def ghosts(read: Read, network: str) -> float:
 
 
 CHANGES = ("mean", "contrast", "energy")
+DATED = (
+    "quality_noise.json",
+    "flicker_fast.json",
+    "flicker_fast_held_back.json",
+    "flicker_fine.json",
+    "long_shots.json",
+    "speed.json",
+)
+"""Results that have a date."""
 OPTIMISED = "strokes_optimised.json"
 TARGETS = (
     Target(
@@ -200,6 +210,12 @@ def document(read: Read) -> str:
         aim = ("at most " if target.at_most else "at least ") + target.form.format(target.limit)
         cells = [target.cell(read, network) for network in NETWORKS]
         lines.append(f"| {target.what} | {aim} | {' | '.join(cells)} |")
+    dates = []
+    for name in DATED:
+        with suppress(FileNotFoundError):
+            found = read(name)
+            dates.append(f"{name.removesuffix('.json')} {found.get('about', found)['date']}")
+    lines += ["", "Measured: " + ", ".join(dates) + ". The weights of `fine` are of 2026-11-30."]
     return "\n".join([*lines, ""])
 
 
