@@ -264,7 +264,7 @@ class PipeOutput:
         self.head = bytearray()
         self.partial = name
         self.target = cast(BinaryIO, self)
-        """What PyAV writes to."""
+        """Object that PyAV writes to."""
         self.muxer_options = {"flush_packets": "1"}
         self._name = name
         self._stream = stream
