@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -42,7 +43,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
         ([*STYLIZE, "--keep-color"], ""),
         ([*STYLIZE, "--stabilization", "1"], "did you mean --stabilize?"),
         ([*STYLIZE, "--xyzzy"], "videostyle stylize: there is no option --xyzzy (try videostyle stylize --help)"),
-        ([*STYLIZE, "--workers", "2"], "there is no option --workers here; batch has it"),
+        ([*STYLIZE, "--workers", "2"], "there is no option --workers here; batch, serve have it"),
         ([*STYLIZE, "-threads", "2"], "there is no option -threads; write --queue-depth"),
         (["learn", "a.jpg", "-crf", "20"], "there is no option -crf (try videostyle learn --help)"),
         (["probe", "film.mp4", "-q"], "there is no option -q here; stylize, batch, live, evaluate, learn, "),
@@ -179,11 +180,17 @@ def test_a_part_behind_the_end_is_told_with_the_length(tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize(
-    ("source", "remedy"), [("https://example.org/film.mp4", "download it first"), ("-", "save its data as a file")]
+    ("source", "remedy"),
+    [("https://example.org/film.mp4", "download it first"), ("-", "see what the program before the pipe says")],
 )
 def test_what_is_no_file_is_answered_with_what_to_do(
-    source: str, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    source: str,
+    remedy: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     status, text = said(capsys, "stylize", source, "--style", "none", "-o", f"{tmp_path}/o.mp4", "-q")
     assert status == 1
     assert remedy in text

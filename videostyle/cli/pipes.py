@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from videostyle.errors import UsageError
 from videostyle.settings import flag
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from videostyle.io import InputFormat
 
 # Names of io.codecs.PIPES, which --help does not import.
-FORMATS = ("nut", "matroska", "y4m", "rawvideo")
+FORMATS = ("nut", "matroska", "mkv", "y4m", "yuv4mpegpipe", "rawvideo")
 _RAW = ("video_size", "framerate", "pixel_format")
 
 
@@ -59,7 +59,7 @@ def standard_input() -> BinaryIO:
     """Return standard input as bytes; raise UsageError where it is a terminal."""
     if sys.stdin.isatty():
         raise UsageError("standard input is a terminal; pipe a film into it: ffmpeg ... -f nut - | videostyle ...")
-    _make_binary(sys.stdin.fileno())
+    _make_binary(sys.stdin)
     return sys.stdin.buffer
 
 
@@ -72,20 +72,20 @@ def standard_output() -> Iterator[BinaryIO]:
     if sys.stdout.isatty():
         raise UsageError("standard output is a terminal; pipe it into a program or a file: ... -o - | ffmpeg -i - ...")
     sys.stdout.flush()
+    _make_binary(sys.stdout)
     number = sys.stdout.fileno()
     own = os.dup(number)
     os.dup2(sys.stderr.fileno(), number)
     try:
         with open(own, "wb", buffering=0, closefd=False) as stream:
-            _make_binary(own)
             yield stream
     finally:
         os.dup2(own, number)
         os.close(own)
 
 
-def _make_binary(descriptor: int) -> None:
+def _make_binary(stream: TextIO) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.setmode(descriptor, os.O_BINARY)
+        msvcrt.setmode(stream.fileno(), os.O_BINARY)

@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("give --style; `videostyle styles` lists them")
     into = args.output if args.output and (args.output.endswith(os.sep) or os.path.isdir(args.output)) else None
     if args.format is not None and args.output != "-":
-        raise UsageError("--format is for standard output, -o -; a file's name says its format")
+        why = "--format is for standard output, -o -; for a file"
+        raise UsageError(f"{why} write an --output that ends in .mkv, .mov, .webm...")
     if args.dry_run and "-" in (args.input, args.output):
         raise UsageError("--dry-run is for files: what comes through a pipe can be read only once")
     if args.input == "-" and (into is not None or not args.output):

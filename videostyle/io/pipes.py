@@ -110,7 +110,7 @@ class PipeInput:
 
     def _unreadable(self, format: InputFormat) -> SourceError | UsageError:
         if self._bytes.error is not None:
-            return SourceError(f"{self.name}: cannot be read ({self._bytes.error.strerror})")
+            return SourceError(f"{self.name}: cannot be read ({self._bytes.error.strerror or self._bytes.error})")
         if not self._bytes.count:
             return SourceError(f"{self.name}: is empty (0 bytes); see what the program before the pipe says")
         if self._bytes.head[4:8] == b"ftyp":
