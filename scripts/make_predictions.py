@@ -5,7 +5,7 @@
 PAINTINGS is a folder with the pictures that the predictor's card names as held back; twelve of them are shown. The
 columns: the painting; three moments of the sample film by its predicted code; the first of them by a code that was
 learned, and by optimization (`videostyle paint`). Learned codes are read from --work, where `benchmarks/prediction.py
---keep` writes them; optimized pictures are kept there.
+--keep` writes them; without all twelve, the column is left out. Optimized pictures are kept there.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from videostyle.style import Style
 
 MOMENTS = Fraction(2), Fraction(5), Fraction(13, 2)
 SHOWN = 12
+MOST_BYTES = 450_000
 CELL = 300, 169
 """Width and height of a cell in pixels."""
 OPTIMIZED = 320, 180
@@ -45,21 +46,24 @@ def main() -> None:
         "--minutes", default="1", help="of learning, as in the names of the files (default: %(default)s)"
     )
     parser.add_argument("--network", default=Style.network)
-    parser.add_argument("--steps", type=int, default=30, help="of optimization (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=30, help="of optimization; 0: none (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     held_back = weights.load_predictor(weights.load_network(args.network)).card["held_back"]
+    names = sorted(held_back)[:SHOWN]
+    codes = {name: args.work / f"{name.replace('_', '-')}-{args.minutes}.safetensors" for name in names}
     rows = []
-    for name in sorted(held_back)[:: max(len(held_back) // SHOWN, 1)][:SHOWN]:
+    for name in names:
         path = next(args.paintings.glob(f"{name}.*"))
         print(name, flush=True)
-        predicted = [painted(str(path), moment, args.network) for moment in MOMENTS]
-        learned = args.work / f"{name.replace('_', '-')}-{args.minutes}.safetensors"
-        beside = [painted(str(learned), MOMENTS[0], args.network)] if learned.exists() else []
-        cells = [whole(read_on_white(path)), *predicted, *beside, optimized(path, args.work, args.steps)]
+        cells = [whole(read_on_white(path)), *(painted(str(path), moment, args.network) for moment in MOMENTS)]
+        if all(code.exists() for code in codes.values()):
+            cells.append(painted(str(codes[name]), MOMENTS[0], args.network))
+        if args.steps:
+            cells.append(optimized(path, args.work, args.steps))
         rows.append(np.concatenate([cell(one) for one in cells], axis=1))
-    write(args.output, np.concatenate(rows), None)
+    write(args.output, np.concatenate(rows), MOST_BYTES)
 
 
 def painted(style: str, moment: Fraction, network: str) -> np.ndarray:
