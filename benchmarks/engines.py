@@ -27,9 +27,9 @@ from videostyle.style import Style
 from videostyle.weights import load_style
 
 
-def measure(network_name: str, width: int, height: int, rounds: int) -> dict[str, float]:
+def measure(style: Style, width: int, height: int, rounds: int) -> dict[str, float]:
     """Median milliseconds of each engine."""
-    network, code = load_style(Style("great-wave", network=network_name))
+    network, code = load_style(style)
     engines = {name: load_engine(name, network, "cpu") for name in available(videostyle.engines)}
     inputs = [torch.rand(1, 3, height, width), code]
     if network.net.architecture.recurrent:
@@ -46,12 +46,13 @@ def measure(network_name: str, width: int, height: int, rounds: int) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="fast")
+    parser.add_argument("--style", default="great-wave")
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     width, height = map(int, args.size.split("x"))
-    found = measure(args.network, width, height, args.rounds)
+    found = measure(Style(((args.style, 1.0),), network=args.network), width, height, args.rounds)
     result = {
         "date": date.today().isoformat(),
         "machine": platform.machine(),

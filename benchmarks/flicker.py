@@ -39,12 +39,12 @@ from videostyle.metrics.temporal import TemporalMetrics
 from videostyle.noise import Particles
 from videostyle.ops.losses import gram, gram_distance
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
-from videostyle.stabilize import CausalStabilizer, LookaheadStabilizer, Motion, Stabilizer
+from videostyle.stabilize import CausalStabilizer, LookaheadStabilizer, Stabilizer
 from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
 from videostyle.train.config import read_config
 from videostyle.train.data import read_picture
-from videostyle.types import Moment, Stylizer
+from videostyle.types import Moment, Motion, Stylizer
 
 MODES = ("causal", "lookahead")
 TARGETS = {"error kept": 0.4, "error kept, gap 10": 0.5, "times the film": 2.0, "detail kept": 0.9, "cost": 1 / 3}

@@ -17,6 +17,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -62,6 +64,11 @@ def texture(height: int, width: int, seed: int) -> np.ndarray:
     return np.clip(0.5 + 0.12 * sum(layer / layer.std() for layer in layers), 0, 1)
 
 
+def moved_by(x: float, y: float) -> np.ndarray:
+    """The matrix by which OpenCV moves a picture."""
+    return np.array([[1, 0, x], [0, 1, y]], np.float32)
+
+
 def flight(count: int, camera: Callable[[int], tuple[float, float]], seed: int) -> Film:
     """640x360: a wall seen by a camera at `camera(number)`, and six things, two of them thin, that fly over it."""
     w, h = 640, 360
@@ -69,7 +76,8 @@ def flight(count: int, camera: Callable[[int], tuple[float, float]], seed: int) 
     places = np.array([camera(number) for number in range(count)], np.float32)
     margin = int(np.abs(places).max()) + 20
     wall = texture(h + 2 * margin, w + 2 * margin, seed)
-    sizes = [tuple(rng.integers(20, 120, 2)) for _ in range(4)] + [(150, 6), (110, 6)]
+    sizes = [(int(high), int(wide)) for high, wide in (rng.integers(20, 120, 2) for _ in range(4))]
+    sizes += [(150, 6), (110, 6)]
     things = [
         (np.clip(0.8 * texture(*size, seed + 10 + n) + rng.uniform(-0.3, 0.3, 3), 0, 1).astype(np.float32),
          rng.uniform((0, 0), (w - 60, h - 60)), rng.uniform(-9, 9, 2))
@@ -77,11 +85,11 @@ def flight(count: int, camera: Callable[[int], tuple[float, float]], seed: int) 
     ]  # fmt: skip
     frames, kinds, flows = [], [], []
     for number, (x, y) in enumerate(places + margin):
-        view = cv2.warpAffine(wall, np.float32([[1, 0, -x], [0, 1, -y]]), (w, h), flags=cv2.INTER_CUBIC)
+        view = cv2.warpAffine(wall, moved_by(-x, -y), (w, h), flags=cv2.INTER_CUBIC)
         flow = np.broadcast_to(places[number] - places[max(number - 1, 0)], (h, w, 2)).copy()
         kind = np.zeros((h, w), np.float32)
         for n, (paint, start, speed) in enumerate(things):
-            move = np.float32([[1, 0, start[0] + speed[0] * number], [0, 1, start[1] + speed[1] * number]])
+            move = moved_by(*(start + speed * number))
             cover = cv2.warpAffine(np.ones(paint.shape[:2], np.float32), move, (w, h))
             moved = cv2.warpAffine(paint, move, (w, h), borderMode=cv2.BORDER_REPLICATE)
             view = view + cover[..., None] * (moved - view)
@@ -92,11 +100,11 @@ def flight(count: int, camera: Callable[[int], tuple[float, float]], seed: int) 
     # Where a flow leads out of the picture, or to another thing, the point was not seen before.
     outside = torch.full_like(kinds[0], -1)
     seen = []
-    for kind, before, flow in zip(kinds[1:], kinds, flows[1:], strict=False):
-        x = flow[:, :1] + torch.arange(w)
-        y = flow[:, 1:] + torch.arange(h).view(h, 1)
-        within = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
-        seen.append(torch.where(within, warp(before, flow), outside).sub(kind).abs() < 1e-3)
+    for (before, now), backward in zip(pairwise(kinds), flows[1:], strict=True):
+        at_x = backward[:, :1] + torch.arange(w)
+        at_y = backward[:, 1:] + torch.arange(h).view(h, 1)
+        within = (at_x >= 0) & (at_x <= w - 1) & (at_y >= 0) & (at_y <= h - 1)
+        seen.append(torch.where(within, warp(before, backward), outside).sub(now).abs() < 1e-3)
     return Film(frames, list(zip(flows[1:], seen, strict=True)))
 
 
@@ -244,7 +252,7 @@ def main() -> None:
             net.load_state_dict(torch.load(args.raft, weights_only=True))
             return Raft(net, FlowOptions.longest_side, "cpu", updates)
 
-        kinds.append({f"RAFT-small, {n} updates": lambda n=n: raft(n) for n in (12, 8, 6, 4)})
+        kinds.append({f"RAFT-small, {updates} updates": partial(raft, updates) for updates in (12, 8, 6, 4)})
 
     rows = []
     print("| " + " | ".join(["", *films, "confidence", "cost"]) + " |")

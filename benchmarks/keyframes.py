@@ -96,7 +96,8 @@ def main() -> None:
             feed_forward = statistics.mean(errors(list(frames(forward)), moves))
             painting = to_float(read_picture(str(args.painting))[:3])
             scale = min(max(height, width) / max(painting.shape[2:]), 1)
-            painting = resize(painting, tuple(round(side * scale) for side in painting.shape[2:]))
+            high, wide = (round(side * scale) for side in painting.shape[2:])
+            painting = resize(painting, (high, wide))
             grams = style_image_grams(loss_network, painting, LAYERS)
 
             @torch.no_grad()

@@ -49,6 +49,7 @@ def rounded(full: LossNetwork, bits: dict[str, float]) -> LossNetwork:
     )
     net.load_state_dict(full.state_dict())
     for name, convolution in zip(net.names, net.convolutions, strict=True):
+        assert isinstance(convolution, nn.Conv2d)
         weight = convolution.weight.data
         half = 2 ** round(bits[name]) / 2
         largest = weight.abs().amax((1, 2, 3), keepdim=True)
@@ -139,7 +140,7 @@ def measure(
         ("style", CONFIG.style_layers, CONFIG.style_weights),
         ("content", CONFIG.content_layers, CONFIG.content_weights),
     ):
-        table[kind] = sum(f * table[f"{kind} {name}"] for name, f in zip(names, factors, strict=True))
+        table[kind] = np.sum([f * table[f"{kind} {name}"] for name, f in zip(names, factors, strict=True)], axis=0)
     return table
 
 

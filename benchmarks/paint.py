@@ -96,7 +96,8 @@ def ours(
 
 def scaled(picture: Tensor, longer: int) -> Tensor:
     factor = longer / max(picture.shape[2:])
-    return resize(picture, tuple(round(side * factor) for side in picture.shape[2:])).contiguous()
+    height, width = (round(side * factor) for side in picture.shape[2:])
+    return resize(picture, (height, width)).contiguous()
 
 
 def main() -> None:

@@ -70,7 +70,8 @@ class Objective:
             terms = style_and_content_terms(config, features, self.wanted, self.grams)
             smooth = config.total_variation * losses.total_variation(clamped)
             (gradient,) = torch.autograd.grad((terms["style"] + terms["content"] + smooth).sum(), picture)
-        return Terms(*(float(term.detach()) for term in (terms["style"], terms["content"], smooth)), 0.0), gradient
+        style, content, smoothness = (float(term.detach()) for term in (terms["style"], terms["content"], smooth))
+        return Terms(style, content, smoothness, 0.0), gradient
 
 
 def curve_of(objective: Objective, start: Tensor, steps: int) -> list[Terms]:
@@ -131,7 +132,7 @@ class Curves:
             partial = self.path.with_suffix(".partial")
             partial.write_text(json.dumps(self.known), encoding="utf-8")
             os.replace(partial, self.path)
-        return [Terms(*terms, 0.0) for terms in self.known[key][: self.steps + 1]]
+        return [Terms(style, content, smooth, 0.0) for style, content, smooth in self.known[key][: self.steps + 1]]
 
 
 def table(rows: list[dict[str, Any]], medians: dict[str, float | None]) -> str:

@@ -288,8 +288,11 @@ class Soak:
                 now = time.monotonic()
                 return now < middle or (now < last and len(self._tried) < len(kinds))
 
+            def late(last: float = last) -> bool:
+                return time.monotonic() < last
+
             first = self.server.most(early)
-            second = self.server.most(lambda last=last: time.monotonic() < last)
+            second = self.server.most(late)
             lives.append([first, second])
             grown |= second["memory, MB"] > GROWTH * first["memory, MB"]
             if life == 0:

@@ -59,7 +59,7 @@ def naive(film: Path, output: Path, frames: int) -> float:
     code[:, -1] = 1
     capture = cv2.VideoCapture(str(film))
     width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    writer = cv2.VideoWriter(str(output), cv2.VideoWriter_fourcc(*"mp4v"), 24, (width, height))
+    writer = cv2.VideoWriter(str(output), cv2.VideoWriter.fourcc(*"mp4v"), 24, (width, height))
     started, count = 0.0, 0
     with torch.no_grad():
         while count <= frames:

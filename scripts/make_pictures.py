@@ -19,7 +19,7 @@ from demo import contact_sheet
 import videostyle
 from videostyle.batch.plan import BatchPlan
 from videostyle.batch.schedule import run
-from videostyle.io.images import draw_label
+from videostyle.io.images import draw_label, read_picture
 from videostyle.io.memory import MemorySink, MemorySource
 from videostyle.live.painter import LivePainter
 from videostyle.live.plan import LivePlan
@@ -57,7 +57,7 @@ def demo() -> np.ndarray:
             painted, sheet = Path(folder) / f"{style}.mp4", Path(folder) / f"{style}.png"
             videostyle.stylize(str(FILM), str(painted), style)
             contact_sheet(FILM, painted, sheet)
-            rows.append(cv2.cvtColor(cv2.imread(str(sheet)), cv2.COLOR_BGR2RGB))
+            rows.append(read_picture(str(sheet))[:3].permute(1, 2, 0).numpy())
     return np.concatenate([rows[0], rows[1][rows[1].shape[0] // 2 :]])
 
 
@@ -146,7 +146,7 @@ def live() -> np.ndarray:
     """Keys pressed while it is painted: a style, half-way to another, there, and before and after."""
     plan = LivePlan(styles=("great-wave", "scream"), keys=((Fraction(1), "2"), (Fraction(2), "v")), adapt=False)
     moments = Fraction(9, 10), Fraction(5, 4), Fraction(7, 4), Fraction(9, 4)
-    shown = []
+    shown: list[Frame] = []
     with videostyle.open_source(str(FILM)) as video:
         painter = LivePainter(plan, (video.info.width, video.info.height))
         for one in painter.painted(video.frames(Span(end=Fraction(5, 2)))):
@@ -162,7 +162,7 @@ def batch() -> np.ndarray:
         styles = "mosaic", "starry-night"
         outputs = [Path(name) / f"{style}.mp4" for style in styles]
         looks = zip(styles, outputs, strict=True)
-        plans = tuple(RenderPlan(str(FILM), str(output), style=style) for style, output in looks)
+        plans = tuple(RenderPlan(str(FILM), str(output), style=Style(((style, 1.0),))) for style, output in looks)
         run(BatchPlan(plans, Path(name), segment=1))
         rows += [side_by_side([frame_at(output, moment) for moment in AROUND_THE_CUT]) for output in outputs]
     sheet = np.concatenate(rows)

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import av
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PART = ["--start", "3.7", "--end", "4.2", "--size", "160"]
@@ -86,7 +87,8 @@ def digests() -> dict[str, str]:
         out = Path(folder)
         still, painting = out / "in.png", ROOT / "models" / "fast" / "great-wave.jpg"
         with av.open(str(film)) as container:
-            next(container.decode(video=0)).to_image().resize((160, 90)).save(still)
+            first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+        Image.fromarray(first).resize((160, 90)).save(still)
         for name, (arguments, written) in commands(film, painting, still, out).items():
             line = [sys.executable, "-m", "videostyle", *map(str, arguments)]
             subprocess.run(line, cwd=ROOT, env=quiet, check=True)

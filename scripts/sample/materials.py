@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import bpy
 
@@ -89,7 +90,7 @@ LOOKS: dict[str, Look] = {
     "black": Look((0.03, 0.03, 0.03), (0.02, 0.02, 0.02), 2.0),
 }
 
-Socket = bpy.types.NodeSocket
+Socket: TypeAlias = bpy.types.NodeSocket
 
 
 def _mix(tree: bpy.types.NodeTree, factor: Socket, a: Colour, b: Colour) -> Socket:

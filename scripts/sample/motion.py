@@ -38,9 +38,9 @@ def shot_of(frame: int) -> Shot:
     return SHOTS[0] if frame < CUT else SHOTS[1]
 
 
-def smoothstep(x: np.ndarray | float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+def smoothstep(x: np.ndarray | float, low: np.ndarray | float = 0.0, high: np.ndarray | float = 1.0) -> np.ndarray:
     """0 below `low`, 1 above `high`, a smooth ease between."""
-    t = np.clip((np.asarray(x, float) - low) / (high - low), 0, 1)
+    t = np.clip((np.asarray(x, float) - low) / np.subtract(high, low), 0, 1)
     return t * t * (3 - 2 * t)
 
 

@@ -236,6 +236,12 @@ class Set:
         return scene
 
 
+def moored(at: tuple[float, float, float], along: float, turn: float) -> Callable[[float], tuple[float, float, float]]:
+    """The path of a moored boat, which moves `along` x and turns (radians) about where it lies: x, y and heading."""
+    x, y, heading = at
+    return lambda t: (x + along * np.sin(0.5 * t + y), y, heading + turn * np.sin(0.45 * t + x))
+
+
 def bank_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The meadow the first camera stands on: high at the left, falling to the water."""
     edge = 7.6 - 0.55 * x + 0.6 * np.sin(0.9 * x)
@@ -366,15 +372,7 @@ def headland(stage: Set) -> None:
     )
     for name, length, colours, mast, (bx, by, heading) in fleet:
         boat = stage.place(name, shapes.sailing_boat(length, colours, None, mast), index=MOVING)
-        stage.afloat(
-            boat,
-            lambda t, b=(bx, by, heading): (
-                b[0] + 0.12 * np.sin(0.5 * t + b[1]),
-                b[1],
-                b[2] + 0.05 * np.sin(0.45 * t + b[0]),
-            ),
-            length / 3,
-        )
+        stage.afloat(boat, moored((bx, by, heading), 0.12, 0.05), length / 3)
     runner = shapes.sailing_boat(7.6, ("hull white", "hull red", "deck"), ("sail white", "sail white"), 10.2, -1.0)
     thing = stage.place("runner", runner, index=MOVING)
     stage.afloat(thing, lambda t: (-12.5 + 2.7 * t, 47.0 - 0.15 * t, 0.06 + 0.03 * np.sin(t)), 2.6)
@@ -385,7 +383,7 @@ def headland(stage: Set) -> None:
     stage.afloat(dinghy, lambda t: (3.6 + 0.1 * np.sin(0.6 * t), 22.0, 2.5 + 0.12 * np.sin(0.5 * t)), 1.2, 1.4)
 
     coast = Shape()
-    for base, tall, seed, low, high in (
+    for base, peak, seed, low, high in (
         (520, 38, 21, -700, 900),
         (1000, 105, 22, -1300, 1500),
         (1900, 210, 23, -2300, 2500),
@@ -393,12 +391,12 @@ def headland(stage: Set) -> None:
         gx, gy = np.meshgrid(np.linspace(low, high, 220), np.linspace(0, 1, 24))
         ridge = 0.55 + 0.45 * shapes.value_noise(gx / (base * 0.42), gx * 0 + 0.3, seed, 5)
         height = (
-            tall
+            peak
             * ridge
             * np.sin(np.pi * np.clip(gy * 0.8, 0, 1)) ** 0.9
             * motion.smoothstep(np.abs(gx - base * 0.12) + base * 0.2 * (base > 600), 0.03 * base, 0.42 * base)
         )
-        height = height + tall * 0.16 * shapes.value_noise(gx / (base * 0.06), gy * 7, seed + 5, 3) * np.clip(
+        height = height + peak * 0.16 * shapes.value_noise(gx / (base * 0.06), gy * 7, seed + 5, 3) * np.clip(
             gy * 3, 0, 1
         )
         coast.grid(np.stack((gx, base + gy * base * 0.5, np.where(gy == 0, -2, height)), -1), "hills")
@@ -406,13 +404,13 @@ def headland(stage: Set) -> None:
     hamlet = Shape()
     for i in range(26):
         hx = rng.normal(-150, 55) if i % 3 else rng.normal(185, 30)
-        wide, tall = rng.uniform(5, 9), rng.uniform(4, 7)
+        wide, eaves = rng.uniform(5, 9), rng.uniform(4, 7)
         hamlet.box(
-            (hx, 528 + rng.uniform(0, 30), tall / 2 + rng.uniform(0, 6)),
-            (wide, 6, tall + 6),
+            (hx, 528 + rng.uniform(0, 30), eaves / 2 + rng.uniform(0, 6)),
+            (wide, 6, eaves + 6),
             str(rng.choice(["white wall", "cream wall", "ochre wall"])),
         )
-        hamlet.box((hx, 528, tall + 5), (wide + 1, 6, 2.2), "roof red")
+        hamlet.box((hx, 528, eaves + 5), (wide + 1, 6, 2.2), "roof red")
     stage.place("hamlet", hamlet)
 
     branch = Shape()  # reaches in from the upper left and sways
@@ -588,16 +586,7 @@ def quay(stage: Set) -> None:
     )
     for name, length, colours, mast, (bx, by, heading) in fleet:
         boat = stage.place(name, shapes.sailing_boat(length, colours, None, mast), index=MOVING)
-        stage.afloat(
-            boat,
-            lambda t, b=(bx, by, heading): (
-                b[0] + 0.1 * np.sin(0.5 * t + b[1]),
-                b[1],
-                b[2] + 0.03 * np.sin(0.45 * t + b[0]),
-            ),
-            length / 3,
-            1.5,
-        )
+        stage.afloat(boat, moored((bx, by, heading), 0.1, 0.03), length / 3, 1.5)
     sloop = shapes.sailing_boat(5.6, ("hull teal", "hull white", "deck"), ("sail ochre", "sail white"), 7.0, -1.0)
     first = motion.CUT / motion.FPS
     thing = stage.place("sloop", sloop, index=MOVING)
@@ -606,12 +595,11 @@ def quay(stage: Set) -> None:
     )
     for number, (px, py, heading, colour) in enumerate(((6.6, 15.0, 2.7, "hull white"), (9.4, 26.5, 0.5, "hull navy"))):
         dinghy = stage.place(f"dinghy{number}", shapes.rowing_boat(colour), index=MOVING)
-        stage.afloat(
-            dinghy,
-            lambda t, b=(px, py, heading): (b[0] + 0.08 * np.sin(0.6 * t), b[1], b[2] + 0.1 * np.sin(0.5 * t)),
-            1.2,
-            1.6,
-        )
+
+        def drift(t: float, x: float = px, y: float = py, heading: float = heading) -> tuple[float, float, float]:
+            return x + 0.08 * np.sin(0.6 * t), y, heading + 0.1 * np.sin(0.5 * t)
+
+        stage.afloat(dinghy, drift, 1.2, 1.6)
 
     for number, (px, py, speed, coat) in enumerate(
         (
@@ -632,11 +620,11 @@ def quay(stage: Set) -> None:
         for side in (-1, 1):
             limb = stage.place(f"leg{number}{side}", leg, (0, 0.09 * side, 0.82), index=MOVING)
             limb.parent = walker
-            stage.animate(
-                limb,
-                "rotation_euler",
-                lambda frame, side=side: (0.0, 0.5 * side * np.sin(5.2 * (frame - motion.CUT) / motion.FPS), 0.0),
-            )
+
+            def swing(frame: int, side: int = side) -> tuple[float, float, float]:
+                return 0.0, 0.5 * side * np.sin(5.2 * (frame - motion.CUT) / motion.FPS), 0.0
+
+            stage.animate(limb, "rotation_euler", swing)
     stage.gulls(
         [
             (-9.0, 24, 9.0, 3.4, 0.5, -0.15, 0.9, 1.1),

@@ -106,7 +106,7 @@ def _lbfgs(evaluate: Evaluate, start: Tensor, options: GatysOptions) -> Iterator
     while True:
         variables.grad = space.gradient(gradient)
         total = torch.tensor(terms.total)
-        optimizer.step(lambda total=total: total)  # type: ignore[no-untyped-call]
+        optimizer.step(lambda total=total: total)
         picture = space.picture(variables.detach())
         terms, gradient = evaluate(picture)
         yield Step(picture, terms)
