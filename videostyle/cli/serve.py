@@ -102,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
         import python_multipart  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise MissingDependencyError("the service needs more packages: pip install 'videostyle[serve]'") from error
+        packages = "fastapi prometheus-client python-multipart uvicorn"
+        raise MissingDependencyError(f"the service needs {error.name}: pip install {packages}") from error
     if args.role == "worker":
         return _work(plan)
     return _serve(args, plan)
