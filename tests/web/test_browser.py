@@ -34,6 +34,10 @@ STILL = """() => {
   const pictures = [...document.querySelectorAll("#wipe img")];
   return pictures.length === 2 && pictures.every((one) => one.complete && one.naturalWidth);
 }"""
+FRAMES_DONE = """() => {
+  const found = document.querySelector("#done").innerText.match(/(\\d+)\\/\\d+ frames/);
+  return found && Number(found[1]) > 20;
+}"""
 APART = """() => {
   const times = [...document.querySelectorAll("#wipe video")].map((film) => film.currentTime);
   return Math.max(...times) - Math.min(...times);
@@ -162,6 +166,8 @@ def test_a_film_is_previewed(tab: Any, toy_models: Path, tmp_path: Path) -> None
         tab.get_by_role("option", name="Waves").click()
         tab.wait_for_function(STILL)
         tab.wait_for_function(OTHER, arg=first)
+        tab.get_by_text("Cost, and flicker").click()
+        tab.wait_for_selector("#figures .slices img")
         assert tab.locator("#figures svg path").count() == 3
         assert tab.locator("#figures .slices img").count() == 3
 
@@ -251,6 +257,7 @@ def test_stop_ends_ones_own_painting_alone_and_who_leaves_leaves_nothing(
         tab.goto("about:blank")
         seen_working(second, "#done", "painting the whole film")
         assert not [path for path in folder.iterdir() if "first" in path.name]
+        second.wait_for_function(FRAMES_DONE)  # by then some are on the disk
         second.click("#stop")
         second.get_by_text("what was painted so far is in").first.wait_for()
         other.close()
