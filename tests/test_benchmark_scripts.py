@@ -21,6 +21,8 @@ import training
 
 from videostyle import weights
 from videostyle.nets.code_predictor import CodePredictor
+from videostyle.nets.style_network import ARCHITECTURES
+from videostyle.train import contents
 from videostyle.train.config import write_config
 from videostyle.train.plan import TrainingStyle
 
@@ -49,8 +51,8 @@ SMALLEST = {
     "--table {table}",
     "memory.py": "--minutes 1 --size 32x32 --style dots --json {json}",
     "paint.py": "{photograph}:{painting} --size 32 --equal-steps 2 --most 3 --json {json}",
-    "prediction.py": "{paintings} --names stripes --photographs {photographs} --minutes 0 --evaluation-network vgg16 "
-    "--evaluation-weights {vgg} --json {json}",
+    "prediction.py": "{paintings} --names stripes --photographs {photographs} --minutes 0.01 "
+    "--evaluation-network vgg16 --evaluation-weights {vgg} --json {json}",
     "quality.py": "{recipe} --side 32 --steps 50 --cache {out}/curves.json --json {json} --table {table}",
     "recurrence.py": "{clip} --paintings {recipe} --frames 12 --width 64 --engine torch --loss-network vgg16 "
     "--loss-weights {vgg} --json {json}",
@@ -122,16 +124,20 @@ class Given:
 
 @pytest.fixture
 def models(toy_gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toy models with an untrained predictor, and with losses in the styles' cards."""
+    """One of the toy styles with losses in its card, and an untrained predictor; what learns is as small."""
     folder = tmp_path / "models"
     shutil.copytree(toy_gallery, folder)
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(folder))
     monkeypatch.setenv("VIDEOSTYLE_CACHE", str(tmp_path / "cache"))
     network = weights.load_network("fast")
+    monkeypatch.setitem(ARCHITECTURES, "fast", network.net.architecture)
+    monkeypatch.setattr(contents, "_SCENES", 6)
     for entry in weights.gallery():
         code, card = weights.read_style(entry.file)
-        card["losses"] = {"style": 0.5, "content": 0.25}
-        weights.save_style(entry.file, code, "fast", network.sha256, card)
+        entry.file.unlink()
+        if entry.name == "dots":
+            card["losses"] = {"style": 0.5, "content": 0.25}
+            weights.save_style(entry.file, code, "fast", network.sha256, card)
     torch.manual_seed(1)
     net = CodePredictor(network.net.code_size)
     weights.save_predictor(folder / "fast" / "predictor.safetensors", net, network, {"held_back": ["stripes"]}, {})
