@@ -194,6 +194,22 @@ def test_wrong_formats_are_told(shape: tuple[str | None, ...], line: str) -> Non
         InputFormat(*shape)
 
 
+def test_the_pipe_is_read_on_while_its_beginning_is_written(nut: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = PipeInput(cast(BinaryIO, Pipe(nut)))
+    before = len(pipe._bytes.head)
+    pipe._bytes._stream = cast(BinaryIO, Pipe(bytes(100)))
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        with memoryview(data):  # as the operating system's write holds it
+            pipe._bytes.read(100)
+        return len(data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pipe.head():
+        assert len(pipe._bytes.head) == before + 100
+    pipe.close()
+
+
 def test_no_more_sound_waits_than_is_needed(nut: bytes) -> None:
     pipe = PipeInput(cast(BinaryIO, Pipe(nut)))
     with open_source(pipe) as source:  # nobody copies its sound

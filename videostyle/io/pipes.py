@@ -139,7 +139,7 @@ class PipeInput:
         """Make a temporary file of the first bytes that were read, for what FFmpeg does not tell."""
         with TemporaryDirectory() as folder:
             file = Path(folder) / "head"
-            file.write_bytes(self._bytes.head)
+            file.write_bytes(bytes(self._bytes.head))  # a copy: another thread may be reading the pipe
             yield str(file)
 
     def _read_ahead(self) -> Iterator[Packet[VideoStream]]:
