@@ -6,7 +6,9 @@ function ends the operation in the same way as Ctrl-C does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,3 +40,17 @@ OnProgress = Callable[[Progress], object]
 
 def ignore(progress: Progress) -> None:
     """Do nothing: the callback of an operation that nobody watches."""
+
+
+@contextmanager
+def log_to(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
+    """Give `handler` what the library logs in the block, from `level` on."""
+    logger = logging.getLogger("videostyle")
+    before = logger.level
+    logger.setLevel(level)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from videostyle.cli import events
+from videostyle.progress import log_to
 from videostyle.text import sanitize, sanitize_line
 
 _LONGEST_PATH = 10_000
@@ -40,15 +41,8 @@ def shown_log(prefix: str = "", level: int = logging.INFO, *, quiet: bool = Fals
 
     With `quiet` only warnings and errors are shown.
     """
-    logger, handler = logging.getLogger("videostyle"), _LogLines(prefix)
-    before = logger.level
-    logger.setLevel(max(level, logging.WARNING) if quiet else level)
-    logger.addHandler(handler)
-    try:
+    with log_to(_LogLines(prefix), max(level, logging.WARNING) if quiet else level):
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
 
 
 class _LogLines(logging.Handler):

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from videostyle.progress import log_to
 from videostyle.text import sanitize_line
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -38,13 +39,7 @@ class JsonLines(logging.Formatter):
 @contextmanager
 def json_log() -> Iterator[None]:
     """Write what the library logs in the block on standard error, as lines of JSON."""
-    logger, handler = logging.getLogger("videostyle"), logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
+    with log_to(handler):
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
