@@ -146,6 +146,12 @@ def sink_error(path: AnyPath, error: BaseException, problem: str = "cannot be wr
     return SinkError(f"{path}: {' '.join(why.split())}")
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Return True for an error of writing to a full disk, also one that `sink_error` has translated."""
+    cause = error.__cause__ if isinstance(error, SinkError) else error
+    return getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+
+
 def read_regular_file(path: AnyPath) -> bytes:
     """Read a whole file; raise OSError also for a pipe or a device other than the null device: they may never end."""
     mode = os.stat(path).st_mode

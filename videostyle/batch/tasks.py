@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 import uuid
@@ -15,6 +14,7 @@ from typing import Any, Self
 from videostyle.batch.plan import Segment
 from videostyle.batch.segments import SegmentSource, scan
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
+from videostyle.files import is_disk_full
 from videostyle.io import open_sink, open_source
 from videostyle.io.codecs import CODECS, choose_codec, container_for
 from videostyle.io.images import ImageSink, is_picture
@@ -87,9 +87,7 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
         line = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, VideostyleError):
             line = f"unexpected {type(error).__name__}: {line}"
-        cause = error.__cause__ if isinstance(error, SinkError) else error
-        disk_full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": disk_full}
+        return {"error": line, "retryable": not isinstance(error, UsageError), "disk_full": is_disk_full(error)}
     return {**done, "seconds": round(time.perf_counter() - started, 3)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from videostyle.errors import SinkError, VideostyleError, first_problem
+from videostyle.files import is_disk_full
 from videostyle.hosting.asgi import Message, Send, answer
 from videostyle.hosting.messages import without_folders
 from videostyle.service.log import request_id
@@ -56,7 +56,7 @@ def as_problem(error: BaseException, folders: tuple[Path, ...] = ()) -> Problem:
     if isinstance(error, VideostyleError):
         status = 423 if isinstance(error, BusyError) else 507 if isinstance(error, SinkError) else 422
         return Problem(status, sanitize_line(without_folders(str(error), folders)))
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return Problem(507, "the service's disk is full; try again later")
     return Problem(500, "the service failed unexpectedly; its log has more under the id of this request")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videostyle.errors import SinkError, UsageError, VideostyleError, too_little
+from videostyle.files import is_disk_full
 from videostyle.hosting.limits import check_upload
 from videostyle.hosting.messages import without_folders
 from videostyle.plan import RenderPlan
@@ -106,11 +106,9 @@ def inspect(task: Inspect) -> dict[str, Any]:
 
 def failure(error: BaseException, folders: tuple[Path, ...] = ()) -> Failure:
     """Return an error as a line for a client, without the folders of this computer."""
-    cause = error.__cause__ if isinstance(error, SinkError) else error
-    disk_full = getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     if isinstance(error, VideostyleError):
         line = str(error)
     else:
         line = too_little(error) or f"unexpected {type(error).__name__}; the service's log says more"
     is_clients = isinstance(error, VideostyleError) and not isinstance(error, SinkError)
-    return Failure(sanitize_line(without_folders(line, folders)), is_clients, disk_full)
+    return Failure(sanitize_line(without_folders(line, folders)), is_clients, is_disk_full(error))
