@@ -11,13 +11,12 @@ from starlette.concurrency import run_in_threadpool
 
 from videostyle.errors import UsageError
 from videostyle.io.images import EXTENSIONS
-from videostyle.service.common import TheClient, TheService
+from videostyle.service.common import TheClient, TheService, checked
 from videostyle.service.incoming import Incoming, arriving
 from videostyle.service.openapi import form_body
-from videostyle.service.problems import Problem
 from videostyle.service.queue import new_id
 from videostyle.service.schema import JobRequest, result_name
-from videostyle.service.tasks import Failure, Inspect, Paint
+from videostyle.service.tasks import Inspect, Paint
 from videostyle.service.views import ERRORS
 
 router = APIRouter(tags=["pictures"], responses=ERRORS)
@@ -36,9 +35,7 @@ async def paint_picture(request: Request, service: TheService, client: TheClient
     try:
         async with arriving(request, service, client, JobRequest, folder) as incoming:
             task, output, name = await run_in_threadpool(_task, service, incoming)
-        found = await service.painters.run(client.id, task)
-        if isinstance(found, Failure):
-            raise Problem(507 if found.disk_full else 422 if found.is_clients else 500, found.message)
+        found = await checked(service, client, task)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

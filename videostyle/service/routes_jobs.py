@@ -7,14 +7,15 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from videostyle.errors import UsageError
-from videostyle.service.common import TheClient, TheService
+from videostyle.service.common import TheClient, TheService, checked
 from videostyle.service.core import Service, describe
 from videostyle.service.incoming import Incoming, arriving
 from videostyle.service.keys import Client
@@ -22,7 +23,7 @@ from videostyle.service.openapi import form_body
 from videostyle.service.problems import Problem
 from videostyle.service.records import Job
 from videostyle.service.schema import JobRequest, result_name
-from videostyle.service.tasks import Failure, Inspect
+from videostyle.service.tasks import Inspect
 from videostyle.service.views import ERRORS, JobList, JobView
 
 router = APIRouter(tags=["jobs"], responses=ERRORS)
@@ -47,27 +48,51 @@ async def submit(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Submit a film or a picture; a second request with the same Idempotency-Key is answered with the first job."""
-    id, folder = await run_in_threadpool(service.storage.new_job)
-    is_new = False
-    try:
-        async with arriving(request, service, client, JobRequest, folder) as incoming:
-            if (before := service.queue.replayed(client.id, idempotency_key, incoming.digest)) is not None:
-                return accepted(before, replayed=True)
-            content, check = await run_in_threadpool(_prepare, service, incoming)
-            if check is not None:
-                found = await service.painters.run(client.id, check, limited=False)
-                if isinstance(found, Failure):
-                    raise Problem(507 if found.disk_full else 422 if found.is_clients else 500, found.message)
-            job, is_new = await run_in_threadpool(
-                lambda: service.queue.submit(
-                    client.id, "film", content, incoming.digest,
-                    id=id, idempotency=idempotency_key, size=incoming.size,
-                )
-            )  # fmt: skip
-    finally:
-        if not is_new:
-            await run_in_threadpool(service.storage.remove_job, id)
-    return accepted(job, replayed=not is_new)
+    async with (
+        NewJob(service, client, idempotency_key) as new,
+        arriving(request, service, client, JobRequest, new.folder) as incoming,
+    ):
+        if (before := new.replayed(incoming)) is not None:
+            return before
+        content, check = await run_in_threadpool(_prepare, service, incoming)
+        if check is not None:
+            await checked(service, client, check, limited=False)
+        return await new.submit("film", content, incoming)
+
+
+class NewJob:
+    """The folder of a request that may become a job, which is removed at the end of the block if it has not."""
+
+    id: str
+    folder: Path
+
+    def __init__(self, service: Service, client: Client, key: str | None) -> None:
+        """Take the request's Idempotency-Key."""
+        self._service, self._client, self._key = service, client, key
+        self._is_kept = False
+
+    async def __aenter__(self) -> Self:
+        self.id, self.folder = await run_in_threadpool(self._service.storage.new_job)
+        return self
+
+    async def __aexit__(self, *why: object) -> None:
+        if not self._is_kept:
+            await run_in_threadpool(self._service.storage.remove_job, self.id)
+
+    def replayed(self, incoming: Incoming[Any]) -> Response | None:
+        """Return the answer with the job that came before with the same key; None if there is none."""
+        before = self._service.queue.replayed(self._client.id, self._key, incoming.digest)
+        return None if before is None else accepted(before, replayed=True)
+
+    async def submit(self, kind: str, content: dict[str, Any], incoming: Incoming[Any]) -> Response:
+        """Put the job into the queue, and return the answer."""
+        job, self._is_kept = await run_in_threadpool(
+            lambda: self._service.queue.submit(
+                self._client.id, kind, content, incoming.digest,
+                id=self.id, idempotency=self._key, size=incoming.size,
+            )
+        )  # fmt: skip
+        return accepted(job, replayed=not self._is_kept)
 
 
 def accepted(job: Job, *, replayed: bool = False) -> Response:

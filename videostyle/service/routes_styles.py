@@ -9,16 +9,18 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from videostyle.errors import UsageError
+from videostyle.io import heif
 from videostyle.io.images import EXTENSIONS
-from videostyle.service.common import TheClient, TheService
+from videostyle.service.common import TheClient, TheService, checked
 from videostyle.service.core import Service
 from videostyle.service.incoming import Incoming, arriving
 from videostyle.service.openapi import form_body
 from videostyle.service.problems import Problem
 from videostyle.service.queue import new_id
-from videostyle.service.routes_jobs import accepted, webhook_of
-from videostyle.service.schema import PHOTOGRAPHS, StyleRequest
-from videostyle.service.tasks import Failure, Inspect, Predict
+from videostyle.service.routes_jobs import NewJob, webhook_of
+from videostyle.service.schema import StyleRequest
+from videostyle.service.styles import own_style
+from videostyle.service.tasks import Inspect, Predict
 from videostyle.service.views import ERRORS, JobView, StyleList, StyleView
 from videostyle.train.plan import LearnPlan, TrainingStyle
 
@@ -58,48 +60,32 @@ async def make_style(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Make a style of a picture: predicted at once (201), or learned in some minutes by a job (202)."""
-    id, folder = await run_in_threadpool(service.storage.new_job)
-    is_kept = False
-    try:
-        async with arriving(request, service, client, StyleRequest, folder) as incoming:
-            if (before := service.queue.replayed(client.id, idempotency_key, incoming.digest)) is not None:
-                return accepted(before, replayed=True)
-            source = await run_in_threadpool(_check, service, client.id, incoming)
-            given = incoming.request
-            file = f"{new_id('style')}.safetensors"
-            plan = LearnPlan(
-                TrainingStyle(given.name, folder / source),
-                service.plan.styles_folder / file,
-                network=given.network,
-                minutes=0,
-            )
-            check = Inspect(str(folder / source), service.plan.minutes, service.plan.pixels)
-            found = await service.painters.run(
-                client.id, check if given.minutes else Predict(check, plan), limited=False
-            )
-            if isinstance(found, Failure):
-                raise Problem(507 if found.disk_full else 422 if found.is_clients else 500, found.message)
-            if not given.minutes:
-                await run_in_threadpool(service.styles.add, file, client.id, given.name, given.network)
-                view = StyleView(
-                    name=given.name, network=given.network, title="", painter="", year="", own=True, thumbnail=None
-                )
-                return JSONResponse(view.model_dump(), 201)
-            content = {
-                "source": source, "name": given.name, "network": given.network, "minutes": given.minutes, "file": file,
-            }  # fmt: skip
-            if given.webhook is not None:
-                content["webhook"] = await run_in_threadpool(webhook_of, service, given.webhook.url)
-            job, is_kept = await run_in_threadpool(
-                lambda: service.queue.submit(
-                    client.id, "style", content, incoming.digest,
-                    id=id, idempotency=idempotency_key, size=incoming.size,
-                )
-            )  # fmt: skip
-            return accepted(job, replayed=not is_kept)
-    finally:
-        if not is_kept:
-            await run_in_threadpool(service.storage.remove_job, id)
+    async with (
+        NewJob(service, client, idempotency_key) as new,
+        arriving(request, service, client, StyleRequest, new.folder) as incoming,
+    ):
+        if (before := new.replayed(incoming)) is not None:
+            return before
+        source = await run_in_threadpool(_check, service, client.id, incoming)
+        given = incoming.request
+        file = f"{new_id('style')}.safetensors"
+        plan = LearnPlan(
+            TrainingStyle(given.name, new.folder / source),
+            service.plan.styles_folder / file,
+            network=given.network,
+            minutes=0,
+        )
+        check = Inspect(str(new.folder / source), service.plan.minutes, service.plan.pixels)
+        await checked(service, client, check if given.minutes else Predict(check, plan), limited=False)
+        if not given.minutes:
+            await run_in_threadpool(service.styles.add, file, client.id, given.name, given.network)
+            return JSONResponse(own_style(given.name, given.network).model_dump(), 201)
+        content = {
+            "source": source, "name": given.name, "network": given.network, "minutes": given.minutes, "file": file,
+        }  # fmt: skip
+        if given.webhook is not None:
+            content["webhook"] = await run_in_threadpool(webhook_of, service, given.webhook.url)
+        return await new.submit("style", content, incoming)
 
 
 def _check(service: Service, client: str, incoming: Incoming[StyleRequest]) -> str:
@@ -109,6 +95,6 @@ def _check(service: Service, client: str, incoming: Incoming[StyleRequest]) -> s
         raise UsageError(f"minutes must be between 0 and {service.plan.learn_minutes:g}, got {given.minutes:g}")
     service.styles.check_new(given.name, given.network, client)
     source = incoming.take_input(given.input, incoming.name)
-    if not source.endswith((*EXTENSIONS, *PHOTOGRAPHS)):
+    if not source.endswith((*EXTENSIONS, *heif.EXTENSIONS)):
         raise UsageError("a style is made of a picture, not of a film")
     return source

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from videostyle.batch.jobs import model_field
 from videostyle.errors import SettingError, UnknownNameError, UsageError
 from videostyle.files import fit_name
+from videostyle.io import heif
 from videostyle.io.images import EXTENSIONS
 from videostyle.io.names import FILMS, WRITABLE, output_name
 from videostyle.plan import RenderPlan
@@ -18,8 +19,7 @@ from videostyle.settings import Setting, settings_of
 from videostyle.style import SEGMENTED
 from videostyle.weights import models_folder, read_manifest
 
-PHOTOGRAPHS = (".heic", ".heif", ".hif", ".avif")
-READABLE = (*FILMS, *EXTENSIONS, *PHOTOGRAPHS)
+READABLE = (*FILMS, *EXTENSIONS, *heif.EXTENSIONS)
 """Extensions of files that clients may upload."""
 UPLOAD = "upload_"
 """Begin of the id of an upload, which may stand where a file is named."""

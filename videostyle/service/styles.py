@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videostyle.errors import UnknownNameError, UsageError
 from videostyle.service.database import Database
 from videostyle.service.plan import ServicePlan
+from videostyle.service.views import StyleView
 from videostyle.stylizers import styles_without_code
 from videostyle.weights import GalleryEntry, gallery, own_styles
-
-
-@dataclass(frozen=True, slots=True)
-class ListedStyle:
-    """A style in the list."""
-
-    name: str
-    network: str
-    title: str
-    painter: str
-    year: str
-    own: bool
-    """True for a style that this client has made."""
-    thumbnail: str | None
-    """Address of a picture painted in the style; None if there is none."""
 
 
 class Styles:
@@ -36,18 +21,19 @@ class Styles:
     def __init__(self, plan: ServicePlan, database: Database) -> None:
         self._plan, self._database = plan, database
 
-    def listed(self, client: str) -> list[ListedStyle]:
+    def listed(self, client: str) -> list[StyleView]:
         """List the styles that a client may name."""
         found = [
-            ListedStyle(
-                one.name, one.network, one.title, one.painter, one.year, False,
-                f"/v1/styles/{one.network}/{one.name}/thumbnail" if thumbnail_of(one) is not None else None,
+            StyleView(
+                name=one.name, network=one.network, title=one.title, painter=one.painter, year=one.year, own=False,
+                thumbnail=f"/v1/styles/{one.network}/{one.name}/thumbnail" if thumbnail_of(one) is not None else None,
             )
             for one in (*gallery(), *own_styles())
         ]  # fmt: skip
-        found += [ListedStyle(row["name"], row["network"], "", "", "", True, None) for row in self._rows(client)]
+        found += [own_style(row["name"], row["network"]) for row in self._rows(client)]
         found += [
-            ListedStyle(name, "", summary, "", "", False, None) for name, summary in styles_without_code().items()
+            StyleView(name=name, network="", title=summary, painter="", year="", own=False, thumbnail=None)
+            for name, summary in styles_without_code().items()
         ]
         return found
 
@@ -81,6 +67,11 @@ class Styles:
             if (one.name, one.network) == (name, network):
                 return thumbnail_of(one)
         return None
+
+
+def own_style(name: str, network: str) -> StyleView:
+    """Return a style that a client has made, as that client sees it."""
+    return StyleView(name=name, network=network, title="", painter="", year="", own=True, thumbnail=None)
 
 
 def record(connection: sqlite3.Connection, file: str, client: str, name: str, network: str) -> None:
