@@ -80,7 +80,7 @@ class Painter:
     def __call__(self, pictures: Any) -> Any:
         """Stylize each picture by itself, without temporal state."""
         given, restore = pictures_to_pixels(pictures)
-        still = replace(self.plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
+        still = still_plan(self.plan)
         return restore([_pixels(Frame(pixels, 0, Fraction(1, 24)), still, self._stylizer) for pixels in given])
 
     def video(self, frames: Iterable[Any], fps: float | Fraction = 24) -> Iterator[Any]:
@@ -163,6 +163,11 @@ class StylizedFrames(Iterator[Frame]):
                     _set_threads(ours)
         finally:
             _set_threads(before)
+
+
+def still_plan(plan: RenderPlan) -> RenderPlan:
+    """Return `plan` for frames that are stylized each by itself, without temporal state."""
+    return replace(plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
 
 
 def _set_threads(counts: tuple[int, int]) -> None:

@@ -24,9 +24,9 @@ from videostyle.metrics.figures import mean
 from videostyle.metrics.temporal import Pairs
 from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import to_float
-from videostyle.painter import StylizedFrames
+from videostyle.painter import StylizedFrames, still_plan
 from videostyle.pipeline import render
-from videostyle.plan import EncodeOptions, FlowOptions, RenderPlan, StabilizeOptions
+from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
 from videostyle.progress import OnProgress, Progress
 from videostyle.stabilize import WINDOW
 from videostyle.timeline import Span
@@ -119,7 +119,7 @@ class PreviewCache:
 
     def still(self, plan: RenderPlan) -> dict[str, Version]:
         """Stylize the first frame of `plan.span` by itself; return the frame and the output, as pictures."""
-        plan = replace(plan, stabilize=StabilizeOptions(0), flow=FlowOptions("none"))
+        plan = still_plan(plan)
         with open_source(plan.source) as film:
             frame = next(iter(film.frames(plan.span)), None)
         if frame is None:
