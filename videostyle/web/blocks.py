@@ -195,10 +195,10 @@ def _film_tab(page: Page, film: Any, controls: list[Any], picked: Any, blocks: A
         first.success(**work).then(**command)
     moments.input(lambda at: float(at), moments, start, **_QUIET).then(**still).then(**work)
     # A released slider or a choice renders at once; of several changes meanwhile, the last counts.
-    sliders = [one.release for one in [start, seconds, row, *controls] if isinstance(one, gr.Slider)]
+    sliders = [one.release for one in [start, seconds, *controls] if isinstance(one, gr.Slider)]
     others = [one.input for one in controls if not isinstance(one, gr.Slider)]
     gr.on([*sliders, *others], trigger_mode="always_last", **still)
-    gr.on([paint.click, *sliders, *others], trigger_mode="always_last", **work)
+    gr.on([paint.click, row.release, *sliders, *others], trigger_mode="always_last", **work)
     picked.success(**still).then(**work)
     gr.on([one.change for one in [name, *controls]], **command)
     show.click(**command).then(lambda: gr.update(visible=True), None, line, **_QUIET)
