@@ -16,12 +16,12 @@ import torch
 from videostyle import weights
 from videostyle.cli.terminal import shown_log
 from videostyle.errors import UsageError
-from videostyle.io.style_image import read_on_white
 from videostyle.nets.code_predictor import CodePredictor
 from videostyle.partial_files import atomic_write
 from videostyle.train.data import list_photographs
-from videostyle.train.predictor import PredictorConfig, train_predictor
-from videostyle.weights import Network, Predictor, picture_statistics, save_predictor
+from videostyle.train.predictor import PredictorConfig, gallery_statistics, train_predictor
+from videostyle.weights import Network, save_predictor
+from videostyle.weights.prediction import LOSS_NETWORK
 
 MODELS = Path(__file__).parents[1] / "models"
 HELD_BACK = [
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--held-back", nargs="*", default=HELD_BACK, metavar="NAME")
     parser.add_argument("--steps", type=int, default=PredictorConfig.steps, help="(default: %(default)s)")
     parser.add_argument("--data", default="", help="what the paintings and textures are, for the card")
+    parser.add_argument("--note", default="", help="a remark for the card")
     parser.add_argument("--licence", default="CC0 1.0", help="of the weights (default: %(default)s)")
     args = parser.parse_args()
     paintings = [path for path in list_photographs(args.paintings) if path.stem not in args.held_back]
@@ -81,6 +82,7 @@ def main() -> None:
         "textures": len(config.textures),
         "held_back": sorted(args.held_back),
         "recipe": {"steps": config.steps, "batch": config.batch, "crop": config.crop, "views": config.views},
+        "note": args.note,
         "licence": args.licence,
     }
     save_predictor(path, net, network, card, gallery)
@@ -90,11 +92,10 @@ def main() -> None:
 
 def bottlenecks(net: CodePredictor, network: Network, folder: Path) -> dict[str, torch.Tensor]:
     """Return the bottleneck of each painting of the gallery, by its style's name."""
-    files = {path.stem: path for path in list_photographs(folder)}
     names = [entry.name for entry in weights.gallery() if entry.network == network.name]
-    predictor = Predictor(net, {})
+    statistics = gallery_statistics(folder, names, net, weights.load_loss_network(LOSS_NETWORK))
     with torch.inference_mode():
-        return {name: net.embed(picture_statistics(predictor, read_on_white(files[name])))[0] for name in names}
+        return dict(zip(names, net.embed(statistics), strict=True))
 
 
 def card_text(path: Path, card: dict[str, object]) -> str:
@@ -112,9 +113,10 @@ def card_text(path: Path, card: dict[str, object]) -> str:
             f"`scripts/train_predictor.py`: {recipe['steps']} steps of {recipe['batch']} crops of {recipe['crop']} px, "
             f"{recipe['views']} views of each painting beside the whole",
         ),
+        ("Note", card["note"]),
         ("Licence of these weights", card["licence"]),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
     return f"# Code predictor of {path.parent.name}\n\n| | |\n| --- | --- |\n{table}\n"
 
 
