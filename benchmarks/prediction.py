@@ -86,7 +86,7 @@ def learned_code(style: TrainingStyle, output: Path, minutes: float, network: st
     if not output.exists():
         learn(LearnPlan(style, output, network=network, minutes=minutes))
     code, card = weights.read_style(output)
-    return code, card["recipe"]["steps"]
+    return code, card.get("recipe", {}).get("steps", 0)  # a predicted code has no recipe
 
 
 def summary(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from make_pictures import FILM, frame, write
+from make_pictures import FILM, frame, paint, write
 from torch.nn import functional as F
 
-import videostyle
 from videostyle import weights
 from videostyle.io.images import read_picture, write_picture
 from videostyle.io.style_image import read_on_white
@@ -68,9 +67,7 @@ def main() -> None:
 
 def painted(style: str, moment: Fraction, network: str) -> np.ndarray:
     """A moment of the sample film in a style, (H, W, 3)."""
-    chosen = Style(((style, 1.0),), network=network)
-    (stylized,) = videostyle.paint_frames([frame(FILM, moment)], chosen, engine="torch")
-    return stylized.pixels.permute(1, 2, 0).numpy()
+    return paint(Style(((style, 1.0),), network=network), moment)
 
 
 def optimized(painting: Path, work: Path, steps: int) -> np.ndarray:
