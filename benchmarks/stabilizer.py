@@ -28,6 +28,7 @@ from torch import Tensor
 from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import EvaluationFlow, TemporalMetrics, valid_motion
+from videostyle.ops.detail import detail_energy, restore_detail
 from videostyle.ops.filters import box, shrink
 from videostyle.ops.warp import Resampling, warp
 from videostyle.plan import FlowOptions
@@ -39,8 +40,6 @@ from videostyle.stabilize import (
     SHRINK,
     blend_previous,
     compensated_energy,
-    detail_energy,
-    restore_detail,
 )
 from videostyle.style import Style
 from videostyle.stylizers import load_stylizer

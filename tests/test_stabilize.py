@@ -14,6 +14,7 @@ from torch import Tensor
 from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
 from videostyle.metrics.temporal import TemporalMetrics, laplacian_energy
+from videostyle.ops.detail import detail_energy, restore_detail
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.stabilize import (
     LATENCY,
@@ -22,9 +23,7 @@ from videostyle.stabilize import (
     Motion,
     Stabilizer,
     compensated_energy,
-    detail_energy,
     load_stabilizer,
-    restore_detail,
 )
 from videostyle.types import Flow
 

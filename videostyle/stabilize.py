@@ -11,7 +11,8 @@ from torch import Tensor
 
 from videostyle.confidence import motion_confidence
 from videostyle.flow import load_flow
-from videostyle.ops.filters import box, enlarge, luma, mix, shrink, soften
+from videostyle.ops.detail import detail_energy, restore_detail
+from videostyle.ops.filters import enlarge, mix, shrink
 from videostyle.ops.warp import Resampling, resize_flow, warp
 from videostyle.plan import FlowOptions, StabilizeOptions
 from videostyle.types import Flow, FlowEstimator, Motion, TwoWayEstimator
@@ -25,11 +26,6 @@ MIN_FRESH = 0.06
 # Before blending, the low frequencies of the warped output (of a picture shrunk by COARSE) are moved by this share to
 # those of the new frame: colour and light follow it faster than strokes do.
 COARSE, COLOR_FRESH = 4, 0.15
-# Detail is compared over squares of this many pixels, and amplified by this factor at most.
-DETAIL_AREA = 4
-MOST_GAIN = 1.5
-# (1/255)², a detail energy that nobody sees: keeps noise in flat areas from being amplified.
-DETAIL_FLOOR = 1.5e-5
 # The lookahead stabilizer buffers WINDOW frames; a frame leaves the buffer when LATENCY frames follow it.
 WINDOW, LATENCY = 24, 8
 # Weight of the following frames in the backward pass; half of it comes from the next four.
@@ -255,19 +251,6 @@ def blend_previous(
     return mix(fresh, warped, (flow.confidence * share).expand(len(fresh), -1, -1, -1))
 
 
-def restore_detail(blended: Tensor, energy: Tensor) -> Tensor:
-    """Amplify the finest detail of `blended` (N, 3, H, W) to a local `energy`; the result is in 0..1.
-
-    Detail is what a blur of one pixel removes; `energy` is the `detail_energy` of another picture. Where `blended` has
-    as much it is left alone, so with its own energy it is returned as it is.
-    """
-    blended = blended.clamp(0, 1)
-    gain = (energy / detail_energy(blended)).sqrt_().clamp_(1, MOST_GAIN)
-    h, w = blended.shape[-2:]
-    # Away from the blurred picture by the share that is missing.
-    return mix(blended, soften(blended), enlarge(1 - gain, (h, w))).clamp_(0, 1)
-
-
 def compensated_energy(energy: Tensor, flow: Flow) -> Tensor:
     """Return the `detail_energy` to ask for after a warp along `flow` (1, 2, H, W), so that enough of it remains.
 
@@ -276,12 +259,3 @@ def compensated_energy(energy: Tensor, flow: Flow) -> Tensor:
     moved = shrink(flow.vectors, (energy.shape[2], energy.shape[3])).norm(dim=1, keepdim=True).clamp_(max=1)
     confidence = shrink(flow.confidence, (energy.shape[2], energy.shape[3]))
     return energy * (1 + DETAIL_SURPLUS * moved * confidence)
-
-
-def detail_energy(picture: Tensor) -> Tensor:
-    """Compute the energy of the finest detail in luma, over some ten pixels: (N, 1, H / 4, W / 4)."""
-    brightness = luma(picture)
-    detail = soften(brightness).sub_(brightness)
-    h, w = picture.shape[-2:]
-    areas = -(-h // DETAIL_AREA), -(-w // DETAIL_AREA)
-    return box(shrink(detail.square_(), areas), 1) + DETAIL_FLOOR

@@ -12,11 +12,11 @@ from typing import Self
 from torch import Tensor
 
 from videostyle.io import open_source
+from videostyle.ops.detail import detail_energy, restore_detail
 from videostyle.ops.filters import mix
 from videostyle.ops.pixels import resize, to_float
 from videostyle.ops.warp import warp
 from videostyle.optimize.motion import KeyframeTracker, View, at_size, no_flow, packed, view
-from videostyle.stabilize import detail_energy, restore_detail
 from videostyle.timeline import Span
 from videostyle.types import ALONE, Flow, Moment, Stylizer
 

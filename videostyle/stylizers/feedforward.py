@@ -16,6 +16,7 @@ from videostyle.ops.filters import enlarge, shrink
 from videostyle.ops.pixels import pad_to_multiple, resize
 from videostyle.ops.warp import resize_flow, warp
 from videostyle.style import Style
+from videostyle.stylizers._carried_detail import CarriedDetail
 from videostyle.types import ALONE, Moment, Stylizer
 from videostyle.weights import Codes, load_codes
 
@@ -52,9 +53,15 @@ class FeedForward:
         """Time of the last frame, the statistics that normalised it, and their contrast."""
         self._output: Tensor | None = None
         """Last output of the network, of the working size."""
+        self._code: Tensor | None = None
+        """Code of the last frame."""
+        self._detail = CarriedDetail()
 
     def __call__(self, content: Tensor, moment: Moment = ALONE) -> Tensor:
         code = self.codes.at(moment.time).to(content.device)
+        if self._code is None or not torch.equal(code, self._code):
+            self._detail.restart()  # another style, or another strength, has detail of its own
+        self._code = code
         code = code.expand(max(len(content), len(code)), -1)
         full = content.shape[2], content.shape[3]
         height, width = self.working_size(*full)
@@ -94,12 +101,14 @@ class FeedForward:
         noise = torch.zeros(1, NOISE_CHANNELS, *size) if moment.noise is None else enlarge(moment.noise, size)
         before = self._output
         if moment.is_cut or moment.motion is None or before is None or before.shape != (count, 3, *size):
+            self._detail.restart()
             prior, mask = torch.zeros(count, 3, *size), torch.zeros(1, 1, *size)
         else:
             back = moment.motion.backward
             flow = resize_flow(back.vectors, size)
-            prior = warp(before, flow.expand(count, -1, -1, -1), "bicubic").clamp_(0, 1)
             mask = back.confidence if back.confidence.shape[-2:] == size else enlarge(back.confidence, size)
+            warped = warp(before, flow.expand(count, -1, -1, -1), "bicubic")
+            prior = self._detail(warped, before, flow, mask)
         shared = torch.cat([mask, noise.to(mask.device)], dim=1).expand(count, -1, -1, -1)
         return torch.cat([prior.to(mask.device), shared], dim=1)
 
