@@ -13,8 +13,8 @@ from videostyle.ops.warp import resize_flow, warp
 # it is 1.2 and 0.72 to 0.83, and what remains of a still film's flicker is halved. A greatest factor of 1.5 gains a
 # hundredth more where things move, and costs a twentieth more flicker.
 GAINS = (0.7, 1.2)
-# How much less trusted a place has to be to count as new: the confidence mask's complement, to this power. What is half
-# new is an average of two paintings and has less detail than either.
+# A place counts as new by the complement of its confidence, to this power: what is half new is an average of two
+# paintings, and has less detail than either.
 NEW = 3
 
 
