@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +21,12 @@ from videostyle.nets.style_network import Architecture, StyleNetwork
 
 
 def pytest_configure() -> None:
-    """No settings of a user's own; and signals as a terminal sends them: in the background of a shell, or under nohup,
-    they are ignored.
+    """No settings and no cache of a user's own; and signals as a terminal sends them.
+
+    In the background of a shell, or under nohup, they are ignored.
     """
     os.environ["VIDEOSTYLE_CONFIG"] = os.devnull
+    os.environ["VIDEOSTYLE_CACHE"] = tempfile.mkdtemp(prefix="videostyle-cache-")
     for name, handler in (
         ("SIGINT", signal.default_int_handler),
         ("SIGTERM", signal.SIG_DFL),
@@ -31,6 +35,11 @@ def pytest_configure() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_unconfigure() -> None:
+    """Remove what was cached."""
+    shutil.rmtree(os.environ["VIDEOSTYLE_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

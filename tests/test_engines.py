@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -153,7 +154,7 @@ def test_a_bounded_number_of_networks_and_sizes_is_kept(monkeypatch: pytest.Monk
 
 def test_what_is_too_large_to_be_kept_stays_as_long_as_its_painter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "CACHE_PIXELS", 1000)
-    pool, network, shapes = openvino._Pool(), openvino._Network(None, "cpu"), ((1, 3, 40, 40),)
+    pool, network, shapes = openvino._Pool(), openvino._Network(Many(), [], "cpu"), ((1, 3, 40, 40),)
     left: list[weakref.ref[object]] = []
 
     def paint() -> None:
@@ -240,3 +241,92 @@ def test_unknown_and_missing_engines_are_named(toy_gallery: Path, monkeypatch: p
     monkeypatch.delitem(sys.modules, "videostyle.engines.openvino", raising=False)
     with pytest.raises(MissingDependencyError, match="pip install openvino"):
         load_engine("openvino", network, "cpu")
+
+
+# Compiled networks on disk
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VIDEOSTYLE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "openvino"
+
+
+def built(net: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> tuple[list[torch.Tensor], list[str]]:
+    """What a network gives as in a new process, and which of its steps were taken for it."""
+    steps: list[str] = []
+
+    with monkeypatch.context() as patch:
+
+        def noted(home: object, name: str) -> None:
+            inner = getattr(home, name)
+            patch.setattr(home, name, lambda *args: (steps.append(name), inner(*args))[1])
+
+        noted(openvino, "convert")
+        noted(openvino._model_cache, "store")
+        given = [torch.full((1, 3, 8, 8), 0.25), torch.ones(1, 3), torch.ones(1, 1, 8, 8), torch.ones(1, 2)]
+        patch.setattr(openvino, "_pool", openvino._Pool())
+        found = list(openvino.build(net, given, "cpu")(*given))
+    return found, steps
+
+
+def test_a_network_is_compiled_once_for_all_later_runs(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Many().requires_grad_(False)
+    first, steps = built(net, monkeypatch)
+    assert steps == ["convert", "store"]
+    later, steps = built(net, monkeypatch)
+    assert steps == []
+    assert all(torch.equal(one, other) for one, other in zip(first, later, strict=True))
+
+
+@pytest.mark.parametrize("what", ["weights", "code", "version", "threads"])
+def test_what_was_compiled_otherwise_is_compiled_again(what: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Many().requires_grad_(False)
+    built(net, monkeypatch)
+    if what == "weights":
+        net.mix.weight.mul_(1.5)
+    elif what == "code":
+        monkeypatch.setattr(openvino._model_cache, "_source", lambda file: b"other code")
+    else:
+        monkeypatch.setattr(openvino, "_compiler", lambda: (what,))
+    found, steps = built(net, monkeypatch)
+    assert steps == ["convert", "store"]
+    given = [torch.full((1, 3, 8, 8), 0.25), torch.ones(1, 3), torch.ones(1, 1, 8, 8), torch.ones(1, 2)]
+    assert all(torch.allclose(one, other, atol=0.02) for one, other in zip(found, net(*given), strict=True))
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "no network", "empty"])
+def test_a_damaged_compiled_network_is_made_again(damage: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Many().requires_grad_(False)
+    expected, _ = built(net, monkeypatch)
+    (path,) = cache.iterdir()
+    content = path.read_bytes()
+    if damage == "no network":
+        path.unlink()
+        monkeypatch.setattr(openvino._model_cache, "load", lambda key: b"no network")
+    else:
+        path.write_bytes({"cut": content[:-9], "changed": content[:-9] + b"x" * 9, "empty": b""}[damage])
+    found, steps = built(net, monkeypatch)
+    assert steps == ["convert", "store"]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    if damage != "no network":
+        assert built(net, monkeypatch)[1] == []
+
+
+def test_where_nothing_can_be_kept_networks_are_compiled_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("VIDEOSTYLE_CACHE", str(tmp_path / "file"))
+    assert built(Many().requires_grad_(False), monkeypatch)[1] == ["convert", "store"]
+
+
+def test_the_least_recently_used_compiled_networks_go(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino._model_cache, "MOST_BYTES", 3 * (32 + 100))
+    store, load = openvino._model_cache.store, openvino._model_cache.load
+    for number in range(3):
+        store(str(number), bytes(100))
+        os.utime(openvino._model_cache._path(str(number)), (number, number))
+    assert load("0") == bytes(100)
+    store("3", bytes(100))
+    assert [load(str(number)) is not None for number in range(4)] == [True, False, True, True]

@@ -17,6 +17,7 @@ from videostyle.flow import choose_flow
 from videostyle.io import open_source
 from videostyle.masks import Mask, compose, mask_of_people
 from videostyle.moments import Moments
+from videostyle.ops.filters import shrink
 from videostyle.ops.pixels import alpha_to_float, join_alpha, resize, same_pixels, split_alpha, to_float, to_pixels
 from videostyle.people import PeopleMask
 from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
@@ -25,7 +26,7 @@ from videostyle.segmenters import load_segmenter
 from videostyle.stabilize import load_stabilizer
 from videostyle.stylizers import load_stylizer, passes_through
 from videostyle.threads import prefetch
-from videostyle.types import Frame, Moment, Motion, Source, Stylizer
+from videostyle.types import EnlargingStylizer, Frame, Moment, Motion, Source, Stylizer
 from videostyle.weights import predicted_styles
 
 
@@ -34,7 +35,7 @@ class _Prepared:
     """A frame before stylizing."""
 
     content: Tensor
-    """(1, 3, H, W) in 0..1."""
+    """(1, 3, h, w) in 0..1, of the size at which the film is stabilized."""
     moment: Moment
     people: Tensor | None
     """Mask of the people (1, 1, h, w) in 0..1, if one is asked for."""
@@ -46,7 +47,9 @@ class _Stylized:
 
     content: Tensor
     layers: Tensor
-    """(1 + regions, 3, H, W) in 0..1."""
+    """(1 + regions, 3, h, w) in 0..1."""
+    share: Tensor | None
+    """How much of the film shows through each layer, (1 + regions, 1, 1, 1) in 0..1; None where none is enlarged."""
     motion: Motion | None
     people: Tensor | None
 
@@ -58,6 +61,7 @@ class _Pending:
     frame: Frame
     bare: tuple[bool, ...]
     """One flag per layer, True where it is the film itself: then there is nothing to stabilize."""
+    share: Tensor | None
     people: Tensor | None
 
 
@@ -181,7 +185,8 @@ class FrameStylizer:
             frame = one.frame
             # The film's pixels are computed again instead of held; where nothing needs them, any will do.
             masked = bool(self.stylizes and self.plan.style.masks)
-            film = self._content(frame)[0] if masked or any(one.bare) else stabilized[0]
+            with self.timer("stabilize"):
+                stabilized, film = self._enlarged(one, stabilized, needed=masked or any(one.bare))
             layers = [film if bare else layer for bare, layer in zip(one.bare, stabilized, strict=True)]
             # Masks come after the stabilizer, so that it blends nothing across a mask's edge.
             picture = self._masked(self._time(frame), film, layers, one.people) if masked else layers[0]
@@ -197,6 +202,26 @@ class FrameStylizer:
         content = to_float(frame, self._tensors)
         return content if self.size is None else resize(content, self.size[::-1])
 
+    def _small_content(self, frame: Frame) -> Tensor:
+        """Return the frame as (1, 3, h, w) in 0..1, of the size at which the film is stabilized."""
+        content = self._content(frame)
+        stylizer, size = self.step.stylizer, (content.shape[2], content.shape[3])
+        return shrink(content, stylizer.stabilized_size(*size)) if isinstance(stylizer, EnlargingStylizer) else content
+
+    def _enlarged(self, one: _Pending, layers: Tensor, *, needed: bool) -> tuple[Tensor, Tensor]:
+        """Return the stabilized layers in the output's size, and the film where it is `needed`, else any picture."""
+        stylizer, size = self.step.stylizer, self._output_size(one.frame)
+        if one.share is None or tuple(layers.shape[2:]) == size:
+            return layers, self._content(one.frame)[0] if needed else layers[0]
+        assert isinstance(stylizer, EnlargingStylizer)
+        film = self._content(one.frame) if needed or stylizer.needs_film(one.share) else None
+        layers = stylizer.enlarge(layers, size, one.share, film)
+        return layers, layers[0] if film is None else film[0]
+
+    def _output_size(self, frame: Frame) -> tuple[int, int]:
+        """Return the (height, width) of the output."""
+        return self.size[::-1] if self.size is not None else (frame.pixels.shape[1], frame.pixels.shape[2])
+
     def _prepare(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Prepared | None]]:
         """Yield each frame with its content and moment; None where it reuses the output of the frame before."""
         last: Frame | None = None
@@ -208,7 +233,7 @@ class FrameStylizer:
                     self.repeated += 1
                     prepared = None
                 else:
-                    content = self._content(frame)
+                    content = self._small_content(frame)
                     prepared = _Prepared(content, self.step.moment(content, self._time(frame), frame.is_cut), None)
             if prepared is not None and self.people is not None:
                 with self.timer("segment"):
@@ -235,12 +260,15 @@ class FrameStylizer:
         before = Fraction(0)
         for frame, prepared in frames:
             now = self._time(frame)
+            stylizer = self.step.stylizer
             stylized = None
             if prepared is not None:
                 jumps = self.plan.style.jumps(before, now)
                 with self.timer("paint"):
-                    layers, motion = self.step.stylize(prepared.content, prepared.moment, jumps=jumps)
-                stylized = _Stylized(prepared.content, layers, motion, prepared.people)
+                    content = prepared.content
+                    layers, motion = self.step.stylize(content, prepared.moment, jumps=jumps)
+                    share = stylizer.film_share(content, now) if isinstance(stylizer, EnlargingStylizer) else None
+                stylized = _Stylized(content, layers, share, motion, prepared.people)
             yield frame, stylized
             before = now
 
@@ -248,14 +276,15 @@ class FrameStylizer:
         self, frames: Iterable[tuple[Frame, _Stylized | None]]
     ) -> Iterator[tuple[_Pending, Tensor | None, Motion | None]]:
         bare: tuple[bool, ...] = ()
+        share: Tensor | None = None
         people: Tensor | None = None
         for frame, stylized in frames:
             if stylized is None:
-                yield _Pending(frame, bare, people), None, None
+                yield _Pending(frame, bare, share, people), None, None
             else:
                 bare = tuple(torch.equal(layer, stylized.content[0]) for layer in stylized.layers)
-                people = stylized.people
-                yield _Pending(frame, bare, people), stylized.layers, stylized.motion
+                share, people = stylized.share, stylized.people
+                yield _Pending(frame, bare, share, people), stylized.layers, stylized.motion
 
     def _masked(self, time: Fraction, film: Tensor, layers: list[Tensor], people: Tensor | None) -> Tensor:
         style, size = self.plan.style, (film.shape[1], film.shape[2])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -228,6 +228,34 @@ class Stylizer(Protocol):
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) at which frames of this size are stylized; noise is made for it."""
+        ...
+
+
+@runtime_checkable
+class EnlargingStylizer(Stylizer, Protocol):
+    """A stylizer that paints large frames at a smaller size: films are stabilized at that size, then enlarged."""
+
+    def stabilized_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) at which films of this size are stylized and stabilized: their own, or smaller."""
+        ...
+
+    def film_share(self, content: Tensor, time: Fraction) -> Tensor:
+        """Return how much of the frame shows through each layer at `time`, (layers, 1, 1, 1) in 0..1.
+
+        `content` is (1, 3, H, W) in 0..1, of any size.
+        """
+        ...
+
+    def needs_film(self, share: Tensor) -> bool:
+        """Return True if `enlarge` needs the frame for layers with this share of it."""
+        ...
+
+    def enlarge(self, layers: Tensor, size: tuple[int, int], share: Tensor, film: Tensor | None) -> Tensor:
+        """Enlarge stabilized layers (N, 3, h, w) to `size` (H, W).
+
+        `share` is that of `film_share`; `film` is the frame (1, 3, H, W) in 0..1, None if it is not needed. A layer
+        that is all film is the frame bit for bit.
+        """
         ...
 
 

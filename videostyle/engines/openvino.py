@@ -5,10 +5,13 @@ On Intel's GPUs and NPUs (`gpu`, `gpu:1`, `npu`) it computes in half precision.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from io import BytesIO
 from threading import Lock, local
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +21,10 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from videostyle.engines import _model_cache
 from videostyle.errors import UsageError
 from videostyle.files import make_folder
+from videostyle.threads import cores
 from videostyle.weights.manifest import cache_folder
 
 if TYPE_CHECKING:
@@ -39,12 +44,38 @@ CACHE_PIXELS = 4_000_000
 
 
 class _Network:
-    """Converted network, and the lock that a thread holds while it reshapes and compiles the model."""
+    """Network to compile for a device; it is converted when it is first compiled for a size that is not on disk."""
 
-    def __init__(self, model: ov.Model, device: str) -> None:
-        self.model = model
-        self.device = device
-        self.lock = Lock()
+    def __init__(self, net: nn.Module, inputs: Sequence[Tensor], device: str) -> None:
+        self._net = net
+        self._inputs = inputs
+        self._device = device
+        self._model: ov.Model | None = None
+        self._digest = _model_cache.digest(net) if device == "cpu" else None
+        # A thread holds it while it reshapes and compiles the model.
+        self._lock = Lock()
+
+    def compile(self, shapes: Shapes) -> ov.CompiledModel:
+        """Compile the network for inputs of these shapes, or read it where it was compiled before."""
+        wanted = settings(self._device)
+        with self._lock:
+            if self._digest is None:
+                return core().compile_model(self._reshaped(shapes), openvino_name(self._device), wanted)
+            key = repr((self._digest, shapes, wanted, _compiler()))
+            found = _model_cache.load(key)
+            if found is not None:
+                # OpenVINO refuses what it would compile in another way.
+                with suppress(RuntimeError):
+                    return core().import_model(BytesIO(found), "CPU", wanted)
+            compiled = core().compile_model(self._reshaped(shapes), "CPU", wanted)
+            _model_cache.store(key, compiled.export_model().getvalue())
+            return compiled
+
+    def _reshaped(self, shapes: Shapes) -> ov.Model:
+        if self._model is None:
+            self._model = convert(self._net, self._inputs)
+        self._model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
+        return self._model
 
 
 class _Compiled:
@@ -72,11 +103,7 @@ class _Compiled:
             if self._idle:
                 return self._idle.pop()
             if self._model is None:
-                with self._network.lock:
-                    model = self._network.model
-                    model.reshape({number: list(shape) for number, shape in enumerate(self._shapes)})
-                    device = self._network.device
-                    self._model = core().compile_model(model, openvino_name(device), settings(device))
+                self._model = self._network.compile(self._shapes)
             return self._model.create_infer_request()
 
 
@@ -119,6 +146,13 @@ def core() -> ov.Core:
     return ov.Core()
 
 
+@lru_cache(maxsize=1)
+def _compiler() -> tuple[object, ...]:
+    """Return what a network compiled for the CPU depends on beside the network and the settings."""
+    processor = [core().get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    return ov.__version__, torch.__version__, *map(str, processor), os.environ.get("ONEDNN_MAX_CPU_ISA"), cores()
+
+
 def openvino_name(device: str) -> str:
     """Return OpenVINO's name of a device: CPU, NPU, GPU, GPU.1."""
     return device.upper().replace(":", ".")
@@ -146,8 +180,8 @@ def settings(device: str = "cpu") -> dict[str, Any]:
 
 
 def build(net: nn.Module, inputs: Sequence[Tensor], device: str) -> Engine:
-    """Convert the network in memory; it is compiled for each size of picture on first use."""
-    network = _Network(convert(net, inputs), device)
+    """Prepare the network, which is converted in memory, and compiled for each size of picture on first use."""
+    network = _Network(net, inputs, device)
 
     def run(*given: Tensor) -> tuple[Tensor, ...]:
         return _pool.get(network, tuple(tuple(each.shape) for each in given))(given)

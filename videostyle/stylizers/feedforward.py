@@ -75,13 +75,12 @@ class FeedForward:
         self._output = stylized
         cover = opacity(code)
         if (height, width) != full:
-            # The film's finest detail is restored as far as the film shows through, and not at full strength: it drew
-            # the photograph's lines over the paint, and sharpening the paint drew rings.
+            # As in `enlarge`.
             lost = (1 - cover) * (content - resize(scaled, full))
             stylized = (resize(stylized, full) + lost).clamp_(0, 1)
         if self.style.keep_colors:
             stylized = keep_colors(stylized, content)
-        lit = brightness(content).sub(BLACK).div(LIT - BLACK).clamp(0, 1)
+        lit = _lit(content)
         if bool((lit < 1).any()):
             stylized = content + lit * (stylized - content)
         # At strength 0 the result is the content bit for bit, whatever scaling and colours do to the last bit.
@@ -95,6 +94,35 @@ class FeedForward:
         """
         scale = min(GALLERY_SIDE / min(height, width), 1) / self.style.brush
         return max(round(height * scale), 1), max(round(width * scale), 1)
+
+    def stabilized_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) at which films of this size are stabilized: that of the gallery's strokes.
+
+        Smaller strokes are stabilized at the size at which they are stylized, larger ones at that of a brush of 1.
+        """
+        scale = min(GALLERY_SIDE / min(self.style.brush, 1) / min(height, width), 1)
+        return max(round(height * scale), 1), max(round(width * scale), 1)
+
+    def film_share(self, content: Tensor, time: Fraction) -> Tensor:
+        """See `videostyle.types.EnlargingStylizer`."""
+        return 1 - opacity(self.codes.at(time)).to(content.device) * _lit(content)
+
+    def needs_film(self, share: Tensor) -> bool:
+        """See `videostyle.types.EnlargingStylizer`."""
+        return self.style.keep_colors or bool((share > 0).any())
+
+    def enlarge(self, layers: Tensor, size: tuple[int, int], share: Tensor, film: Tensor | None) -> Tensor:
+        """See `videostyle.types.EnlargingStylizer`."""
+        enlarged = resize(layers, size)
+        if film is None:
+            return enlarged
+        # The film's finest detail is restored as far as the film shows through, and not at full strength: it drew
+        # the photograph's lines over the paint, and sharpening the paint drew rings.
+        small = shrink(film, (layers.shape[2], layers.shape[3]))
+        enlarged = (enlarged + share * (film - resize(small, size))).clamp_(0, 1)
+        if self.style.keep_colors:
+            enlarged = keep_colors(enlarged, film)
+        return torch.where(share < 1, enlarged, film)
 
     def _recurrent_input(self, count: int, size: tuple[int, int], moment: Moment) -> Tensor:
         """Make the recurrent input of the network: (`count`, RECURRENT_CHANNELS, *size)."""
@@ -126,6 +154,11 @@ class FeedForward:
         stylized, used = self.engine(content, code, running, momentum, *recurrent_input)
         self._last = moment.time, used, seen
         return stylized
+
+
+def _lit(content: Tensor) -> Tensor:
+    """Return the share of the stylized frame over the film itself that the light in it allows: (N, 1, 1, 1) in 0..1."""
+    return brightness(content).sub(BLACK).div(LIT - BLACK).clamp(0, 1)
 
 
 def brightness(content: Tensor) -> Tensor:
