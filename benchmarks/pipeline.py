@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 from speed import peak_memory, prepare
@@ -191,6 +191,8 @@ class Threads:
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
+        self.last: dict[int, tuple[float, float]] = {}
+        """The figures of each thread when it was last there."""
 
     def timer(self) -> Any:
         """Return a stage timer that notes which thread runs which stage."""
@@ -213,12 +215,14 @@ class Threads:
             except (OSError, ValueError):
                 continue
             found[int(task.name)] = int(computed) / 1e9, int(waited) / 1e9
+        self.last |= found
         return found
 
     def shares(self, before: dict[int, tuple[float, float]], seconds: float) -> dict[str, dict[str, float]]:
         """Return what the threads did since `before`, `seconds` ago, as shares of the time."""
         told: dict[str, list[float]] = {}
-        for thread, (computed, waited) in self.read().items():
+        self.read()
+        for thread, (computed, waited) in self.last.items():
             then = before.get(thread, (0.0, 0.0))
             entry = told.setdefault(self.names.get(thread, "codecs' and network's threads"), [0.0, 0.0, 0.0])
             entry[0] += (computed - then[0]) / seconds
@@ -245,8 +249,9 @@ def in_use(plan: RenderPlan) -> tuple[float, dict[str, dict[str, float]]]:
     def watch(now: videostyle.Progress) -> None:
         if now.done:
             stamps.append(time.perf_counter())
-            if len(first) == 0:
-                first.append(threads.read())
+            now_read = threads.read()
+            if not first:
+                first.append(now_read)
             if now.total is None or now.done == now.total:
                 last[:] = [threads.shares(first[0], max(stamps[-1] - stamps[0], 1e-9))]
 
@@ -278,7 +283,7 @@ def rate_on_one_core(plan: RenderPlan) -> float:
         return in_use(plan)[0]
 
 
-def measure(clip: Path, style: Style, mode: str, scaling: bool) -> dict[str, Any]:
+def measure(clip: Path, style: Style, mode: Literal["lookahead", "causal"], scaling: bool) -> dict[str, Any]:
     output = clip.with_name("painted.mp4")
     plan = RenderPlan(
         source=str(clip),
@@ -333,11 +338,11 @@ START = {
 }
 """What is imported, each in a process of its own."""
 _PROCESS = (
-    "import resource, sys, time\n"
+    "import re, sys, time\n"
     "wall, began = time.perf_counter(), time.process_time()\n"
     "exec(sys.argv[1])\n"
     "print(time.perf_counter() - wall, time.process_time() - began,"
-    " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    " int(re.search('VmHWM: *(.*) kB', open('/proc/self/status').read())[1]) / 1024)"
 )
 
 

@@ -51,6 +51,7 @@ SMALLEST = {
     "--table {table}",
     "memory.py": "--minutes 1 --size 32x32 --style dots --json {json}",
     "paint.py": "{photograph}:{painting} --size 32 --equal-steps 2 --most 3 --json {json}",
+    "pipeline.py": "{clip} --style dots --sizes 64x48 --frames 12 --start-up 0 --json {json} --table {table}",
     "prediction.py": "{paintings} --names stripes --photographs {photographs} --minutes 0.01 "
     "--evaluation-network vgg16 --evaluation-weights {vgg} --json {json}",
     "quality.py": "{recipe} --side 32 --steps 50 --cache {out}/curves.json --json {json} --table {table}",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import torch
@@ -49,7 +50,7 @@ class _Stylized:
     layers: Tensor
     """(1 + regions, 3, h, w) in 0..1."""
     share: Tensor | None
-    """How much of the film shows through each layer, (1 + regions, 1, 1, 1) in 0..1; None where none is enlarged."""
+    """Share of the film in each layer, (1 + regions, 1, 1, 1) in 0..1; None where none is enlarged."""
     motion: Motion | None
     people: Tensor | None
 
@@ -91,6 +92,26 @@ class Step:
         if jumps:
             moment = replace(moment, is_cut=True, motion=None)
         return self.stylizer(content, moment), moment.motion
+
+    def shrink(self, content: Tensor) -> Tensor:
+        """Return a frame of a film (1, 3, H, W) in the size at which the film is stylized and stabilized."""
+        if not isinstance(self.stylizer, EnlargingStylizer):
+            return content
+        return shrink(content, self.stylizer.stabilized_size(content.shape[2], content.shape[3]))
+
+    def film_share(self, content: Tensor, time: Fraction) -> Tensor | None:
+        """Return how much of the frame shows through each layer; None where layers are not enlarged."""
+        return self.stylizer.film_share(content, time) if isinstance(self.stylizer, EnlargingStylizer) else None
+
+    def enlarge(
+        self, layers: Tensor, size: tuple[int, int], share: Tensor | None, film: Callable[[], Tensor]
+    ) -> Tensor:
+        """Return stabilized layers in the output's `size` (H, W); `film` returns the frame, if it is needed."""
+        stylizer = self.stylizer
+        if share is None or tuple(layers.shape[2:]) == size:
+            return layers
+        assert isinstance(stylizer, EnlargingStylizer)
+        return stylizer.enlarge(layers, size, share, film() if stylizer.needs_film(share) else None)
 
     def blend(self, layers: Tensor, motion: Motion | None) -> Tensor:
         """Stabilize the layers of one frame at once, which a causal stabilizer can."""
@@ -186,7 +207,9 @@ class FrameStylizer:
             # The film's pixels are computed again instead of held; where nothing needs them, any will do.
             masked = bool(self.stylizes and self.plan.style.masks)
             with self.timer("stabilize"):
-                stabilized, film = self._enlarged(one, stabilized, needed=masked or any(one.bare))
+                size = self.size[::-1] if self.size else (frame.pixels.shape[1], frame.pixels.shape[2])
+                stabilized = self.step.enlarge(stabilized, size, one.share, partial(self._content, frame))
+                film = self._content(frame)[0] if masked or any(one.bare) else stabilized[0]
             layers = [film if bare else layer for bare, layer in zip(one.bare, stabilized, strict=True)]
             # Masks come after the stabilizer, so that it blends nothing across a mask's edge.
             picture = self._masked(self._time(frame), film, layers, one.people) if masked else layers[0]
@@ -202,26 +225,6 @@ class FrameStylizer:
         content = to_float(frame, self._tensors)
         return content if self.size is None else resize(content, self.size[::-1])
 
-    def _small_content(self, frame: Frame) -> Tensor:
-        """Return the frame as (1, 3, h, w) in 0..1, of the size at which the film is stabilized."""
-        content = self._content(frame)
-        stylizer, size = self.step.stylizer, (content.shape[2], content.shape[3])
-        return shrink(content, stylizer.stabilized_size(*size)) if isinstance(stylizer, EnlargingStylizer) else content
-
-    def _enlarged(self, one: _Pending, layers: Tensor, *, needed: bool) -> tuple[Tensor, Tensor]:
-        """Return the stabilized layers in the output's size, and the film where it is `needed`, else any picture."""
-        stylizer, size = self.step.stylizer, self._output_size(one.frame)
-        if one.share is None or tuple(layers.shape[2:]) == size:
-            return layers, self._content(one.frame)[0] if needed else layers[0]
-        assert isinstance(stylizer, EnlargingStylizer)
-        film = self._content(one.frame) if needed or stylizer.needs_film(one.share) else None
-        layers = stylizer.enlarge(layers, size, one.share, film)
-        return layers, layers[0] if film is None else film[0]
-
-    def _output_size(self, frame: Frame) -> tuple[int, int]:
-        """Return the (height, width) of the output."""
-        return self.size[::-1] if self.size is not None else (frame.pixels.shape[1], frame.pixels.shape[2])
-
     def _prepare(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Prepared | None]]:
         """Yield each frame with its content and moment; None where it reuses the output of the frame before."""
         last: Frame | None = None
@@ -233,7 +236,7 @@ class FrameStylizer:
                     self.repeated += 1
                     prepared = None
                 else:
-                    content = self._small_content(frame)
+                    content = self.step.shrink(self._content(frame))
                     prepared = _Prepared(content, self.step.moment(content, self._time(frame), frame.is_cut), None)
             if prepared is not None and self.people is not None:
                 with self.timer("segment"):
@@ -260,14 +263,13 @@ class FrameStylizer:
         before = Fraction(0)
         for frame, prepared in frames:
             now = self._time(frame)
-            stylizer = self.step.stylizer
             stylized = None
             if prepared is not None:
                 jumps = self.plan.style.jumps(before, now)
                 with self.timer("paint"):
                     content = prepared.content
                     layers, motion = self.step.stylize(content, prepared.moment, jumps=jumps)
-                    share = stylizer.film_share(content, now) if isinstance(stylizer, EnlargingStylizer) else None
+                    share = self.step.film_share(content, now)
                 stylized = _Stylized(content, layers, share, motion, prepared.people)
             yield frame, stylized
             before = now
