@@ -46,6 +46,7 @@ class Inline:
     def __init__(self, before: Callable[[Task], None] = lambda task: None, workers: int = 2) -> None:
         self.workers = workers
         self.frames = 0
+        self.latest = None
         self.before = before
         self.tasks: list[Task] = []
         self.waiting: list[tuple[Any, Task]] = []
@@ -59,8 +60,8 @@ class Inline:
         self.tasks.append(task)
         yield key, carry_out(task, self._count)
 
-    def _count(self, frames: int) -> None:
-        self.frames += frames
+    def _count(self, frame: object) -> None:
+        self.frames += frame is not None
 
     def __call__(self, plan: BatchPlan) -> Self:
         """Stands for `load_executor`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from starlette.testclient import TestClient
 
 from videostyle.service.app import application
 from videostyle.service.core import Service
-from videostyle.service.painters import Painters
+from videostyle.service.painters import SupersededError
 from videostyle.service.plan import ServicePlan
 from videostyle.service.tasks import Failure, carry_out, failure
 from videostyle.service.worker import Worker
@@ -20,16 +22,28 @@ from videostyle.service.worker import Worker
 class Served:
     """A started service; `get`, `post` and so on are requests to it."""
 
-    def __init__(self, plan: ServicePlan, require_keys: bool = False) -> None:
+    def __init__(
+        self, plan: ServicePlan, require_keys: bool = False, app: Callable[[Service], Any] | None = None
+    ) -> None:
         self.plan = plan
         self.service = Service(plan)
         in_this_process(self.service)
-        self.app = application(self.service, require_keys=require_keys)
+        self.app = app(self.service) if app else application(self.service, require_keys=require_keys)
         self._client = TestClient(self.app, base_url="http://127.0.0.1:8000")
         self._stack = ExitStack()
         self._stack.enter_context(self._client)
         for name in ("get", "post", "patch", "put", "head", "options", "delete", "request", "stream"):
             setattr(self, name, getattr(self._client, name))
+
+    def upload(self, path: Path) -> str:
+        """Upload a file, and return its id."""
+        tus = {"Tus-Resumable": "1.0.0"}
+        name = base64.b64encode(path.name.encode()).decode()
+        headers = {**tus, "Upload-Length": str(path.stat().st_size), "Upload-Metadata": f"filename {name}"}
+        where = self.post("/v1/uploads", headers=headers).headers["location"]  # type: ignore[attr-defined]
+        body = {**tus, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        assert self.patch(where, content=path.read_bytes(), headers=body).status_code == 204  # type: ignore[attr-defined]
+        return str(where.rpartition("/")[2])
 
     def work(self) -> None:
         """Carry out the jobs that wait, in this thread."""
@@ -56,16 +70,20 @@ class Served:
 
 def in_this_process(service: Service) -> None:
     """Carry out the painters' tasks in this process, where starting one takes no seconds, and recover no jobs."""
-    painters: Painters = service.painters
 
-    async def run(client: str, task: Any, *, limited: bool = True) -> dict[str, Any] | Failure:
+    async def run(
+        client: str, task: Any, *, limited: bool = True, is_wanted: Callable[[], bool] = lambda: True
+    ) -> dict[str, Any] | Failure:
+        if not is_wanted():
+            raise SupersededError("a newer request has come meanwhile")
         try:
             return carry_out(task)
         except Exception as error:
             return failure(error, (service.plan.data,))
 
-    painters.run = run  # type: ignore[method-assign]
-    painters.warm_up = lambda: None  # type: ignore[method-assign]
-    for one in painters._painters:
-        one.is_warm = True
+    for painters in (service.painters, service.cameras):
+        painters.run = run  # type: ignore[method-assign]
+        painters.warm_up = lambda: None  # type: ignore[method-assign]
+        for one in painters._painters:
+            one.is_warm = True
     service.queue.dead_workers = list  # type: ignore[method-assign]  # its workers are the test's own

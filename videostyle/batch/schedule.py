@@ -212,7 +212,7 @@ def run(plan: BatchPlan, *, on_progress: OnProgress = ignore) -> list[Result]:
     """Render every film that is not finished yet, resuming where an earlier run was stopped.
 
     If a film fails, the others go on. `on_progress` is called with the number of rendered frames and of all frames, as
-    far as known. Events that the user should see at once are logged.
+    far as known, and the newest frame where this process paints. Events that the user should see at once are logged.
 
     Raises UsageError if nothing can be begun, SinkError if the folder is in use, or the disk full: all finished work is
     kept then, as after KeyboardInterrupt.
@@ -279,7 +279,7 @@ def _carry_out(plan: BatchPlan, films: list[_Film], on_progress: OnProgress) -> 
             done = sum(film.journal.frames for film in films)
             painting = max(executor.frames - settled, 0)
             total = sum(film.expected or 0 for film in films if not film.error)
-            on_progress(Progress("painting", min(done + painting, total), total, "frames"))
+            on_progress(Progress("painting", min(done + painting, total), total, "frames", latest=executor.latest))
     if disk_full:
         raise SinkError(disk_full)
 

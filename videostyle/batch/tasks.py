@@ -65,10 +65,14 @@ class WholeTask:
 Task = ScanTask | PaintTask | JoinTask | WholeTask
 
 
-def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
+OnFrame = Callable[[Frame | None], object]
+"""Function that is called with each stylized frame, and with None while there is none."""
+
+
+def carry_out(task: Task, on_frame: OnFrame) -> dict[str, Any]:
     """Carry out a task, and return its result in plain values.
 
-    `on_frames` is called at each frame, with the number stylized since; an exception from it ends the task.
+    `on_frame` is called with each stylized frame, and with None in between; an exception from it ends the task.
 
     The result of a failure has the keys `error`, a line; `retryable`, False if another try would not help; and
     `disk_full`.
@@ -76,13 +80,13 @@ def carry_out(task: Task, on_frames: Callable[[int], None]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         if isinstance(task, ScanTask):
-            done = asdict(scan(task.plan, lambda progress: on_frames(0)))
+            done = asdict(scan(task.plan, lambda progress: on_frame(None)))
         elif isinstance(task, PaintTask):
-            done = _paint(task, on_frames)
+            done = _paint(task, on_frame)
         elif isinstance(task, JoinTask):
             done = _join(task)
         else:
-            done = _whole(task, on_frames)
+            done = _whole(task, on_frame)
     except Exception as error:  # any error concerns this film only; the others go on
         line = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, VideostyleError):
@@ -108,7 +112,7 @@ def is_joinable(plan: RenderPlan) -> bool:
     return "gif" not in CODECS[codec].containers and "apng" not in CODECS[codec].containers
 
 
-def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
+def _paint(task: PaintTask, on_frame: OnFrame) -> dict[str, Any]:
     segment, plan = task.segment, task.plan
     final = Path(task.path)
     # A name for this try only: on systems where workers survive their master, an old one may still be writing.
@@ -119,7 +123,7 @@ def _paint(task: PaintTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     sink = VideoSink(str(partial), source.info, replace(plan.encode, codec=name, overwrite=True), size=size)
     try:
         kept = _SegmentSink(sink, segment)
-        report = render(plan, source=source, sink=kept, on_progress=_counted(on_frames), cuts_known=True)
+        report = render(plan, source=source, sink=kept, on_progress=_latest(on_frame), cuts_known=True)
         try:
             os.replace(partial, final)
         except OSError as error:
@@ -152,11 +156,11 @@ def open_output(plan: RenderPlan, info: VideoInfo, written: WrittenFiles | None)
     )
 
 
-def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
+def _whole(task: WholeTask, on_frame: OnFrame) -> dict[str, Any]:
     plan = task.plan
     sink = open_output(plan, open_source(plan.source).info, WrittenFiles(task.written))
     try:
-        report = render(plan, sink=sink, on_progress=_counted(on_frames))
+        report = render(plan, sink=sink, on_progress=_latest(on_frame))
     finally:
         # The film is rendered again from its beginning.
         if sink.partial is not None:
@@ -164,9 +168,9 @@ def _whole(task: WholeTask, on_frames: Callable[[int], None]) -> dict[str, Any]:
     return {"frames": report.frames, "warnings": report.warnings, "painted": report.frames}
 
 
-def _counted(on_frames: Callable[[int], None]) -> OnProgress:
-    """Return a callback for `render` that counts its frames."""
-    return lambda progress: on_frames(0 if progress.latest is None else 1)
+def _latest(on_frame: OnFrame) -> OnProgress:
+    """Return a callback for `render` that hands its frames on."""
+    return lambda progress: on_frame(progress.latest)
 
 
 class _SegmentSink:

@@ -72,7 +72,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> int:
     """Serve a page with these `videostyle.web.page_files.Settings` until Ctrl-C, then remove its temporary files."""
     check_open_files(_OPEN_FILES)
-    from videostyle.hosting import addresses
+    from videostyle.hosting import addresses, auth
     from videostyle.web import server
     from videostyle.web.storage import server_folder
 
@@ -85,7 +85,7 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
         from videostyle.web.page import Page
         from videostyle.web.page_files import Settings
 
-        token = server.new_token(args.host)
+        token = auth.new_token(args.host)
         listener = addresses.bind(args.host, args.port)
         page = Page(Settings(base, work, **settings), JobQueue())
         visitors = Visitors(page.sessions.leave, on_tick=page.sessions.sweep)
@@ -95,7 +95,7 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
             print(url, flush=True)
             print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)
             if not args.no_browser:
-                server.open_browser(url)
+                auth.open_browser(url)
             visitors.start()
             with self_contained_only() if settings.get("largest") else nullcontext():  # uploads are strangers'
                 addresses.serve(app, listener)

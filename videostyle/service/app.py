@@ -15,6 +15,7 @@ from videostyle.service import (
     problems,
     routes_images,
     routes_jobs,
+    routes_stills,
     routes_styles,
     routes_system,
     routes_uploads,
@@ -46,7 +47,15 @@ def api(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.state.streams = {}
-    for module in (routes_images, routes_jobs, routes_styles, routes_uploads, routes_system):
+    app.state.views = routes_stills.Views()
+    for module in (
+        routes_images,
+        routes_jobs,
+        routes_stills,
+        routes_styles,
+        routes_uploads,
+        routes_system,
+    ):
         app.include_router(module.router)
     problems.install(app, (service.plan.data,))
     openapi.install(app)

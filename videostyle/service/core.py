@@ -13,6 +13,7 @@ from multiprocessing.synchronize import Event
 from typing import Any
 
 from videostyle.errors import VideostyleError
+from videostyle.plan import RenderPlan
 from videostyle.processes import CONTEXT, follow_master
 from videostyle.service import webhooks
 from videostyle.service.database import Database
@@ -26,6 +27,7 @@ from videostyle.service.queue import JobQueue, new_id
 from videostyle.service.records import Job
 from videostyle.service.storage import Storage
 from videostyle.service.styles import Styles, record
+from videostyle.service.tasks import Warm
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,11 @@ def open_queue(plan: ServicePlan, database: Database) -> JobQueue:
     return JobQueue(database, plan.locks, most=plan.jobs, most_each=plan.jobs_each, keep=plan.keep, on_end=_on_end)
 
 
+def warm(plan: ServicePlan) -> Warm:
+    """Return the task that a new painter begins with."""
+    return Warm(RenderPlan.of("", "", engine=plan.engine, device=plan.device))
+
+
 def _on_end(connection: sqlite3.Connection, job: Job) -> None:
     if job.kind == "style" and job.status == "succeeded":
         record(connection, job.request["file"], job.client, job.request["name"], job.request["network"])
@@ -52,15 +59,22 @@ def _on_end(connection: sqlite3.Connection, job: Job) -> None:
         webhooks.enqueue(connection, job.client, hook, content)
 
 
-def describe(job: Job) -> dict[str, Any]:
-    """Return a job as its client sees it."""
+def describe(job: Job, ahead: int | None = None) -> dict[str, Any]:
+    """Return a job as its client sees it; `ahead` is the number of jobs before one that waits."""
     here = f"/v1/jobs/{job.id}"
     urls = {"self": here, "events": f"{here}/events"}
-    if job.status == "succeeded" and job.kind == "film" and not job.result.get("expired"):
-        urls["result"] = f"{here}/result"
+    is_removed = bool(job.result.get("expired"))
+    if not is_removed:
+        urls |= {"source": f"{here}/source", "thumbnail": f"{here}/thumbnail"}
+        if job.status == "succeeded" and job.kind == "film":
+            urls["result"] = f"{here}/result"
     return {
         "id": job.id,
         "kind": job.kind,
+        "name": job.request["name"],
+        "settings": job.request.get("given", {}),
+        "ahead": ahead,
+        "is_removed": is_removed,
         "status": job.status,
         "created_at": _time(job.created),
         "started_at": _time(job.started),
@@ -91,7 +105,11 @@ class Service:
         self.styles = Styles(plan, self.database)
         self.outbound = Outbound(plan.networks)
         self.webhooks = webhooks.Webhooks(self.database, self.keys, self.outbound)
-        self.painters = Painters(plan.painters, (plan.data,), plan.picture_seconds, plan.pictures, plan.pictures_each)
+        self.painters = Painters(
+            plan.painters, (plan.data,), plan.picture_seconds, plan.pictures, plan.pictures_each, warm(plan)
+        )
+        # A camera's state is in its process, so there is one, which starts with the first picture.
+        self.cameras = Painters(1, (plan.data,), plan.picture_seconds, plan.pictures, plan.pictures_each, warm(plan))
         self.workers = Workers(plan)
         self.metrics = Metrics(self.queue, self.painters, self.workers)
         self.is_ready = False
@@ -145,6 +163,7 @@ class Service:
         self._stopped.set()
         self.workers.close()
         self.painters.close()
+        self.cameras.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(5)

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -24,20 +25,22 @@ SMALL = 1_000_000
 """Bytes of a request that brings no file, and of what is around a file in one that does."""
 _OPEN = ("/healthz", "/readyz", "/openapi.json")
 """Routes that need no key."""
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-]
+SAFE_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "x-frame-options": "DENY"}
+"""Headers of every answer, of the API or of a page."""
+API_HEADERS = SAFE_HEADERS | {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+}
+"""Headers of the API's answers."""
 
 
 class RequestLog:
     """Gives each request an id, logs and counts it, and answers what nothing else has answered."""
 
-    def __init__(self, app: App, service: Service) -> None:
+    def __init__(self, app: App, service: Service, headers: Mapping[str, str] = API_HEADERS) -> None:
+        """Take the headers of every answer."""
         self._app, self._service = app, service
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,7 +56,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = [(b"x-request-id", id.encode()), *_HEADERS]
+                own = [(b"x-request-id", id.encode()), *self._headers]
                 names = {name for name, _ in own}
                 rest = [(name, value) for name, value in message.get("headers", []) if name.lower() not in names]
                 message = {**message, "headers": [*rest, *own]}
@@ -90,10 +93,16 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class Guard:
     """Lets through requests of known clients, within their scopes and limits."""
 
-    def __init__(self, app: App, service: Service, *, require_keys: bool) -> None:
-        """Let nobody in without a key if `require_keys` is true, even if there is no key."""
+    def __init__(
+        self, app: App, service: Service, *, require_keys: bool, known: Callable[[Message], Client] | None = None
+    ) -> None:
+        """Let nobody in without a key if `require_keys` is true, even if there is no key.
+
+        `known` tells the client of a request that has been let in before it came here.
+        """
         self._app, self._service = app, service
         self._require_keys = require_keys
+        self._known = known
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -131,6 +140,8 @@ class Guard:
     def _authenticate(self, scope: Message) -> Client:
         """Return the client of a request; raise Problem if it is none, or may not do this."""
         service = self._service
+        if self._known is not None:
+            return self._known(scope)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if not self._require_keys and not service.keys:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from videostyle.service.schema import JobRequest, StyleRequest
+from videostyle.service.schema import JobRequest, StillRequest, StyleRequest
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -49,7 +49,7 @@ def install(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             _, models = models_json_schema(
-                [(JobRequest, "validation"), (StyleRequest, "validation")], ref_template=_REFERENCE
+                [(one, "validation") for one in (JobRequest, StyleRequest, StillRequest)], ref_template=_REFERENCE
             )
             made["components"]["schemas"] |= models["$defs"]
             made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

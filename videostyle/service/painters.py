@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
@@ -13,6 +13,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from videostyle.errors import UsageError
 from videostyle.processes import CONTEXT, follow_master
 from videostyle.service.log import json_log
 from videostyle.service.queue import FullError
@@ -23,14 +24,20 @@ log = logging.getLogger(__name__)
 _TRIES = 2
 
 
+class SupersededError(UsageError):
+    """A task that nobody waits for any more."""
+
+
 class Painter:
     """One process with one thread of its own, which starts it, and starts it again after a crash.
 
     On Linux a process ends with the thread that started it, so that thread stays.
     """
 
-    def __init__(self, folders: tuple[Path, ...], seconds: float) -> None:
+    def __init__(self, folders: tuple[Path, ...], seconds: float, first: Task) -> None:
+        """Take the task that a new process begins with."""
         self.restarts = 0
+        self._first = first
         self.is_warm = False
         """True once the process has carried out a task: the first waits for the libraries."""
         self._folders = folders
@@ -45,9 +52,9 @@ class Painter:
 
     def warm_up(self) -> None:
         """Start the process and let it load its libraries, without waiting for that."""
-        self._thread.submit(self._run, None)
+        self._thread.submit(self._run, self._first)
 
-    def _run(self, task: Task | None) -> dict[str, Any] | Failure:
+    def _run(self, task: Task) -> dict[str, Any] | Failure:
         for _ in range(_TRIES):
             try:
                 connection = self._start()
@@ -118,8 +125,10 @@ def _serve(connection: Connection[Any, Any], folders: tuple[Path, ...]) -> None:
 class Painters:
     """The painters, given to clients in turn."""
 
-    def __init__(self, count: int, folders: tuple[Path, ...], seconds: float, most: int, most_each: int) -> None:
-        self._painters = [Painter(folders, seconds) for _ in range(max(count, 1))]
+    def __init__(
+        self, count: int, folders: tuple[Path, ...], seconds: float, most: int, most_each: int, first: Task
+    ) -> None:
+        self._painters = [Painter(folders, seconds, first) for _ in range(max(count, 1))]
         self._free = deque(self._painters)
         self._waiting: OrderedDict[str, deque[asyncio.Future[Painter]]] = OrderedDict()
         """Waiting tasks by client; the client who was served last is the last."""
@@ -157,13 +166,20 @@ class Painters:
                 seconds=2,
             )
 
-    async def run(self, client: str, task: Task, *, limited: bool = True) -> dict[str, Any] | Failure:
-        """Carry out a task once it is the client's turn; raise FullError if too many wait and it is `limited`."""
+    async def run(
+        self, client: str, task: Task, *, limited: bool = True, is_wanted: Callable[[], bool] = lambda: True
+    ) -> dict[str, Any] | Failure:
+        """Carry out a task once it is the client's turn, if it `is_wanted` then; raise SupersededError otherwise.
+
+        Raises FullError if too many tasks wait and this one is `limited`.
+        """
         if limited:
             self.check_room(client)
         self._taken[client] = self._taken.get(client, 0) + 1
         try:
             async with self._turn(client) as painter:
+                if not is_wanted():
+                    raise SupersededError("a newer request has come meanwhile")
                 return await painter.run(task)
         finally:
             self._taken[client] -= 1

@@ -18,6 +18,7 @@ from videostyle.files import is_disk_full
 from videostyle.hosting.asgi import Message, Send, answer
 from videostyle.hosting.messages import without_folders
 from videostyle.service.log import request_id
+from videostyle.service.painters import SupersededError
 from videostyle.service.queue import FullError
 from videostyle.service.storage import BusyError
 from videostyle.text import sanitize_line
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request
 
 KIND = "application/problem+json"
+_STATUS = {BusyError: 423, SupersededError: 409, SinkError: 507}
+"""Status of errors; 422 for all others of ours."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -54,7 +57,7 @@ def as_problem(error: BaseException, folders: tuple[Path, ...] = ()) -> Problem:
     if isinstance(error, HTTPException):
         return Problem(error.status_code, sanitize_line(error.detail), error.headers)
     if isinstance(error, VideostyleError):
-        status = 423 if isinstance(error, BusyError) else 507 if isinstance(error, SinkError) else 422
+        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 422)
         return Problem(status, sanitize_line(without_folders(str(error), folders)))
     if is_disk_full(error):
         return Problem(507, "the service's disk is full; try again later")

@@ -87,6 +87,15 @@ class Records:
             )
         ]  # fmt: skip
 
+    def ahead(self, job: Job) -> int | None:
+        """Return the number of jobs, of all clients, that were submitted before one that waits; None if it does not."""
+        row = self._database.row(
+            "SELECT COUNT(*) AS n FROM jobs WHERE status IN ('starting', 'processing') "
+            "AND number < (SELECT number FROM jobs WHERE id = ?)",
+            job.id,
+        )
+        return int(row["n"]) if row is not None and job.status == "starting" else None
+
     def expired(self) -> list[Job]:
         """List the jobs whose files have expired."""
         rows = self._database.rows("SELECT * FROM jobs WHERE expires < ? AND bytes >= 0", time.time())

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -22,7 +22,8 @@ from videostyle.service.keys import Client
 from videostyle.service.openapi import form_body
 from videostyle.service.problems import Problem
 from videostyle.service.records import Job
-from videostyle.service.schema import JobRequest, result_name
+from videostyle.service.schema import JobRequest, given_settings, result_name
+from videostyle.service.storage import THUMBNAIL
 from videostyle.service.tasks import Inspect
 from videostyle.service.views import ERRORS, JobList, JobView
 
@@ -120,7 +121,10 @@ def _prepare(service: Service, incoming: Incoming[JobRequest]) -> tuple[dict[str
     output = f"painted{suffix}"
     (incoming.folder / "out").mkdir()
     plan = incoming.plan(settings, source, f"out/{output}")
-    content = {"source": source, "output": output, "name": name, "url": url, "settings": settings}
+    content = {
+        "source": source, "output": output, "name": name, "url": url, "settings": settings,
+        "given": given_settings(given),
+    }  # fmt: skip
     if given.webhook is not None:
         content["webhook"] = webhook_of(service, given.webhook.url)
     return content, None if url else Inspect(plan.source, service.plan.minutes, service.plan.pixels, plan)
@@ -148,13 +152,17 @@ def jobs(
     """List your jobs, the newest first."""
     found = service.queue.jobs_of(client.id, limit + 1, before)
     more = f"/v1/jobs?limit={limit}&before={found[limit - 1].id}" if len(found) > limit else None
-    return {"jobs": [describe(job) for job in found[:limit]], "next": more}
+    return {"jobs": [_described(service, job) for job in found[:limit]], "next": more}
 
 
 @router.get("/v1/jobs/{id}", response_model=JobView)
 def job(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
     """Return a job."""
-    return describe(_find(service, client, id))
+    return _described(service, _find(service, client, id))
+
+
+def _described(service: Service, job: Job) -> dict[str, Any]:
+    return describe(job, service.queue.ahead(job))
 
 
 def _find(service: Service, client: Client, id: str) -> Job:
@@ -166,14 +174,14 @@ def _find(service: Service, client: Client, id: str) -> Job:
 
 @router.delete("/v1/jobs/{id}", response_model=JobView)
 def cancel(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
-    """Cancel a job; remove the result of one that is over."""
+    """Cancel a job; remove the files of one that is over."""
     found = _find(service, client, id)
     if found.is_over:
         service.storage.remove_job(id)
         service.queue.forget(found, entirely=False)
     else:
         service.queue.cancel(id)
-    return describe(_find(service, client, id))
+    return _described(service, _find(service, client, id))
 
 
 @router.get(
@@ -181,8 +189,8 @@ def cancel(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "the painted film or picture"}},
 )
-def result(id: str, service: TheService, client: TheClient) -> FileResponse:
-    """Download the painted film or picture."""
+def result(id: str, service: TheService, client: TheClient, inline: bool = False) -> FileResponse:
+    """Download the painted film or picture; `inline` is for a page that shows it."""
     found = _find(service, client, id)
     if found.status != "succeeded":
         raise Problem(409, f"the job has no result; it is {found.status}")
@@ -191,7 +199,29 @@ def result(id: str, service: TheService, client: TheClient) -> FileResponse:
     path = service.storage.job_folder(id) / found.result["file"]
     if not path.is_file():
         raise Problem(410, "the result has expired, or was removed")
-    return FileResponse(path, filename=found.request["name"])
+    return FileResponse(
+        path, filename=found.request["name"], content_disposition_type="inline" if inline else "attachment"
+    )
+
+
+@router.get("/v1/jobs/{id}/source", response_class=FileResponse)
+def source(id: str, service: TheService, client: TheClient) -> FileResponse:
+    """Return the film or picture that a job paints."""
+    return _file(service, client, id, "source")
+
+
+@router.get("/v1/jobs/{id}/thumbnail", response_class=FileResponse)
+def thumbnail(id: str, service: TheService, client: TheClient) -> FileResponse:
+    """Return a small copy of a frame of the result; while the job runs, of the newest."""
+    return _file(service, client, id, "")
+
+
+def _file(service: Service, client: Client, id: str, which: str) -> FileResponse:
+    found = _find(service, client, id)
+    path = service.storage.job_folder(id) / (found.request[which] if which else THUMBNAIL)
+    if not path.is_file():
+        raise Problem(404, "it is not there yet, or was removed")
+    return FileResponse(path, content_disposition_type="inline")
 
 
 @router.get(
@@ -202,27 +232,57 @@ def result(id: str, service: TheService, client: TheClient) -> FileResponse:
 async def events(id: str, request: Request, service: TheService, client: TheClient) -> StreamingResponse:
     """Follow a job by server-sent events: `progress` while it changes, and its status as the last event's name."""
     await run_in_threadpool(_find, service, client, id)
+
+    def look() -> tuple[str, Any, bool] | None:
+        found = service.queue.get(id, client.id)
+        if found is None:
+            return None
+        return found.status if found.is_over else "progress", _described(service, found), found.is_over
+
+    return _stream(request, service, client, look)
+
+
+@router.get(
+    "/v1/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "an event for each change"}},
+)
+async def all_events(request: Request, service: TheService, client: TheClient) -> StreamingResponse:
+    """Follow all of your jobs by server-sent events: `jobs`, the list, whenever it changes."""
+
+    def look() -> tuple[str, Any, bool]:
+        return "jobs", jobs(service, client, _PAGE), False
+
+    return _stream(request, service, client, look)
+
+
+def _stream(
+    request: Request, service: Service, client: Client, look: Callable[[], tuple[str, Any, bool] | None]
+) -> StreamingResponse:
+    """Return a stream of what `look` finds: an event's name, its content, and whether it is the last."""
     streams: dict[str, int] = request.app.state.streams
     if streams.get(client.id, 0) >= _STREAMS_EACH:
         raise Problem(429, f"{_STREAMS_EACH} of your connections wait for events already", {"Retry-After": "10"})
-    return StreamingResponse(_events(service, client, id, streams), media_type="text/event-stream")
+    return StreamingResponse(_events(service, client, look, streams), media_type="text/event-stream")
 
 
-async def _events(service: Service, client: Client, id: str, streams: dict[str, int]) -> AsyncIterator[str]:
+async def _events(
+    service: Service, client: Client, look: Callable[[], tuple[str, Any, bool] | None], streams: dict[str, int]
+) -> AsyncIterator[str]:
     streams[client.id] = streams.get(client.id, 0) + 1
     try:
         shown, silent = "", time.monotonic()
         while service.is_ready:
-            found = await run_in_threadpool(service.queue.get, id, client.id)
+            found = await run_in_threadpool(look)
             if found is None:
                 return
-            data = json.dumps(describe(found))
-            if found.is_over:
-                yield f"event: {found.status}\ndata: {data}\n\n"
-                return
-            if data != shown:
+            name, content, is_last = found
+            data = json.dumps(content)
+            if data != shown or is_last:
                 shown, silent = data, time.monotonic()
-                yield f"event: progress\ndata: {data}\n\n"
+                yield f"event: {name}\ndata: {data}\n\n"
+                if is_last:
+                    return
             elif time.monotonic() - silent > _ALIVE:
                 silent = time.monotonic()
                 yield ": still there\n\n"

@@ -38,12 +38,20 @@ def styles(service: TheService, client: TheClient) -> dict[str, Any]:
     response_class=FileResponse,
     responses={200: {"content": {"image/jpeg": {}}, "description": "pictures painted in the style"}},
 )
-def thumbnail(network: str, name: str, service: TheService) -> FileResponse:
-    """Return a sample of a style of the gallery."""
-    path = service.styles.thumbnail(name, network)
+def thumbnail(network: str, name: str, service: TheService, client: TheClient) -> FileResponse:
+    """Return a sample of a style of the gallery, or the picture that a style of your own was made of."""
+    path = service.styles.thumbnail(name, network, client.id)
     if path is None:
         raise Problem(404, "this style has no thumbnail")
     return FileResponse(path, media_type="image/jpeg")
+
+
+@router.delete("/v1/styles/{network}/{name}", status_code=204)
+def remove(network: str, name: str, service: TheService, client: TheClient) -> Response:
+    """Remove a style of your own."""
+    if not service.styles.remove(name, network, client.id):
+        raise Problem(404, "you have no style of this name")
+    return Response(status_code=204)
 
 
 @router.post(

@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 from email.utils import formatdate
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from videostyle.errors import UsageError
 from videostyle.files import sink_error
-from videostyle.service.common import TheClient, TheService
+from videostyle.io import heif
+from videostyle.io.images import EXTENSIONS
+from videostyle.service.common import TheClient, TheService, checked
 from videostyle.service.core import Service
 from videostyle.service.keys import Client
 from videostyle.service.problems import Problem
 from videostyle.service.storage import Upload
-from videostyle.service.views import ERRORS
+from videostyle.service.tasks import Inspect
+from videostyle.service.views import ERRORS, UploadView
 
 router = APIRouter(tags=["uploads"], responses=ERRORS)
 
@@ -65,6 +69,26 @@ def offset(id: str, service: TheService, client: TheClient, tus_resumable: Annot
     """Return the number of bytes that have arrived, in the header `Upload-Offset`."""
     _check_version(tus_resumable)
     return Response(headers=_headers(_find(service, client, id)))
+
+
+@router.get("/v1/uploads/{id}", response_model=UploadView)
+async def describe(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
+    """Return the name, size and length of an upload that is complete."""
+    upload = await run_in_threadpool(service.storage.take, id, client.id)
+    check = Inspect(str(upload.path), service.plan.minutes, service.plan.pixels)
+    found = await checked(service, client, check, limited=False)
+    is_photo = upload.path.suffix in (*EXTENSIONS, *heif.EXTENSIONS) and found["frames"] in (None, 1)
+    return {
+        "id": id, "name": upload.name, "bytes": upload.size, "kind": "photo" if is_photo else "film", **found,
+        "content": f"/v1/uploads/{id}/content",
+    }  # fmt: skip
+
+
+@router.get("/v1/uploads/{id}/content", response_class=FileResponse)
+def content(id: str, service: TheService, client: TheClient) -> FileResponse:
+    """Return the file itself, or the part of it that is asked for."""
+    upload = service.storage.take(id, client.id)
+    return FileResponse(upload.path, filename=upload.name, content_disposition_type="inline")
 
 
 @router.patch("/v1/uploads/{id}", status_code=204)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,11 +34,56 @@ def is_clients(name: str, each: Setting) -> bool:
 
 CLIENT_SETTINGS = {name: each for name, each in settings_of(RenderPlan).items() if is_clients(name, each)}
 
+
+class StyleKey(BaseModel):
+    """A style from a time on, and how long it holds; it is interpolated to the next one's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: str | dict[str, float]
+    start: float = Field(ge=0, description="seconds from the first frame")
+    hold: float = Field(default=0, ge=0, description="seconds")
+
+
+class StrengthKey(BaseModel):
+    """A strength from a time on, and how long it holds; it is interpolated to the next one's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: float = Field(ge=0, le=1)
+    start: float = Field(ge=0, description="seconds from the first frame")
+    hold: float = Field(default=0, ge=0, description="seconds")
+
+
+class StyleTimeline(BaseModel):
+    """A style that changes along the film."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: list[StyleKey] = Field(min_length=1, max_length=100)
+
+
+class StrengthTimeline(BaseModel):
+    """A strength that changes along the film."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: list[StrengthKey] = Field(min_length=1, max_length=100)
+
+
+_TIMELINES: dict[str, Any] = {"style": StyleTimeline, "strength": StrengthTimeline}
+
+
+def _field(name: str, each: Setting) -> Any:
+    kind, declared = model_field(name, each)
+    return (kind | _TIMELINES[name] if name in _TIMELINES else kind, declared)
+
+
 RenderSettings: type[BaseModel] = create_model(
     "RenderSettings",
     __config__=ConfigDict(extra="forbid", strict=True),
     __doc__="Settings of a render, by their names on the command line; those left out have their defaults.",
-    **{name: model_field(name, each) for name, each in CLIENT_SETTINGS.items()},
+    **{name: _field(name, each) for name, each in CLIENT_SETTINGS.items()},
 )
 
 Format = Literal["mp4", "m4v", "mov", "mkv", "webm", "gif", "png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp"]
@@ -68,6 +114,22 @@ class JobRequest(BaseModel):
     webhook: Webhook | None = None
 
 
+class StillRequest(BaseModel):
+    """One frame of an upload, which is painted while the client waits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: str = Field(max_length=200, description="the id of an upload")
+    at: float = Field(default=0, ge=0, description="seconds from the first frame")
+    lines: int = Field(default=540, ge=16, le=2160, description="most pixels of the short side")
+    view: str = Field(
+        default="", max_length=80, description="a view of your own, in which a newer request replaces those that wait"
+    )
+    settings: RenderSettings | None = Field(  # type: ignore[valid-type]
+        default=None, description="left out, the frame is returned as it is"
+    )
+
+
 class StyleRequest(BaseModel):
     """A style to make of a picture."""
 
@@ -90,13 +152,15 @@ def render_settings(
     `find_style` takes the name of a style and of its network, `find_upload` an id and the use of the file. Raises
     UsageError for any name that is not known.
     """
-    named = {name: value for name, value in given.items() if value is not None}
+    named = {name: _plain(value) for name, value in given.items() if value is not None}
     network = named.get("network", RenderPlan("", "").style.network)
     networks, _ = read_manifest(models_folder())
     if network not in networks:
         raise UnknownNameError.among("network", network, networks)
 
     def style(value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("keys"), list):
+            return {"keys": [{**key, "value": style(key["value"])} for key in value["keys"]]}
         if isinstance(value, Mapping):
             return {style(name): weight for name, weight in value.items()}
         return find_upload(value, "style") if value.startswith(UPLOAD) else find_style(value, network)
@@ -117,6 +181,16 @@ def render_settings(
             {"blend": style(one["style"]), "mask": mask("region", one["mask"])} for one in named["region"]
         ]
     return named
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Fraction) else value
+
+
+def given_settings(request: JobRequest) -> dict[str, Any]:
+    """Return the settings that a client gave, as JSON has them."""
+    given: BaseModel = request.settings
+    return {name: _plain(value) for name, value in given.model_dump(exclude_none=True).items()}
 
 
 def with_paths(value: Any, folder: Path) -> Any:
@@ -142,5 +216,5 @@ def result_name(name: str, request: JobRequest) -> tuple[str, str]:
     """Return the name of a result for people, after the client's `name` of the input, and its extension."""
     suffix = Path(output_name(f"file{check_name(name)}", "")).suffix if request.format is None else f".{request.format}"
     style = getattr(request.settings, "style", None) or "none"
-    label = "+".join([style] if isinstance(style, str) else style)
+    label = "timeline" if isinstance(style, StyleTimeline) else "+".join([style] if isinstance(style, str) else style)
     return fit_name(f"{Path(name).stem}-{'picture' if label.startswith(UPLOAD) else label}", suffix), suffix

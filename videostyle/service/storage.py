@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,8 @@ from videostyle.text import sanitize_line
 
 LEAST_FREE = 200 * 2**20
 """Bytes of the disk that stay free."""
+THUMBNAIL = "thumbnail.jpg"
+"""Name of the small copy of a frame in the folder of a job."""
 _BLOCK = 1 << 20
 
 
@@ -79,11 +81,8 @@ class Storage:
         if not 0 < size <= self._plan.largest:
             raise UsageError(f"an upload may have 1 to {self._plan.largest} bytes, not {size}")
         self.check_room(size)
-        upload = Upload(new_id("upload"), client, clean_name(name), size, time.time() + self._plan.keep, Path())
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", (upload.id, client, upload.name, size, upload.expires)
-            )
+        upload = Upload(new_id("upload"), client, clean_name(name), size, self._expiry(), Path())
+        self._record(upload)
         found = self.find(upload.id, client)
         assert found is not None
         try:
@@ -92,6 +91,28 @@ class Storage:
             self.remove(found)
             raise sink_error(found.name, error) from error
         return found
+
+    def _expiry(self) -> float:
+        return time.time() + self._plan.keep
+
+    def _record(self, upload: Upload) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)",
+                (upload.id, upload.client, upload.name, upload.size, upload.expires),
+            )
+
+    def adopt(self, client: str, path: Path) -> Upload:
+        """Return an upload that is a link to a file of this computer; raise UsageError, SinkError."""
+        check_name(path.name)
+        upload = Upload(new_id("upload"), client, clean_name(path.name), path.stat().st_size, self._expiry(), Path())
+        linked = self._plan.uploads_folder / f"{upload.id}{check_name(upload.name)}"
+        try:
+            linked.symlink_to(path)
+        except OSError as error:
+            raise sink_error(upload.name, error) from error
+        self._record(upload)
+        return replace(upload, path=linked)
 
     def find(self, id: str, client: str) -> Upload | None:
         """Return a client's upload; None if there is none of this id, or it has expired."""
@@ -191,7 +212,7 @@ def move_or_copy(source: Path, target: Path) -> None:
     """Link a file under another name, or copy it; raise SinkError."""
     try:
         try:
-            os.link(source, target)
+            os.link(source.resolve(), target)  # of a link, the file
         except OSError:
             shutil.copyfile(source, target)
     except OSError as error:

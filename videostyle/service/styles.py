@@ -61,8 +61,23 @@ class Styles:
         with self._database.transaction() as connection:
             record(connection, file, client, name, network)
 
-    def thumbnail(self, name: str, network: str) -> Path | None:
-        """Return the picture of a style in the gallery."""
+    def remove(self, name: str, network: str, client: str) -> bool:
+        """Remove a client's own style; return False if there is none of this name."""
+        for row in self._rows(client):
+            if (row["name"], row["network"]) == (name, network):
+                with self._database.transaction() as connection:
+                    connection.execute("DELETE FROM styles WHERE id = ?", (row["id"],))
+                for path in self._plan.styles_folder.glob(f"{Path(row['id']).stem}.*"):
+                    path.unlink(missing_ok=True)
+                return True
+        return False
+
+    def thumbnail(self, name: str, network: str, client: str) -> Path | None:
+        """Return the picture of a style in the gallery, or the one that a client's own style was made of."""
+        for row in self._rows(client):
+            if (row["name"], row["network"]) == (name, network):
+                path = (self._plan.styles_folder / row["id"]).with_suffix(".jpg")
+                return path if path.is_file() else None
         for one in gallery():
             if (one.name, one.network) == (name, network):
                 return thumbnail_of(one)
@@ -71,7 +86,8 @@ class Styles:
 
 def own_style(name: str, network: str) -> StyleView:
     """Return a style that a client has made, as that client sees it."""
-    return StyleView(name=name, network=network, title="", painter="", year="", own=True, thumbnail=None)
+    picture = f"/v1/styles/{network}/{name}/thumbnail"
+    return StyleView(name=name, network=network, title="", painter="", year="", own=True, thumbnail=picture)
 
 
 def record(connection: sqlite3.Connection, file: str, client: str, name: str, network: str) -> None:

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from videostyle.errors import SinkError, UsageError, VideostyleError, too_little
 from videostyle.files import is_disk_full
 from videostyle.hosting.limits import check_upload
 from videostyle.hosting.messages import without_folders
+from videostyle.painter import Painter
 from videostyle.plan import RenderPlan
+from videostyle.service.camera import CameraPicture, paint_picture_of_camera
+from videostyle.service.stills import Still, still, write_thumbnail_of
 from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan
+from videostyle.weights import gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +57,46 @@ class Predict:
     plan: LearnPlan
 
 
-Task = Inspect | Paint | Predict
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Load the libraries and the network, and compile it for the usual size, before somebody waits for that."""
+
+    plan: RenderPlan
 
 
-def carry_out(task: Task | None) -> dict[str, Any]:
-    """Carry out a task, and return its result in plain values; raises VideostyleError, or anything else.
+Task = Inspect | Paint | Predict | Still | Warm | CameraPicture
 
-    None is no work: it loads the libraries.
-    """
+
+def carry_out(task: Task) -> dict[str, Any]:
+    """Carry out a task, and return its result in plain values; raises VideostyleError, or anything else."""
     from videostyle.pipeline import render
     from videostyle.train.learn import learn
 
-    if task is None:
-        return {}
+    if isinstance(task, Warm):
+        return _warm(task)
+    if isinstance(task, Still):
+        return still(task)
+    if isinstance(task, CameraPicture):
+        return paint_picture_of_camera(task)
     if isinstance(task, Inspect):
         return inspect(task)
     found = inspect(task.check)
     if isinstance(task, Predict):
         learn(task.plan)
+        write_thumbnail_of(Path(task.check.path), Path(task.plan.output).with_suffix(".jpg"))
         return found
     if found["frames"] not in (None, 1):
         raise UsageError("this is a film or an animation; paint it with POST /v1/jobs")
     report = render(task.plan)
     return {**found, "warnings": report.warnings, "seconds": report.seconds}
+
+
+def _warm(task: Warm) -> dict[str, Any]:
+    shipped = [one.name for one in gallery() if one.network == task.plan.style.network]
+    if shipped:
+        painter = Painter(shipped[0], engine=task.plan.engine, device=task.plan.device)
+        painter(np.zeros((360, 640, 3), np.uint8))
+    return {}
 
 
 def inspect(task: Inspect) -> dict[str, Any]:
@@ -101,7 +124,8 @@ def inspect(task: Inspect) -> dict[str, Any]:
                 check_upload(Path(name), task.minutes, task.pixels)
         frames = open_source(task.path).info.frames_in(task.plan.span)
     duration = None if info.duration is None else float(info.duration)
-    return {"width": info.width, "height": info.height, "seconds": duration, "frames": frames}
+    rate = None if info.average_rate is None else float(info.average_rate)
+    return {"width": info.width, "height": info.height, "seconds": duration, "frames": frames, "fps": rate}
 
 
 def failure(error: BaseException, folders: tuple[Path, ...] = ()) -> Failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +20,7 @@ class Progress(BaseModel):
     fps: float | None = None
     seconds_left: int | None = None
     note: str = ""
+    thumbnail: int | None = Field(default=None, description="frames that were done when the thumbnail was made")
 
 
 class Output(BaseModel):
@@ -37,6 +38,8 @@ class Urls(BaseModel):
     self: str
     events: str
     result: str | None = None
+    source: str | None = None
+    thumbnail: str | None = None
 
 
 class JobView(BaseModel):
@@ -44,6 +47,10 @@ class JobView(BaseModel):
 
     id: str
     kind: str
+    name: str = Field(description="name of the result, or of the style")
+    settings: dict[str, Any] = Field(description="as they were given")
+    ahead: int | None = Field(description="jobs before it, while it waits")
+    is_removed: bool = Field(description="true once its files are removed")
     status: Status
     created_at: str
     started_at: str | None
@@ -78,6 +85,21 @@ class StyleList(BaseModel):
     """The styles that a client may name."""
 
     styles: list[StyleView]
+
+
+class UploadView(BaseModel):
+    """An upload that is complete."""
+
+    id: str
+    name: str
+    kind: Literal["film", "photo"]
+    bytes: int
+    width: int
+    height: int
+    seconds: float | None
+    frames: int | None
+    fps: float | None
+    content: str = Field(description="address of the file itself")
 
 
 class Ready(BaseModel):

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from videostyle.service.plan import ServicePlan
 from videostyle.service.queue import JobQueue, new_id
 from videostyle.service.records import Job
 from videostyle.service.schema import with_paths
-from videostyle.service.storage import LEAST_FREE, folder_bytes
+from videostyle.service.stills import write_thumbnail, write_thumbnail_of
+from videostyle.service.storage import LEAST_FREE, THUMBNAIL, folder_bytes
 from videostyle.service.tasks import Inspect, failure, inspect
+from videostyle.types import Frame
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +109,12 @@ class Worker:
 
 
 class Reporter:
-    """Writes the progress of a job into the queue, about twice a second."""
+    """Writes the progress of a job into the queue, and its newest frame beside it, about twice a second."""
 
-    def __init__(self, queue: JobQueue, job: Job) -> None:
+    def __init__(self, queue: JobQueue, job: Job, folder: Path) -> None:
+        """Take the job's folder, for a small copy of the newest frame."""
         self._queue, self._job = queue, job
+        self._thumbnail = folder / THUMBNAIL
         self._began = time.monotonic()
         self._first: float | None = None
         self._best = float(job.progress.get("done") or 0)
@@ -137,9 +141,13 @@ class Reporter:
                 "fps": round(rate, 2) if progress.unit == "frames" else None,
                 "seconds_left": math.ceil(left) if left is not None else None,
             }
+            if isinstance(progress.latest, Frame):
+                values["thumbnail"] = round(progress.done)
             advanced = progress.done > self._best
             self._best = max(self._best, progress.done)
         try:
+            if isinstance(progress.latest, Frame):
+                write_thumbnail(progress.latest.pixels, self._thumbnail)
             self._queue.progress(self._job, values, advanced=advanced)
         except SinkError as error:  # the work is worth more than its progress bar
             log.warning(str(error))
@@ -152,7 +160,7 @@ def _film(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
 
     folder = plan.jobs_folder / job.id
     request = job.request
-    report = Reporter(queue, job)
+    report = Reporter(queue, job, folder)
     source = folder / request["source"]
     if not source.exists():
         download(plan, request["url"], source, report)
@@ -166,6 +174,8 @@ def _film(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
     )
     if found.error:
         raise SourceError(found.error)
+    with suppress(VideostyleError):  # the work is worth more than its picture
+        write_thumbnail_of(output, folder / THUMBNAIL, share=1 / 3)
     return {
         "file": f"out/{request['output']}",
         "frames": found.frames,
@@ -180,7 +190,9 @@ def _style(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
     from videostyle.train.plan import LearnPlan, TrainingStyle
 
     request = job.request
-    report = Reporter(queue, job)
+    folder = plan.jobs_folder / job.id
+    report = Reporter(queue, job, folder)
+    write_thumbnail_of(folder / request["source"], folder / THUMBNAIL)
     began, minutes = time.monotonic(), request["minutes"]
 
     def show(now: Progress) -> None:
@@ -190,13 +202,14 @@ def _style(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
 
     output = plan.styles_folder / request["file"]
     learned = LearnPlan(
-        TrainingStyle(request["name"], plan.jobs_folder / job.id / request["source"]),
+        TrainingStyle(request["name"], folder / request["source"]),
         output,
         minutes=minutes,
         network=request["network"],
     )
     if not output.exists():  # else it was finished just before a kill
         learn(learned, show)
+    write_thumbnail_of(folder / request["source"], output.with_suffix(".jpg"))
     return {"style": request["name"]}
 
 

@@ -18,6 +18,8 @@ class Executor(Protocol):
 
     workers: int
     """Number of tasks that run at a time."""
+    latest: Any
+    """The newest stylized frame; None where other processes stylize."""
 
     @property
     def frames(self) -> int:

@@ -28,6 +28,7 @@ class Local:
         self._stop = CONTEXT.Event()
         self._pool = self._make()
         self._tasks: dict[Future[dict[str, Any]], Any] = {}
+        self.latest = None
 
     def _make(self) -> ProcessPoolExecutor:
         given = (self.workers, self._gpus, self._started, self._frames, self._stop)
@@ -90,9 +91,10 @@ def _work(task: Task) -> dict[str, Any]:
 
     (frames,) = _given
 
-    def count(number: int) -> None:
-        with frames.get_lock():
-            frames.value += number
+    def count(frame: object) -> None:
+        if frame is not None:
+            with frames.get_lock():
+                frames.value += 1
 
     return carry_out(task, count)
 

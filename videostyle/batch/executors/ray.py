@@ -42,6 +42,7 @@ class Ray:
         on_gpu = gpus > 0 and any(film.device.partition(":")[0] in ("auto", *CUDA) for film in plan.films)
         self.workers = plan.workers or (gpus if on_gpu else max(cores // _CORES, 1))
         self.frames = 0
+        self.latest = None
         # Each task requests its share of the cores, so that the tasks spread over the nodes.
         share = max(min(cores // self.workers, _CORES), 1)
         self._work = ray.remote(_work).options(num_cpus=share, num_gpus=int(on_gpu), max_retries=_MOVES)
@@ -75,7 +76,7 @@ class Ray:
 def _work(task: Task) -> dict[str, Any]:
     from videostyle.batch.tasks import carry_out
 
-    return carry_out(task, lambda frames: None)
+    return carry_out(task, lambda frame: None)
 
 
 def build(plan: BatchPlan) -> Ray:

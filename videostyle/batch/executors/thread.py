@@ -21,6 +21,7 @@ class Thread:
 
     def __init__(self) -> None:
         self.frames = 0
+        self.latest: Any = None
         self._left = threading.Event()
         self._tasks: SimpleQueue[tuple[Any, Task] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[Any, dict[str, Any]]] = SimpleQueue()
@@ -37,8 +38,10 @@ class Thread:
                 except KeyboardInterrupt:
                     return
 
-    def _count(self, number: int) -> None:
-        self.frames += number
+    def _count(self, frame: Any) -> None:
+        if frame is not None:
+            self.frames += 1
+            self.latest = frame
 
     def submit(self, key: Any, task: Task) -> None:
         """See `Executor`."""

@@ -1,0 +1,181 @@
+"""The studio's own app: its page, its files, its visitors, and results that are saved."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from media import film
+from served import Served
+
+from videostyle.errors import UsageError
+from videostyle.service.plan import ServicePlan
+from videostyle.studio.app import STATIC, application
+from videostyle.studio.library import Library
+
+Start = Callable[..., Served]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    film(folder / "a.mp4", 8, (64, 48))
+    (folder / "notes.txt").write_text("no film")
+    (folder / ".hidden.mp4").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def start(toy_gallery: Path, tmp_path: Path) -> Iterator[Start]:
+    """Start a studio in this process."""
+    started: list[Served] = []
+
+    def begin(library: Library | None = None, token: str | None = None) -> Served:
+        plan = ServicePlan(data=tmp_path / "data", workers=0, engine="torch")
+        started.append(Served(plan, app=lambda service: application(service, library or Library(), token)))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.close()
+
+
+def test_the_page_loads_nothing_from_elsewhere(start: Start) -> None:
+    studio = start()
+    page = studio.get("/")
+    assert page.status_code == 200
+    assert "text/html" in page.headers["content-type"]
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    named = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
+    assert {"studio.css", "js/main.js", "icon.svg"} <= set(named)
+    for name in named:
+        assert studio.get(f"/{name}").status_code == 200
+    for path in STATIC.rglob("*"):
+        if path.suffix in (".html", ".css", ".js", ".svg"):
+            text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+            assert not re.search(r"https?://|//[a-z]+\.[a-z]", text), path.name
+            assert studio.get(f"/{path.relative_to(STATIC).as_posix()}").status_code == 200
+
+
+def test_every_element_that_a_script_names_is_on_the_page() -> None:
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    made = re.compile(r'\bid: "([\w-]+)"')
+    scripts = [path.read_text(encoding="utf-8") for path in (STATIC / "js").glob("*.js")]
+    ids = {*re.findall(r'\bid="([\w-]+)"', page), *(id for text in scripts for id in made.findall(text))}
+    for text in scripts:
+        named = set(re.findall(r'\$\("([\w-]+)"\)', text))
+        assert {one for one in named if not one.startswith("set-")} <= ids
+
+
+def test_modules_import_names_that_are_exported() -> None:
+    modules = {path.name: path.read_text(encoding="utf-8") for path in (STATIC / "js").glob("*.js")}
+    for name, text in modules.items():
+        for names, other in re.findall(r'import \{([^}]+)\} from "\./([\w.]+)"', text):
+            for one in (one.strip() for one in names.split(",")):
+                assert re.search(
+                    rf"export (?:async )?(?:function|const|class|let) {re.escape(one)}(?!\w)", modules[other]
+                ), (
+                    name,
+                    one,
+                )
+
+
+def test_files_of_the_list_are_opened_by_key(start: Start, films: Path, tmp_path: Path) -> None:
+    first = film(tmp_path / "first.mp4", 4, (64, 48))
+    studio = start(Library([films], first))
+    about = studio.get("/studio/about").json()
+    assert [one["name"] for one in about["files"]] == ["first.mp4", "a.mp4", "harbour.mp4"]
+    assert [one["is_first"] for one in about["files"]] == [True, False, False]
+    assert about["saves_to"] is None
+    assert str(tmp_path) not in str(about)
+    opened = studio.post("/studio/open", json={"key": about["files"][1]["key"]}).json()["id"]
+    told = studio.get(f"/v1/uploads/{opened}").json()
+    assert (told["name"], told["frames"]) == ("a.mp4", 8)
+    job = studio.post("/v1/jobs", json={"input": opened, "settings": {"style": "dots"}}).json()
+    studio.work()
+    assert studio.get(job["urls"]["self"]).json()["status"] == "succeeded"
+    assert studio.delete(f"/v1/uploads/{opened}", headers={"Tus-Resumable": "1.0.0"}).status_code == 204
+    assert (films / "a.mp4").is_file()
+    assert studio.get(job["urls"]["source"]).content == (films / "a.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("key", ["", "a.mp4", "../a.mp4", "/etc/passwd", "0" * 24])
+def test_nothing_is_opened_by_its_path(start: Start, films: Path, key: str) -> None:
+    studio = start(Library([films]))
+    assert studio.post("/studio/open", json={"key": key}).status_code == 422
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_out_of_the_folder_are_not_listed(films: Path, tmp_path: Path) -> None:
+    other = film(tmp_path / "other.mp4", 2, (64, 48))
+    (films / "link.mp4").symlink_to(other)
+    (films / "round.mp4").symlink_to(films / "round.mp4")
+    library = Library([films])
+    assert [one.path.name for one in library.entries()] == ["a.mp4", "harbour.mp4"]
+    with pytest.raises(UsageError, match="not there any more"):
+        library.find("link.mp4")
+
+
+def painted(studio: Served, path: Path) -> dict[str, Any]:
+    job = studio.submit(path, style="dots")
+    studio.work()
+    found: dict[str, Any] = studio.get(job["urls"]["self"]).json()
+    assert found["status"] == "succeeded"
+    return found
+
+
+def test_a_result_is_saved_and_nothing_replaced_unasked(start: Start, films: Path, tmp_path: Path) -> None:
+    output = tmp_path / "painted"
+    output.mkdir()
+    studio = start(Library([films], output=output))
+    job = painted(studio, films / "a.mp4")
+    where = f"/studio/jobs/{job['id']}/save"
+    (output / "a-dots.mp4").write_text("somebody's own")
+    refused = studio.post(where, json={})
+    assert refused.status_code == 409
+    assert "a-dots.mp4" in refused.json()["detail"]
+    assert (output / "a-dots.mp4").read_text() == "somebody's own"
+    assert studio.post(where, json={"overwrite": True}).json() == {"name": "a-dots.mp4"}
+    assert (output / "a-dots.mp4").read_bytes() == studio.get(job["urls"]["result"]).content
+    assert [path.name for path in output.iterdir()] == ["a-dots.mp4"]
+    assert studio.post("/studio/jobs/job_none/save", json={}).status_code == 404
+
+
+def test_without_a_folder_results_are_downloads_only(start: Start, films: Path) -> None:
+    studio = start(Library([films]))
+    answer = studio.post(f"/studio/jobs/{painted(studio, films / 'a.mp4')['id']}/save", json={})
+    assert answer.status_code == 422
+    assert "-o FOLDER" in answer.json()["detail"]
+
+
+def test_visitors_with_the_token_see_their_own_jobs_only(start: Start, films: Path) -> None:
+    studio = start(Library([films]), token="secret")
+    assert studio.get("/").status_code == 401
+    assert studio.get("/v1/jobs").status_code == 401
+    one, other = ({"Cookie": f"videostyle=secret; videostyle_visitor={letter * 32}"} for letter in "ab")
+    job = studio.submit(films / "a.mp4", headers=one, style="dots")
+    assert len(studio.get("/v1/jobs", headers=one).json()["jobs"]) == 1
+    assert studio.get("/v1/jobs", headers=other).json()["jobs"] == []
+    assert studio.delete(job["urls"]["self"], headers=other).status_code == 404
+    assert studio.get("/metrics", headers=one).status_code in (200, 403)
+    assert studio.delete(job["urls"]["self"], headers=one).json()["status"] == "canceled"
+
+
+def test_a_new_visitor_is_given_a_name(start: Start) -> None:
+    studio = start(token="secret")
+    named = studio.get("/studio/about", headers={"Cookie": "videostyle=secret"})
+    assert re.search(r"videostyle_visitor=\w{32};.*HttpOnly", named.headers["set-cookie"])
+
+
+def test_other_sites_and_names_are_refused(start: Start) -> None:
+    studio = start()
+    assert studio.get("/", headers={"Host": "evil.example"}).status_code == 421
+    assert studio.get("/v1/jobs", headers={"Origin": "http://evil.example"}).status_code == 403
+    assert studio.get("/v1/jobs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
