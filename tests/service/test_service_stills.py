@@ -10,9 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from media import decode, film
+from media import film
 from served import Served
 
+from videostyle.io import open_source
 from videostyle.progress import Progress
 from videostyle.service import stills, tasks
 from videostyle.service.keys import ANYBODY
@@ -22,6 +23,7 @@ from videostyle.service.routes_stills import Views
 from videostyle.service.stills import Still, still
 from videostyle.service.tasks import Warm
 from videostyle.service.worker import Reporter
+from videostyle.timeline import Span
 from videostyle.types import Frame
 
 
@@ -36,7 +38,8 @@ def clip(tmp_path: Path) -> Path:
 
 def test_a_frame_of_an_upload_is_the_film_s_own(served: Served, clip: Path) -> None:
     id = served.upload(clip)
-    frames = [np.asarray(one, np.float32) for one in decode(clip)[0]]
+    with open_source(str(clip)) as source:
+        frames = [np.float32(one.pixels.permute(1, 2, 0).numpy()) for one in source.frames(Span())]
     for at, number in ((0.0, 0), (6 / 25, 6), (99.0, 11)):
         answer = served.post("/v1/stills", json={"input": id, "at": at})
         assert answer.headers["content-type"] == "image/jpeg"

@@ -78,13 +78,9 @@ def test_modules_import_names_that_are_exported() -> None:
     modules = {path.name: path.read_text(encoding="utf-8") for path in (STATIC / "js").glob("*.js")}
     for name, text in modules.items():
         for names, other in re.findall(r'import \{([^}]+)\} from "\./([\w.]+)"', text):
-            for one in (one.strip() for one in names.split(",")):
-                assert re.search(
-                    rf"export (?:async )?(?:function|const|class|let) {re.escape(one)}(?!\w)", modules[other]
-                ), (
-                    name,
-                    one,
-                )
+            for one in (re.escape(word.strip()) for word in names.split(",")):
+                exported = rf"export (?:async )?(?:function|const|class|let) {one}(?!\w)"
+                assert re.search(exported, modules[other]), (name, one)
 
 
 def test_files_of_the_list_are_opened_by_key(start: Start, films: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ export function begin(moment) {
     const box = stage.getBoundingClientRect();
     setWipe((100 * (event.clientX - box.left)) / box.width);
   };
+  stage.addEventListener("dragstart", (event) => event.preventDefault()); // a picture is not to be carried away
   stage.addEventListener("pointerdown", (event) => {
     if ($("wipe").hidden || stage.dataset.drawing || event.button) return;
     stage.setPointerCapture(event.pointerId);

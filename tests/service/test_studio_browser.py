@@ -1,0 +1,481 @@
+"""The studio in a real browser: Chromium, driven by Playwright, at the size of a desk and of a phone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import media
+import numpy as np
+import pytest
+import torch
+
+from videostyle import weights
+from videostyle.hosting.addresses import bind
+from videostyle.nets.code_predictor import CodePredictor
+
+sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("fastapi")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
+
+PATIENCE = 60_000
+"""Milliseconds: for a loaded machine."""
+SIZES = {"desk": (1360, 1000), "phone": (390, 844)}
+
+
+class Studio:
+    """A studio that a user has started; it can be stopped in any way and started again."""
+
+    def __init__(self, models: Path, folder: Path) -> None:
+        listener = bind("127.0.0.1", 0)
+        self.port = listener.getsockname()[1]
+        listener.close()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.output = folder / "painted"
+        self.output.mkdir()
+        self._environment = {
+            **os.environ,
+            "VIDEOSTYLE_MODELS": str(models),
+            "VIDEOSTYLE_STYLES": str(folder / "styles"),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "OMP_NUM_THREADS": "1",
+        }
+        words = ["studio", "--no-browser", "--port", str(self.port), "--data", str(folder / "data")]
+        words += ["-o", str(self.output), "--style", "dots", "--engine", "torch", "--max-upload", "5"]
+        self._command = [sys.executable, "-m", "videostyle", *words]
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, env=self._environment, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline().startswith(self.url)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(60)
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def models(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy styles, and an untrained predictor of codes."""
+    folder = tmp_path_factory.mktemp("predicting") / "models"
+    shutil.copytree(toy_models, folder)
+    before = os.environ.get("VIDEOSTYLE_MODELS")
+    os.environ["VIDEOSTYLE_MODELS"] = str(folder)
+    try:
+        network = weights.load_network("fast")
+        torch.manual_seed(1)
+        net = CodePredictor(network.net.code_size)
+        weights.save_predictor(folder / "fast" / "predictor.safetensors", net, network, {"held_back": []}, {})
+        weights.write_manifest(folder)
+    finally:
+        if before is None:
+            del os.environ["VIDEOSTYLE_MODELS"]
+        else:
+            os.environ["VIDEOSTYLE_MODELS"] = before
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    running = Studio(models, tmp_path_factory.mktemp("studio"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as driver:
+        camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, studio: Studio) -> Iterator[Any]:
+    """Open the studio; nothing that it asks for may be on another machine, and no script may fail."""
+    contexts: list[Any] = []
+    asked: list[str] = []
+    failed: list[str] = []
+
+    def begin(size: str = "desk", context: Any = None, **more: Any) -> Any:
+        if context is None:
+            width, height = SIZES[size]
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, permissions=["camera"], accept_downloads=True, **more
+            )
+            context.set_default_timeout(PATIENCE)
+            contexts.append(context)
+        tab = context.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("pageerror", lambda error: failed.append(str(error)))
+        tab.goto(studio.url)
+        painted(tab)
+        return tab
+
+    yield begin
+    for context in contexts:
+        context.close()
+    assert {urlsplit(url).hostname for url in asked if url.startswith(("http", "ws"))} <= {"127.0.0.1"}
+    assert not failed
+
+
+def until(tab: Any, expression: str, seconds: float = PATIENCE / 1000) -> None:
+    """Wait until an expression is true; Playwright's own way needs `unsafe-eval`, which the page's policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not tab.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        time.sleep(0.1)
+
+
+def painted(tab: Any, more_than: int = 0) -> int:
+    """Wait until more stills have been painted, and return how many."""
+    until(tab, f"Number(document.querySelector('#stage').dataset.painted ?? 0) > {more_than}")
+    return int(tab.locator("#stage").get_attribute("data-painted"))
+
+
+def box(tab: Any, selector: str) -> dict[str, float]:
+    found: dict[str, float] = tab.locator(selector).first.bounding_box()
+    assert found is not None, selector
+    return found
+
+
+def jobs(tab: Any) -> Any:
+    return tab.locator("#jobs .job")
+
+
+def show(tab: Any, panel: str) -> None:
+    """Show a panel on a phone; on a desk all are there."""
+    button = tab.locator(f"#bar [data-panel={panel}]")
+    if button.is_visible():
+        button.click()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_picture_comes_first_and_is_large(visit: Any, size: str) -> None:
+    tab = visit(size)
+    width, height = SIZES[size]
+    stage = box(tab, "#stage")
+    assert box(tab, "#room")["y"] < 120
+    assert stage["width"] > (0.55 if size == "desk" else 0.9) * width
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    for selector in ("#paint", "#excerpt", "#at", "#open-label"):
+        one = box(tab, selector)
+        assert one["x"] >= 0
+        assert one["x"] + one["width"] <= width + 1
+        assert one["y"] + one["height"] <= height
+    if size == "phone":
+        for button in tab.locator("#bar button").all():
+            one = button.bounding_box()
+            assert one["height"] >= 44
+            assert one["y"] > 0.85 * height
+        for panel in ("adjust", "jobs", "styles"):
+            show(tab, panel)
+            assert box(tab, f"#panel-{panel}")["height"] > 200
+    card = box(tab, ".card")
+    assert card["width"] >= 118
+    assert box(tab, ".card .pictures")["height"] > 60
+
+
+def test_a_style_is_chosen_by_mouse_and_by_keys(visit: Any) -> None:
+    tab = visit()
+    count = painted(tab)
+    assert tab.locator("#styles input:checked").get_attribute("value") == "dots"
+    tab.locator(".card[data-style=lines]").click()
+    count = painted(tab, count)
+    assert tab.locator("#styles input:checked").get_attribute("value") == "lines"
+    tab.keyboard.press("ArrowRight")
+    count = painted(tab, count)
+    assert tab.locator("#styles input:checked").get_attribute("value") == "waves"
+    tab.locator("#set-strength").fill("0.5")
+    count = painted(tab, count)
+    assert "50 %" in tab.locator("[data-setting=strength]").inner_text()
+    tab.locator("#second").select_option("dots")
+    count = painted(tab, count)
+    assert box(tab, "#mix")["width"] > 60
+    tab.reload()
+    painted(tab)
+    assert tab.locator("#styles input:checked").get_attribute("value") == "waves"
+    assert tab.locator("#set-strength").input_value() == "0.5"
+    assert tab.locator("#second").input_value() == "dots"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_border_moves_by_keys_and_by_dragging(visit: Any, size: str) -> None:
+    tab = visit(size, has_touch=size == "phone")
+    wipe = tab.locator("#wipe")
+    wipe.focus()
+    assert wipe.get_attribute("aria-valuenow") == "50"
+    for key, value in (("ArrowLeft", "48"), ("Home", "0"), ("End", "100"), ("PageDown", "80")):
+        tab.keyboard.press(key)
+        assert wipe.get_attribute("aria-valuenow") == value
+    stage = box(tab, "#stage")
+    tab.mouse.move(stage["x"] + 0.8 * stage["width"], stage["y"] + 40)
+    tab.mouse.down()
+    tab.mouse.move(stage["x"] + 0.25 * stage["width"], stage["y"] + 60, steps=4)
+    tab.mouse.up()
+    assert abs(int(wipe.get_attribute("aria-valuenow")) - 25) <= 1
+    assert abs(box(tab, "#wipe")["x"] - (stage["x"] + 0.25 * stage["width"])) < 4
+    if size == "phone":
+        tab.touchscreen.tap(stage["x"] + 0.6 * stage["width"], stage["y"] + 50)
+        assert abs(int(wipe.get_attribute("aria-valuenow")) - 60) <= 1
+
+
+def test_a_film_is_painted_seen_from_another_tab_and_played(visit: Any, studio: Studio) -> None:
+    tab = visit()
+    tab.locator("#set-size").select_option("240")
+    tab.locator("#paint").click()
+    row = jobs(tab).first
+    row.locator("progress").wait_for()
+    assert row.locator("progress").bounding_box()["width"] > 100
+    until(tab, "/\\d+ of 192 frames/.test(document.querySelector('.job .job-text').innerText)")
+    other = visit(context=tab.context)
+    assert jobs(other).first.get_attribute("data-job") == row.get_attribute("data-job")
+    tab.reload()
+    assert jobs(tab).first.get_attribute("data-job") == row.get_attribute("data-job")
+    tab.wait_for_selector(".job[data-status=succeeded]", timeout=4 * PATIENCE)
+    until(tab, "document.querySelector('.job img').naturalWidth > 50")
+    row.get_by_role("button", name="Show").click()
+    until(tab, "document.querySelector('#after-film').currentTime > 0.2")
+    assert box(tab, "#after-film")["width"] > 400
+    times = tab.evaluate("['before', 'after'].map((one) => document.querySelector(`#${one}-film`).currentTime)")
+    assert abs(times[0] - times[1]) < 0.6
+    tab.locator("#play").click()
+    assert tab.evaluate("document.querySelector('#after-film').paused")
+    with tab.expect_download() as download:
+        row.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "harbour-dots.mp4"
+    tab.locator("#back").click()
+    tab.wait_for_selector("#after-image:visible")
+    row.get_by_role("button", name="Save to").click()
+    tab.locator(".toast.good", has_text="saved as").wait_for()
+    row.get_by_role("button", name="Save to").click()
+    tab.locator("#ask").get_by_role("button", name="Leave it").click()
+    row.get_by_role("button", name="Save to").click()
+    tab.locator("#ask").get_by_role("button", name="Replace it").click()
+    tab.locator("#ask").wait_for(state="hidden")
+    assert [path.name for path in studio.output.iterdir()] == ["harbour-dots.mp4"]
+    row.get_by_role("button", name="Remove").click()
+    until(tab, "!document.querySelector('.job[data-status=succeeded]')")
+
+
+def test_stopping_is_no_error(visit: Any) -> None:
+    tab = visit()
+    tab.locator("#paint").click()
+    row = jobs(tab).first
+    other = visit(context=tab.context)
+    jobs(other).first.get_by_role("button", name="Stop").click()
+    tab.wait_for_selector(".job[data-status=canceled]")
+    assert row.locator(".job-text").inner_text() == "Stopped"
+    assert tab.locator(".toast.error").count() == 0
+    row.get_by_role("button", name="Remove").click()
+    row.wait_for(state="detached")
+
+
+def test_three_seconds_play_as_soon_as_they_are_there(visit: Any) -> None:
+    tab = visit()
+    tab.locator("#set-size").select_option("240")
+    tab.locator("#at").fill("4")
+    painted(tab, painted(tab))
+    tab.locator("#excerpt").click()
+    tab.wait_for_selector(".job[data-status=succeeded]", timeout=2 * PATIENCE)
+    until(tab, "document.querySelector('#after-film').currentTime > 0.1")
+    lasts, begins = tab.evaluate(
+        "[document.querySelector('#after-film').duration, Number(document.querySelector('#at').min)]"
+    )
+    assert abs(lasts - 3) < 0.2
+    assert abs(begins - 4) < 0.1
+    tab.locator(".card[data-style=lines]").click()
+    tab.wait_for_selector("#after-film", state="hidden")
+
+
+def test_a_restart_of_the_server_is_told_and_mends_itself(visit: Any, studio: Studio) -> None:
+    tab = visit()
+    tab.locator("#paint").click()
+    until(tab, "/\\d+ of 192 frames/.test(document.querySelector('.job .job-text').innerText)")
+    job = jobs(tab).first.get_attribute("data-job")
+    studio.stop(signal.SIGKILL)
+    tab.locator("#gone").wait_for()
+    assert box(tab, "#gone")["height"] > 20
+    studio.start()
+    tab.locator("#gone").wait_for(state="hidden")
+    tab.wait_for_selector(f".job[data-job='{job}'][data-status=succeeded]", timeout=5 * PATIENCE)
+    count = painted(tab)
+    tab.locator(".card[data-style=waves]").click()
+    painted(tab, count)
+
+
+def test_a_painting_becomes_a_style_that_is_chosen(visit: Any, pictures: Path) -> None:
+    tab = visit()
+    count = painted(tab)
+    tab.locator("#painting").set_input_files(str(pictures / "stripes.png"))
+    card = tab.locator(".card[data-style=stripes]")
+    card.wait_for()
+    painted(tab, count)
+    assert tab.locator("#styles input:checked").get_attribute("value") == "stripes"
+    until(tab, "document.querySelector('.card[data-style=stripes] .original').naturalWidth > 50")
+    tab.reload()
+    card.wait_for()
+    tab.get_by_role("button", name="Remove the style stripes").click()
+    card.wait_for(state="detached")
+
+
+def test_a_painting_is_learned_by_a_job(visit: Any, pictures: Path) -> None:
+    tab = visit()
+    tab.locator("#painting").set_input_files(str(pictures / "stripes.png"))
+    tab.get_by_role("button", name="Learn it better").click()
+    row = jobs(tab).filter(has_text="stripes-learned")
+    row.wait_for()
+    until(tab, "document.querySelector('.job img').naturalWidth > 50")
+    row.get_by_role("button", name="Stop").click()
+    tab.wait_for_selector(".job[data-status=canceled]")
+    tab.get_by_role("button", name="Remove the style stripes").click()
+
+
+@pytest.mark.parametrize(("name", "size", "words"), [
+    ("notes.txt", 10, "no film or picture"), ("large.mp4", 6_000_000, "up to 5 MB"), ("empty.mp4", 0, "is empty"),
+])  # fmt: skip
+def test_wrong_files_are_refused_before_they_are_sent(
+    visit: Any, tmp_path: Path, name: str, size: int, words: str
+) -> None:
+    tab = visit()
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    (tmp_path / name).write_bytes(b"x" * size)
+    tab.locator("#file").set_input_files(str(tmp_path / name))
+    toast = tab.locator(".toast.error")
+    toast.wait_for()
+    assert words in toast.inner_text()
+    assert not [one for one in asked if "/v1/uploads" in one]
+    assert tab.locator("#title").inner_text().startswith("harbour.mp4")
+
+
+def test_a_damaged_file_leaves_what_is_open(visit: Any, tmp_path: Path) -> None:
+    tab = visit()
+    (tmp_path / "broken.mp4").write_bytes(b"no film at all" * 100)
+    tab.locator("#file").set_input_files(str(tmp_path / "broken.mp4"))
+    tab.locator(".toast.error").wait_for()
+    assert "broken.mp4" not in tab.locator("#title").inner_text()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_photo_has_its_own_words_and_is_saved(visit: Any, tmp_path: Path, size: str) -> None:
+    tab = visit(size)
+    count = painted(tab)
+    cv2.imwrite(str(tmp_path / "photo.png"), np.random.default_rng(0).integers(0, 255, (120, 90, 3), np.uint8))
+    tab.locator("#file").set_input_files(str(tmp_path / "photo.png"))
+    until(tab, "document.body.dataset.mode === 'photo'")
+    painted(tab, count)
+    assert tab.locator("#paint").inner_text() == "Save the painted photo"
+    assert not tab.locator("#transport").is_visible()
+    assert not tab.locator("#excerpt").is_visible()
+    show(tab, "adjust")
+    assert tab.get_by_text("Keep the photo's colors").is_visible()
+    assert not tab.locator("[data-setting=stabilize]").is_visible()
+    stage = box(tab, "#stage")
+    assert abs(stage["width"] / stage["height"] - 0.75) < 0.02
+    with tab.expect_download() as download:
+        tab.locator("#paint").click()
+    assert download.value.suggested_filename == "photo-dots.png"
+    assert cv2.imread(str(download.value.path())).shape == (120, 90, 3)
+
+
+def test_the_camera_is_painted_and_a_snapshot_saved(visit: Any) -> None:
+    tab = visit()
+    tab.locator("#camera-button").click()
+    until(tab, "/Live: \\d+×\\d+, [1-9\\d.]+ frames/.test(document.querySelector('#status').innerText)")
+    assert box(tab, "#after-camera")["width"] > 300
+    assert not tab.locator("#paint").is_visible()
+    with tab.expect_download() as download:
+        tab.locator("#snapshot").click()
+    assert re.fullmatch(r"camera-[\d-]+\.png", download.value.suggested_filename)
+    tab.locator("#record").click()
+    time.sleep(2)
+    with tab.expect_download() as download:
+        tab.locator("#record").click()
+    assert Path(download.value.path()).stat().st_size > 1000
+    count = painted(tab)
+    tab.locator("#camera-button").click()
+    painted(tab, count)
+    assert tab.locator("#paint").is_visible()
+
+
+def test_keys_of_the_timeline_change_what_is_painted(visit: Any) -> None:
+    tab = visit()
+    tab.locator("#at").fill("4")
+    count = painted(tab, painted(tab))
+    tab.locator("#add-key").click()
+    count = painted(tab, count)
+    assert tab.locator(".key").count() == 2
+    tab.locator(".card[data-style=waves]").click()
+    count = painted(tab, count)
+    asked = tab.evaluate(
+        "JSON.parse(decodeURIComponent(location.hash.slice(1))).keys.map((key) => [key.at, key.style])"
+    )
+    assert [style for _, style in asked] == ["dots", "waves"]
+    tab.locator(".key").first.click()
+    painted(tab, count)
+    assert tab.locator("#styles input:checked").get_attribute("value") == "dots"
+    assert tab.locator(".key").first.bounding_box()["width"] >= 24
+    tab.locator("#drop-key").click()
+    until(tab, "!document.querySelector('.key')")
+
+
+def test_a_mask_is_drawn_with_the_brush(visit: Any) -> None:
+    tab = visit()
+    tab.get_by_role("button", name="Draw it").click()
+    count = painted(tab)
+    stage = box(tab, "#stage")
+    with tab.expect_request(
+        lambda request: request.url.endswith("/v1/stills") and '"mask":"upload_' in (request.post_data or "")
+    ):
+        tab.mouse.move(stage["x"] + 0.7 * stage["width"], stage["y"] + 0.3 * stage["height"])
+        tab.mouse.down()
+        tab.mouse.move(stage["x"] + 0.8 * stage["width"], stage["y"] + 0.6 * stage["height"], steps=5)
+        tab.mouse.up()
+    painted(tab, count)
+    assert tab.locator(".toast.error").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing(visit: Any, size: str, scheme: str) -> None:
+    script = os.environ.get("VIDEOSTYLE_AXE")
+    if not script:
+        pytest.skip("name the file axe.min.js of npm's axe-core in VIDEOSTYLE_AXE")
+    tab = visit(size, color_scheme=scheme)
+    tab.evaluate(Path(script).read_text(encoding="utf-8"))
+    for panel in ("styles", "adjust", "jobs"):
+        show(tab, panel)
+        if panel == "adjust":
+            tab.locator("#more").evaluate("(one) => { one.open = true; }")
+        found = tab.evaluate("axe.run().then((result) => result.violations)")
+        assert not [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+
+
+def test_a_film_of_the_user_s_own_is_opened(visit: Any, tmp_path: Path) -> None:
+    tab = visit("phone", reduced_motion="reduce")
+    count = painted(tab)
+    clip = media.film(tmp_path / "my film.mp4", 12, (64, 48))
+    tab.locator("#file").set_input_files(str(clip))
+    until(tab, "document.querySelector('#title').textContent.startsWith('my film.mp4')")
+    painted(tab, count)
+    tab.locator("#paint").click()
+    tab.wait_for_selector(".job[data-status=succeeded]")
+    assert tab.locator("#panel-jobs").is_visible()
+    assert "12 frames" in tab.locator(".job .job-text").first.inner_text()
