@@ -137,7 +137,7 @@ def pages(folder: Path, engine: str) -> Callable[[int], object]:
 
 def cameras(folder: Path, engine: str) -> Callable[[int], object]:
     """Visitors whose camera is painted."""
-    from videostyle.web.camera import Camera
+    from videostyle.service.camera import Camera
 
     def act(number: int) -> None:
         style = Style(((STYLES[number % len(STYLES)], 1.0),))

@@ -3,12 +3,12 @@
     python benchmarks/soak.py [--minutes 10] [--visitors 3] [--style great-wave] [--json FILE]
         [--doc docs/notes/endurance.md]
 
-A studio is served as a user serves it, and visited over HTTP as browsers do; beside it two `live`s record, and films
-and pictures are painted by commands of their own. In the middle the server is killed and started again. Each attempt
-is right where what came of it is whole: films are decoded and their frames counted, refusals must be refusals, what
-was stopped or left must leave nothing. What the killed server was at is lost, and counted as that: it too must leave
-nothing. Memory, descriptors and disk are those of the server: the most of them in the first half of each of its two
-lives, and in the second. Linux only: reads /proc.
+A studio is served as a user serves it, and asked over HTTP for what its page asks for; beside it two `live`s record,
+and films and pictures are painted by commands of their own. In the middle the server is killed and started again. Each
+attempt is right where what came of it is whole: films are decoded and their frames counted, refusals must be refusals,
+what was stopped must leave nothing, what was left to be painted must be painted. Requests that the killed server had
+not answered are lost, and counted as that; its jobs are not. Memory, descriptors and disk are those of the server's own
+process: the most of them in the first half of each of its two lives, and in the second. Linux only: reads /proc.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import random
-import re
 import secrets
 import shutil
 import signal
@@ -29,22 +28,18 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date
 from http.client import HTTPException
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
-from urllib.parse import quote
 
 import av
 import cv2
 import numpy as np
 from soak_client import (
-    API,
     FRAMES,
     GROWTH,
-    NOTICED,
     PATIENCE,
     Refused,
     Server,
@@ -53,7 +48,6 @@ from soak_client import (
     expect,
     frames_in,
     size_of,
-    visiting,
 )
 
 import videostyle
@@ -72,6 +66,8 @@ class Soak:
         self.lost: Counter[str] = Counter()
         """Attempts that the killed server took with it."""
         self._running: Counter[str] = Counter()
+        self._left: set[str] = set()
+        """Jobs whose visitors have left."""
         self._tried: set[str] = set()
         """What visitors have done in this life of the server."""
         self.attempts: Counter[str] = Counter()
@@ -117,109 +113,90 @@ class Soak:
 
     # What visitors do
 
-    def excerpt(self) -> None:
-        with visiting(self.server) as visitor:
-            opened = visitor.open(random.choice(self.films))
-            event = self.server.event("paint", "click")
-            data = self.server.values(event)
-            data[2] = opened[4]["value"]  # seconds, no longer than the film
-            box, _ = visitor.do(event, data)
-            films = re.findall(r'src="(/media/[^"]+\.mp4)"', box)
-            expect(len(films) == 3, f"{len(films)} versions are shown")
-            for film in films:
-                status, content = self.server.ask("GET", film)
-                expect(status == 200 and len(content) > 500, f"a version is answered by {status}")
+    def still(self) -> None:
+        """Choose: a film is opened, and its frame painted again and again."""
+        id = self.server.upload(random.choice(self.films))
+        told = json.loads(self.server.ask("GET", f"/v1/uploads/{id}")[1])
+        expect(told["frames"] == FRAMES, f"{told['frames']} frames are seen")
+        for strength in (None, 1.0, 0.5):
+            settings = None if strength is None else {"style": self.style, "strength": strength}
+            jpeg = self.server.send("/v1/stills", {"input": id, "at": 0.3, "view": id, "settings": settings})
+            expect(decoded(jpeg).shape[0] == told["height"], "no picture of the film's size")
 
     def photo(self) -> None:
-        with visiting(self.server) as visitor:
-            visitor.open(self.picture)
-            event = self.server.event("paint", "click")
-            box, _ = visitor.do(event, self.server.values(event))
-            expect(len(re.findall(r'src="/media/[^"]+\.png"', box)) == 2, "not two pictures")
+        id = self.server.upload(self.picture)
+        painted = self.server.send("/v1/images", {"input": id, "settings": {"style": self.style}})
+        expect(decoded(painted).shape == (72, 96, 3), "no picture of the photo's size")
+
+    def _submitted(self) -> str:
+        id = self.server.upload(random.choice(self.films))
+        found: str = json.loads(self.server.send("/v1/jobs", {"input": id, "settings": {"style": self.style}}))["id"]
+        return found
 
     def whole(self) -> None:
-        name = f"{secrets.token_hex(4)}.mp4"
-        with visiting(self.server) as visitor:
-            visitor.open(random.choice(self.films))
-            (told,) = visitor.do(self.server.event("start", "click"), visitor.whole(name))
-            expect("Done:" in told, told)
-            expect(frames_in(self.server.output / name) == FRAMES, "frames are missing")
-            (where,) = re.findall(r'href="(/media/[^"]+)"', told)
-            expect(self.server.ask("GET", where)[0] == 200, "it cannot be downloaded")
-        (self.server.output / name).unlink()
+        job = self._submitted()
+        ended = self.server.ended(job)
+        expect(ended["status"] == "succeeded", f"it {ended['status']}: {ended['error']}")
+        _, film = self.server.ask("GET", ended["urls"]["result"])
+        with tempfile.NamedTemporaryFile(suffix=".mp4", dir=self.folder) as file:
+            file.write(film)
+            file.flush()
+            expect(frames_in(Path(file.name)) == FRAMES, "frames are missing")
+        expect(self.server.ask("GET", ended["urls"]["thumbnail"])[0] == 200, "it has no picture")
+        self.server.remove(job)
 
     def stop(self) -> None:
-        name = f"{secrets.token_hex(4)}.mp4"
-        with visiting(self.server) as visitor:
-            visitor.open(random.choice(self.films))
-            wait = visitor.begin(self.server.event("start", "click"), visitor.whole(name))
-            time.sleep(random.random())
-            visitor.press_stop()
-            with suppress(Refused):
-                wait()
-        self._whole_or_not_there(name)
+        job = self._submitted()
+        time.sleep(random.random())
+        self.server.remove(job)
+        ended = self.server.ended(job)
+        expect(ended["status"] in ("canceled", "succeeded"), f"it {ended['status']}: {ended['error']}")
+        self.server.remove(job)
+        expect(not (self.server.data / "jobs" / job).exists(), "its folder is still there")
 
     def leave(self) -> None:
-        name = f"{secrets.token_hex(4)}.mp4"
-        with visiting(self.server) as visitor:
-            visitor.open(random.choice(self.films))
-            visitor.begin(self.server.event("start", "click"), visitor.whole(name))
-        time.sleep(NOTICED)  # until then it may be painted, or wait to be
-        self._whole_or_not_there(name)
-
-    def _whole_or_not_there(self, name: str) -> None:
-        """Once nothing of a job grows any more, its film is whole, or named as unfinished, or not there."""
-        deadline = time.monotonic() + PATIENCE
-        while (grows := list(self.server.output.glob(f".{name}*"))) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        expect(not grows, "it still grows")
-        for path in self.server.output.glob(f"{Path(name).stem}*"):
-            count = frames_in(path)
-            expect(count == FRAMES or "unfinished" in path.name, f"{count} frames under the final name")
-            path.unlink()
+        """Close the page: the job goes on, and is in the list of the next visit."""
+        self._left.add(self._submitted())
+        listed = {one["id"] for one in json.loads(self.server.ask("GET", "/v1/jobs?limit=100")[1])["jobs"]}
+        expect(self._left & listed != set(), "it is not in the list")
 
     def learn(self) -> None:
-        """Begin to learn a painting and leave: it goes, and so does what was learned."""
+        """Begin to learn a painting, and stop that."""
+        id = self.server.upload(self.picture)
         name = f"painting-{secrets.token_hex(4)}"
-        with visiting(self.server) as visitor:
-            upload = visitor.upload(self.picture)
-            event = self.server.event("Learn it", "click")
-            visitor.begin(event, [upload, name, 5, None, False])
-            time.sleep(10 * random.random())
-        deadline = time.monotonic() + PATIENCE
-        while (left := sorted(self.server.styles.glob(f"*{name}*"))) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        expect(not left, f"left of what was learned: {', '.join(path.name for path in left)}")
+        job = json.loads(self.server.send("/v1/styles", {"input": id, "name": name, "minutes": 5}))["id"]
+        time.sleep(10 * random.random())
+        self.server.remove(job)
+        ended = self.server.ended(job)
+        expect(ended["status"] in ("canceled", "failed"), f"it {ended['status']}")
+        expect(name not in self.server.ask("GET", "/v1/styles")[1].decode(), "it is a style")
 
     def damage(self) -> None:
-        with visiting(self.server) as visitor:
-            junk = random.choice(
-                [os.urandom(200_000), b"", self.films[0].read_bytes()[:900], self.picture.read_bytes()[:99]]
-            )
-            name = random.choice(["junk.mp4", "junk.png", "a b\u202e.gif"])
+        junk = random.choice(
+            [os.urandom(200_000), b"x", self.films[0].read_bytes()[:900], self.picture.read_bytes()[:99]]
+        )
+        id = self.server.upload(self.folder / random.choice(["junk.mp4", "junk.png", "a b\u202e.gif"]), content=junk)
+        for path, content in (("/v1/jobs", {"input": id}), ("/v1/stills", {"input": id, "settings": {}})):
             try:
-                visitor.do(
-                    self.server.event("upload", "upload"), [visitor.upload(self.folder / quote(name), content=junk)]
-                )
+                self.server.send(path, content)
             except Refused as refused:
                 expect("unexpected" not in str(refused), str(refused))
             else:
                 raise Wrong("junk was taken for a film")
-            visitor.upload(self.films[2], broken=True)
-            too_large = b"x" * 6_000_000
+        half = self.server.upload(self.films[2], broken=True)
+        for refused in (
+            lambda: self.server.send("/v1/jobs", {"input": half}),
+            lambda: self.server.upload(self.films[0], content=b"x" * 6_000_000),
+            lambda: self.server.send("/v1/stills", {"input": "/etc/passwd"}),
+            lambda: self.server.send("/studio/open", {"key": "/etc/passwd"}),
+        ):
             try:
-                visitor.upload(self.films[0], content=too_large)
-            except (Wrong, OSError):  # the server need not wait for the end of it
-                pass
-            else:
-                raise Wrong("more than is allowed was taken")
-            told = {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}], "session_hash": "x"}
-            told["fn_index"] = self.server.event("upload", "upload")  # type: ignore[assignment]
-            kind = "application/json"
-            status, _ = self.server.ask("POST", f"{API}/queue/join", json.dumps(told).encode(), content_type=kind)
-            expect(status == 403, f"a path of the server's is answered by {status}")
-            expect(self.server.ask("GET", f"{API}/file=/etc/passwd")[0] == 404, "a file of the server's is served")
-            expect(self.server.ask("GET", "/config", Host="evil.example")[0] == 421, "another name is answered")
+                refused()
+            except Refused:
+                continue
+            raise Wrong("it was not refused")
+        expect(self.server.ask("GET", "/../../etc/passwd")[0] == 404, "a file of the server's is served")
+        expect(self.server.ask("GET", "/", Host="evil.example")[0] == 421, "another name is answered")
 
     # What commands do beside
 
@@ -232,7 +209,7 @@ class Soak:
         )
         expect(frames_in(output) == FRAMES, "frames are missing")
 
-    def still(self) -> None:
+    def picture_by_command(self) -> None:
         output = self.folder / "still-out.png"
         subprocess.run(
             command("stylize", self.picture, "-o", output, "--style", self.style, "-q", "--overwrite"),
@@ -254,7 +231,7 @@ class Soak:
         end = time.monotonic() + 60 * minutes
         disk = size_of(self.folder)
         done = threading.Event()
-        kinds = [self.excerpt, self.photo, self.whole, self.stop, self.leave, self.damage, self.learn]
+        kinds = [self.still, self.photo, self.whole, self.stop, self.leave, self.damage, self.learn]
 
         def visit(number: int) -> None:
             turn = 3 * number
@@ -274,7 +251,9 @@ class Soak:
         threads += [
             threading.Thread(target=beside, args=(f"live {one}", lambda one=one: self.live(one))) for one in (1, 2)
         ]
-        threads.append(threading.Thread(target=beside, args=("film or picture, by command", self.film, self.still)))
+        threads.append(
+            threading.Thread(target=beside, args=("film or picture, by command", self.film, self.picture_by_command))
+        )
         for thread in threads:
             thread.start()
         lives, grown = [], False
@@ -300,7 +279,7 @@ class Soak:
         done.set()
         for thread in threads:
             thread.join()
-        time.sleep(NOTICED)
+        self.attempt("what was left to be painted is painted", self.collect)
         self.attempt("server: ends, leaves nothing", self.end)
         for path in self.folder.glob("*-out.*"):
             path.unlink()
@@ -317,33 +296,30 @@ class Soak:
         }
 
     def restart(self) -> None:
-        """Kill the server while somebody is there, and start it again: nothing is left of the first."""
+        """Kill the server while somebody is there, and start it again: its jobs go on."""
         deadline = time.monotonic() + PATIENCE
         while not self._running["visitor: whole"] and time.monotonic() < deadline:
             time.sleep(0.01)
         self._resting.clear()
         time.sleep(random.random())
-        before = set(self.server.temporary.glob("videostyle-*"))
         with self._lock:
             self.life += 1
             self._tried.clear()
             self.server.process.kill()
         self.server.process.wait()
-        self.attempt("server: killed, starts again, clears away", lambda: self._again(before))
+        self.attempt("server: killed, starts again, knows its jobs", self._again)
         self._resting.set()
 
-    def _again(self, before: set[Path]) -> None:
-        expect(len(before) == 1, f"{len(before)} folders of one server")
-        for path in self.server.output.glob("[!.]*"):
-            count = frames_in(path)
-            expect(count == FRAMES or "unfinished" in path.name, f"{count} frames under a final name")
+    def _again(self) -> None:
         self.server.start()
-        expect(not any(path.exists() for path in before), "the killed server's folder is still there")
-        for folder in (self.server.output, self.server.styles):
-            left = sorted(path.name for path in folder.glob(".*"))
-            expect(not left, f"left by the killed server: {', '.join(left)}")
-        for path in self.server.output.iterdir():  # whole, and nobody's who is there to take it away
-            path.unlink()
+        for job in self._left:
+            self.server.job(job)
+
+    def collect(self) -> None:
+        for job in self._left:
+            ended = self.server.ended(job)
+            expect(ended["status"] == "succeeded", f"it {ended['status']}: {ended['error']}")
+            self.server.remove(job)
 
     def end(self) -> None:
         self.server.process.send_signal(signal.SIGINT)
@@ -353,9 +329,16 @@ class Soak:
             status = None
             self.server.process.kill()
         expect(status == 0, f"status {status}" if status is not None else f"it does not end within {PATIENCE} s")
-        expect(not list(self.server.temporary.glob("videostyle-*")), "its folder is still there")
-        left = sorted(path.name for folder in (self.server.output, self.server.styles) for path in folder.iterdir())
-        expect(not left, f"left among the painted films and styles: {', '.join(left)}")
+        left = sorted(path.name for path in (self.server.data / "temporary").iterdir())
+        expect(not left, f"left of requests: {', '.join(left)}")
+
+
+def decoded(picture: bytes) -> np.ndarray[Any, Any]:
+    """A picture's pixels; raise Wrong if it is none."""
+    found = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    if found is None:
+        raise Wrong("no picture")
+    return found
 
 
 def noise(width: int, height: int, seed: int) -> np.ndarray[Any, Any]:

@@ -42,6 +42,7 @@ LAYERS = [
     {"batch", "export", "live", "metrics", "optimize", "train"},
     {"hosting"},
     {"web", "service"},
+    {"studio"},
     {"cli"},
 ]
 # Type-only imports between the values of the lowest layer.

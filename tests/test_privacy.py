@@ -128,7 +128,7 @@ def test_workers_report_to_nobody(toy_gallery: Path, listener: Listener, home: P
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(["studio", "--folder", "."], id="studio"),
+        pytest.param(["studio", "film.mp4", "--folder", ".", "--data", "data"], id="studio"),
         pytest.param(["preview", "film.mp4"], id="preview", marks=pytest.mark.slow),
     ],
 )

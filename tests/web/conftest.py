@@ -33,6 +33,5 @@ def page(toy_gallery: Path, tmp_path: Path, films: Path) -> Page:
 
     work = tmp_path / "work"
     (work / "media").mkdir(parents=True)
-    (work / "gradio").mkdir()
     base = RenderPlan("", "", style=Style((("dots", 1.0),)), engine="torch")
-    return Page(Settings(base, work.resolve(), (films,), largest=10_000_000), JobQueue())
+    return Page(Settings(base, work.resolve(), str(films / "a.mp4")), JobQueue())

@@ -186,101 +186,15 @@ def test_a_film_is_previewed(tab: Any, toy_models: Path, tmp_path: Path) -> None
         tab.get_by_text("exists already").first.wait_for()
 
 
-def test_the_studio_takes_films_and_photos_and_the_camera(tab: Any, toy_models: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    film(folder / "here.mp4", 30, (128, 96))
-    upload = film(tmp_path / "mine.mp4", 30, (96, 96))
-    with serving(toy_models, tmp_path, "studio", "--folder", str(folder), "--style", "dots") as address:
-        tab.goto(address)
-        tab.wait_for_selector("#upload")
-        assert tab.locator("#paint").is_disabled()
-        assert tab.locator("#start").is_disabled()
-        # A painting first, and on the camera's tab: no error.
-        for where in ("Camera", "Film or photo"):
-            tab.get_by_role("tab", name=where).click()
-            tab.click("#style input")
-            tab.get_by_role("option", name="Waves" if where == "Camera" else "Dots").click()
-        tab.get_by_text("Open a film or a photo, and it is painted here: dots.").wait_for()
-        assert tab.locator(".toast-body").count() == 0
-        tab.click("#listed input")
-        tab.get_by_role("option", name="here.mp4").click()
-        tab.wait_for_function(PLAYING)
-        first = tab.get_attribute("#wipe video", "src")
-        tab.set_input_files("#upload input[type=file]", str(upload))
-        tab.wait_for_function(OTHER, arg=first)
-        tab.wait_for_function(PLAYING)
-
-        tab.get_by_role("tab", name="Camera").click()
-        tab.get_by_text("Click to Access Webcam").click()
-        tab.get_by_text("Record").click()
-        tab.wait_for_selector("#painted img")
-        # Of what the camera sees, nothing is written to the disk.
-        files = [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()]
-        pictures = {".jpeg", ".jpg", ".png", ".webp"}
-        assert not [path for path in files if path.suffix in pictures and path.parent.name != "media"]
-
-
-def test_stop_ends_ones_own_painting_alone_and_who_leaves_leaves_nothing(
-    browser: Any, tab: Any, toy_models: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    film(folder / "long.mp4", 700, (320, 240))
-    words = ("studio", "--folder", str(folder), "--style", "dots")
-    with serving(toy_models, tmp_path, *words) as address:
-        other = browser.new_context()
-        other.set_default_timeout(PATIENCE)
-        second = other.new_page()
-        for page in (tab, second):
-            page.goto(address)
-            page.click("#size input")
-            page.get_by_role("option", name="240").click()
-            page.click("#listed input")
-            page.get_by_role("option", name="long.mp4").click()
-            page.wait_for_function(PLAYING)
-        tab.fill("#name textarea, #name input", "first.mp4")
-        tab.click("#start")
-        seen_working(tab, "#done", "painting the whole film")
-        second.fill("#name textarea, #name input", "second.mp4")
-        second.click("#start")
-        seen_working(second, "#done", "1 job is before this one")
-        # The second stops what it waits for; the first goes on.
-        second.click("#stop")
-        second.get_by_text("nothing is kept").first.wait_for()
-        frames = tab.locator("#done").inner_text()
-        tab.wait_for_function("(before) => document.querySelector('#done').innerText !== before", arg=frames)
-        assert "painting the whole film" in tab.locator("#done").inner_text()
-        # The first leaves: the second need not wait, and nothing is left of the first.
-        second.click("#start")
-        seen_working(second, "#done", "1 job is before this one")
-        tab.goto("about:blank")
-        seen_working(second, "#done", "painting the whole film")
-        assert not [path for path in folder.iterdir() if "first" in path.name]
-        second.wait_for_function(FRAMES_DONE)  # by then some are on the disk
-        second.click("#stop")
-        second.get_by_text("what was painted so far is in").first.wait_for()
-        other.close()
-
-
-def test_a_large_upload_is_refused(tab: Any, toy_models: Path, tmp_path: Path) -> None:
-    large = tmp_path / "large.mp4"
-    large.write_bytes(bytes(2_000_000))
-    with serving(toy_models, tmp_path, "studio", "--style", "dots", "--max-upload", "1") as address:
-        tab.goto(address)
-        tab.set_input_files("#upload input[type=file]", str(large))
-        tab.get_by_text("exceed the maximum").first.wait_for()
-        assert not list((tmp_path / "tmp").rglob("large.mp4"))
-
-
 def test_on_the_network_the_token_is_asked_for(tab: Any, toy_models: Path, tmp_path: Path) -> None:
-    with serving(toy_models, tmp_path, "studio", "--style", "dots", "--host", "0.0.0.0") as address:
+    clip = film(tmp_path / "a.mp4", 12)
+    with serving(toy_models, tmp_path, "preview", str(clip), "--style", "dots", "--host", "0.0.0.0") as address:
         parts = urlsplit(address)
         here = f"http://127.0.0.1:{parts.port}"
         answer = tab.goto(f"{here}/")
         assert answer.status == 401
         tab.goto(f"{here}/?{parts.query}")
-        tab.wait_for_selector("#upload")
+        tab.wait_for_selector("#paint")
         assert tab.url == f"{here}/"
         tab.goto(f"{here}/")
-        tab.wait_for_selector("#upload")
+        tab.wait_for_selector("#paint")

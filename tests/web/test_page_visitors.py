@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from media import decode
-from pages import CONTROLS, as_visitor, silent, uploaded
+from pages import CONTROLS, as_visitor, silent
 
 from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress
@@ -87,14 +86,13 @@ def test_who_has_left_keeps_no_place_and_leaves_nothing(
     page: Page, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Slow(monkeypatch, films)
-    path = as_visitor("A", uploaded, page)
+    path = str(films / "a.mp4")
     first, messages = painting(page, path, "A")
     assert slow.begun.wait(10)
     page.sessions.leave("A")
     first.join(10)
     assert messages == ["Stopped: "]
     assert not slow.partial.exists()
-    assert not Path(path).exists()
     # Who stops on purpose keeps what was painted so far.
     second, messages = painting(page, str(films / "a.mp4"), "B")
     while not page.sessions.job_queue.is_busy("B"):
@@ -107,28 +105,14 @@ def test_who_has_left_keeps_no_place_and_leaves_nothing(
 
 def test_who_wants_it_finished_may_leave(page: Page, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch, films)
-    path = as_visitor("A", uploaded, page)
+    path = str(films / "a.mp4")
     first, messages = painting(page, path, "A", stays=True)
     assert slow.begun.wait(10)
     page.sessions.leave("A")
     assert not slow.ended.wait(0.3)
-    assert Path(path).exists()
     slow.go_on.set()
     first.join(10)
     assert messages == ["UsageError: painted to the end"]
-    assert not Path(path).exists()
-
-
-def test_of_who_has_left_before_the_end_nothing_is_kept_to_be_shown(
-    page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(videostyle.web.storage, "FILES", 0)
-    path = as_visitor("A", uploaded, page)
-    leave = lambda at, **_: page.sessions.leave("A") if at[0] == 4 else None  # noqa: E731 - with the last frame
-    as_visitor("A", lambda: page.start(path, "mine.mp4", True, *CONTROLS, progress=leave))  # type: ignore[arg-type]
-    assert len(decode(tmp_path / "mine.mp4")) == 4
-    assert not list(page.sessions.media.folder.glob("*.mp4"))
 
 
 def test_what_is_shown_stays_however_much_is_painted_after(
@@ -156,7 +140,7 @@ def test_what_is_shown_stays_however_much_is_painted_after(
 def test_one_may_leave_while_another_has_just_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list of those who have left is read and changed by one thread at a time."""
     queue = JobQueue()
-    sessions = Sessions(tmp_path, 100, queue)
+    sessions = Sessions(tmp_path, queue)
     leaving: list[threading.Thread] = []
 
     def is_busy(name: str) -> bool:
@@ -177,7 +161,7 @@ def test_one_may_leave_while_another_has_just_left(tmp_path: Path, monkeypatch: 
 def test_what_could_not_be_removed_when_a_visitor_left_is_removed_by_the_next_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions = Sessions(tmp_path, 100, JobQueue())
+    sessions = Sessions(tmp_path, JobQueue())
     (tmp_path / "media").mkdir()
     shown = tmp_path / "media" / "shown"
     shown.touch()
@@ -187,9 +171,10 @@ def test_what_could_not_be_removed_when_a_visitor_left_is_removed_by_the_next_sw
     def fail(name: str) -> None:
         raise OSError("busy")
 
-    sessions.on_leave.append(fail)
-    with pytest.raises(OSError, match="busy"):
-        sessions.leave("A")
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions.media, "leave", fail)
+        with pytest.raises(OSError, match="busy"):
+            sessions.leave("A")
     assert shown.exists()
     sessions.sweep()
     assert not shown.exists()

@@ -32,7 +32,7 @@ _GROUPS = {
     "to look": {
         "styles": "list the gallery of paintings",
         "preview": "see a few seconds side by side in the browser",
-        "studio": "the same with your own films, photos, paintings and camera",
+        "studio": "films, photos, paintings of your own and the camera, in the browser",
         "probe": "show what videostyle sees in a file",
         "evaluate": "measure a painted film: its flicker, and the cost of stabilising",
     },

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,6 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
 
     with server_folder() as work:
         server.require_gradio(work)
-        from videostyle.io.pyav import self_contained_only
         from videostyle.web.blocks import build
         from videostyle.web.gateway import Visitors
         from videostyle.web.jobs import JobQueue
@@ -90,15 +88,14 @@ def serve_page(args: argparse.Namespace, base: RenderPlan, **settings: Any) -> i
         page = Page(Settings(base, work, **settings), JobQueue())
         visitors = Visitors(page.sessions.leave, on_tick=page.sessions.sweep)
         try:
-            app = server.application(build(page), work, token, page.sessions.uploads, visitors)
+            app = server.application(build(page), work, token, visitors)
             url = addresses.address(listener, args.host, token)
             print(url, flush=True)
             print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)
             if not args.no_browser:
                 auth.open_browser(url)
             visitors.start()
-            with self_contained_only() if settings.get("largest") else nullcontext():  # uploads are strangers'
-                addresses.serve(app, listener)
+            addresses.serve(app, listener)
         except KeyboardInterrupt:
             pass  # the normal end of a server
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -39,18 +39,13 @@ def look(base: RenderPlan, style: str, second: str, share: float, *values: Any) 
     return assemble(RenderPlan, base, style=blend, **chosen)
 
 
-def checked_look(
-    base: RenderPlan, values: Sequence[Any], is_painting: Callable[[str], bool] = lambda name: False
-) -> RenderPlan:
-    """Return `look` of values that a page sent; raise UsageError for a value that the controls do not offer.
-
-    `is_painting` returns True for the path of a picture that may be a style, because it was uploaded.
-    """
+def checked_look(base: RenderPlan, values: Sequence[Any]) -> RenderPlan:
+    """Return `look` of values that a page sent; raise UsageError for a value that the controls do not offer."""
     style, second, share, *others = values
     network, size = (others[SETTINGS.index(name)] for name in ("network", "size"))
     offered = [*(name for _, name in style_choices()), *base.style.names, NONE]
     for one in (style, second):
-        if one not in offered and not (isinstance(one, str) and is_painting(one)):
+        if one not in offered:
             raise UsageError(f"no style named {sanitize_line(one, 80)!r} is offered here")
     if size not in (OWN_SIZE, base.size, *SIZES):
         raise UsageError(f"{sanitize_line(size, 80)!r} is no size that is offered here")

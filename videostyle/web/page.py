@@ -23,13 +23,11 @@ from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress
 from videostyle.text import escape_markup
 from videostyle.web import excerpts
-from videostyle.web.camera import CameraTab
 from videostyle.web.command import command
 from videostyle.web.controls import LONGEST, checked_file_name, checked_look, checked_number, excerpt_span
 from videostyle.web.html import figures, no_film, wipe
 from videostyle.web.jobs import Job, JobQueue, Stopped, Superseded, visitor
-from videostyle.web.learning import LearningTab
-from videostyle.web.page_files import PageFiles, Settings
+from videostyle.web.page_files import Settings
 from videostyle.web.preview import (
     FRAME_BY_FRAME,
     STABILIZED,
@@ -52,16 +50,23 @@ class Page:
 
     def __init__(self, settings: Settings, job_queue: JobQueue) -> None:
         self.settings = settings
-        self.sessions = Sessions(settings.work, settings.largest, job_queue)
-        self.files = PageFiles(settings, self.sessions.uploads)
-        self.learning = LearningTab(self.files, self.sessions)
-        self.camera = CameraTab(settings.base, self.files.is_painting)
-        self.sessions.on_leave.append(self.camera.leave)
+        self.sessions = Sessions(settings.work, job_queue)
         self.cache = PreviewCache(self.sessions.media.folder)
         self._measured: OrderedDict[Path, Flicker] = OrderedDict()
 
     def _look(self, values: Sequence[Any]) -> RenderPlan:
-        return checked_look(self.settings.base, values, self.files.is_painting)
+        return checked_look(self.settings.base, values)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders that the page's messages must not show."""
+        output = [] if self.settings.output is None else [self.settings.output.absolute()]
+        return [self.settings.work, *output, Path(self.settings.film).parent]
+
+    def _only(self, path: str) -> str:
+        if path != self.settings.film:
+            raise UsageError("this page shows one film only")
+        return path
 
     def excerpt_plan(self, film: str, start: float, seconds: float, values: Sequence[Any]) -> RenderPlan:
         """Return the plan of an excerpt for the values of the controls."""
@@ -71,13 +76,13 @@ class Page:
         """Return the plan of the whole film for the values of the controls; it writes to the file `name`, if given."""
         plan = replace(self._look(values), source=film)
         output = checked_file_name(name) or output_name(film, plan.style.label)
-        return replace(plan, output=str(self.files.output_folder(film) / output))
+        return replace(plan, output=str((self.settings.output or Path(film).parent) / output))
 
     def open(self, path: str | None, progress: gr.Progress = _PROGRESS) -> list[Any]:
         """Open a film; return its description, its excerpts and the state of the other controls."""
         if not path:
             return [None, "", gr.update(visible=False), *[gr.update()] * 3, *self._buttons(False)]
-        path = self.files.resolve(path)
+        path = self._only(path)
         with open_source(path) as film:
             info = film.info
         name = escape_markup(Path(path).name)
@@ -90,7 +95,7 @@ class Page:
             frames = excerpts.measure_frames(path, show)
         length = float(info.duration) if info.duration else frames[-1].time
         found = excerpts.choose(frames, self.settings.seconds, length)
-        start = found[0].start if self.settings.at is None or path != self.settings.film else self.settings.at
+        start = found[0].start if self.settings.at is None else self.settings.at
         if start >= length:
             raise UsageError(f"--at {start:g}: {Path(path).name} lasts {length:g} s; choose an earlier time")
         longest = min(LONGEST, max(round(length, 1), 0.5))
@@ -118,7 +123,7 @@ class Page:
         if not path:
             return gr.skip()
         try:
-            path = self.files.resolve(path)
+            path = self._only(path)
             return self.still(path, float(self.settings.at or 0), self.settings.seconds, *values)
         except VideostyleError:
             return gr.skip()
@@ -179,21 +184,9 @@ class Page:
         if film is None:
             return ""
         plan = self.film_plan(film, name, values)
-        output = Path(plan.output).name
-        if self.settings.film is None:
-            # The folder stays private, or is temporary: the command is for the folder that the film is in.
-            style = replace(plan.style, blend=self._without_uploads(plan.style.blend))
-            plan = replace(plan, source=_relative(Path(film).name), output=_relative(output), style=style)
-        else:
-            source = self.settings.named or film
-            plan = replace(
-                plan, source=source, output=_relative(str((self.settings.output or Path(source).parent) / output))
-            )
-        return command(plan)
-
-    def _without_uploads(self, blend: Any) -> Any:
-        """Return a blend, which has no times here, with uploaded pictures by their names alone."""
-        return tuple((_relative(Path(name).name) if self.files.is_painting(name) else name, w) for name, w in blend)
+        source = self.settings.named or film
+        output = (self.settings.output or Path(source).parent) / Path(plan.output).name
+        return command(replace(plan, source=source, output=_relative(str(output))))
 
     def start(
         self,
@@ -205,7 +198,7 @@ class Page:
     ) -> str:
         """Render the whole film; with `stays` the job goes on when the visitor has left. Return a message."""
         if film is None:
-            raise UsageError("choose a film or a photo first")
+            raise UsageError("the film is not open yet; wait a moment")
         plan = self.film_plan(film, name, values)
         with self.sessions.job(progress, bool(stays)) as job, self.sessions.pending.film(Path(plan.output).absolute()):
             show = shown_in(progress, job)
@@ -213,17 +206,11 @@ class Page:
                 report = render(plan, on_progress=lambda now: show(replace(now, stage="painting the whole film")))
             except (Stopped, KeyboardInterrupt) as stopped:
                 raise Stopped(*_stop_notes(stopped, job)) from stopped
-            # Published before the job ends: the file of a visitor who has left is removed then.
-            link = ""
-            if self.files.is_upload(film):
-                link = self.sessions.media.publish(Path(report.output), visitor.get(), "film")
         speed = "" if is_picture(film) else f", {report.frames} frames, {report.fps:.1f} a second"
         lines = [f"**Done:** {escape_markup(Path(report.output).name)}{speed}"]
         for name in report.predicted:
             lines.append(f"The style was predicted from the picture {escape_markup(Path(name).name)}.")
-        lines += [escape_markup(without_folders(warning, self.files.folders)) for warning in report.warnings]
-        if link:
-            lines.append(f'<a href="/media/{link}" download>Download it</a>')
+        lines += [escape_markup(without_folders(warning, self.folders)) for warning in report.warnings]
         return "  \n".join(lines)
 
 

@@ -12,7 +12,6 @@ from videostyle.hosting.auth import Auth
 from videostyle.hosting.limits import LARGEST
 from videostyle.privacy import disable_telemetry
 from videostyle.web.gateway import Gateway, Visitors
-from videostyle.web.storage import Uploads
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -36,7 +35,6 @@ def application(
     page: Blocks,
     work: Path,
     token: str | None,
-    uploads: Uploads,
     visitors: Visitors,
     cookie: str = "videostyle",
 ) -> App:
@@ -62,9 +60,8 @@ def application(
         path="/",
         footer_links=[],
         ssr_mode=False,
-        max_file_size=uploads.largest,
         show_error=False,
         theme=theme,
         css=(here / "page.css").read_text(encoding="utf-8"),
     )
-    return Auth(Gateway(app, uploads, visitors), token, cookie)
+    return Auth(Gateway(app, visitors), token, cookie)

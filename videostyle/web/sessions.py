@@ -1,9 +1,9 @@
-"""Sessions of the page's visitors: their jobs, uploads and shown files, which are released when they leave."""
+"""Sessions of the page's visitors: their jobs and shown files, which are released when they leave."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,20 +13,17 @@ from videostyle import interrupt
 from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress
 from videostyle.web.jobs import Job, JobQueue
-from videostyle.web.storage import Media, PendingOutputs, Uploads
+from videostyle.web.storage import Media, PendingOutputs
 
 
 class Sessions:
     """Runs the jobs of visitors, and removes their files once they have left and their last job has ended."""
 
-    def __init__(self, work: Path, largest: int, job_queue: JobQueue) -> None:
-        """Take the server's temporary folder `work`, and the size of the largest upload in bytes, 0 for none."""
+    def __init__(self, work: Path, job_queue: JobQueue) -> None:
+        """Take the server's temporary folder `work`."""
         self.job_queue = job_queue
-        self.uploads = Uploads(work / "gradio", largest)
         self.media = Media(work / "media")
         self.pending = PendingOutputs(work)
-        self.on_leave: list[Callable[[str], object]] = []
-        """Callbacks with the name of a visitor who has left."""
         self._left: set[str] = set()
         """Visitors who have left while a job of theirs was running."""
         self._lock = threading.RLock()
@@ -47,8 +44,6 @@ class Sessions:
         with self._lock:
             self._left.add(name)
         self.job_queue.leave(name)
-        for call in self.on_leave:
-            call(name)
         self._release()
 
     def _release(self) -> None:
@@ -56,20 +51,15 @@ class Sessions:
         with self._lock:
             for name in [name for name in self._left if not self.job_queue.is_busy(name)]:
                 self.media.leave(name)
-                self.uploads.leave(name)
-                self.pending.leave(name)
                 self._left.discard(name)
 
     def sweep(self) -> None:
-        """Remove files that are too old, and those that could not be removed before; called about every second."""
+        """Remove files that could not be removed before; called about every second."""
         self._release()
-        self.uploads.sweep()
-        self.pending.sweep()
 
     def close(self) -> None:
-        """End all jobs, and remove unfinished outputs."""
+        """End all jobs."""
         self.job_queue.close()
-        self.pending.close()
 
 
 def shown_in(bar: gr.Progress, job: Job | None = None) -> OnProgress:

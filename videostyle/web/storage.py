@@ -1,45 +1,33 @@
-"""Files that a page keeps on disk: uploads, shown media, and the folder of both; bounded by bytes, number and age."""
+"""Files that a page keeps on disk: shown media and their folder; bounded by bytes and number."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
 from videostyle import interrupt
-from videostyle.errors import UsageError
 from videostyle.files import sink_error
 from videostyle.partial_files import remove_stale
-from videostyle.train.learn import remove_work_folder, work_folder
 
 _PREFIX = "videostyle-"
-_LOCK, _FILMS, _STYLES = "lock", "films elsewhere", "styles elsewhere"
-UNUSED = 120.0
-"""Seconds after which an upload that no page has used is removed; pages use theirs at once."""
-EACH = 4
-"""Uploads kept for a visitor; the oldest is removed first."""
+_LOCK, _FILMS = "lock", "films elsewhere"
 FILES, BYTES = 96, 2_000_000_000
 """Files in the media folder that no page shows any more, and their bytes, kept as a cache."""
-RESUMABLE, RESUMABLE_BYTES, RESUMABLE_AGE = 8, 1_000_000_000, 86_400.0
-"""Number of stopped learning runs that are kept to be resumed, their bytes, and their age in seconds."""
 
 
 @contextmanager
 def server_folder() -> Iterator[Path]:
-    """Make a temporary folder for uploads and rendered files, which is removed at the end of the block.
+    """Make a temporary folder for rendered files, which is removed at the end of the block.
 
     Files left by a server that was killed, in its folder and listed there, are removed when the next one starts: a lock
     file, which is released with its process, distinguishes the folder of a running server.
@@ -92,12 +80,11 @@ def _remove_dead_servers() -> None:
 def _remove_listed(folder: Path) -> None:
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         return  # a list written by another user is not followed
-    for name, remove in ((_FILMS, remove_stale), (_STYLES, remove_work_folder)):
-        for note in (folder / name).glob("*"):
-            # An entry whose writing was cut off names no file.
-            path = Path(os.fsdecode(note.read_bytes()))
-            if path.is_absolute() and _entry(path) == note.name:
-                remove(path)
+    for note in (folder / _FILMS).glob("*"):
+        # An entry whose writing was cut off names no file.
+        path = Path(os.fsdecode(note.read_bytes()))
+        if path.is_absolute() and _entry(path) == note.name:
+            remove_stale(path)
 
 
 class _FileList:
@@ -128,16 +115,10 @@ def _entry(path: Path) -> str:
 
 
 class PendingOutputs:
-    """Outputs of visitors that are being made outside the server's own folder: films, and styles being learned.
-
-    The working folder of a style stays while its visitor is present, who may resume learning.
-    """
+    """Films that are being made outside the server's own folder."""
 
     def __init__(self, work: Path) -> None:
-        self._films, self._styles = _FileList(work / _FILMS), _FileList(work / _STYLES)
-        self._resumable: OrderedDict[Path, tuple[str, float]] = OrderedDict()
-        """Owner of each unfinished style and the time when it was stopped, the last stopped last."""
-        self._lock = threading.RLock()
+        self._films = _FileList(work / _FILMS)
 
     @contextmanager
     def film(self, output: Path) -> Iterator[None]:
@@ -147,174 +128,6 @@ class PendingOutputs:
             yield
         finally:
             self._films.remove(output)
-
-    @contextmanager
-    def style(self, output: Path, visitor: str) -> Iterator[None]:
-        """List `output` while it is learned in the block; its folder is the visitor's unless another made it."""
-        with self._lock:
-            is_own = output in self._resumable or not work_folder(output).exists()
-            self._resumable.pop(output, None)
-        if not is_own:
-            yield
-            return
-        self._styles.add(output)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._resumable[output] = visitor, time.monotonic()
-                self._sweep()
-
-    def leave(self, visitor: str) -> None:
-        """Remove the unfinished outputs of a visitor who has left."""
-        with self._lock:
-            self._remove([output for output, (owner, _) in self._resumable.items() if owner == visitor])
-
-    def sweep(self) -> None:
-        """Remove outputs and uploads that are too old."""
-        with self._lock:
-            self._sweep()
-
-    def close(self) -> None:
-        """Remove all unfinished outputs."""
-        with self._lock:
-            self._remove(list(self._resumable))
-
-    def _sweep(self) -> None:
-        now, total = time.monotonic(), 0
-        for number, (output, (_, since)) in enumerate(reversed(list(self._resumable.items()))):
-            folder = work_folder(output)
-            total += sum(one.st_size for one in _stat_files(folder.rglob("*")).values())
-            if not folder.exists() or number >= RESUMABLE or total > RESUMABLE_BYTES or now - since > RESUMABLE_AGE:
-                self._remove([output])
-
-    def _remove(self, outputs: Iterable[Path]) -> None:
-        for output in outputs:
-            del self._resumable[output]
-            remove_work_folder(output)
-            self._styles.remove(output)
-
-
-@dataclass(slots=True, eq=False)
-class _Upload:
-    """One uploaded file."""
-
-    path: Path
-    size: int
-    since: float
-    owners: set[str] = field(default_factory=set)
-    was_used: bool = False
-
-
-class Uploads:
-    """Uploaded files, by names that cannot be guessed; a page can name no other file."""
-
-    def __init__(self, folder: Path, largest: int, most: int | None = None) -> None:
-        """Allow `largest` bytes a file, 0 for none, and `most` bytes of all together, by default four times that."""
-        self.folder = folder
-        self.largest = largest
-        self.most = 4 * largest if most is None else most
-        self._files: dict[str, _Upload] = {}
-        self._arriving: dict[object, int] = {}
-        self._lock = threading.RLock()
-
-    @contextmanager
-    def arriving(self, size: int) -> Iterator[None]:
-        """Reserve `size` bytes while an upload arrives in the block; raise UsageError if there is no room.
-
-        Incomplete files are removed.
-        """
-        key = object()
-        with self._lock:
-            self._sweep()
-            if self._bytes() + size > self.most:
-                raise UsageError("the room for uploads is used up; try again in some minutes")
-            self._arriving[key] = size
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._arriving[key]
-                if not self._arriving:
-                    self._remove_incomplete()
-
-    def add(self, path: Path) -> str:
-        """Register a file that has arrived, and return the name by which pages refer to it."""
-        name = f"upload/{secrets.token_urlsafe(16)}/{path.name}"
-        with self._lock:
-            self._files[name] = _Upload(path.resolve(), path.stat().st_size, time.monotonic())
-        return name
-
-    def find(self, name: str) -> Path | None:
-        """Return the file of a name; None if there is none, or it is not a plain file any more."""
-        with self._lock:
-            found = self._files.get(name)
-        if found is None or found.path.is_symlink() or not found.path.is_file():
-            return None
-        return found.path
-
-    def use(self, name: str, visitor: str) -> Path | None:
-        """Return the file of a name like `find`, and keep it from now on while the visitor is present."""
-        with self._lock:
-            path = self.find(name)
-            if path is None:
-                return None
-            found = self._files[name]
-            found.owners.add(visitor)
-            found.was_used = True
-            found.since = time.monotonic()
-            theirs = sorted((one for one in self._files.values() if visitor in one.owners), key=lambda one: one.since)
-            for one in theirs[:-EACH]:
-                one.owners.discard(visitor)
-            self._sweep()
-        return path
-
-    def is_one(self, path: Path) -> bool:
-        """Return True if a resolved path is an upload."""
-        with self._lock:
-            return any(one.path == path for one in self._files.values())
-
-    def leave(self, visitor: str) -> None:
-        """Remove the uploads that only this visitor has used."""
-        with self._lock:
-            for one in self._files.values():
-                one.owners.discard(visitor)
-            self._sweep()
-
-    def sweep(self) -> None:
-        """Remove outputs and uploads that are too old."""
-        with self._lock:
-            self._sweep()
-
-    def _sweep(self) -> None:
-        self._remove_incomplete(UNUSED)
-        now = time.monotonic()
-        for name, one in list(self._files.items()):
-            if not one.owners and (one.was_used or now - one.since > UNUSED):
-                del self._files[name]
-                # The same content uploaded twice is one file.
-                if not any(other.path == one.path for other in self._files.values()):
-                    one.path.unlink(missing_ok=True)
-                    _remove_empty(one.path.parent, self.folder)
-
-    def _bytes(self) -> int:
-        sizes = {one.path: one.size for one in self._files.values()}
-        # Uploads that broke off stay for a while if others arrive, and take up room, too.
-        incomplete = sum(one.st_size for one in self._unregistered().values())
-        return sum(sizes.values()) + max(incomplete, sum(self._arriving.values()))
-
-    def _remove_incomplete(self, age: float = 0.0) -> None:
-        """Remove uploads that broke off or were refused: unregistered files not written to for `age` seconds."""
-        newest = time.time() - age
-        for path, status in self._unregistered().items():
-            if not age or status.st_mtime < newest:
-                path.unlink(missing_ok=True)
-                _remove_empty(path.parent, self.folder)
-
-    def _unregistered(self) -> dict[Path, os.stat_result]:
-        registered = {one.path for one in self._files.values()}
-        found = _stat_files(self.folder.rglob("*"))
-        return {path: status for path, status in found.items() if path.resolve() not in registered}
 
 
 def _stat_files(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
@@ -326,14 +139,6 @@ def _stat_files(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
             if stat.S_ISREG(status.st_mode):
                 found[path] = status
     return found
-
-
-def _remove_empty(folder: Path, end: Path) -> None:
-    try:
-        if folder != end:
-            folder.rmdir()
-    except OSError:  # it is not empty
-        pass
 
 
 class Media:
@@ -362,16 +167,6 @@ class Media:
             for key in [key for key in self._shown if key[0] == visitor]:
                 del self._shown[key]
             self._trim()
-
-    def publish(self, path: Path, visitor: str, box: str) -> str:
-        """Link or copy a file into the folder, and return its name in /media."""
-        name = f"{secrets.token_hex(8)}-{path.name}"
-        try:
-            os.link(path, self.folder / name)
-        except OSError:
-            shutil.copyfile(path, self.folder / name)
-        self.show(visitor, box, [self.folder / name])
-        return quote(name)
 
     def _trim(self) -> None:
         shown = {path for paths in self._shown.values() for path in paths}
