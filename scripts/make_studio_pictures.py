@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 
@@ -105,7 +105,7 @@ def main() -> None:
         camera = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=camera)
 
-        def visit(size: str, scheme: str) -> Any:
+        def visit(size: str, scheme: Literal["light", "dark"]) -> Any:
             width, height = SIZES[size]
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera"]

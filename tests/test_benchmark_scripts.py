@@ -61,6 +61,7 @@ SMALLEST = {
     "--style dots --json {json}",
     "speed.py": "{long} --style dots --networks fast --size 64x48 --frames 40 --rounds 1 --busy 0 --json {json}",
     "stabilizer.py": "{clip} --styles dots --frames 12 --width 64 --json {json}",
+    "studio.py": "{clip} --rounds 2 --style dots --json {json}",
     "strokes.py": "{clip} --paintings {recipe} --frames 1 --width 64 --loss-network vgg16 --loss-weights {vgg} "
     "--engines torch --optimised 2 --cache {out} --json {json} --table {table}",
     "targets.py": "--table {table}",

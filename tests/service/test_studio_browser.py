@@ -29,7 +29,7 @@ pytest.importorskip("fastapi")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
 
-PATIENCE = 60_000
+PATIENCE = 120_000
 """Milliseconds: for a loaded machine."""
 SIZES = {"desk": (1360, 1000), "phone": (390, 844)}
 

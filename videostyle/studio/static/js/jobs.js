@@ -64,6 +64,9 @@ function build(job) {
   const row = make("li", { className: "job", dataset: { job: job.id } }, parts.picture,
     make("div", { className: "job-body" }, parts.name, parts.bar, parts.text), parts.tools);
   row.parts = parts;
+  parts.picture.onerror = () => {
+    row.version = ""; // it is not there yet: the next news of the job tries again
+  };
   return row;
 }
 
