@@ -122,8 +122,7 @@ def main() -> None:
 
         tab.locator("#set-size").select_option("240")
         tab.locator("#paint").click()
-        until(tab, "/[1-9]\\d of 192 frames.*left/.test(document.querySelector('.job .job-text').innerText)")
-        change(tab, lambda: tab.locator("#at").fill("6"))
+        until(tab, "/\\d\\d of 192 frames.*left/.test(document.querySelector('.job .job-text')?.innerText)")
         change(tab, lambda: tab.locator(".card[data-style=starry-night]").click())
         for toast in tab.locator(".toast button").all():
             toast.click()
