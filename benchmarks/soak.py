@@ -184,14 +184,14 @@ class Soak:
             else:
                 raise Wrong("junk was taken for a film")
         half = self.server.upload(self.films[2], broken=True)
-        for refused in (
+        for attempt in (
             lambda: self.server.send("/v1/jobs", {"input": half}),
             lambda: self.server.upload(self.films[0], content=b"x" * 6_000_000),
             lambda: self.server.send("/v1/stills", {"input": "/etc/passwd"}),
             lambda: self.server.send("/studio/open", {"key": "/etc/passwd"}),
         ):
             try:
-                refused()
+                attempt()
             except Refused:
                 continue
             raise Wrong("it was not refused")
