@@ -42,6 +42,8 @@ SMALLEST = {
     "equivariance.py": "--pictures {photograph} --side 72 --json {json}",
     "flicker.py": "{clip} --styles dots --frames 12 --width 64 --engine torch --paintings {recipe} --json {json}",
     "flow.py": "--clips {clip} --frames 4 --width 64 --json {json}",
+    "gpu.py": "{clip} --device cpu --networks fast --style dots --sizes 64x48 --frames 12 --rounds 1 --json {json} "
+    "--table {table}",
     "keyframes.py": "{clip} --painting {painting} --style dots --size 64x48 --seconds 0.5 --steps 2 --every 6 "
     "--ways warp --json {json} --table {table}",
     "learn.py": "stripes={painting} --photographs {photographs} --steps 2 --size 64 --evaluation-network vgg16 "
@@ -52,6 +54,8 @@ SMALLEST = {
     "memory.py": "--minutes 1 --size 32x32 --style dots --json {json}",
     "paint.py": "{photograph}:{painting} --size 32 --equal-steps 2 --most 3 --json {json}",
     "pipeline.py": "{clip} --style dots --sizes 64x48 --frames 12 --start-up 0 --json {json} --table {table}",
+    "precision.py": "{clip} --networks fast --styles dots --size 64x48 --frames 3 --rounds 1 --isa DEFAULT "
+    "--json {json} --table {table}",
     "prediction.py": "{paintings} --names stripes --photographs {photographs} --minutes 0.01 "
     "--evaluation-network vgg16 --evaluation-weights {vgg} --json {json}",
     "quality.py": "{recipe} --side 32 --steps 50 --cache {out}/curves.json --json {json} --table {table}",
