@@ -98,6 +98,7 @@ def _card(
         ("Network", f"{config.network}, {macs_per_pixel(net.architecture) / 1000:.1f} thousand multiply-adds a pixel"),
         ("Photographs", config.data),
         ("Loss network", config.loss_network),
+        ("Teacher", config.teacher and _teacher(config)),
         ("Learned", learned if config.start is None else f"{learned}; begun from trained weights"),
         ("Steps", f"{steps} of {config.batch} crops of {config.crop} px; Adam{falling}"),
         ("Painting's longer side", f"{style.size} px"),
@@ -115,3 +116,8 @@ def _card(
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
     picture = f"![{style.name}]({style.name}.jpg)\n\n" if shown else ""
     return f"# {style.name}\n\n{picture}| | |\n| --- | --- |\n{table}\n"
+
+
+def _teacher(config: TrainConfig) -> str:
+    alone = f"; {config.pixel_share:.0%} of the steps without the loss network" if config.pixel_share else ""
+    return f"{config.teacher}, whose pictures are imitated (weight {config.imitation:g}){alone}"
