@@ -72,7 +72,7 @@ class PredictorConfig:
     lr: float = 1e-3
     decay: float = 1e-4
     """Weight decay of the narrow layer, which has more weights than there are paintings."""
-    content: float = 1.2
+    content: float = 0.4
     local: float = 0.4
     style_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.5, 1.0)
     anchor: float = 0.1
