@@ -15,7 +15,7 @@ from videostyle.ops.detail import detail_energy
 from videostyle.ops.filters import soften
 from videostyle.style import Style
 from videostyle.stylizers import load_stylizer
-from videostyle.stylizers._carried_detail import GAINS, CarriedDetail
+from videostyle.stylizers._carried_detail import FRAMES, GAINS, CarriedDetail
 from videostyle.timeline import Key, Timeline
 from videostyle.types import Flow, Moment, Motion
 
@@ -56,6 +56,19 @@ def test_after_a_restart_nothing_is_kept() -> None:
     assert energy(keep(smooth, smooth, STILL, TRUSTED)) > 1.05 * energy(smooth)
     keep.restart()
     assert torch.allclose(keep(smooth, smooth, STILL, TRUSTED), smooth, atol=1e-3)
+
+
+def test_what_comes_in_at_the_rim_is_left_alone_until_it_has_found_its_detail() -> None:
+    keep, smooth, pan_right = CarriedDetail(), soften(PICTURE), torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+    changed = []
+    for _ in range(FRAMES + 6):
+        prior = keep(smooth, PICTURE, pan_right.expand_as(STILL), TRUSTED)
+        changed.append((prior - smooth).abs().mean(dim=(0, 1, 2)))
+    assert (changed[0][-4:] < 1e-3).all()
+    assert changed[0][:-12].min() > 0
+    late = changed[-1]
+    assert (late[-4:] < 1e-3).all(), "what has just come in"
+    assert late[-FRAMES:].mean() < 0.5 * late[:-FRAMES].mean()
 
 
 @pytest.mark.parametrize("style", ["great-wave", "starry-night"])
