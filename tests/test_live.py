@@ -702,6 +702,8 @@ def test_a_report_is_printed_and_written(toy_gallery: Path, tmp_path: Path, caps
     assert main([*argv, "--report", str(tmp_path / "r.json"), "-q"]) == 0
     assert json.loads((tmp_path / "r.json").read_text())["size"] == [64, 48]
     assert capsys.readouterr().err == ""
+    assert main([*argv, "-q"]) == 0
+    assert "nothing is shown or kept; add -o FILE" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_a_way_to_end(toy_models: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
     with reserve_output(file, overwrite=args.overwrite, sources=sources) as write_report:
         with shown_log("videostyle: ", quiet=args.quiet):
-            report = run_live(plan)
+            report = run_live(plan, measured=args.report is not None)
         warn(report.warnings)
         text = json.dumps(report.to_json(), indent=2)
         write_report(text + "\n")

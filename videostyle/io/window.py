@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import cv2
+import torch
 
 from videostyle.errors import MissingDependencyError, SinkError
 from videostyle.types import Frame
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 _NO_SCREEN = "there is no screen to open a window on; use --headless, -o FILE or --virtual-camera"
 # pygame prints a greeting on standard output, and SDL treats SIGTERM as a closed window.
 _ENVIRONMENT = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_NO_SIGNAL_HANDLERS": "1"}
+
+
+_OPENS_AT = 2 / 3
+"""Share of the screen that the window fills at first, in one direction."""
 
 
 class Window:
@@ -57,9 +63,10 @@ class Window:
             self._window.destroy()
         self._pygame.display.quit()
 
-    def write(self, frame: Frame) -> None:
-        """Show `frame` as large as the window allows; the first frame opens the window, in its size.
+    def write(self, frame: Frame, overlay: Callable[[Frame], Frame] = lambda frame: frame) -> None:
+        """Show `frame` as large as the window allows; the first frame opens the window, in the middle of the screen.
 
+        `overlay` draws into the frame once it has the size at which it is shown, so that text is sharp in any window.
         Raises SinkError where no window can be opened.
         """
         pygame = self._pygame
@@ -67,14 +74,18 @@ class Window:
         height, width = picture.shape[:2]
         try:
             if self._window is None:
-                self._window = pygame.Window(self._title, (width, height), resizable=True)
+                desktop = pygame.display.get_desktop_sizes()[0]
+                opening = _OPENS_AT * min(desktop[0] / width, desktop[1] / height)
+                size = max(round(width * opening), 1), max(round(height * opening), 1)
+                self._window = pygame.Window(self._title, size, pygame.WINDOWPOS_CENTERED, resizable=True)
             screen = self._window.get_surface()
             scale = min(screen.width / width, screen.height / height)
             size = max(round(width * scale), 1), max(round(height * scale), 1)
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            drawn = overlay(frame.with_pixels(torch.from_numpy(picture).permute(2, 0, 1)))
             screen.fill("black")
             corner = (screen.width - size[0]) // 2, (screen.height - size[1]) // 2
-            screen.blit(pygame.image.frombuffer(picture.tobytes(), size, "RGB"), corner)
+            screen.blit(pygame.image.frombuffer(drawn.pixels.permute(1, 2, 0).numpy().tobytes(), size, "RGB"), corner)
             self._window.flip()
         except pygame.error as error:
             raise SinkError(f"the window cannot be shown ({error}); use --headless") from error

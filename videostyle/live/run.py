@@ -6,9 +6,10 @@ import json
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from statistics import median, quantiles
 from typing import Any
@@ -31,8 +32,9 @@ log = logging.getLogger(__name__)
 
 # Figures are computed over the last frames, at most this many.
 HISTORY = 20_000
-# Seconds over which the figures in the window are computed, and for which a new style is named there.
-RECENT, NAMED = 2.0, 1.5
+# Seconds over which the figures in the window are computed; for which a new style is named, and some keys at first.
+RECENT, NAMED, HINTED = 2.0, 1.5, 6.0
+HINT = "h: all keys, f: full screen, q: quit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,12 @@ def run(
     plan: LivePlan,
     *,
     on_frame: Callable[[LiveFrame, Frame], None] | None = None,
+    measured: bool = False,
 ) -> LiveReport:
     """Stylize the pictures of a camera until it ends, the user quits, or Ctrl-C, which is a way to quit.
 
-    `on_frame` is called with each frame and the frame that is shown; events are logged.
+    `on_frame` is called with each frame and the frame that is shown; events are logged. So is, unless the report is
+    wanted (`measured`), that no frame is shown or kept.
     Raises SourceError, SinkError, UsageError, WeightsError, MissingDependencyError; recordings are complete then, too.
     """
     with interrupt.deferring(), ExitStack() as stack:
@@ -148,7 +152,11 @@ def run(
         controls = painter.controls
         controls.set(record=plan.output is not None)
         figures = Figures()
-        view = _View(controls.now)
+        view = View(controls.now)
+        if not (
+            window or virtual or plan.output or on_frame or measured or {"r", "space"} & {key for _, key in plan.keys}
+        ):
+            log.warning("nothing is shown or kept; add -o FILE or --virtual-camera, or leave out --headless")
 
         def keys() -> None:
             for key in window.keys() if window is not None else ():
@@ -161,7 +169,8 @@ def run(
             for live in stylized:
                 shown = split(live.film, live.stylized) if live.controls.split else live.stylized
                 if window is not None:
-                    window.write(caption(shown, view.lines(live, figures, camera.dropped)))
+                    lines = view.lines(live, figures, camera.dropped)
+                    window.write(shown, partial(caption, lines=lines))
                     window.full_screen(live.controls.full_screen)
                 if virtual is not None:
                     virtual.write(shown)
@@ -197,21 +206,27 @@ def run(
         )
 
 
-class _View:
+class View:
     """Text shown in the window."""
 
     def __init__(self, controls: Controls) -> None:
         self._named = ""
         self._until = 0.0
+        self._hinted: float | None = None
         self._snapshots = controls.snapshots
 
     def lines(self, live: LiveFrame, figures: Figures, dropped: int) -> list[str]:
+        """Return what is to be written into the window over this frame."""
         controls = live.controls
+        if self._hinted is None:
+            self._hinted = live.film.time + HINTED
         name = f"{controls.name}, strength {controls.strength:.1f}"
         name += ", camera's colours" * controls.keep_colors + ", not stabilised" * (not controls.stabilize)
         if name != self._named:
             self._named, self._until = name, live.film.time + NAMED
-        lines = [f"{keys}: {what}" for keys, what in KEYS] if controls.help else []
+        lines = help_lines(controls.styles) if controls.help else []
+        if live.film.time < self._hinted and not controls.help:
+            lines.append(HINT)
         if controls.figures or live.film.time < self._until:
             lines.append(name + ", recording" * controls.record)
         return lines + (figures.lines(live.size, dropped) if controls.figures else [])
@@ -219,3 +234,10 @@ class _View:
     def wants_snapshot(self, controls: Controls) -> bool:
         before, self._snapshots = self._snapshots, controls.snapshots
         return controls.snapshots > before
+
+
+def help_lines(styles: Sequence[str]) -> list[str]:
+    """List the keys, those of the styles with their names, three in a line."""
+    named = [f"{number} {name}" for number, name in enumerate(styles[:9], 1)]
+    rows = ["   ".join(named[at : at + 3]) for at in range(0, len(named), 3)]
+    return [*rows, *(f"{keys}: {what}" for keys, what in KEYS[1:])]
