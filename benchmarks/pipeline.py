@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
@@ -295,7 +296,8 @@ def measure(clip: Path, style: Style, mode: Literal["lookahead", "causal"], scal
     rate, threads = in_use(plan)
     tracer, frames = in_turn(plan)
     rates = [rate, in_use(plan)[0]]
-    rate = max(rates)
+    # A film no longer than the stabilizer's window leaves it at its end only.
+    rate = max(rates) if frames > WINDOW + 4 or mode == "causal" else math.nan
     parts = {name: [1000 * value / frames for value in both] for name, both in tracer.parts.items()}
     stages = {name: 1000 * both[0] / frames for name, both in tracer.by_stage.items()}
     network = sum(parts[name][1] for name in ("network",) if name in parts)
@@ -310,10 +312,10 @@ def measure(clip: Path, style: Style, mode: Literal["lookahead", "causal"], scal
         },
         "milliseconds a frame by stage": {name: round(value, 1) for name, value in stages.items()},
         "flow and blend over the network, processor": round(blend / network, 2) if network else None,
-        "frames a second in use": [round(one, 2) for one in rates],
-        "share of the slowest stage": round(rate * stages[slowest] / 1000, 2),
+        "frames a second in use": None if math.isnan(rate) else [round(one, 2) for one in rates],
+        "share of the slowest stage": None if math.isnan(rate) else round(rate * stages[slowest] / 1000, 2),
         "slowest stage": slowest,
-        "share of the cores": round(rate * computed / 1000 / cores(), 2),
+        "share of the cores": None if math.isnan(rate) else round(rate * computed / 1000 / cores(), 2),
         "threads": threads,
         "megabytes": peak_memory(clip, output, style.network, style.names[0]),
     }
@@ -433,14 +435,15 @@ def table(measured: dict[str, Any]) -> str:
         parts = one["milliseconds a frame by part, clock and processor"]
         computed = sum(both[1] for both in parts.values())
         network = parts.get("network", [0, 0])[1]
+        shares = one["share of the slowest stage"], one["share of the cores"]
         rows.append(
             [
                 size,
                 f"{computed:.0f} ms",
                 f"{network / computed:.0%}",
                 f"{one['flow and blend over the network, processor']:.2f}",
-                f"{one['share of the slowest stage']:.0%} ({one['slowest stage']})",
-                f"{one['share of the cores']:.0%}",
+                "" if shares[0] is None else f"{shares[0]:.0%} ({one['slowest stage']})",
+                "" if shares[1] is None else f"{shares[1]:.0%}",
                 f"{one['megabytes']} MB",
             ]
         )

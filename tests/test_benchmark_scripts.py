@@ -46,6 +46,7 @@ SMALLEST = {
     "--table {table}",
     "keyframes.py": "{clip} --painting {painting} --style dots --size 64x48 --seconds 0.5 --steps 2 --every 6 "
     "--ways warp --json {json} --table {table}",
+    "large_films.py": "{clip} --style dots --size 64x48 --frames 4 --json {json}",
     "learn.py": "stripes={painting} --photographs {photographs} --steps 2 --size 64 --evaluation-network vgg16 "
     "--evaluation-weights {vgg} --loss-network vgg16 --loss-network-weights {vgg} --json {json}",
     "live.py": "{clip} --seconds 1 --size 64x48 --style dots --json {json}",

@@ -11,9 +11,9 @@ from videostyle.ops.filters import luma, shrink, stack_rows
 from videostyle.ops.pixels import pad_to_multiple
 from videostyle.plan import FlowOptions
 
-# Half resolution up to 640 px, three quarters beyond: at 480 lines, warping errors are 15 to 31 % lower than with half
-# (three clips). The longer side is at least 320 px if the picture has as many, and at most 640: stylized frames show no
-# more, and the cost stays that of 720p whatever the film.
+# Half resolution up to 640 px, three quarters beyond: at 480 lines, warping errors were a fifth to a third lower than
+# with half (docs/notes/speed.md). The longer side is at least 320 px if the picture has as many, and at most 640:
+# stylized frames show no more, and the cost stays that of 720p whatever the film.
 SHRINK, SHRINK_LARGE = 2, 4 / 3
 SMALLEST_SIDE, LARGEST_SIDE = 320, 640
 # OpenCV rejects pictures without a side of 12 px, and returns NaN for some below 32 px.
