@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--film", type=Path, default=ROOT / "samples" / "harbour.mp4")
     parser.add_argument("--moments", type=Fraction, nargs=2, default=[Fraction(2), Fraction(13, 2)])
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "gallery")
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="paint the sheets of these only; list them all")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     pictures = [read(photograph) for photograph in PHOTOGRAPHS]
@@ -95,6 +96,8 @@ def main() -> None:
 
     entries = weights.gallery()
     for entry in entries:
+        if args.networks and entry.network not in args.networks:
+            continue
         rows = [np.concatenate(squares, axis=1)]
         for strength in STRENGTHS:
             style = Style(((entry.name, 1.0),), strength=strength, network=entry.network)
