@@ -192,6 +192,28 @@ def test_the_picture_comes_first_and_is_large(visit: Any, size: str) -> None:
     assert box(tab, ".card .pictures")["height"] > 60
 
 
+def test_the_header_of_a_phone_fits_with_its_words_whole(visit: Any) -> None:
+    tab = visit("phone")
+    for width in (390, 360, 320):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tools = tab.evaluate(
+            """[...document.querySelectorAll('#top .tools > *')].filter((one) => one.offsetWidth).map((one) => {
+                const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+                const pen = document.createElement('canvas').getContext('2d');
+                pen.font = style.font;
+                const words = one.options ? one.selectedOptions[0].text : one.innerText;
+                const arrow = one.options ? 16 : 0;
+                const room = one.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - arrow;
+                return [words, box.left, box.right, room - pen.measureText(words).width];
+            })"""
+        )
+        assert [words for words, *_ in tools] == ["Open…", "Library", "Camera"]
+        brand = box(tab, ".brand")
+        assert tools[0][1] >= brand["x"] + brand["width"]
+        assert tools[-1][2] <= width
+        assert all(spare >= -1 for *_, spare in tools), (width, tools)
+
+
 def test_a_style_is_chosen_by_mouse_and_by_keys(visit: Any) -> None:
     tab = visit()
     count = painted(tab)
@@ -449,6 +471,15 @@ def test_a_mask_is_drawn_with_the_brush(visit: Any) -> None:
         tab.mouse.move(stage["x"] + 0.8 * stage["width"], stage["y"] + 0.6 * stage["height"], steps=5)
         tab.mouse.up()
     painted(tab, count)
+    with tab.expect_response(lambda answer: answer.request.method == "DELETE" and "/v1/uploads/" in answer.url) as gone:
+        for stroke in range(3):
+            sent = tab.evaluate("location.hash")
+            tab.mouse.move(stage["x"] + (0.2 + 0.1 * stroke) * stage["width"], stage["y"] + 0.3 * stage["height"])
+            tab.mouse.down()
+            tab.mouse.move(stage["x"] + (0.2 + 0.1 * stroke) * stage["width"], stage["y"] + 0.5 * stage["height"])
+            tab.mouse.up()
+            until(tab, f"location.hash !== {sent!r}")
+    assert gone.value.status == 204
     assert tab.locator(".toast.error").count() == 0
 
 

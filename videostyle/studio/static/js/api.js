@@ -33,6 +33,8 @@ export const remove = (path) => ask(path, { method: "DELETE" });
 const TUS = { "Tus-Resumable": "1.0.0" };
 const PIECE = 8_000_000;
 
+export const removeUpload = (id) => ask(`/v1/uploads/${id}`, { method: "DELETE", headers: TUS });
+
 // Sends a file by tus, in pieces; goes on after a broken connection where the server has got to.
 export async function upload(file, name, onShare = () => {}) {
   const encoded = btoa(String.fromCharCode(...new TextEncoder().encode(name)));

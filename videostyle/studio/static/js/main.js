@@ -452,7 +452,7 @@ async function start() {
   });
   const listed = about.files;
   if (listed.length) {
-    $("library").append(make("option", { value: "" }, "Choose…"), ...listed.map((one) => make("option", { value: one.key }, one.is_sample ? "The sample film" : one.name)));
+    $("library").append(make("option", { value: "" }, "Library"), ...listed.map((one) => make("option", { value: one.key }, one.is_sample ? "The sample film" : one.name)));
     $("library").hidden = false;
   }
   const sample = listed.find((one) => one.is_sample);

@@ -1,12 +1,13 @@
 // Where to paint: everywhere, people or the rest, or what is drawn with a brush.
 
-import { upload } from "./api.js";
+import { removeUpload, upload } from "./api.js";
 import { $, make } from "./dom.js";
 import { state } from "./state.js";
 
 const KINDS = [["", "Everywhere"], ["person", "People"], ["background", "All but people"], ["drawn", "Draw it"]];
 let onChange = () => {};
 let isEmpty = true;
+const sent = []; // the masks of the last strokes; a client may have a hundred uploads
 
 export function begin(change) {
   onChange = change;
@@ -94,5 +95,7 @@ async function keep() {
   pen.drawImage(canvas, 0, 0);
   const blob = await new Promise((resolve) => flat.toBlob(resolve, "image/png"));
   state.maskUpload = await upload(blob, "mask.png");
+  sent.push(state.maskUpload);
+  if (sent.length > 3) removeUpload(sent.shift()).catch(() => {}); // it expires by itself, too
   onChange();
 }
