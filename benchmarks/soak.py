@@ -115,23 +115,23 @@ class Soak:
 
     def still(self) -> None:
         """Choose: a film is opened, and its frame painted again and again."""
-        id = self.server.upload(random.choice(self.films))
-        told = json.loads(self.server.ask("GET", f"/v1/uploads/{id}")[1])
-        expect(told["frames"] == FRAMES, f"{told['frames']} frames are seen")
-        for strength in (None, 1.0, 0.5):
-            settings = None if strength is None else {"style": self.style, "strength": strength}
-            jpeg = self.server.send("/v1/stills", {"input": id, "at": 0.3, "view": id, "settings": settings})
-            expect(decoded(jpeg).shape[0] == told["height"], "no picture of the film's size")
+        with self.server.uploaded(random.choice(self.films)) as id:
+            told = json.loads(self.server.ask("GET", f"/v1/uploads/{id}")[1])
+            expect(told["frames"] == FRAMES, f"{told['frames']} frames are seen")
+            for strength in (None, 1.0, 0.5):
+                settings = None if strength is None else {"style": self.style, "strength": strength}
+                jpeg = self.server.send("/v1/stills", {"input": id, "at": 0.3, "view": id, "settings": settings})
+                expect(decoded(jpeg).shape[0] == told["height"], "no picture of the film's size")
 
     def photo(self) -> None:
-        id = self.server.upload(self.picture)
-        painted = self.server.send("/v1/images", {"input": id, "settings": {"style": self.style}})
-        expect(decoded(painted).shape == (72, 96, 3), "no picture of the photo's size")
+        with self.server.uploaded(self.picture) as id:
+            painted = self.server.send("/v1/images", {"input": id, "settings": {"style": self.style}})
+            expect(decoded(painted).shape == (72, 96, 3), "no picture of the photo's size")
 
     def _submitted(self) -> str:
-        id = self.server.upload(random.choice(self.films))
-        found: str = json.loads(self.server.send("/v1/jobs", {"input": id, "settings": {"style": self.style}}))["id"]
-        return found
+        with self.server.uploaded(random.choice(self.films)) as id:
+            job = json.loads(self.server.send("/v1/jobs", {"input": id, "settings": {"style": self.style}}))
+        return str(job["id"])
 
     def whole(self) -> None:
         job = self._submitted()
@@ -162,9 +162,9 @@ class Soak:
 
     def learn(self) -> None:
         """Begin to learn a painting, and stop that."""
-        id = self.server.upload(self.picture)
         name = f"painting-{secrets.token_hex(4)}"
-        job = json.loads(self.server.send("/v1/styles", {"input": id, "name": name, "minutes": 5}))["id"]
+        with self.server.uploaded(self.picture) as id:
+            job = json.loads(self.server.send("/v1/styles", {"input": id, "name": name, "minutes": 5}))["id"]
         time.sleep(10 * random.random())
         self.server.remove(job)
         ended = self.server.ended(job)
@@ -175,26 +175,27 @@ class Soak:
         junk = random.choice(
             [os.urandom(200_000), b"x", self.films[0].read_bytes()[:900], self.picture.read_bytes()[:99]]
         )
-        id = self.server.upload(self.folder / random.choice(["junk.mp4", "junk.png", "a b\u202e.gif"]), content=junk)
-        for path, content in (("/v1/jobs", {"input": id}), ("/v1/stills", {"input": id, "settings": {}})):
-            try:
-                self.server.send(path, content)
-            except Refused as refused:
-                expect("unexpected" not in str(refused), str(refused))
-            else:
-                raise Wrong("junk was taken for a film")
-        half = self.server.upload(self.films[2], broken=True)
-        for attempt in (
-            lambda: self.server.send("/v1/jobs", {"input": half}),
-            lambda: self.server.upload(self.films[0], content=b"x" * 6_000_000),
-            lambda: self.server.send("/v1/stills", {"input": "/etc/passwd"}),
-            lambda: self.server.send("/studio/open", {"key": "/etc/passwd"}),
-        ):
-            try:
-                attempt()
-            except Refused:
-                continue
-            raise Wrong("it was not refused")
+        name = random.choice(["junk.mp4", "junk.png", "a b\u202e.gif"])
+        with self.server.uploaded(self.folder / name, content=junk) as id:
+            for path, content in (("/v1/jobs", {"input": id}), ("/v1/stills", {"input": id, "settings": {}})):
+                try:
+                    self.server.send(path, content)
+                except Refused as refused:
+                    expect("unexpected" not in str(refused), str(refused))
+                else:
+                    raise Wrong("junk was taken for a film")
+        with self.server.uploaded(self.films[2], broken=True) as half:
+            for attempt in (
+                lambda: self.server.send("/v1/jobs", {"input": half}),
+                lambda: self.server.upload(self.films[0], content=b"x" * 6_000_000),
+                lambda: self.server.send("/v1/stills", {"input": "/etc/passwd"}),
+                lambda: self.server.send("/studio/open", {"key": "/etc/passwd"}),
+            ):
+                try:
+                    attempt()
+                except Refused:
+                    continue
+                raise Wrong("it was not refused")
         expect(self.server.ask("GET", "/../../etc/passwd")[0] == 404, "a file of the server's is served")
         expect(self.server.ask("GET", "/", Host="evil.example")[0] == 421, "another name is answered")
 

@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,14 @@ class Server:
         if status >= 400:
             raise Refused(f"{status}: {json.loads(body).get('detail')}")
         return body
+
+    @contextmanager
+    def uploaded(self, path: Path, content: bytes | None = None, broken: bool = False) -> Iterator[str]:
+        """The id under which a file came in, which is removed at the end: a client may have a hundred."""
+        id = self.upload(path, content, broken)
+        yield id
+        status, _ = self.ask("DELETE", f"/v1/uploads/{id}", **TUS)
+        expect(status == 204, f"removing an upload is answered by {status}")
 
     def upload(self, path: Path, content: bytes | None = None, broken: bool = False) -> str:
         """The id under which a file came in; `broken`, it ends in the middle."""
