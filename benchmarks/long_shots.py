@@ -172,8 +172,8 @@ def document(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
             cells += [f"{row[film][name]:+.1%}" for name in FIGURES] + [f"{row[film]['crawl']:.2f}"]
         lines.append("| " + " | ".join([*cells, f"{row['ghosts']:.1%}"]) + " |")
     most = max(abs(row[film][name]) for row in rows for film in ("still", "pan") for name in FIGURES)
-    verdict = "All are" if most <= LIMIT else f"Not all are, the greatest change is {most:.1%},"
-    lines += ["", f"The limit for mean, contrast and energy is {LIMIT:.0%}. {verdict} within it.", ""]
+    verdict = "All are within it." if most <= LIMIT else f"Not all are within it: the greatest change is {most:.1%}."
+    lines += ["", f"The limit for mean, contrast and energy is {LIMIT:.0%}. {verdict}", ""]
     return "\n".join(lines)
 
 
