@@ -16,6 +16,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY videostyle videostyle
 COPY models models
+COPY samples/harbour.mp4 samples/harbour.mp4
 RUN pip install .
 
 USER 1000
