@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
-from served import Served
+from served import Listening, Served
 
 from videostyle.service.plan import ServicePlan
 
@@ -26,6 +26,21 @@ def serve(toy_gallery: Path, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     def start(*, require_keys: bool = False, **settings: Any) -> Served:
         given: dict[str, Any] = {"data": tmp_path / "data", "workers": 0, "engine": "torch", **settings}
         started.append(Served(ServicePlan(**given), require_keys))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def listen(toy_gallery: Path, tmp_path: Path) -> Iterator[Callable[..., Listening]]:
+    """Start a service that listens, with these settings of its plan."""
+    started: list[Listening] = []
+
+    def start(*, require_keys: bool = False, works: bool = True, **settings: Any) -> Listening:
+        plan = ServicePlan(tmp_path / "data", workers=0, engine="torch", **settings)
+        started.append(Listening(plan, require_keys=require_keys, works=works))
         return started[-1]
 
     yield start

@@ -1,16 +1,20 @@
-"""A service in the test's own process: its API, and a worker that carries out jobs when it is told to."""
+"""A service in the test's own process: its API, and a worker that carries out jobs."""
 
 from __future__ import annotations
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from starlette.testclient import TestClient
 
+from videostyle.hosting.addresses import bind
 from videostyle.service.app import application
 from videostyle.service.core import Service
 from videostyle.service.painters import SupersededError
@@ -66,6 +70,32 @@ class Served:
     def close(self) -> None:
         """End the service, once."""
         self._stack.close()
+
+
+class Listening:
+    """A service that listens at `address`, with a worker in a thread."""
+
+    def __init__(self, plan: ServicePlan, *, require_keys: bool = False, works: bool = True) -> None:
+        self.service = Service(plan)
+        in_this_process(self.service)
+        self._listener = bind("127.0.0.1", 0)
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        app = application(self.service, require_keys=require_keys)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+        worker = Worker(plan, self.service.queue, lambda: self._server.should_exit)
+        self._threads = [threading.Thread(target=worker.run)] if works else []
+        self._threads.append(threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]}))
+        for thread in self._threads:
+            thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """End the worker and the server."""
+        self._server.should_exit = True
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
 
 
 def in_this_process(service: Service) -> None:

@@ -8,50 +8,26 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import pytest
-import uvicorn
 from media import film, times
-from served import Served, in_this_process
+from served import Listening, Served
 
-from videostyle.hosting.addresses import bind
-from videostyle.service.app import application
-from videostyle.service.core import Service
 from videostyle.service.plan import ServicePlan
-from videostyle.service.worker import Worker
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide" / "serve.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture
-def address(toy_gallery: Path, tmp_path: Path) -> Iterator[str]:
-    """A service that listens, with a worker in a thread."""
-    service = Service(ServicePlan(tmp_path / "data", workers=0, engine="torch"))
-    in_this_process(service)
-    listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(application(service), log_level="critical"))
-    worker = Worker(service.plan, service.queue, lambda: server.should_exit)
-    threads = [
-        threading.Thread(target=server.run, kwargs={"sockets": [listener]}),
-        threading.Thread(target=worker.run),
-    ]
-    threads[1].start()
-    threads[0].start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    threads[1].join()
-    threads[0].join()
-    listener.close()
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
-def test_the_examples_run(address: str, tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run(
+    listen: Callable[..., Listening], tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = listen().address
     film(tmp_path / "film.mp4", 6)
     cv2.imwrite(str(tmp_path / "photo.jpg"), cv2.imread(str(photo)))
     videostyle = tmp_path / "bin" / "videostyle"

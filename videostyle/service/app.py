@@ -44,6 +44,8 @@ def api(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        # Operations by short names, which generated clients have: jobs_submit, uploads_create.
+        generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
     )
     app.state.service = service
     app.state.streams = {}

@@ -44,7 +44,7 @@ def options(service: TheService) -> Response:
     return Response(status_code=204, headers=_RESUMABLE | headers)
 
 
-@router.post("/v1/uploads", status_code=201)
+@router.post("/v1/uploads", status_code=201, response_class=Response)
 def create(
     service: TheService,
     client: TheClient,
@@ -64,7 +64,7 @@ def create(
     return Response(status_code=201, headers={"Location": f"/v1/uploads/{upload.id}", **_headers(upload)})
 
 
-@router.head("/v1/uploads/{id}")
+@router.head("/v1/uploads/{id}", response_class=Response)
 def offset(id: str, service: TheService, client: TheClient, tus_resumable: Annotated[str, Header()] = "") -> Response:
     """Return the number of bytes that have arrived, in the header `Upload-Offset`."""
     _check_version(tus_resumable)
