@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-_BOUNDED = re.compile(r"(?P<name>[\w-]+)>=(?P<oldest>[\w.]+),<[\w.]+")
+_BOUNDED = re.compile(r"(?P<name>[\w-]+)(\[\w+\])?>=(?P<oldest>[\w.]+),<[\w.]+")
 
 
 def oldest() -> dict[str, str]:

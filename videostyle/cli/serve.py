@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="FOLDER", type=Path, help="folder of the queue, uploads and results; default: the user's own"
     )
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        default="",
+        help="object store for the files of waiting and finished jobs, as s3://bucket/prefix; default: in --data",
+    )
     server = parser.add_argument_group("the server")
     server.add_argument(
         "--host",
@@ -126,6 +132,7 @@ def _plan(args: argparse.Namespace) -> ServicePlan:
         learn_minutes=args.max_learn,
         jobs=args.max_jobs,
         jobs_each=args.max_jobs_each,
+        objects=args.storage,
         storage=round(args.max_storage * 10**9),
         keep=args.keep * 3600,
         allow_urls=args.allow_urls,

@@ -44,6 +44,8 @@ class ServicePlan:
     """Pictures of all clients that may wait or be painted at a time."""
     picture_seconds: float = 120.0
     """Longest time for one picture."""
+    objects: str = ""
+    """Object store for the files of waiting and finished jobs, as s3://bucket/prefix; "" keeps them in the folder."""
     storage: int = 50_000_000_000
     """Bytes of uploads and results together."""
     keep: float = 86_400.0

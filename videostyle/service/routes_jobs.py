@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mimetypes
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ from videostyle.service.common import TheClient, TheService, checked
 from videostyle.service.core import Service, describe
 from videostyle.service.incoming import Incoming, arriving
 from videostyle.service.keys import Client
+from videostyle.service.objects import byte_range, described
 from videostyle.service.openapi import form_body
 from videostyle.service.problems import Problem
 from videostyle.service.records import Job
@@ -32,6 +34,7 @@ router = APIRouter(tags=["jobs"], responses=ERRORS)
 _PAGE = 100
 _POLL = 0.5  # seconds between two looks for an event
 _ALIVE = 15.0  # seconds after which a comment keeps a silent connection open
+Range = Annotated[str, Header(include_in_schema=False)]
 _STREAMS_EACH = 20
 """Connections of one client that wait for events."""
 
@@ -87,12 +90,15 @@ class NewJob:
 
     async def submit(self, kind: str, content: dict[str, Any], incoming: Incoming[Any]) -> Response:
         """Put the job into the queue, and return the answer."""
-        job, self._is_kept = await run_in_threadpool(
-            lambda: self._service.queue.submit(
-                self._client.id, kind, content, incoming.digest,
-                id=self.id, idempotency=self._key, size=incoming.size,
+        size = incoming.size
+
+        def add() -> tuple[Job, bool]:
+            self._service.storage.put_away(self.id)
+            return self._service.queue.submit(
+                self._client.id, kind, content, incoming.digest, id=self.id, idempotency=self._key, size=size
             )
-        )  # fmt: skip
+
+        job, self._is_kept = await run_in_threadpool(add)
         return accepted(job, replayed=not self._is_kept)
 
 
@@ -189,39 +195,57 @@ def cancel(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "the painted film or picture"}},
 )
-def result(id: str, service: TheService, client: TheClient, inline: bool = False) -> FileResponse:
+def result(
+    id: str, service: TheService, client: TheClient, range: Range = "", inline: bool = False
+) -> Response:
     """Download the painted film or picture; `inline` is for a page that shows it."""
     found = _find(service, client, id)
     if found.status != "succeeded":
         raise Problem(409, f"the job has no result; it is {found.status}")
     if "file" not in found.result:
         raise Problem(404, "this job has no file; it has made a style")
-    path = service.storage.job_folder(id) / found.result["file"]
-    if not path.is_file():
+    answer = _file(service, found, found.result["file"], range, found.request["name"], inline)
+    if answer is None:
         raise Problem(410, "the result has expired, or was removed")
-    return FileResponse(
-        path, filename=found.request["name"], content_disposition_type="inline" if inline else "attachment"
-    )
+    return answer
 
 
 @router.get("/v1/jobs/{id}/source", response_class=FileResponse)
-def source(id: str, service: TheService, client: TheClient) -> FileResponse:
+def source(id: str, service: TheService, client: TheClient, range: Range = "") -> Response:
     """Return the film or picture that a job paints."""
-    return _file(service, client, id, "source")
+    found = _find(service, client, id)
+    return _shown(_file(service, found, found.request["source"], range))
 
 
 @router.get("/v1/jobs/{id}/thumbnail", response_class=FileResponse)
-def thumbnail(id: str, service: TheService, client: TheClient) -> FileResponse:
+def thumbnail(id: str, service: TheService, client: TheClient) -> Response:
     """Return a small copy of a frame of the result; while the job runs, of the newest."""
-    return _file(service, client, id, "")
+    return _shown(_file(service, _find(service, client, id), THUMBNAIL))
 
 
-def _file(service: Service, client: Client, id: str, which: str) -> FileResponse:
-    found = _find(service, client, id)
-    path = service.storage.job_folder(id) / (found.request[which] if which else THUMBNAIL)
-    if not path.is_file():
+def _shown(answer: Response | None) -> Response:
+    if answer is None:
         raise Problem(404, "it is not there yet, or was removed")
-    return FileResponse(path, content_disposition_type="inline")
+    return answer
+
+
+def _file(
+    service: Service, job: Job, file: str, range: str = "", name: str = "", inline: bool = True
+) -> Response | None:
+    """Answer with a file of a job, from its folder or the object store; None if it is not there."""
+    path = service.storage.job_folder(job.id) / file
+    kind = "inline" if inline else "attachment"
+    if path.is_file():
+        return FileResponse(path, filename=name or None, content_disposition_type=kind)
+    objects = service.storage.objects
+    size = None if objects is None or job.result.get("expired") else objects.size(job.id, file)
+    if objects is None or size is None:
+        return None
+    part = byte_range(range, size)
+    start, end = part or (0, size)
+    headers = described(start, end, size, name, kind)
+    media = mimetypes.guess_type(file)[0] or "application/octet-stream"
+    return StreamingResponse(objects.read(job.id, file, start, end), 206 if part else 200, headers, media)
 
 
 @router.get(

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from videostyle.errors import SinkError, UsageError
 from videostyle.files import make_folder, sink_error
 from videostyle.service.database import Database
+from videostyle.service.objects import Objects
 from videostyle.service.plan import ServicePlan
 from videostyle.service.queue import JobQueue, new_id
 from videostyle.service.schema import check_name
@@ -27,6 +28,7 @@ LEAST_FREE = 200 * 2**20
 THUMBNAIL = "thumbnail.jpg"
 """Name of the small copy of a frame in the folder of a job."""
 _BLOCK = 1 << 20
+_LOOK = 3600.0  # seconds between two looks for objects of no job
 
 
 class BusyError(UsageError):
@@ -63,6 +65,10 @@ class Storage:
 
     def __init__(self, plan: ServicePlan, database: Database, queue: JobQueue) -> None:
         self._plan, self._database, self._queue = plan, database, queue
+        self.objects = Objects(plan.objects) if plan.objects else None
+        self._strays: set[str] = set()
+        """Jobs that have objects and were not known at the last look."""
+        self._next_look = 0.0
 
     def check_room(self, size: int) -> None:
         """Raise SinkError if `size` more bytes would be too many for the service or for the disk."""
@@ -175,8 +181,16 @@ class Storage:
         return self._plan.jobs_folder / id
 
     def remove_job(self, id: str) -> None:
-        """Remove the folder of a job."""
+        """Remove the files of a job; raise StorageError."""
         shutil.rmtree(self.job_folder(id), ignore_errors=True)
+        if self.objects is not None:
+            self.objects.remove(id)
+
+    def put_away(self, id: str) -> None:
+        """Move the files of a new job into the object store, if there is one, until a worker takes it; StorageError."""
+        if self.objects is not None:
+            self.objects.put_folder(id, self.job_folder(id))
+            shutil.rmtree(self.job_folder(id), ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what has expired: results, unused uploads, folders without a job; and jobs that nobody needs."""
@@ -194,6 +208,13 @@ class Storage:
         ):
             if (job_found := self._queue.get(row["id"])) is not None:
                 self._queue.forget(job_found, entirely=True)
+        if self.objects is not None and now > self._next_look:
+            self._next_look = now + _LOOK
+            # The files of a job are there a moment before its record.
+            unknown = self.objects.jobs() - self._queue.ids()
+            for id in unknown & self._strays:
+                self.objects.remove(id)
+            self._strays = unknown
         known = self._queue.ids()
         for folder in (self._plan.jobs_folder, self._plan.temporary):
             for path in folder.iterdir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from videostyle.files import sink_error
 from videostyle.plan import RenderPlan
 from videostyle.progress import Progress
 from videostyle.service.database import Database
+from videostyle.service.objects import Objects, StorageError
 from videostyle.service.outbound import Outbound
 from videostyle.service.plan import ServicePlan
 from videostyle.service.queue import JobQueue, new_id
@@ -47,6 +49,7 @@ class Worker:
         self.name = name or new_id("worker")
         self._plan, self._queue = plan, queue
         self._is_stopped = is_stopped
+        self._objects = Objects(plan.objects) if plan.objects else None
 
     def run(self) -> None:
         """Carry out jobs, holding the lock by which others see that this worker lives."""
@@ -87,8 +90,18 @@ class Worker:
         log.info(f"job {job.id} begins", extra={"job": job.id})
         try:
             with interrupt.also_stop_if(lambda: canceled.is_set() or self._is_stopped()):
+                if self._objects is not None:
+                    self._objects.fetch(job.id, self._plan.jobs_folder / job.id)
                 result = (_film if job.kind == "film" else _style)(self._plan, self._queue, job)
-            self._queue.finish(job, result, folder_bytes(self._plan.jobs_folder / job.id))
+            folder = self._plan.jobs_folder / job.id
+            size = folder_bytes(folder)
+            if self._objects is not None and "file" in result:
+                for file in (result["file"], THUMBNAIL):
+                    if (folder / file).exists():
+                        self._objects.put(job.id, file, folder / file)
+            self._queue.finish(job, result, size)
+            if self._objects is not None:
+                shutil.rmtree(folder, ignore_errors=True)
         except KeyboardInterrupt:
             if canceled.is_set():
                 self._queue.canceled(job)
@@ -96,7 +109,9 @@ class Worker:
                 self._queue.put_back(job)
         except Exception as error:  # any error concerns this job only
             found = failure(error, (self._plan.data,))
-            if found.disk_full:
+            if isinstance(error, StorageError):
+                self._queue.put_back(job, seconds=_DISK_FULL, note=f"{found.message}; it goes on later")
+            elif found.disk_full:
                 self._queue.put_back(job, seconds=_DISK_FULL, note="the service's disk is full; it goes on later")
             else:
                 if not isinstance(error, VideostyleError):
@@ -215,8 +230,6 @@ def _style(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
 
 def download(plan: ServicePlan, url: str, target: Path, report: Callable[[Progress], None]) -> None:
     """Fetch a file from a public address, within the limit of bytes; raise UsageError, SourceError or SinkError."""
-    import shutil
-
     partial = target.with_name(f".{target.name}.partial")
     try:
         with Outbound(plan.networks).request("GET", url) as response, partial.open("wb") as file:
