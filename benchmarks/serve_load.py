@@ -2,10 +2,14 @@
 
     python benchmarks/serve_load.py [--pictures 200] [--rate 2] [--films 50] [--clients 5] [--requests 2000]
                                     [--size 640x360] [--style great-wave] [--json FILE]
+    python benchmarks/serve_load.py --replicas [--seconds 60]
 
 Pictures are sent at a steady rate, whether or not those before were answered (an open loop, so that waiting counts).
 Films are queued by several clients at once, by keys of their own, and the order in which they end shows whether the
 clients took turns. Memory and open files are those of the API's process, before and after the many requests.
+
+With --replicas one service, bound to one core, and then two, bound to a core each, are given as many pictures as they
+take, by clients that send the next when the last is answered; the clients share the services' cores.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -39,16 +43,17 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def served(data: Path, clients: int) -> Iterator[tuple[str, list[str], int]]:
-    """A running service: its address, a key for each client, and the API's process id."""
-    command = [sys.executable, "-m", "videostyle", "serve", "--data", str(data), "--port", "0"]
+def served(data: Path, clients: int, core: int | None = None) -> Iterator[tuple[str, list[str], int]]:
+    """A running service, bound to a core if one is named: its address, a key for each client, the API's process id."""
+    bound = [] if core is None else ["taskset", "-c", str(core)]
+    command = [*bound, sys.executable, "-m", "videostyle", "serve", "--data", str(data), "--port", "0"]
     keys = [
         subprocess.run(
             [*command, "--new-key", f"client {n}"], check=True, capture_output=True, text=True
         ).stdout.split()[0]
         for n in range(clients)
     ]
-    with (data.parent / "log").open("w") as log:
+    with data.with_suffix(".log").open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     try:
@@ -168,6 +173,49 @@ async def requests(address: str, key: str, pid: int, count: int) -> dict[str, An
     }
 
 
+async def pictures_a_second(services: list[tuple[str, str]], picture: bytes, settings: str, seconds: float) -> float:
+    """Pictures a second that services paint, each with two clients that wait for no more than their own answer."""
+    done = 0
+
+    async def send(client: httpx.AsyncClient, address: str, key: str) -> None:
+        answer = await client.post(
+            f"{address}/v1/images",
+            files={"file": ("a.jpg", picture)},
+            data={"settings": settings},
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        answer.raise_for_status()
+
+    async def keep_sending(client: httpx.AsyncClient, address: str, key: str, until: float) -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            await send(client, address, key)
+            done += time.perf_counter() < until
+
+    async with httpx.AsyncClient(timeout=300) as client:
+        for address, key in services:
+            await send(client, address, key)  # the first compiles the network for this size
+        until = time.perf_counter() + seconds
+        await asyncio.gather(*(keep_sending(client, *one, until) for one in services for _ in range(2)))
+    return done / seconds
+
+
+def replicas(folder: Path, picture: bytes, settings: str, seconds: float) -> dict[str, Any]:
+    """Pictures a second of one service on a core, and of two on a core each, in turns: one, two, one, two."""
+    own = sorted(os.sched_getaffinity(0))[:2]
+    found: dict[int, list[float]] = {1: [], 2: []}
+    with ExitStack() as stack:
+        running = []
+        for number, core in enumerate(own):
+            address, keys, _ = stack.enter_context(served(folder / f"data{number}", 1, core))
+            running.append((address, keys[0]))
+        for count in (1, 2, 1, 2):
+            rate = asyncio.run(pictures_a_second(running[:count], picture, settings, seconds))
+            found[count].append(round(rate, 3))
+    times = statistics.mean(found[2]) / statistics.mean(found[1])
+    return {"one's pictures a second": found[1], "two's": found[2], "times": round(times, 2)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=200)
@@ -179,6 +227,8 @@ def main() -> None:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--film-size", default="320x180")
     parser.add_argument("--style", default="great-wave")
+    parser.add_argument("--replicas", action="store_true", help="how much two services carry beside one")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of each of four turns with --replicas")
     parser.add_argument("--note", default="")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -191,21 +241,25 @@ def main() -> None:
                 sink.write(frame)
         pixels = np.ascontiguousarray(frame.pixels.permute(1, 2, 0).numpy())
         picture = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
-        with served(folder / "data", args.clients) as (address, keys, pid):
-            still = json.dumps({"style": args.style, "size": args.size})
-            moving = json.dumps({"style": args.style, "size": args.film_size})
-            found = {
-                "date": date.today().isoformat(),
-                "machine": f"{platform.machine()}, {cores()} cores",
-                "versions": {one: version(one) for one in ("torch", "openvino", "fastapi", "uvicorn")}
-                | {"videostyle": videostyle.__version__},
-                "note": args.note,
-                "pictures": asyncio.run(pictures(address, keys[0], picture, still, args.pictures, args.rate)),
-                "requests": asyncio.run(requests(address, keys[0], pid, args.requests)),
-                "films": asyncio.run(films(address, keys, short.read_bytes(), moving, args.films)),
-            }
-    for part in ("pictures", "requests", "films"):
-        print(f"| {part} | " + " | ".join(f"{key}: {value}" for key, value in found[part].items()) + " |")
+        still = json.dumps({"style": args.style, "size": args.size})
+        moving = json.dumps({"style": args.style, "size": args.film_size})
+        found: dict[str, Any] = {
+            "date": date.today().isoformat(),
+            "machine": f"{platform.machine()}, {cores()} cores",
+            "versions": {one: version(one) for one in ("torch", "openvino", "fastapi", "uvicorn")}
+            | {"videostyle": videostyle.__version__},
+            "note": args.note,
+        }
+        if args.replicas:
+            found["replicas"] = replicas(folder, picture, still, args.seconds)
+        else:
+            with served(folder / "data", args.clients) as (address, keys, pid):
+                found["pictures"] = asyncio.run(pictures(address, keys[0], picture, still, args.pictures, args.rate))
+                found["requests"] = asyncio.run(requests(address, keys[0], pid, args.requests))
+                found["films"] = asyncio.run(films(address, keys, short.read_bytes(), moving, args.films))
+    for part in ("pictures", "requests", "films", "replicas"):
+        if part in found:
+            print(f"| {part} | " + " | ".join(f"{key}: {value}" for key, value in found[part].items()) + " |")
     if args.json:
         args.json.write_text(json.dumps(found, indent=2) + "\n")
 

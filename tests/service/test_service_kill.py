@@ -114,12 +114,12 @@ def test_no_job_is_lost_whatever_is_killed(toy_gallery: Path, tmp_path: Path, mo
 def test_a_painter_that_dies_is_started_again(toy_gallery: Path, tmp_path: Path) -> None:
     import asyncio
 
-    from videostyle.service.painters import Painters
+    from videostyle.service.painters import Painter, Painters
     from videostyle.service.tasks import Failure, Inspect
 
     path = media.film(tmp_path / "film.mp4", 6)
     task = Inspect(str(path), 1, 1_000_000)
-    painters = Painters(1, (tmp_path,), 60.0, 8, 8)
+    painters = Painters([Painter((tmp_path,), 60.0)], 8, 8)
 
     async def run() -> None:
         first = await painters.run("a", task)

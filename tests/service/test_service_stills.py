@@ -125,7 +125,7 @@ async def wait_for_turn(painters: Painters, is_wanted: Callable[[], bool]) -> No
 
 
 def test_a_task_that_nobody_wants_is_not_carried_out(tmp_path: Path) -> None:
-    painters = Painters(1, (tmp_path,), 60, 8, 8, Warm(None))  # type: ignore[arg-type]
+    painters = Painters([Painter((tmp_path,), 60, Warm(None))], 8, 8)  # type: ignore[arg-type]
     try:
         with pytest.raises(SupersededError):
             asyncio.run(wait_for_turn(painters, lambda: False))

@@ -48,6 +48,9 @@ class BatchPlan:
     whole_shots: bool = False
     """Never split within a shot, however long: the output is then that of a single run to the bit."""
 
+    self_contained: bool = False
+    """Refuse films of formats that name other files: they are strangers'."""
+
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers must be at least 1, got {self.workers}")

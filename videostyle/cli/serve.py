@@ -12,7 +12,7 @@ from videostyle import interrupt
 from videostyle.cli.options import add_settings
 from videostyle.cli.surroundings import check_open_files
 from videostyle.errors import MissingDependencyError, UsageError
-from videostyle.service.plan import ROLES, ServicePlan
+from videostyle.service.plan import EXECUTORS, ROLES, ServicePlan
 
 EXAMPLES = """examples:
   videostyle serve                                          # on this computer, at http://127.0.0.1:8000
@@ -30,10 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="FOLDER", type=Path, help="folder of the queue, uploads and results; default: the user's own"
     )
     parser.add_argument(
+        "--files",
+        metavar="FOLDER",
+        type=Path,
+        help="folder of uploads and results, where the queue's disk is not theirs; default: in --data",
+    )
+    parser.add_argument(
         "--storage",
         metavar="URL",
         default="",
-        help="object store for the files of waiting and finished jobs, as s3://bucket/prefix; default: in --data",
+        help="object store for the files of waiting and finished jobs, as s3://bucket/prefix; default: the folder",
     )
     server = parser.add_argument_group("the server")
     server.add_argument(
@@ -58,6 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=plan.painters,
         help="processes for pictures that clients wait for; default: %(default)s",
     )
+    server.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default=plan.executor,
+        help="thread: paint on this computer; ray: pictures by up to --painters replicas of Ray Serve, and films in "
+        "segments, on a cluster that sees --files; default: %(default)s",
+    )
+    server.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster; auto on a node of it")
     add_settings(parser, ["engine", "device"])
     keys = parser.add_argument_group("keys")
     keys.add_argument("--new-key", metavar="NAME", help="make a key for a client, print it once, and end")
@@ -132,6 +146,9 @@ def _plan(args: argparse.Namespace) -> ServicePlan:
         learn_minutes=args.max_learn,
         jobs=args.max_jobs,
         jobs_each=args.max_jobs_each,
+        files=args.files.absolute() if args.files else None,
+        executor=args.executor,
+        address=args.address,
         objects=args.storage,
         storage=round(args.max_storage * 10**9),
         keep=args.keep * 3600,

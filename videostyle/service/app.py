@@ -59,7 +59,7 @@ def api(service: Service) -> FastAPI:
         routes_system,
     ):
         app.include_router(module.router)
-    problems.install(app, (service.plan.data,))
+    problems.install(app, service.plan.folders)
     openapi.install(app)
     return app
 

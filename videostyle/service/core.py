@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
@@ -21,7 +21,7 @@ from videostyle.service.keys import Keys
 from videostyle.service.log import json_log
 from videostyle.service.metrics import Metrics
 from videostyle.service.outbound import Outbound
-from videostyle.service.painters import Painters
+from videostyle.service.painters import Painter, Painters, Place
 from videostyle.service.plan import ServicePlan
 from videostyle.service.queue import JobQueue, new_id
 from videostyle.service.records import Job
@@ -105,11 +105,10 @@ class Service:
         self.styles = Styles(plan, self.database)
         self.outbound = Outbound(plan.networks)
         self.webhooks = webhooks.Webhooks(self.database, self.keys, self.outbound)
-        self.painters = Painters(
-            plan.painters, (plan.data,), plan.picture_seconds, plan.pictures, plan.pictures_each, warm(plan)
-        )
+        self.painters = Painters(_places(plan), plan.pictures, plan.pictures_each)
         # A camera's state is in its process, so there is one, which starts with the first picture.
-        self.cameras = Painters(1, (plan.data,), plan.picture_seconds, plan.pictures, plan.pictures_each, warm(plan))
+        camera = Painter(plan.folders, plan.picture_seconds, warm(plan))
+        self.cameras = Painters([camera], plan.pictures, plan.pictures_each)
         self.workers = Workers(plan)
         self.metrics = Metrics(self.queue, self.painters, self.workers)
         self.is_ready = False
@@ -168,6 +167,15 @@ class Service:
             if thread.is_alive():
                 thread.join(5)
         self.database.close()
+
+
+def _places(plan: ServicePlan) -> Sequence[Place]:
+    """Return what paints pictures: processes of this computer, or places at the replicas on a cluster."""
+    if plan.executor == "ray":
+        from videostyle.service.ray_painters import ray_painters
+
+        return ray_painters(plan)
+    return [Painter(plan.folders, plan.picture_seconds, warm(plan)) for _ in range(max(plan.painters, 1))]
 
 
 def _recover(queue: JobQueue, worker: str, *, blame: bool) -> None:

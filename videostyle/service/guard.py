@@ -118,7 +118,7 @@ class Guard:
                 scope.setdefault("state", {})["client"] = client
                 await run_in_threadpool(self._check_room, scope, client, most)
         except (Problem, VideostyleError) as error:
-            await send_problem(scope, send, as_problem(error, (self._service.plan.data,)))
+            await send_problem(scope, send, as_problem(error, self._service.plan.folders))
             return
         received = 0
         too_large = Problem(413, f"a request of this kind may have at most {most} bytes")

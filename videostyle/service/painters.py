@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from videostyle.errors import UsageError
 from videostyle.processes import CONTEXT, follow_master
@@ -122,15 +122,35 @@ def _serve(connection: Connection[Any, Any], folders: tuple[Path, ...]) -> None:
             connection.send(answer)
 
 
+class Place(Protocol):
+    """What carries out one task at a time."""
+
+    @property
+    def restarts(self) -> int:
+        """Number of processes that were started again."""
+
+    @property
+    def is_warm(self) -> bool:
+        """True once a task need not wait for the libraries."""
+
+    async def run(self, task: Task) -> dict[str, Any] | Failure:
+        """Carry out a task."""
+
+    def warm_up(self) -> None:
+        """Start, without waiting for it."""
+
+    def close(self) -> None:
+        """End, even in the middle of a task."""
+
+
 class Painters:
     """The painters, given to clients in turn."""
 
-    def __init__(
-        self, count: int, folders: tuple[Path, ...], seconds: float, most: int, most_each: int, first: Task
-    ) -> None:
-        self._painters = [Painter(folders, seconds, first) for _ in range(max(count, 1))]
-        self._free = deque(self._painters)
-        self._waiting: OrderedDict[str, deque[asyncio.Future[Painter]]] = OrderedDict()
+    def __init__(self, painters: Sequence[Place], most: int, most_each: int) -> None:
+        """Take the painters, and the most tasks that may wait or run, of all clients and of each."""
+        self._painters = painters
+        self._free = deque(painters)
+        self._waiting: OrderedDict[str, deque[asyncio.Future[Place]]] = OrderedDict()
         """Waiting tasks by client; the client who was served last is the last."""
         self._taken: dict[str, int] = {}
         self._most, self._most_each = most, most_each
@@ -187,11 +207,11 @@ class Painters:
                 del self._taken[client]
 
     @asynccontextmanager
-    async def _turn(self, client: str) -> AsyncIterator[Painter]:
+    async def _turn(self, client: str) -> AsyncIterator[Place]:
         if self._free:
             painter = self._free.popleft()
         else:
-            future: asyncio.Future[Painter] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(client, deque()).append(future)
             try:
                 painter = await future
@@ -204,7 +224,7 @@ class Painters:
         finally:
             self._give(painter)
 
-    def _give(self, painter: Painter) -> None:
+    def _give(self, painter: Place) -> None:
         """Give a painter to the next client in turn, or keep it."""
         while self._waiting:
             client, futures = next(iter(self._waiting.items()))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videostyle.errors import UsageError
-from videostyle.settings import check_number
+from videostyle.settings import check_choice, check_number
 
 ROLES = ("all", "api", "worker")
+EXECUTORS = ("thread", "ray")
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,13 @@ class ServicePlan:
     """A service: its folder, its processes and its limits."""
 
     data: Path
-    """Folder of the queue, the uploads and the results."""
+    """Folder of the queue, on a local disk, and of the files where `files` is None."""
+    files: Path | None = None
+    """Folder of uploads, jobs and styles, where it is another: with `executor` ray, one that every node sees."""
+    executor: str = "thread"
+    """Name of what paints: thread (processes of this computer), or ray (a cluster)."""
+    address: str | None = None
+    """Address of the Ray cluster; auto is the one that this computer belongs to."""
     workers: int = 1
     """Processes that carry out jobs."""
     painters: int = 1
@@ -58,6 +65,9 @@ class ServicePlan:
     """Private networks that may be connected to all the same, as 10.0.0.0/8."""
 
     def __post_init__(self) -> None:
+        check_choice("executor", self.executor, EXECUTORS)
+        if self.executor == "ray" and not self.address:
+            raise UsageError("--executor ray needs --address: of the cluster's head, or auto on a node of it")
         for name in ("workers", "painters"):
             check_number(name, getattr(self, name), 0, 1024, whole=True)
         for name in ("largest", "largest_picture", "pixels", "jobs", "jobs_each", "pictures_each", "pictures"):
@@ -79,24 +89,34 @@ class ServicePlan:
         return self.data / "service.sqlite"
 
     @property
+    def shared(self) -> Path:
+        """Folder of the files."""
+        return self.files or self.data
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders of the service, which no message names."""
+        return tuple(dict.fromkeys((self.data, self.shared)))
+
+    @property
     def jobs_folder(self) -> Path:
         """Folder with a folder for each job."""
-        return self.data / "jobs"
+        return self.shared / "jobs"
 
     @property
     def uploads_folder(self) -> Path:
         """Folder of resumable uploads."""
-        return self.data / "uploads"
+        return self.shared / "uploads"
 
     @property
     def styles_folder(self) -> Path:
         """Folder of the clients' own styles."""
-        return self.data / "styles"
+        return self.shared / "styles"
 
     @property
     def temporary(self) -> Path:
         """Folder of pictures that are being painted, and of requests that are arriving."""
-        return self.data / "temporary"
+        return self.shared / "temporary"
 
     @property
     def locks(self) -> Path:
@@ -107,7 +127,8 @@ class ServicePlan:
         """Create the folders of the service, which nobody else may read."""
         from videostyle.files import make_folder
 
-        make_folder(self.data)
-        self.data.chmod(0o700)
+        for folder in self.folders:
+            make_folder(folder)
+            folder.chmod(0o700)
         for folder in (self.jobs_folder, self.uploads_folder, self.styles_folder, self.temporary, self.locks):
             make_folder(folder)

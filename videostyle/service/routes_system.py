@@ -27,7 +27,7 @@ def ready(service: TheService) -> dict[str, object]:
         raise Problem(503, "the service is starting or ending", {"Retry-After": "5"})
     with service.database.transaction():
         pass
-    if shutil.disk_usage(service.plan.data).free < LEAST_FREE:
+    if shutil.disk_usage(service.plan.shared).free < LEAST_FREE:
         raise Problem(503, "the service's disk is full")
     return {"status": "ok", "workers": service.workers.alive}
 

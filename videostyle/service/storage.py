@@ -76,7 +76,7 @@ class Storage:
         used = self._queue.total_bytes() + (int(row["n"]) if row is not None else 0)
         if used + size > self._plan.storage:
             raise SinkError("the service's storage is used up; fetch and delete your results, or try again later")
-        if shutil.disk_usage(self._plan.data).free < size + LEAST_FREE:
+        if shutil.disk_usage(self._plan.shared).free < size + LEAST_FREE:
             raise SinkError("the service's disk is full; try again later")
 
     # Uploads

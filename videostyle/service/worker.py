@@ -108,7 +108,7 @@ class Worker:
             else:
                 self._queue.put_back(job)
         except Exception as error:  # any error concerns this job only
-            found = failure(error, (self._plan.data,))
+            found = failure(error, self._plan.folders)
             if isinstance(error, StorageError):
                 self._queue.put_back(job, seconds=_DISK_FULL, note=f"{found.message}; it goes on later")
             elif found.disk_full:
@@ -184,9 +184,15 @@ def _film(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
     render = RenderPlan.of(source, output, **settings, engine=plan.engine, device=plan.device)
     if request["url"]:  # others were inspected when they came
         inspect(Inspect(str(source), plan.minutes, plan.pixels, render))
-    (found,) = schedule.run(
-        BatchPlan(films=(render,), folder=output.parent, workers=1, executor="thread"), on_progress=report
+    batch = BatchPlan(
+        films=(render,),
+        folder=output.parent,
+        workers=1 if plan.executor == "thread" else None,
+        executor=plan.executor,
+        address=plan.address,
+        self_contained=True,
     )
+    (found,) = schedule.run(batch, on_progress=report)
     if found.error:
         raise SourceError(found.error)
     with suppress(VideostyleError):  # the work is worth more than its picture
@@ -195,7 +201,7 @@ def _film(plan: ServicePlan, queue: JobQueue, job: Job) -> dict[str, Any]:
         "file": f"out/{request['output']}",
         "frames": found.frames,
         "seconds": round(found.seconds, 1),
-        "warnings": [failure(SourceError(one), (plan.data,)).message for one in found.warnings],
+        "warnings": [failure(SourceError(one), plan.folders).message for one in found.warnings],
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from videostyle.batch.plan import BatchPlan
@@ -40,6 +41,15 @@ def load_executor(plan: BatchPlan) -> Executor:
     """Load the executor that the plan names; raise UnknownNameError or MissingDependencyError."""
     executor: Executor = load(sys.modules[__name__], plan.executor)(plan)
     return executor
+
+
+def carry_out_alone(task: Task, count: Callable[[Any], None], self_contained: bool) -> dict[str, Any]:
+    """Carry out a task in a process of its own, with the plan's `self_contained`."""
+    from videostyle.batch.tasks import carry_out
+    from videostyle.io.pyav import self_contained_only
+
+    with self_contained_only() if self_contained else nullcontext():
+        return carry_out(task, count)
 
 
 def lost(why: BaseException) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, Self
 
-from videostyle.batch.executors import lost
+from videostyle.batch.executors import carry_out_alone, lost
 from videostyle.batch.plan import BatchPlan
 from videostyle.engines import CUDA
 from videostyle.processes import CONTEXT, follow_master
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Local:
     """A pool of processes; if one dies, its task is lost and the pool is made again."""
 
-    def __init__(self, workers: int, gpus: int) -> None:
+    def __init__(self, workers: int, gpus: int, self_contained: bool) -> None:
         self.workers = workers
+        self._self_contained = self_contained
         self._gpus = gpus
         self._started = CONTEXT.Value("i", 0)
         self._frames = CONTEXT.Value("q", 0)
@@ -31,7 +32,7 @@ class Local:
         self.latest = None
 
     def _make(self) -> ProcessPoolExecutor:
-        given = (self.workers, self._gpus, self._started, self._frames, self._stop)
+        given = (self.workers, self._gpus, self._started, self._frames, self._stop, self._self_contained)
         return ProcessPoolExecutor(self.workers, CONTEXT, _begin, given)
 
     @property
@@ -65,11 +66,11 @@ class Local:
         self._pool.shutdown(cancel_futures=True)
 
 
-# Initial arguments of a worker process: the counter of frames.
+# Initial arguments of a worker process: the counter of frames, and whether films are strangers'.
 _given: list[Any] = []
 
 
-def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> None:
+def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any, self_contained: bool) -> None:
     """Initialize a worker process: give it its share of the machine, and let it end with its master."""
     follow_master(stop.is_set)
     with started.get_lock():
@@ -83,20 +84,18 @@ def _begin(workers: int, gpus: int, started: Any, frames: Any, stop: Any) -> Non
         cores = sorted(os.sched_getaffinity(0))
         share = cores[number * len(cores) // workers : (number + 1) * len(cores) // workers]
         os.sched_setaffinity(0, share or [cores[number % len(cores)]])
-    _given[:] = [frames]
+    _given[:] = [frames, self_contained]
 
 
 def _work(task: Task) -> dict[str, Any]:
-    from videostyle.batch.tasks import carry_out
-
-    (frames,) = _given
+    frames, self_contained = _given
 
     def count(frame: object) -> None:
         if frame is not None:
             with frames.get_lock():
                 frames.value += 1
 
-    return carry_out(task, count)
+    return carry_out_alone(task, count, self_contained)
 
 
 def build(plan: BatchPlan) -> Local:
@@ -109,4 +108,4 @@ def build(plan: BatchPlan) -> Local:
         import torch
 
         gpus = torch.cuda.device_count()
-    return Local(plan.workers or gpus or max(cores() // 2, 1), gpus)
+    return Local(plan.workers or gpus or max(cores() // 2, 1), gpus, plan.self_contained)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from videostyle.batch.executors import lost
+from videostyle.batch.executors import carry_out_alone, lost
 from videostyle.batch.plan import BatchPlan
 from videostyle.engines import CUDA
 from videostyle.errors import MissingDependencyError, UsageError
@@ -46,11 +46,12 @@ class Ray:
         # Each task requests its share of the cores, so that the tasks spread over the nodes.
         share = max(min(cores // self.workers, _CORES), 1)
         self._work = ray.remote(_work).options(num_cpus=share, num_gpus=int(on_gpu), max_retries=_MOVES)
+        self._self_contained = plan.self_contained
         self._tasks: dict[Any, Any] = {}
 
     def submit(self, key: Any, task: Task) -> None:
         """See `Executor`."""
-        self._tasks[self._work.remote(task)] = key
+        self._tasks[self._work.remote(task, self._self_contained)] = key
 
     def finished(self, timeout: float) -> Iterator[tuple[Any, dict[str, Any]]]:
         """See `Executor`; frames are counted when their task is done."""
@@ -73,10 +74,8 @@ class Ray:
             self._ray.shutdown()
 
 
-def _work(task: Task) -> dict[str, Any]:
-    from videostyle.batch.tasks import carry_out
-
-    return carry_out(task, lambda frame: None)
+def _work(task: Task, self_contained: bool) -> dict[str, Any]:
+    return carry_out_alone(task, lambda frame: None, self_contained)
 
 
 def build(plan: BatchPlan) -> Ray:
