@@ -92,7 +92,7 @@ class Replicas:
             from ray import serve
 
             serve.shutdown()
-            ray.shutdown()
+            ray.shutdown()  # type: ignore[no-untyped-call]
             self._handle = None
 
 

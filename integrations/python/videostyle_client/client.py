@@ -332,4 +332,4 @@ def _read(kind: type[T], value: Any) -> T:
         return [_read(inner[0], one) for one in value]  # type: ignore[return-value]
     if origin in (Union, UnionType) and value is not None:
         return _read(inner[0], value)
-    return value  # type: ignore[no-any-return]
+    return value
