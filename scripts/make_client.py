@@ -22,7 +22,7 @@ _HEAD = '''"""Requests and answers of the service, made by scripts/make_client.p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 '''
 _KINDS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
@@ -82,6 +82,8 @@ def _model(name: str, schema: dict[str, Any]) -> list[str]:
         lines += [f"    # {line}" for line in textwrap.wrap(one.get("description", ""), 112)]
         # What a request leaves out has its default, so nothing needs a None.
         kind = _kind(one).removesuffix(" | None") if is_request else _kind(one)
+        if is_request and field in required and len(required) < len(schema["properties"]):
+            kind = f"Required[{kind}]"
         lines.append(f"    {field}: {kind}{default}")
     return lines
 
@@ -109,7 +111,8 @@ def _kind(schema: dict[str, Any]) -> str:
     if kind == "array":
         return f"list[{_kind(schema['items'])}]"
     if kind == "object":
-        return f"dict[str, {_kind(schema['additionalProperties'])}]"
+        values = schema.get("additionalProperties", True)
+        return f"dict[str, {'Any' if values is True else _kind(values)}]"
     return _KINDS[kind]
 
 

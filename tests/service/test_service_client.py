@@ -44,9 +44,21 @@ def test_the_models_are_those_of_the_service() -> None:
     assert made.MODELS.read_text(encoding="utf-8") == made.models(made.document()), "run scripts/make_client.py"
 
 
-def test_every_operation_has_a_method() -> None:
+def test_every_operation_has_a_method_but_those_for_pages() -> None:
     source = Path(client_module.__file__).read_text(encoding="utf-8")
-    assert [name for name in ROUTES if f'"{name}"' not in source] == ["uploads_options"]
+    assert {name for name in ROUTES if f'"{name}"' not in source} == {
+        *("jobs_source", "jobs_thumbnail", "jobs_all_events", "stills_camera"),
+        *("uploads_options", "uploads_content"),
+    }
+
+
+def test_a_proof_is_painted_before_the_film(client: api.Client, tmp_path: Path) -> None:
+    upload = client.upload(film(tmp_path / "in.mp4", 6))
+    found = client.describe_upload(upload)
+    assert (found.kind, found.width, found.frames) == ("film", 64, 6)
+    proof = client.still(upload, 0.1, style="dots")
+    assert cv2.imdecode(np.frombuffer(proof, np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
+    assert proof != client.still(upload, 0.1, style="lines")
 
 
 def test_a_picture_is_painted(client: api.Client, photo: Path, tmp_path: Path) -> None:
@@ -131,12 +143,16 @@ def test_styles_are_listed_and_made(
     source = toy_gallery / "fast" / "dots.safetensors"
     monkeypatch.setattr(learn, "learn", lambda plan: shutil.copy(source, plan.output))
     made = client.make_style("mine", photo)
-    assert made == api.Style(name="mine", network="fast", title="", painter="", year="", own=True, thumbnail=None)
+    assert isinstance(made, api.Style)
+    assert (made.name, made.network, made.own) == ("mine", "fast", True)
     assert made in client.styles()
+    assert client.thumbnail(made)[:2] == b"\xff\xd8"
     later = client.make_style("learned", photo, minutes=1)
     assert isinstance(later, api.Job)
     with pytest.raises(api.ServiceError, match="no thumbnail"):
-        client.thumbnail(made)
+        client.thumbnail(next(one for one in client.styles() if one.name == "dots"))
+    client.remove_style(made)
+    assert made not in client.styles()
 
 
 def test_errors_are_the_services_sentences(listen: Callable[..., Listening], photo: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_painter_that_dies_is_started_again(toy_gallery: Path, tmp_path: Path)
 
     path = media.film(tmp_path / "film.mp4", 6)
     task = Inspect(str(path), 1, 1_000_000)
-    painters = Painters([Painter((tmp_path,), 60.0)], 8, 8)
+    painters = Painters([Painter((tmp_path,), 60.0, task)], 8, 8)
 
     async def run() -> None:
         first = await painters.run("a", task)

@@ -17,7 +17,7 @@ from videostyle.io import open_source
 from videostyle.progress import Progress
 from videostyle.service import stills, tasks
 from videostyle.service.keys import ANYBODY
-from videostyle.service.painters import Painters, SupersededError
+from videostyle.service.painters import Painter, Painters, SupersededError
 from videostyle.service.routes_jobs import _events
 from videostyle.service.routes_stills import Views
 from videostyle.service.stills import Still, still

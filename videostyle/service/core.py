@@ -174,7 +174,7 @@ def _places(plan: ServicePlan) -> Sequence[Place]:
     if plan.executor == "ray":
         from videostyle.service.ray_painters import ray_painters
 
-        return ray_painters(plan)
+        return ray_painters(plan, warm(plan))
     return [Painter(plan.folders, plan.picture_seconds, warm(plan)) for _ in range(max(plan.painters, 1))]
 
 

@@ -27,8 +27,8 @@ _STARTING = 300.0  # seconds for a new replica, beside a picture's own
 class Replica:
     """A painter on a node, in a process of its own beside Ray's: it may crash or hang, and the replica goes on."""
 
-    def __init__(self, folders: tuple[Path, ...], seconds: float) -> None:
-        self._painter = Painter(folders, seconds)
+    def __init__(self, folders: tuple[Path, ...], seconds: float, first: Task) -> None:
+        self._painter = Painter(folders, seconds, first)
         self._painter.warm_up()
 
     async def __call__(self, task: Task | None) -> dict[str, Any] | Failure:
@@ -42,8 +42,8 @@ class Replica:
 class Replicas:
     """The deployment of the painters: between one and `most` replicas, by the number of pictures that wait."""
 
-    def __init__(self, plan: ServicePlan, most: int) -> None:
-        self._plan, self._most = plan, most
+    def __init__(self, plan: ServicePlan, first: Task, most: int) -> None:
+        self._plan, self._first, self._most = plan, first, most
         self._handle: Any = None
         self._thread = ThreadPoolExecutor(1, "videostyle-ray")
         self.is_warm = False
@@ -64,7 +64,7 @@ class Replicas:
             autoscaling_config={"min_replicas": 1, "max_replicas": self._most, "target_ongoing_requests": 1},
             ray_actor_options=resources,
         )(Replica)
-        app = deployment.bind(self._plan.folders, self._plan.picture_seconds)
+        app = deployment.bind(self._plan.folders, self._plan.picture_seconds, self._first)
         self._handle = serve.run(app, name=_NAME, route_prefix=None)
         self.is_warm = True
         return self._handle
@@ -91,8 +91,8 @@ class Replicas:
             import ray
             from ray import serve
 
-            serve.shutdown()
-            ray.shutdown()  # type: ignore[no-untyped-call]
+            serve.shutdown()  # type: ignore[no-untyped-call]
+            ray.shutdown()
             self._handle = None
 
 
@@ -129,7 +129,7 @@ def connect(address: str | None) -> tuple[Any, Any]:
     return ray, serve
 
 
-def ray_painters(plan: ServicePlan) -> list[RayPainter]:
-    """Return the places of a plan: as many as replicas may be."""
-    replicas = Replicas(plan, max(plan.painters, 1))
+def ray_painters(plan: ServicePlan, first: Task) -> list[RayPainter]:
+    """Return the places of a plan, as many as replicas may be; a new replica begins with the task `first`."""
+    replicas = Replicas(plan, first, max(plan.painters, 1))
     return [RayPainter(replicas) for _ in range(max(plan.painters, 1))]

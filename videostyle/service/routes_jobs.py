@@ -195,9 +195,7 @@ def cancel(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "the painted film or picture"}},
 )
-def result(
-    id: str, service: TheService, client: TheClient, range: Range = "", inline: bool = False
-) -> Response:
+def result(id: str, service: TheService, client: TheClient, range: Range = "", inline: bool = False) -> Response:
     """Download the painted film or picture; `inline` is for a page that shows it."""
     found = _find(service, client, id)
     if found.status != "succeeded":

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import httpx2 as httpx
 
-from videostyle_client.models import ROUTES, Job, JobList, Ready, RenderSettings, Style, StyleList
+from videostyle_client.models import ROUTES, Job, JobList, Ready, RenderSettings, Style, StyleList, Upload
 
 T = TypeVar("T")
 
@@ -210,6 +210,17 @@ class Client:
             _persistently(go_on)
         return id
 
+    def describe_upload(self, id: str) -> Upload:
+        """Return the size and length of a complete upload."""
+        return _read(Upload, self._send("uploads_describe", id=id).json())
+
+    def still(
+        self, upload: str, at: float = 0.0, *, lines: int | None = None, **settings: Unpack[RenderSettings]
+    ) -> bytes:
+        """Return the frame of an upload at a time in seconds, painted, as a JPEG: a proof before the film."""
+        request = _given(input=upload, at=at, lines=lines, settings=settings)
+        return self._send("stills_still", json=request).content
+
     def remove_upload(self, id: str) -> None:
         """Remove an upload before it expires."""
         self._send("uploads_remove", id=id, headers=_TUS)
@@ -219,6 +230,10 @@ class Client:
     def styles(self) -> list[Style]:
         """List the styles that may be named, the client's own among them."""
         return _read(StyleList, self._send("styles_styles").json()).styles
+
+    def remove_style(self, style: Style) -> None:
+        """Remove a style of your own."""
+        self._send("styles_remove", network=style.network, name=style.name)
 
     def thumbnail(self, style: Style) -> bytes:
         """Return the sample picture of a style, a JPEG."""

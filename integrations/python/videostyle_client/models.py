@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 ROUTES = {
     "pictures_paint_picture": ("POST", "/v1/images"),
@@ -12,15 +12,23 @@ ROUTES = {
     "jobs_job": ("GET", "/v1/jobs/{id}"),
     "jobs_cancel": ("DELETE", "/v1/jobs/{id}"),
     "jobs_result": ("GET", "/v1/jobs/{id}/result"),
+    "jobs_source": ("GET", "/v1/jobs/{id}/source"),
+    "jobs_thumbnail": ("GET", "/v1/jobs/{id}/thumbnail"),
     "jobs_events": ("GET", "/v1/jobs/{id}/events"),
+    "jobs_all_events": ("GET", "/v1/events"),
+    "stills_still": ("POST", "/v1/stills"),
+    "stills_camera": ("POST", "/v1/camera"),
     "styles_styles": ("GET", "/v1/styles"),
     "styles_make_style": ("POST", "/v1/styles"),
     "styles_thumbnail": ("GET", "/v1/styles/{network}/{name}/thumbnail"),
+    "styles_remove": ("DELETE", "/v1/styles/{network}/{name}"),
     "uploads_options": ("OPTIONS", "/v1/uploads"),
     "uploads_create": ("POST", "/v1/uploads"),
     "uploads_offset": ("HEAD", "/v1/uploads/{id}"),
+    "uploads_describe": ("GET", "/v1/uploads/{id}"),
     "uploads_append": ("PATCH", "/v1/uploads/{id}"),
     "uploads_remove": ("DELETE", "/v1/uploads/{id}"),
+    "uploads_content": ("GET", "/v1/uploads/{id}/content"),
     "system_health": ("GET", "/healthz"),
     "system_ready": ("GET", "/readyz"),
     "system_metrics": ("GET", "/metrics"),
@@ -63,6 +71,8 @@ class Progress:
     fps: float | None = None
     seconds_left: int | None = None
     note: str = ""
+    # frames that were done when the thumbnail was made
+    thumbnail: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,26 @@ class Ready:
 
     status: str
     workers: int = 0
+
+
+class StrengthKey(TypedDict, total=False):
+    """A strength from a time on, and how long it holds; it is interpolated to the next one's."""
+
+    value: Required[float]
+    # seconds from the first frame
+    start: Required[float]
+    # seconds
+    hold: float
+
+
+class StyleKey(TypedDict, total=False):
+    """A style from a time on, and how long it holds; it is interpolated to the next one's."""
+
+    value: Required[str | dict[str, float]]
+    # seconds from the first frame
+    start: Required[float]
+    # seconds
+    hold: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +117,31 @@ class Style:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An upload that is complete."""
+
+    id: str
+    name: str
+    kind: Literal["film", "photo"]
+    bytes: int
+    width: int
+    height: int
+    seconds: float | None
+    frames: int | None
+    fps: float | None
+    # address of the file itself
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Urls:
     """Addresses of a job."""
 
     self: str
     events: str
     result: str | None = None
+    source: str | None = None
+    thumbnail: str | None = None
 
 
 class Webhook(TypedDict):
@@ -114,6 +163,14 @@ class Job:
 
     id: str
     kind: str
+    # name of the result, or of the style
+    name: str
+    # as they were given
+    settings: dict[str, Any]
+    # jobs before it, while it waits
+    ahead: int | None
+    # true once its files are removed
+    is_removed: bool
     status: Literal["starting", "processing", "succeeded", "failed", "canceled"]
     created_at: str
     started_at: str | None
@@ -125,6 +182,46 @@ class Job:
     urls: Urls
 
 
+class StrengthTimeline(TypedDict):
+    """A strength that changes along the film."""
+
+    keys: list[StrengthKey]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleList:
+    """The styles that a client may name."""
+
+    styles: list[Style]
+
+
+class StyleRequest(TypedDict, total=False):
+    """A style to make of a picture."""
+
+    name: Required[str]
+    # time for learning it; 0 predicts it at once
+    minutes: float
+    network: str
+    # the id of an upload; left out where the picture comes along
+    input: str
+    webhook: Webhook
+
+
+class StyleTimeline(TypedDict):
+    """A style that changes along the film."""
+
+    keys: list[StyleKey]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobList:
+    """A client's jobs, the newest first."""
+
+    jobs: list[Job]
+    # address of the jobs before these; null if there are none
+    next: str | None
+
+
 class RenderSettings(TypedDict, total=False):
     """Settings of a render, by their names on the command line; those left out have their defaults."""
 
@@ -132,9 +229,9 @@ class RenderSettings(TypedDict, total=False):
     # blended by their weights. With times of the film (whatever --start says) styles are interpolated linearly:
     # scream@0:05 is reached at 0:05, scream@0:05-0:09 holds until 0:09; if the next style starts just then, it is a
     # hard cut
-    style: str | dict[str, float]
+    style: str | dict[str, float] | StyleTimeline
     # how strongly to stylize, from the film itself (0) to the full style (1); takes times as --style does
-    strength: float
+    strength: float | StrengthTimeline
     # keep the film's hues and take the style's brightness only
     keep_colors: bool
     # the style network that paints, by name
@@ -181,34 +278,6 @@ class RenderSettings(TypedDict, total=False):
     end: float | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StyleList:
-    """The styles that a client may name."""
-
-    styles: list[Style]
-
-
-class StyleRequest(TypedDict, total=False):
-    """A style to make of a picture."""
-
-    name: str
-    # time for learning it; 0 predicts it at once
-    minutes: float
-    network: str
-    # the id of an upload; left out where the picture comes along
-    input: str
-    webhook: Webhook
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobList:
-    """A client's jobs, the newest first."""
-
-    jobs: list[Job]
-    # address of the jobs before these; null if there are none
-    next: str | None
-
-
 class JobRequest(TypedDict, total=False):
     """A film or a picture to paint."""
 
@@ -219,3 +288,18 @@ class JobRequest(TypedDict, total=False):
     # extension of the result; default: the input's
     format: Literal["mp4", "m4v", "mov", "mkv", "webm", "gif", "png", "jpg", "jpeg", "tif", "tiff", "webp", "bmp"]
     webhook: Webhook
+
+
+class StillRequest(TypedDict, total=False):
+    """One frame of an upload, which is painted while the client waits."""
+
+    # the id of an upload
+    input: Required[str]
+    # seconds from the first frame
+    at: float
+    # most pixels of the short side
+    lines: int
+    # a view of your own, in which a newer request replaces those that wait
+    view: str
+    # left out, the frame is returned as it is
+    settings: RenderSettings
