@@ -19,7 +19,7 @@ pytest.importorskip("fsspec")
 
 @pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
 def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty store of each kind; s3 is moto's server on this computer."""
+    """An empty store of each kind; s3 is moto's server on this computer: pip install 'moto[server]'."""
     if request.param == "memory":
         yield f"memory://{uuid.uuid4().hex}"
     elif request.param == "file":
