@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -433,3 +434,36 @@ def test_a_picture_bomb_is_not_decoded(served: Served) -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
     answer = served.post("/v1/images", files={"file": ("a.png", bomb)})
     assert answer.status_code == 422
+
+
+def test_signals_arrive_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uvloop would take over the descriptor by which they arrive, and SIGTERM would end nothing."""
+    import asyncio
+    import types
+
+    import uvicorn
+
+    from videostyle.hosting import addresses
+
+    def refuse() -> None:
+        raise AssertionError("uvloop is taken")
+
+    uvloop = types.ModuleType("uvloop")
+    uvloop.new_event_loop = refuse  # type: ignore[attr-defined]
+    uvloop.Loop = refuse  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "uvloop", uvloop)
+    made: list[asyncio.AbstractEventLoop] = []
+
+    def run(self: uvicorn.Server, sockets: object) -> None:
+        factory = self.config.get_loop_factory()
+        assert factory is not None
+        made.append(factory())
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        pass
+
+    addresses.serve(app, None)  # type: ignore[arg-type]
+    assert isinstance(made[0], asyncio.SelectorEventLoop)
+    made[0].close()

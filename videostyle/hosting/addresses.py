@@ -76,8 +76,9 @@ def serve(app: App, listener: socket.socket) -> None:
         async def on_tick(self, counter: int) -> bool:
             return await super().on_tick(counter) or interrupt.stop_requested()
 
+    # uvloop, which would be taken where it is installed, takes over the descriptor by which signals arrive here.
     config = uvicorn.Config(
-        app, log_level="critical", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
+        app, loop="asyncio", log_level="critical", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
     )
     Server(config).run(sockets=[listener])
 
