@@ -5,6 +5,7 @@ python scripts/make_client.py
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 import textwrap
@@ -116,5 +117,10 @@ def _kind(schema: dict[str, Any]) -> str:
     return _KINDS[kind]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     MODELS.write_text(models(document()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Who may use a server: this computer alone, or those who have a token."""
+"""Access to a server: for this computer alone, or for those who have a token."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _serve(connection: Connection[Any, Any], folders: tuple[Path, ...]) -> None:
 
 
 class Place(Protocol):
-    """What carries out one task at a time."""
+    """A worker, a process or a replica, that carries out one task at a time."""
 
     @property
     def restarts(self) -> int:

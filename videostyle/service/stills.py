@@ -12,10 +12,10 @@ import cv2
 import torch
 from torch import Tensor
 
-from videostyle.files import sink_error
 from videostyle.io import open_source
 from videostyle.ops.pixels import resize, to_float, to_pixels
 from videostyle.painter import StylizedFrames, still_plan
+from videostyle.partial_files import atomic_write
 from videostyle.pipeline import fit
 from videostyle.plan import RenderPlan
 from videostyle.timeline import Span
@@ -111,12 +111,7 @@ def write_thumbnail(pixels: Tensor, target: Path) -> None:
     if min(height, width) > _THUMBNAIL:
         wide, tall = fit(str(_THUMBNAIL), width, height)
         pixels = to_pixels(resize(to_float(pixels), (tall, wide)))[0]
-    partial = target.with_suffix(".partial")
-    try:
-        partial.write_bytes(as_jpeg(pixels))
-        partial.replace(target)
-    except OSError as error:
-        raise sink_error(target.name, error) from error
+    atomic_write(target, as_jpeg(pixels), sync=False)
 
 
 def write_thumbnail_of(path: Path, target: Path, share: float = 0.0) -> None:

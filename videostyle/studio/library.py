@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import videostyle
 from videostyle.errors import SinkError, UsageError
-from videostyle.files import check_output, sink_error
+from videostyle.files import sink_error
+from videostyle.partial_files import PartialFile
 from videostyle.service.schema import READABLE
 
 _LONGEST_LIST = 500
@@ -78,24 +80,16 @@ class Library:
         if self.output is None:
             raise UsageError("this studio saves to no folder; start it with -o FOLDER, or download the result")
         target = self.output / name
-        check_output(target, overwrite=overwrite, sources=[entry.path for entry in self.entries()])
-        partial = target.with_name(f".{target.name}.partial")
+        file = PartialFile(target, overwrite=overwrite, sources=[entry.path for entry in self.entries()])
         try:
-            partial.unlink(missing_ok=True)
-            try:
-                os.link(result, partial)
-            except OSError:
-                partial.write_bytes(b"")
-                with result.open("rb") as source, partial.open("wb") as copy:
-                    while block := source.read(1 << 20):
-                        copy.write(block)
-            partial.replace(target)
+            shutil.copyfile(result, file.claim())
+            file.commit()
+        except SinkError:
+            raise
         except OSError as error:
-            if isinstance(error, SinkError):
-                raise
             raise sink_error(target, error) from error
         finally:
-            partial.unlink(missing_ok=True)
+            file.discard()
         return name
 
 
