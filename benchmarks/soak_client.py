@@ -92,7 +92,7 @@ class Server:
         """The id under which a file came in, which is removed at the end: a client may have a hundred."""
         id = self.upload(path, content, broken)
         yield id
-        status, _ = self.ask("DELETE", f"/v1/uploads/{id}", **TUS)
+        status, _ = self.ask("DELETE", f"/v1/uploads/{id}", b"", **TUS)
         expect(status == 204, f"removing an upload is answered by {status}")
 
     def upload(self, path: Path, content: bytes | None = None, broken: bool = False) -> str:
