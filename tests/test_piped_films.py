@@ -168,6 +168,18 @@ def test_formats_of_frames_name_what_they_cannot_hold(nut: bytes, format: str) -
         assert len(out) == 8 * 64 * 48 * 3 // 2
 
 
+@pytest.mark.parametrize(("pix_fmt", "bytes_each"), [("rgb24", 3), ("gray", 1), ("nv12", 1.5), ("yuv444p10le", 6)])
+def test_the_pixel_format_of_raw_video_is_chosen(nut: bytes, pix_fmt: str, bytes_each: float) -> None:
+    out, _ = piped(nut, "rawvideo", pix_fmt=pix_fmt)
+    assert len(out) == 8 * 64 * 48 * bytes_each
+
+
+def test_y4m_holds_yuv_only(nut: bytes) -> None:
+    assert frames_of(piped(nut, "y4m", pix_fmt="yuv444p")[0])[0].format.name == "yuv444p"
+    with pytest.raises(UsageError, match="pix_fmt for rawvideo must be one of yuv420p"):
+        piped(nut, "y4m", pix_fmt="rgb24")
+
+
 def test_y4m_and_rawvideo_are_read(tmp_path: Path) -> None:
     pictures = [media.natural((64, 48), "yuv420p10le", index) for index in range(5)]
     film = media.write_film(tmp_path / "a.mkv", pictures, "yuv420p10le", codec="ffv1", rate=Fraction(30000, 1001))

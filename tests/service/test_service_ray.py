@@ -74,5 +74,4 @@ def test_pictures_and_films_are_painted_on_a_cluster(
             assert (tmp_path / "files" / "jobs" / done["id"] / "out" / "painted.mp4").is_file()
             assert cv2.imread(str(photo)).shape == (48, 64, 3)
     finally:
-        service.close()
         ray.shutdown()

@@ -184,7 +184,10 @@ def choose_codec(container: str, options: EncodeOptions) -> tuple[str, Codec]:
     if options.preset is not None and options.preset not in codec.presets:
         allowed = f"must be one of {', '.join(codec.presets)}" if codec.presets else "cannot be set"
         raise UsageError(f"preset for {name} {allowed}, got {options.preset!r}")
-    if options.pix_fmt is not None and options.pix_fmt not in (formats := _pixel_formats(codec.encoder)):
+    formats = _pixel_formats(codec.encoder)
+    if container == "y4m":
+        formats = tuple(one for one in formats if one.startswith("yuv"))
+    if options.pix_fmt is not None and options.pix_fmt not in formats:
         raise UsageError(f"pix_fmt for {name} must be one of {', '.join(formats)}, got {options.pix_fmt!r}")
     return name, codec
 
@@ -198,9 +201,17 @@ def _installed(encoder: str) -> bool:
     return True
 
 
+# Raw video may have any format, and its encoder lists none: those that programs ask for.
+_RAW_FORMATS = (
+    *(f"yuv{chroma}p{depth}" for depth in ("", "10le", "12le", "16le") for chroma in ("420", "422", "444")),
+    *("nv12", "rgb24", "bgr24", "rgba", "bgra", "rgb48le", "rgba64le", "gray", "gray16le"),
+)
+
+
 @lru_cache(maxsize=64)
 def _pixel_formats(encoder: str) -> tuple[str, ...]:
-    return tuple(f.name for f in av.Codec(encoder, "w").video_formats or ())
+    listed = av.Codec(encoder, "w").video_formats
+    return _RAW_FORMATS if listed is None else tuple(f.name for f in listed)
 
 
 def encoder_options(name: str, codec: Codec, options: EncodeOptions) -> dict[str, str]:

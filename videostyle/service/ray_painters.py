@@ -46,6 +46,7 @@ class Replicas:
         self._plan, self._first, self._most = plan, first, most
         self._handle: Any = None
         self._thread = ThreadPoolExecutor(1, "videostyle-ray")
+        self._closed = False
         self.is_warm = False
 
     def start(self) -> None:
@@ -82,9 +83,11 @@ class Replicas:
             return Failure("the painter was lost; send the picture again", False)
 
     def close(self) -> None:
-        """Remove the replicas."""
-        self._thread.submit(self._remove)
-        self._thread.shutdown()
+        """Remove the replicas; each place calls this."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._remove)
+            self._thread.shutdown()
 
     def _remove(self) -> None:
         if self._handle is not None:
