@@ -7,6 +7,7 @@ Needs nbclient and ipykernel.
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ def executed(path: Path) -> Any:
     return notebook
 
 
-if __name__ == "__main__":
+def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     import nbformat
 
     nbformat.write(executed(NOTEBOOK), NOTEBOOK)
+
+
+if __name__ == "__main__":
+    main()
