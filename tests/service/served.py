@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from starlette.testclient import TestClient
 
-from videostyle.hosting.addresses import bind
+from videostyle.hosting.addresses import bind, server_config
 from videostyle.service.app import application
 from videostyle.service.core import Service
 from videostyle.service.painters import SupersededError
@@ -81,13 +81,14 @@ class Listening:
         self._listener = bind("127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         app = application(self.service, require_keys=require_keys)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+        self._server = uvicorn.Server(server_config(app))
         worker = Worker(plan, self.service.queue, lambda: self._server.should_exit)
         self._threads = [threading.Thread(target=worker.run)] if works else []
         self._threads.append(threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]}))
         for thread in self._threads:
             thread.start()
         while not self._server.started:
+            assert self._threads[-1].is_alive(), "the server ended before it listened"
             time.sleep(0.01)
 
     def close(self) -> None:

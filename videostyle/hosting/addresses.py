@@ -7,11 +7,15 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from videostyle import interrupt
 from videostyle.errors import UsageError
 from videostyle.hosting.asgi import App
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def is_loopback(host: str) -> bool:
@@ -76,11 +80,26 @@ def serve(app: App, listener: socket.socket) -> None:
         async def on_tick(self, counter: int) -> bool:
             return await super().on_tick(counter) or interrupt.stop_requested()
 
-    # uvloop, which would be taken where it is installed, takes over the descriptor by which signals arrive here.
-    config = uvicorn.Config(
-        app, loop="asyncio", log_level="critical", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
+    Server(server_config(app)).run(sockets=[listener])
+
+
+def server_config(app: App) -> uvicorn.Config:
+    """Return how `app` is served, whatever optional packages of uvicorn are installed.
+
+    uvloop would take over the descriptor by which signals arrive. No route uses WebSocket, so no package for it is
+    loaded; some of them are deprecated.
+    """
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        ws="none",
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
     )
-    Server(config).run(sockets=[listener])
 
 
 def address(listener: socket.socket, host: str, token: str | None) -> str:
