@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from media import film, times
 from served import Served
 
-from videostyle.batch import schedule
+from videostyle.batch import schedule, tasks
 from videostyle.errors import SinkError
 from videostyle.service import queue as queues
 from videostyle.service.core import Service
@@ -179,24 +184,62 @@ def test_a_stopped_worker_puts_its_job_back(served: Served, tmp_path: Path) -> N
     assert (found.status, found.attempts) == ("starting", 0)
 
 
-def test_a_full_disk_postpones_a_job(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = served.submit(film(tmp_path / "in.mp4", 6), style="dots")
+def full(*args: Any, **more: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def full(*args: Any, **more: Any) -> Any:
-        raise SinkError("out.mp4: no space left") from OSError(28, "No space left on device")
 
+def nearly_full(path: object) -> Any:
+    return shutil._ntuple_diskusage(10**12, 10**12, 10**6)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "fails"),
+    [(tasks, "_paint", full), (tasks, "_join", full), (tasks, "_whole", full), (shutil, "disk_usage", nearly_full)],
+    ids=["painting", "joining", "whole", "before"],
+)
+def test_a_full_disk_postpones_a_job(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, what: str, fails: Callable[..., Any]
+) -> None:
+    """Wherever in the work of a job it is found full."""
+    if what == "_whole":
+        path = tmp_path / "in.png"
+        cv2.imwrite(str(path), np.zeros((48, 64, 3), np.uint8))
+    else:
+        path = film(tmp_path / "in.mp4", 6)
+    job = served.submit(path, style="dots")
     with monkeypatch.context() as patch:
-        patch.setattr(schedule, "run", full)
+        patch.setattr(where, what, fails)
         served.work()
     found = served.get(job["urls"]["self"]).json()
     assert (found["status"], found["progress"]["note"]) == (
         "starting",
         "the service's disk is full; it goes on later",
-    )
+    ), found["error"]
     with served.service.database.transaction() as connection:
         connection.execute("UPDATE jobs SET not_before = 0")
     served.work()
     assert served.get(job["urls"]["self"]).json()["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("method", ["finish", "fail"])
+def test_the_end_of_a_job_is_recorded_as_soon_as_the_queue_has_room(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr("videostyle.service.worker._POLL", 0.01)
+    job = served.submit(film(tmp_path / "in.mp4", 6), style="dots")
+    if method == "fail":
+        monkeypatch.setattr(schedule, "run", lambda *args, **more: 1 / 0)
+    queue = served.service.queue
+    record, tries = getattr(queue, method), iter(range(3))
+
+    def once_there_is_room(*args: Any) -> None:
+        if next(tries) < 2:
+            raise SinkError("service.sqlite: the disk is full; free some space")
+        record(*args)
+
+    monkeypatch.setattr(queue, method, once_there_is_room)
+    served.work()
+    assert served.get(job["urls"]["self"]).json()["status"] == ("failed" if method == "fail" else "succeeded")
 
 
 def test_a_restarted_service_knows_its_jobs(serve: Callable[..., Served], tmp_path: Path) -> None:

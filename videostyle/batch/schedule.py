@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -281,7 +282,7 @@ def _carry_out(plan: BatchPlan, films: list[_Film], on_progress: OnProgress) -> 
             total = sum(film.expected or 0 for film in films if not film.error)
             on_progress(Progress("painting", min(done + painting, total), total, "frames", latest=executor.latest))
     if disk_full:
-        raise SinkError(disk_full)
+        raise SinkError(disk_full) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _tasks(films: list[_Film], begun: dict[tuple[int, int], Task]) -> Iterator[tuple[tuple[int, int], Task]]:

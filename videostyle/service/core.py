@@ -133,11 +133,15 @@ class Service:
 
     def _keep(self, act: Callable[[], object], wait: float) -> None:
         """Call `act` again and again; an error is logged, and the next call tries again."""
+        told = ""
         while True:
             try:
                 act()
+                told = ""
             except VideostyleError as error:
-                log.error(str(error))
+                if str(error) != told:
+                    told = str(error)
+                    log.error(told)
             except Exception:
                 log.exception("the service's housekeeping failed; it is tried again")
             if self._stopped.wait(wait):

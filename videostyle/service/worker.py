@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from videostyle import interrupt
 from videostyle.errors import SinkError, SourceError, UsageError, VideostyleError
@@ -27,10 +27,12 @@ from videostyle.service.records import Job
 from videostyle.service.schema import with_paths
 from videostyle.service.stills import write_thumbnail, write_thumbnail_of
 from videostyle.service.storage import LEAST_FREE, THUMBNAIL, folder_bytes
-from videostyle.service.tasks import Inspect, failure, inspect
+from videostyle.service.tasks import Failure, Inspect, failure, inspect
 from videostyle.types import Frame
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _POLL = 0.5
 """Seconds between two looks into an empty queue, or for a job's cancellation."""
@@ -57,12 +59,7 @@ class Worker:
         lock.acquire()
         try:
             while not self._is_stopped():
-                try:
-                    job = self._queue.claim(self.name)
-                except SinkError as error:
-                    log.error(str(error))
-                    time.sleep(_POLL)
-                    continue
+                job = self._settled(lambda: self._queue.claim(self.name))
                 if job is None:
                     time.sleep(_POLL)
                 else:
@@ -70,6 +67,20 @@ class Worker:
         finally:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _settled(self, act: Callable[[], T]) -> T | None:
+        """Return what `act` does with the queue, again and again while its disk is full; None if this worker ends."""
+        told = ""
+        while True:
+            try:
+                return act()
+            except SinkError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.error(told)
+            if self._is_stopped():
+                return None
+            time.sleep(_POLL)
 
     def carry_out(self, job: Job) -> None:
         """Carry out a job, and record how it ended."""
@@ -99,28 +110,30 @@ class Worker:
                 for file in (result["file"], THUMBNAIL):
                     if (folder / file).exists():
                         self._objects.put(job.id, file, folder / file)
-            self._queue.finish(job, result, size)
+            self._settled(lambda: self._queue.finish(job, result, size))
             if self._objects is not None:
                 shutil.rmtree(folder, ignore_errors=True)
         except KeyboardInterrupt:
-            if canceled.is_set():
-                self._queue.canceled(job)
-            else:
-                self._queue.put_back(job)
+            self._settled(lambda: self._queue.canceled(job) if canceled.is_set() else self._queue.put_back(job))
         except Exception as error:  # any error concerns this job only
             found = failure(error, self._plan.folders)
-            if isinstance(error, StorageError):
-                self._queue.put_back(job, seconds=_DISK_FULL, note=f"{found.message}; it goes on later")
-            elif found.disk_full:
-                self._queue.put_back(job, seconds=_DISK_FULL, note="the service's disk is full; it goes on later")
-            else:
-                if not isinstance(error, VideostyleError):
-                    log.exception(f"job {job.id}: unexpected error", extra={"job": job.id})
-                self._queue.fail(job, found.message)
+            if not isinstance(error, VideostyleError):
+                log.exception(f"job {job.id}: unexpected error", extra={"job": job.id})
+            in_store = isinstance(error, StorageError)
+            self._settled(lambda: self._fail(job, found, in_store=in_store))
         finally:
             over.set()
             watcher.join()
             log.info(f"job {job.id} ends", extra={"job": job.id})
+
+    def _fail(self, job: Job, found: Failure, *, in_store: bool) -> None:
+        """Record a failure of a job, which waits where the object store or the disk has failed."""
+        if in_store:
+            self._queue.put_back(job, seconds=_DISK_FULL, note=f"{found.message}; it goes on later")
+        elif found.disk_full:
+            self._queue.put_back(job, seconds=_DISK_FULL, note="the service's disk is full; it goes on later")
+        else:
+            self._queue.fail(job, found.message)
 
 
 class Reporter:
