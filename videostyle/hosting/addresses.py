@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from videostyle import interrupt
 from videostyle.errors import UsageError
-from videostyle.hosting.asgi import App
+from videostyle.hosting.asgi import App, Lingering
 
 if TYPE_CHECKING:
     import uvicorn
@@ -87,12 +87,12 @@ def server_config(app: App) -> uvicorn.Config:
     """Return how `app` is served, whatever optional packages of uvicorn are installed.
 
     uvloop would take over the descriptor by which signals arrive. No route uses WebSocket, so no package for it is
-    loaded; some of them are deprecated.
+    loaded; some of them are deprecated. uvicorn alone would reset connections of refused uploads.
     """
     import uvicorn
 
     return uvicorn.Config(
-        app,
+        Lingering(app),
         loop="asyncio",
         ws="none",
         log_level="critical",
