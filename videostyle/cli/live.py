@@ -79,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="",
         help="write to a virtual camera, which other programs see as a webcam",
     )
+    where.add_argument(
+        "--ndi",
+        metavar="NAME",
+        nargs="?",
+        const="",
+        help="send to the network by NDI under this name, for anybody there to see; default name: videostyle",
+    )
     where.add_argument("-o", "--output", metavar="FILE", help="record to this file, with the real times")
     where.add_argument(
         "--report",
@@ -105,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         keys=read_keys(args.keys, seconds),
         window=not args.headless,
         virtual_camera=args.virtual_camera,
+        ndi=args.ndi,
         output=args.output,
         **given_settings(args, _SETTINGS),
     )

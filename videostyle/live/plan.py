@@ -44,6 +44,8 @@ class LivePlan:
     """Show the output in a window, which also takes keys."""
     virtual_camera: str | None = None
     """Virtual camera to write to; "" is the first one found, None is none."""
+    ndi: str | None = None
+    """Name of an NDI source on the network to send to; "" is videostyle, None is none."""
     output: str | None = None
     """File to record to from the first frame on."""
     encode: EncodeOptions = field(default_factory=EncodeOptions)

@@ -1,4 +1,4 @@
-"""Live run: from a camera to a window, a virtual camera and recordings, with keys and figures."""
+"""Live run: from a camera to a window, other programs and recordings, with keys and figures."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 from videostyle import interrupt
 from videostyle.io.camera import CameraSource
+from videostyle.io.ndi import NdiSource
 from videostyle.io.virtualcam import VirtualCamera
 from videostyle.io.window import Window
 from videostyle.live.controls import KEYS, Controls
@@ -142,10 +143,13 @@ def run(
         size = min(fit(plan.size, *own), own)
         camera.scale(*size)
         window = stack.enter_context(Window(f"videostyle: {plan.camera}")) if plan.window else None
-        virtual = None
+        others: list[VirtualCamera | NdiSource] = []
         if plan.virtual_camera is not None:
-            virtual = stack.enter_context(VirtualCamera(size, plan.fps, plan.virtual_camera))
-            log.info(f"sending to {virtual.device}")
+            others.append(stack.enter_context(VirtualCamera(size, plan.fps, plan.virtual_camera)))
+        if plan.ndi is not None:
+            others.append(stack.enter_context(NdiSource(size, plan.fps, plan.ndi)))
+        for one in others:
+            log.info(f"sending to {one.device}")
         recorder = Recorder(plan.output, plan.camera, size, plan.fps, plan.encode)
         stack.callback(recorder.close)
         painter = LivePainter(plan, size)
@@ -154,7 +158,7 @@ def run(
         figures = Figures()
         view = View(controls.now)
         if not (
-            window or virtual or plan.output or on_frame or measured or {"r", "space"} & {key for _, key in plan.keys}
+            window or others or plan.output or on_frame or measured or {"r", "space"} & {key for _, key in plan.keys}
         ):
             log.warning("nothing is shown or kept; add -o FILE or --virtual-camera, or leave out --headless")
 
@@ -172,8 +176,8 @@ def run(
                     lines = view.lines(live, figures, camera.dropped)
                     window.write(shown, partial(caption, lines=lines))
                     window.full_screen(live.controls.full_screen)
-                if virtual is not None:
-                    virtual.write(shown)
+                for one in others:
+                    one.write(shown)
                 recorder(shown, live.controls.record)
                 arrived = camera.started + float(live.film.pts * live.film.time_base)
                 figures.add(live, arrived, time.monotonic())
