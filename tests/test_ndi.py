@@ -17,33 +17,7 @@ from command import failing
 from videostyle.cli import main
 from videostyle.io import open_source
 
-# Another program, which asks this computer for its sources and writes the first picture of one.
-RECEIVER = """
-import sys, time
-import numpy as np
-from cyndilib import Finder, Receiver, VideoRecvFrame
-from cyndilib.receiver import ReceiveFrameType
-from cyndilib.wrapper.ndi_recv import RecvBandwidth, RecvColorFormat
-
-name, target = sys.argv[1:]
-finder, until = Finder(), time.monotonic() + 60
-finder.open()
-while not (found := [one for one in finder.get_source_names() if one.endswith(f"({name})")]):
-    assert time.monotonic() < until, finder.get_source_names()
-    finder.wait_for_sources(1)
-receiver = Receiver(color_format=RecvColorFormat.RGBX_RGBA, bandwidth=RecvBandwidth.highest)
-frame = VideoRecvFrame()
-receiver.set_video_frame(frame)
-receiver.set_source(finder.get_source(found[0]))
-while not receiver.receive(ReceiveFrameType.recv_video, 500) & ReceiveFrameType.recv_video:
-    assert time.monotonic() < until, "no frame"
-width, height = frame.get_resolution()
-pixels = np.zeros(frame.get_buffer_size(), np.uint8)
-frame.fill_p_data(pixels)
-rows = pixels.reshape(height, frame.get_line_stride())
-np.save(target, rows[:, : 4 * width].reshape(height, width, 4)[..., :3])
-print(frame.get_frame_rate())
-"""
+RECEIVER = Path(__file__).with_name("ndi_receiver.py")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cyndilib") is None, reason="no cyndilib")
@@ -62,7 +36,7 @@ def test_another_program_receives_the_painted_frames(toy_gallery: Path, tmp_path
     )
     try:
         received = subprocess.run(
-            [sys.executable, "-c", RECEIVER, name, str(tmp_path / "received.npy")],
+            [sys.executable, str(RECEIVER), name, str(tmp_path / "received.npy")],
             capture_output=True,
             text=True,
             env=settings,

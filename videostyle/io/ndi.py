@@ -17,7 +17,7 @@ LONGEST_NAME = 100
 
 
 class NdiSource:
-    """Sends each frame that is written to it to whoever asks for it on the network, by cyndilib."""
+    """Sends each frame that is written to it to all who ask for it on the network, by cyndilib."""
 
     def __init__(self, size: tuple[int, int], fps: float, name: str = "") -> None:
         """Announce a source of frames of `size` (width, height); others see it as COMPUTER (NAME).
@@ -56,6 +56,6 @@ class NdiSource:
         self._sender.close()
 
     def write(self, frame: Frame) -> None:
-        """Send `frame`; whoever is too slow for it misses it."""
+        """Send `frame`; receivers that are too slow for it miss it."""
         self._pixels[..., :3] = frame.pixels.permute(1, 2, 0).numpy()
         self._sender.write_video_async(self._pixels.reshape(-1))
