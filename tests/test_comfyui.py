@@ -45,6 +45,10 @@ def frames(count: int, size: tuple[int, int] = (48, 64)) -> torch.Tensor:
     return torch.rand(count, *size, 3, generator=torch.Generator().manual_seed(0))
 
 
+def test_every_network_of_the_gallery_is_offered(node: Any) -> None:
+    assert set(node.INPUT_TYPES()["optional"]["network"][0]) == {entry.network for entry in videostyle.gallery()}
+
+
 def test_every_node_keeps_to_the_interface(pack: ModuleType) -> None:
     assert pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == pack.NODE_CLASS_MAPPINGS.keys()
     for kind in pack.NODE_CLASS_MAPPINGS.values():

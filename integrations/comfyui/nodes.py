@@ -22,6 +22,10 @@ def _styles() -> list[str]:
     return list(dict.fromkeys(entry.name for entry in videostyle.gallery()))  # each is there for several networks
 
 
+def _networks() -> list[str]:
+    return list(dict.fromkeys(entry.network for entry in videostyle.gallery()))
+
+
 class VideostylePaint:
     """Paints a batch in the style of a painting, frame by frame, and stabilizes it like a film."""
 
@@ -50,7 +54,7 @@ class VideostylePaint:
                 "fps": ("FLOAT", {"default": 24.0, "min": 1.0, "max": 240.0, "step": 0.01}),
                 "brush": ("FLOAT", {"default": 1.0, "min": 0.25, "max": 4.0, "step": 0.05}),
                 "keep_colors": ("BOOLEAN", {"default": False}),
-                "network": (["fast", "fine"],),
+                "network": (_networks(),),
                 "seed": ("INT", {"default": 0, "min": 0, "max": 2**31 - 1}),
             },
         }
