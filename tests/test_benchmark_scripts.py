@@ -44,6 +44,7 @@ SMALLEST = {
     "flow.py": "--clips {clip} --frames 4 --width 64 --json {json}",
     "gpu.py": "{clip} --device cpu --networks fast --style dots --sizes 64x48 --frames 12 --rounds 1 --json {json} "
     "--table {table}",
+    "install_size.py": "--json {json}",
     "keyframes.py": "{clip} --painting {painting} --style dots --size 64x48 --seconds 0.5 --steps 2 --every 6 "
     "--ways warp --json {json} --table {table}",
     "large_films.py": "{clip} --style dots --size 64x48 --frames 4 --json {json}",
@@ -65,6 +66,7 @@ SMALLEST = {
     "serve_load.py": "--pictures 2 --films 2 --frames 6 --clients 1 --requests 3 --size 64x48 --film-size 64x48 "
     "--style dots --json {json}",
     "speed.py": "{long} --style dots --networks fast --size 64x48 --frames 40 --rounds 1 --busy 0 --json {json}",
+    "start_up.py": "{clip} --style dots --rounds 1 --json {json}",
     "stabilizer.py": "{clip} --styles dots --frames 12 --width 64 --json {json}",
     "studio.py": "{clip} --rounds 2 --style dots --json {json}",
     "strokes.py": "{clip} --paintings {recipe} --frames 1 --width 64 --loss-network vgg16 --loss-weights {vgg} "

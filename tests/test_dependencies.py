@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -53,6 +55,32 @@ def test_every_package_that_is_imported_is_a_dependency() -> None:
         }
         for name in names - set(sys.stdlib_module_names) - {"videostyle"} - web:
             assert declared & {one.lower() for one in given.get(name, [])}, f"{path}: {name}"
+
+
+def test_documented_installs_name_one_index_and_extras_that_there_are() -> None:
+    """Each line that installs is one that pip or uv takes, and asks for extras of ours."""
+    places = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("Dockerfile*"))]
+    texts = [path.read_text(encoding="utf-8") for path in places]
+    indexes = {url for text in texts for url in re.findall(r"https://download\.pytorch\.org[\w./-]*", text)}
+    assert indexes == {"https://download.pytorch.org/whl/cpu"}
+    commands = [line for text in texts for line in re.findall(r"(?:uv )?pip install [^`\n|#;&]+", text)]
+    assert sum(line.startswith("uv ") for line in commands) >= 1
+    for line in commands:
+        options = set(re.findall(r" (--[\w-]+)", line))
+        assert options <= ({"--torch-backend"} if line.startswith("uv ") else {"--extra-index-url"}), line
+        for extras in re.findall(r"'?\.\[([\w,]+)\]", line):
+            assert set(extras.split(",")) <= set(EXTRAS), line
+    assert {"--torch-backend cpu" in line for line in commands if line.startswith("uv ")} == {True}
+
+
+def test_the_weights_of_an_installation_in_the_docs_were_measured() -> None:
+    results = ROOT / "benchmarks" / "results"
+    large, small = (json.loads((results / f"{name}.json").read_text()) for name in ("install_size", "install_size_cpu"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"# (?:on Linux|for the processor alone,) ([\d.]+) GB", readme) == [
+        f"{one['MB'] / 1000:.1f}" for one in (large, small)
+    ]
+    assert small["MB for GPUs"] == 0
 
 
 def test_the_oldest_releases_are_the_lower_bounds() -> None:
