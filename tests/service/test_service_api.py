@@ -171,6 +171,8 @@ def test_what_is_no_request_is_told_so(served: Served) -> None:
     assert "give an input" in served.post("/v1/jobs", json={}).json()["detail"]
     with_text = served.post("/v1/images", files={"file": ("a.png", b"no picture")})
     assert with_text.json()["detail"] == "file.png: is no picture that can be read; save it again as PNG or JPEG"
+    film_at_once = served.post("/v1/images", files={"file": ("a.mp4", b"a film")})
+    assert film_at_once.json()["detail"] == "this is a film or an animation; paint it with POST /v1/jobs"
 
 
 def test_it_tells_its_health_and_numbers(served: Served) -> None:

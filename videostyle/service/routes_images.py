@@ -16,7 +16,7 @@ from videostyle.service.incoming import Incoming, arriving
 from videostyle.service.openapi import form_body
 from videostyle.service.queue import new_id
 from videostyle.service.schema import JobRequest, result_name
-from videostyle.service.tasks import Inspect, Paint
+from videostyle.service.tasks import NO_PICTURE, Inspect, Paint
 from videostyle.service.views import ERRORS
 
 router = APIRouter(tags=["pictures"], responses=ERRORS)
@@ -55,6 +55,8 @@ def _task(service: TheService, incoming: Incoming[JobRequest]) -> tuple[Paint, s
     settings = incoming.settings(given)
     name, suffix = result_name(incoming.name, given)
     if suffix not in EXTENSIONS:
+        if given.format is None:
+            raise UsageError(NO_PICTURE)
         raise UsageError(f"format must be a picture's: {', '.join(one[1:] for one in EXTENSIONS)}")
     output = f"painted{suffix}"
     plan = incoming.plan(settings, source, output)

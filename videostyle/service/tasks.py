@@ -20,6 +20,8 @@ from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan
 from videostyle.weights import gallery
 
+NO_PICTURE = "this is a film or an animation; paint it with POST /v1/jobs"
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -86,7 +88,7 @@ def carry_out(task: Task) -> dict[str, Any]:
         write_thumbnail_of(Path(task.check.path), Path(task.plan.output).with_suffix(".jpg"))
         return found
     if found["frames"] not in (None, 1):
-        raise UsageError("this is a film or an animation; paint it with POST /v1/jobs")
+        raise UsageError(NO_PICTURE)
     report = render(task.plan)
     return {**found, "warnings": report.warnings, "seconds": report.seconds}
 
