@@ -8,8 +8,9 @@ Pictures are sent at a steady rate, whether or not those before were answered (a
 Films are queued by several clients at once, by keys of their own, and the order in which they end shows whether the
 clients took turns. Memory and open files are those of the API's process, before and after the many requests.
 
-With --replicas one service, bound to one core, and then two, bound to a core each, are given as many pictures as they
-take, by clients that send the next when the last is answered; the clients share the services' cores.
+With --replicas one API replica, bound to one core, and then two over the same queue, bound to a core each, are given as
+many pictures as they take, by clients that send the next when the last is answered. The clients run on other cores; where
+there are only two, on those of the replicas that they ask, so that one replica gains nothing from the other's idle core.
 """
 
 from __future__ import annotations
@@ -42,19 +43,22 @@ from videostyle.threads import cores
 ROOT = Path(__file__).parents[1]
 
 
+def serve_command(data: Path) -> list[str]:
+    return [sys.executable, "-m", "videostyle", "serve", "--data", str(data), "--port", "0"]
+
+
+def new_keys(data: Path, clients: int) -> list[str]:
+    """A key for each client."""
+    commands = ([*serve_command(data), "--new-key", f"client {number}"] for number in range(clients))
+    return [subprocess.run(one, check=True, capture_output=True, text=True).stdout.split()[0] for one in commands]
+
+
 @contextmanager
-def served(data: Path, clients: int, core: int | None = None) -> Iterator[tuple[str, list[str], int]]:
-    """A running service, bound to a core if one is named: its address, a key for each client, the API's process id."""
+def served(data: Path, core: int | None = None) -> Iterator[tuple[str, int]]:
+    """A running service, bound to a core if one is named: its address, and the API's process id."""
     bound = [] if core is None else ["taskset", "-c", str(core)]
-    command = [*bound, sys.executable, "-m", "videostyle", "serve", "--data", str(data), "--port", "0"]
-    keys = [
-        subprocess.run(
-            [*command, "--new-key", f"client {n}"], check=True, capture_output=True, text=True
-        ).stdout.split()[0]
-        for n in range(clients)
-    ]
-    with data.with_suffix(".log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    with data.with_name(f"{data.name}-{core}.log").open("w") as log:
+        process = subprocess.Popen([*bound, *serve_command(data)], stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     try:
         address = process.stdout.readline().strip().rstrip("/")
@@ -63,7 +67,7 @@ def served(data: Path, clients: int, core: int | None = None) -> Iterator[tuple[
                 if httpx.get(f"{address}/readyz").status_code == 200:
                     break
             time.sleep(0.5)
-        yield address, keys, process.pid
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait()
@@ -201,15 +205,16 @@ async def pictures_a_second(services: list[tuple[str, str]], picture: bytes, set
 
 
 def replicas(folder: Path, picture: bytes, settings: str, seconds: float) -> dict[str, Any]:
-    """Pictures a second of one service on a core, and of two on a core each, in turns: one, two, one, two."""
-    own = sorted(os.sched_getaffinity(0))[:2]
+    """Pictures a second of one replica on a core, and of two on a core each, in turns: one, two, one, two."""
+    everywhere = sorted(os.sched_getaffinity(0))
+    own, others = everywhere[:2], everywhere[2:]
     found: dict[int, list[float]] = {1: [], 2: []}
+    (key,) = new_keys(folder / "data", 1)
     with ExitStack() as stack:
-        running = []
-        for number, core in enumerate(own):
-            address, keys, _ = stack.enter_context(served(folder / f"data{number}", 1, core))
-            running.append((address, keys[0]))
+        running = [(stack.enter_context(served(folder / "data", core))[0], key) for core in own]
+        stack.callback(os.sched_setaffinity, 0, everywhere)
         for count in (1, 2, 1, 2):
+            os.sched_setaffinity(0, others or own[:count])
             rate = asyncio.run(pictures_a_second(running[:count], picture, settings, seconds))
             found[count].append(round(rate, 3))
     times = statistics.mean(found[2]) / statistics.mean(found[1])
@@ -253,7 +258,8 @@ def main() -> None:
         if args.replicas:
             found["replicas"] = replicas(folder, picture, still, args.seconds)
         else:
-            with served(folder / "data", args.clients) as (address, keys, pid):
+            keys = new_keys(folder / "data", args.clients)
+            with served(folder / "data") as (address, pid):
                 found["pictures"] = asyncio.run(pictures(address, keys[0], picture, still, args.pictures, args.rate))
                 found["requests"] = asyncio.run(requests(address, keys[0], pid, args.requests))
                 found["films"] = asyncio.run(films(address, keys, short.read_bytes(), moving, args.films))
