@@ -20,4 +20,5 @@ def without_folders(text: str, folders: Iterable[Path] = ()) -> str:
     for folder in sorted({str(one) for one in known} - {"/"}, key=len, reverse=True):
         # Subfolders are removed, too; their names may have spaces.
         text = re.sub(re.escape(folder) + r"(?:/[^/\n:'\"]*[^/\s:'\"](?=/))*/?", "", text)
-    return re.sub(r"(?<![\w/.~<-])/(?:[^\s/:;,'\"<>]+/)+", "", text)
+    # Routes of the API are no folders.
+    return re.sub(r"(?<![\w/.~<-])/(?!v1/)(?:[^\s/:;,'\"<>]+/)+", "", text)
