@@ -9,8 +9,8 @@ Films are queued by several clients at once, by keys of their own, and the order
 clients took turns. Memory and open files are those of the API's process, before and after the many requests.
 
 With --replicas one API replica, bound to one core, and then two over the same queue, bound to a core each, are given as
-many pictures as they take, by clients that send the next when the last is answered. The clients run on other cores; where
-there are only two, on those of the replicas that they ask, so that one replica gains nothing from the other's idle core.
+many pictures as they take, by clients that send the next when the last is answered. The clients run on other cores;
+where there are only two, on those of the replicas that they ask, so that one gains nothing from the other's idle core.
 """
 
 from __future__ import annotations

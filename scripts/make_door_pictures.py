@@ -28,6 +28,8 @@ import numpy as np
 import torch
 from make_pictures import FILM, frame_at, labelled, write
 
+from videostyle.io.images import read_picture
+
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 120_000
@@ -205,7 +207,7 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 
 
 def read(path: Path) -> np.ndarray:
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(read_picture(str(path))[:3].permute(1, 2, 0).numpy())
 
 
 DOORS = (serve, pipes, ndi, comfyui, cog, blender)
