@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import ipaddress
 import json
 import logging
@@ -12,6 +13,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from typing import Any
 
 import pytest
 from media import film
+from PIL import Image
 from served import Served
 
 from videostyle.cli import main
@@ -163,14 +166,19 @@ def test_storage_and_disk_have_bounds(
     assert (answer.status_code, answer.json()["detail"][:30]) == (507, "the service's disk is full; tr")
 
 
-PLAYLIST = b"ffconcat version 1.0\nfile secret.mp4\n"
+PLAYLIST = b"ffconcat version 1.0\nfile mask.mp4\n"
 
 
-def test_a_playlist_is_refused(served: Served) -> None:
+def test_a_playlist_is_refused(served: Served, tmp_path: Path) -> None:
     from videostyle.io.pyav import self_contained_only
 
+    named = film(tmp_path / "in.mp4", 6).read_bytes()  # FFmpeg would find and open it, beside the list
     with self_contained_only():  # as in the painters and workers
-        answer = served.post("/v1/jobs", files={"file": ("list.mp4", PLAYLIST)}, data={"settings": '{"style": "dots"}'})
+        answer = served.post(
+            "/v1/jobs",
+            files={"file": ("list.mp4", PLAYLIST), "mask": ("mask.mp4", named)},
+            data={"settings": '{"style": "dots"}'},
+        )
     assert answer.status_code == 422
     assert "is not a film or picture that FFmpeg can read" in answer.json()["detail"]
 
@@ -419,21 +427,35 @@ def test_results_and_uploads_expire(serve: Callable[..., Served], tmp_path: Path
     served.service.storage.sweep()
     assert served.get(f"{job['urls']['self']}/result").status_code == 200
     with served.service.database.transaction() as connection:
-        connection.execute("UPDATE jobs SET expires = 1 ")
+        connection.execute("UPDATE jobs SET expires = ?", (time.time() - 1,))
         connection.execute("UPDATE uploads SET expires = 1")
     served.service.storage.sweep()
-    assert served.get(f"{job['urls']['self']}/result").status_code in (404, 410)
+    assert served.get(f"{job['urls']['self']}/result").status_code == 410
+    assert served.get(job["urls"]["self"]).json()["is_removed"] is True
     assert served.head(upload, headers=TUS).status_code == 404
     assert list(served.plan.jobs_folder.iterdir()) == []
     assert list(served.plan.uploads_folder.iterdir()) == []
+    with served.service.database.transaction() as connection:
+        connection.execute("UPDATE jobs SET expires = 1")
+    served.service.storage.sweep()
+    assert served.get(job["urls"]["self"]).status_code == 404
 
 
 def test_a_picture_bomb_is_not_decoded(served: Served) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    chunk = b"IHDR" + (60_000).to_bytes(4, "big") + (60_000).to_bytes(4, "big") + b"\x08\x02\0\0\0"
-    bomb = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    header = (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
     answer = served.post("/v1/images", files={"file": ("a.png", bomb)})
     assert answer.status_code == 422
+    assert "has far more pixels than" in answer.json()["detail"]
+    # Below what Pillow refuses by itself: 80 million pixels in a few kilobytes.
+    sheet = io.BytesIO()
+    Image.new("1", (10_000, 8_000)).save(sheet, "PNG")
+    answer = served.post("/v1/images", files={"file": ("a.png", sheet.getvalue())})
+    assert answer.status_code == 422
+    assert "file.png: 10000x8000 are 80 million pixels" in answer.json()["detail"]
 
 
 def test_signals_arrive_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
