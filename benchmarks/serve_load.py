@@ -205,7 +205,7 @@ async def pictures_a_second(services: list[tuple[str, str]], picture: bytes, set
 
 
 def replicas(folder: Path, picture: bytes, settings: str, seconds: float) -> dict[str, Any]:
-    """Pictures a second of one replica on a core, and of two on a core each, in turns: one, two, one, two."""
+    """Pictures a second of one replica on a core, and of two on a core each: the first, both, the second, both."""
     everywhere = sorted(os.sched_getaffinity(0))
     own, others = everywhere[:2], everywhere[2:]
     found: dict[int, list[float]] = {1: [], 2: []}
@@ -213,10 +213,10 @@ def replicas(folder: Path, picture: bytes, settings: str, seconds: float) -> dic
     with ExitStack() as stack:
         running = [(stack.enter_context(served(folder / "data", core))[0], key) for core in own]
         stack.callback(os.sched_setaffinity, 0, everywhere)
-        for count in (1, 2, 1, 2):
-            os.sched_setaffinity(0, others or own[:count])
-            rate = asyncio.run(pictures_a_second(running[:count], picture, settings, seconds))
-            found[count].append(round(rate, 3))
+        for asked in (slice(1), slice(2), slice(1, 2), slice(2)):
+            os.sched_setaffinity(0, others or own[asked])
+            rate = asyncio.run(pictures_a_second(running[asked], picture, settings, seconds))
+            found[len(running[asked])].append(round(rate, 3))
     times = statistics.mean(found[2]) / statistics.mean(found[1])
     return {"one's pictures a second": found[1], "two's": found[2], "times": round(times, 2)}
 
