@@ -123,13 +123,13 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
     raft = load_flow(FlowOptions("raft", args.raft, longest_side=args.width), "cpu") if args.raft else None
     clip, times, likeness = read_clip(path, args.frames, args.width), Times(), Likeness()
 
-    makers: dict[str, Callable[[], CausalStabilizer | LookaheadStabilizer]] = {
-        "causal": lambda: CausalStabilizer(load_flow(flow, "cpu"), options),
-        "lookahead": lambda: LookaheadStabilizer(load_flow(flow, "cpu"), options),
+    makers: dict[str, Callable[[bool], CausalStabilizer | LookaheadStabilizer]] = {
+        "causal": lambda recurrent: CausalStabilizer(load_flow(flow, "cpu"), options),
+        "lookahead": lambda recurrent: LookaheadStabilizer(load_flow(flow, "cpu"), options, recurrent),
     }
     motions: dict[str, list[Motion | None]] = {}
     for mode in MODES:
-        watcher, motions[mode] = makers[mode](), []
+        watcher, motions[mode] = makers[mode](True), []
         for is_cut, content in clip:
             with times(f"{mode} motion"):
                 motions[mode].append(watcher.motion(is_cut, content))
@@ -149,7 +149,9 @@ def measure(path: Path, args: argparse.Namespace, targets: Mapping[str, Mapping[
                 if stylizer.recurrent:
                     pictures = painted(stylizer, clip, motions[mode], noise, times, what)
                 with times(f"{mode} blend"):
-                    versions[f"{network}/{name}/{mode}"] = stabilize(makers[mode](), pictures, motions[mode])
+                    versions[f"{network}/{name}/{mode}"] = stabilize(
+                        makers[mode](stylizer.recurrent), pictures, motions[mode]
+                    )
 
     metrics = TemporalMetrics(raft, gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):

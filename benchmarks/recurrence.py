@@ -95,7 +95,7 @@ def compare(
     fresh, recurrent = rendered(False), rendered(True)
     versions = {"film": [content for _, content in clip], "per frame": fresh, "recurrent": recurrent}
     versions["per frame + causal"] = list(blended(CausalStabilizer(load_flow(flow, "cpu"), options), fresh, moments))
-    versions["per frame + look-ahead"] = list(
+    versions["per frame + both passes"] = list(
         blended(LookaheadStabilizer(load_flow(flow, "cpu"), options), fresh, moments)
     )
     half = CausalStabilizer(load_flow(flow, "cpu"), StabilizeOptions(0.6))
@@ -103,12 +103,11 @@ def compare(
     versions["recurrent + causal"] = list(
         blended(CausalStabilizer(load_flow(flow, "cpu"), options), recurrent, moments)
     )
-    versions["recurrent + look-ahead"] = list(
+    versions["recurrent + both passes"] = list(
         blended(LookaheadStabilizer(load_flow(flow, "cpu"), options), recurrent, moments)
     )
-    back = LookaheadStabilizer(load_flow(flow, "cpu"), options)
-    back._share = 0.0
-    versions["recurrent + way back"] = list(blended(back, recurrent, moments))
+    back = LookaheadStabilizer(load_flow(flow, "cpu"), options, recurrent=True)
+    versions["recurrent + backward pass: look-ahead"] = list(blended(back, recurrent, moments))
     metrics = TemporalMetrics(gaps=(1, 10))
     for number, (is_cut, content) in enumerate(clip):
         metrics.add(is_cut, content, {name: pictures[number] for name, pictures in versions.items()})

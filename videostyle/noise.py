@@ -154,14 +154,17 @@ class Particles:
         corner = np.floor(at).astype(np.int64)
         part = at - corner
         drawn = self._values * self._weights[:, None]
-        flat = np.zeros((NOISE_CHANNELS, height * width))
+        places, shares = [], []
         for down in (0, 1):
             for across in (0, 1):
-                share = np.abs(1 - across - part[:, 0]) * np.abs(1 - down - part[:, 1])
+                shares.append(np.abs(1 - across - part[:, 0]) * np.abs(1 - down - part[:, 1]))
                 x, y = (corner[:, 0] + across).clip(0, width - 1), (corner[:, 1] + down).clip(0, height - 1)
-                for channel in range(NOISE_CHANNELS):
-                    flat[channel] += np.bincount(y * width + x, share * drawn[:, channel], height * width)
-        field = flat.reshape(NOISE_CHANNELS, height, width).astype(np.float32)
+                places.append(y * width + x)
+        place, share = np.concatenate(places), np.stack(shares)
+        field = np.empty((NOISE_CHANNELS, height, width), np.float32)
+        for channel in range(NOISE_CHANNELS):
+            weights = (share * drawn[:, channel]).ravel()
+            field[channel] = np.bincount(place, weights, height * width).reshape(height, width)
         for channel in range(NOISE_CHANNELS):
             grain = GRAINS[channel * len(GRAINS) // NOISE_CHANNELS]
             blurred: Array = cv2.GaussianBlur(field[channel], (0, 0), grain / HALF, borderType=cv2.BORDER_REFLECT)

@@ -31,8 +31,8 @@ WINDOW, LATENCY = 24, 8
 # Weight of the following frames in the backward pass; half of it comes from the next four.
 BACKWARD_SHARE = 0.85
 # Where things move by a pixel or more, the forward pass asks for this share of detail beyond that of the new frame,
-# because later resampling will blur some of it. The backward pass asks for less than all of the detail, so that it
-# does not sharpen what it has just averaged.
+# because later resampling will blur some of it. The backward pass after a forward pass asks for less than all of the
+# detail, so that it does not sharpen what it has just averaged.
 DETAIL_SURPLUS, DETAIL_BACK = 0.12, 0.95
 
 
@@ -55,11 +55,14 @@ class Stabilizer(Protocol):
         """Yield the stabilized layers (N, 3, H, W) in 0..1, each with what belongs to its frame, in the same order."""
 
 
-def load_stabilizer(options: StabilizeOptions, flow: FlowOptions, device: str) -> Stabilizer:
-    """Make the stabilizer that `options` asks for; its mode is "causal" or "lookahead"."""
+def load_stabilizer(options: StabilizeOptions, flow: FlowOptions, device: str, recurrent: bool = False) -> Stabilizer:
+    """Make the stabilizer that `options` asks for; its mode is "causal" or "lookahead".
+
+    `recurrent` is True for frames of a stylizer that reads its previous output.
+    """
     if options.mode == "causal" or options.amount == 0:
         return CausalStabilizer(load_flow(flow, device), options)
-    return LookaheadStabilizer(load_flow(flow, device), options)
+    return LookaheadStabilizer(load_flow(flow, device), options, recurrent)
 
 
 class CausalStabilizer:
@@ -112,11 +115,15 @@ class LookaheadStabilizer:
     An average over past and future has no lag, and the first frames of a shot are as steady as the last. The buffer
     holds WINDOW frames. A frame leaves it once the backward pass has begun at least LATENCY frames later. Frames are
     warped with a sharper filter than `CausalStabilizer` has time for.
+
+    There is no forward pass over frames of a `recurrent` stylizer: they have been blended with the frames before them
+    by the network itself, and the pass gained nothing but its cost (benchmarks/recurrence.py).
     """
 
-    def __init__(self, flow: TwoWayEstimator, options: StabilizeOptions) -> None:
+    def __init__(self, flow: TwoWayEstimator, options: StabilizeOptions, recurrent: bool = False) -> None:
         self._flow = flow
         self._frames = _FramePairs()
+        self._recurrent = recurrent
         self._share = options.amount * (1 - MIN_FRESH)
         # With n or more following frames, weighed 1, b, b², ... b^n, this is the share of all but the first. So the
         # last frame of a window weighs no more than others, and the window's end, which moves by leaps, is not seen.
@@ -153,8 +160,11 @@ class LookaheadStabilizer:
                     assert motion.forward is not None
                     if buffer:
                         buffer[-1].to_next = _packed(motion.forward)
-                    forward = blend_previous(layers, forward, motion.backward, self._share, "lanczos")
-                    forward = restore_detail(forward, compensated_energy(energy, motion.backward))
+                    if self._recurrent:
+                        forward = layers
+                    else:
+                        forward = blend_previous(layers, forward, motion.backward, self._share, "lanczos")
+                        forward = restore_detail(forward, compensated_energy(energy, motion.backward))
                 if buffer:
                     buffer[-1].layers = buffer[-1].layers.half()
                 buffer.append(_Buffered([item], forward, energy))
@@ -173,11 +183,12 @@ class LookaheadStabilizer:
             if blended is None or one.to_next is None:
                 blended = layers
             else:
-                # The following frames have followed colour and light in the forward pass already.
+                # The following frames have followed colour and light already, in the forward pass or in the network.
                 share = self._shares[min(len(buffer) - 1 - number, WINDOW)]
                 flow = _unpacked(one.to_next, layers)
                 blended = blend_previous(layers, blended, flow, share, "lanczos", color_fresh=0)
-                blended = restore_detail(blended, DETAIL_BACK * one.energy)
+                energy = compensated_energy(one.energy, flow) if self._recurrent else DETAIL_BACK * one.energy
+                blended = restore_detail(blended, energy)
             if number < count:
                 done.append(blended)
         for picture in reversed(done):

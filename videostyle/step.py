@@ -77,7 +77,7 @@ class Step:
     ) -> None:
         """Load the stabilizer and its `flow`; `seed` is that of the noise. Raises WeightsError, UnknownNameError."""
         self.stylizer = stylizer
-        self.stabilizer = load_stabilizer(stabilize, flow, device)
+        self.stabilizer = load_stabilizer(stabilize, flow, device, stylizer.recurrent)
         self._moments = Moments(stylizer, self.stabilizer, flow, device, with_motion=stabilize.amount > 0, seed=seed)
 
     def moment(self, content: Tensor, time: Fraction, is_cut: bool) -> Moment:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from videostyle.ops.filters import enlarge, stack_rows
+from videostyle.ops.filters import as_row, enlarge, stack_rows
 from videostyle.types import Flow
 
 Resampling = Literal["bilinear", "bicubic", "lanczos"]
@@ -57,8 +57,7 @@ def _warp_opencv(image: Tensor, flow: Tensor, resampling: Resampling) -> Tensor:
     """Do the same within 1e-5, in half of grid_sample's time on the CPU; the result is in channels_last."""
     rows = []
     for picture, way in zip(image, flow, strict=True):
-        row = np.ascontiguousarray(picture.permute(1, 2, 0).numpy(force=True))
-        steps = np.ascontiguousarray(way.permute(1, 2, 0).numpy(force=True))
+        row, steps = as_row(picture), as_row(way)
         if resampling == "lanczos" and row.shape[2] == 3:
             rows.append(_brightness_sharper(row, steps))
         else:

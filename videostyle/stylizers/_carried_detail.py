@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from videostyle.ops.detail import DETAIL_FLOOR, detail_energy, restore_detail
+from videostyle.ops.detail import DETAIL_AREA, DETAIL_FLOOR, detail_energy, restore_detail
 from videostyle.ops.filters import shrink
 from videostyle.ops.warp import resize_flow, warp
 
@@ -48,23 +48,27 @@ class CarriedDetail:
         """
         energy = detail_energy(output)
         age = torch.ones_like(energy)
+        size = energy.shape[2], energy.shape[3]
+        small = resize_flow(flow, size)
         if self._kept is not None and self._mask is not None and self._kept[:, :1].shape == energy.shape:
             kept, age = self._kept[:, :1], self._kept[:, 1:]
             new = torch.where(age < 1, 1.0, (1 - self._mask) ** NEW)
             energy = kept + new * (energy - kept)
-        size = energy.shape[2], energy.shape[3]
-        moved = warp(torch.cat([energy, age], 1), resize_flow(flow, size).expand(len(energy), -1, -1, -1))
+        moved = warp(torch.cat([energy, age], 1), small.expand(len(energy), -1, -1, -1))
         moved[:, :1].clamp_(min=DETAIL_FLOOR)
-        entered = shrink(_comes_in(flow).float(), size) > 0
-        moved[:, 1:] = torch.where(entered, 0.0, (moved[:, 1:] + 1 / FRAMES).clamp(max=1))
+        moved[:, 1:] = torch.where(_comes_in(small), 0.0, (moved[:, 1:] + 1 / FRAMES).clamp(max=1))
         self._kept, self._mask = moved, shrink(mask, size)
         # What is young stays as the network paints it.
         return restore_detail(prior, torch.where(moved[:, 1:] < 1, detail_energy(prior), moved[:, :1]), GAINS)
 
 
 def _comes_in(flow: Tensor) -> Tensor:
-    """Find the pixels whose flow lands beyond the rim: (N, 1, H, W) bool."""
+    """Find the areas of DETAIL_AREA pixels with a side that comes from beyond the rim: (N, 1, h, w) bool.
+
+    `flow` (N, 2, h, w) is that of the areas, in their size.
+    """
     h, w = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(w, device=flow.device)
     y = flow[:, 1:] + torch.arange(h, device=flow.device).view(h, 1)
-    return (x < -ACROSS) | (x > w - 1 + ACROSS) | (y < -ACROSS) | (y > h - 1 + ACROSS)
+    across = ACROSS / DETAIL_AREA
+    return (x < -across) | (x > w - 1 + across) | (y < -across) | (y > h - 1 + across)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from videostyle.engines import Engine, load_engine
 from videostyle.nets.running_norm import contrast, similarity
-from videostyle.nets.style_network import NOISE_CHANNELS, Architecture, opacity
+from videostyle.nets.style_network import RECURRENT_CHANNELS, Architecture, opacity
 from videostyle.ops.color import keep_colors
 from videostyle.ops.filters import enlarge, shrink
 from videostyle.ops.pixels import pad_to_multiple, resize
@@ -68,7 +68,7 @@ class FeedForward:
         scaled = resize(content, (height, width))
         inputs = [scaled.expand(len(code), -1, -1, -1)]
         if self.recurrent:
-            inputs.append(self._recurrent_input(len(code), (height, width), moment))
+            inputs.append(self._recurrent_input(len(code), scaled, moment))
         # At least two positions at the network's coarsest: reflecting a border needs one beside it.
         padded = [pad_to_multiple(each, self._stride, minimum=2 * self._stride) for each in inputs]
         stylized = self._run_network(padded[0], code, moment, padded[1:])[:, :, :height, :width]
@@ -124,21 +124,24 @@ class FeedForward:
             enlarged = keep_colors(enlarged, film)
         return torch.where(share < 1, enlarged, film)
 
-    def _recurrent_input(self, count: int, size: tuple[int, int], moment: Moment) -> Tensor:
-        """Make the recurrent input of the network: (`count`, RECURRENT_CHANNELS, *size)."""
-        noise = torch.zeros(1, NOISE_CHANNELS, *size) if moment.noise is None else enlarge(moment.noise, size)
+    def _recurrent_input(self, count: int, content: Tensor, moment: Moment) -> Tensor:
+        """Make the recurrent input beside `content` (N, 3, H, W): (`count`, RECURRENT_CHANNELS, H, W)."""
+        size = content.shape[2], content.shape[3]
+        # Engines read one channel after the other: here nothing has to be rearranged for them.
+        made = content.new_zeros(count, RECURRENT_CHANNELS, *size)
+        if moment.noise is not None:
+            made[:, 4:] = enlarge(moment.noise, size).to(made.device)
         before = self._output
         if moment.is_cut or moment.motion is None or before is None or before.shape != (count, 3, *size):
             self._detail.restart()
-            prior, mask = torch.zeros(count, 3, *size), torch.zeros(1, 1, *size)
-        else:
-            back = moment.motion.backward
-            flow = resize_flow(back.vectors, size)
-            mask = back.confidence if back.confidence.shape[-2:] == size else enlarge(back.confidence, size)
-            warped = warp(before, flow.expand(count, -1, -1, -1), "bicubic")
-            prior = self._detail(warped, before, flow, mask)
-        shared = torch.cat([mask, noise.to(mask.device)], dim=1).expand(count, -1, -1, -1)
-        return torch.cat([prior.to(mask.device), shared], dim=1)
+            return made
+        back = moment.motion.backward
+        flow = resize_flow(back.vectors, size)
+        mask = back.confidence if back.confidence.shape[-2:] == size else enlarge(back.confidence, size)
+        warped = warp(before, flow.expand(count, -1, -1, -1), "bicubic")
+        made[:, :3] = self._detail(warped, before, flow, mask)
+        made[:, 3:4] = mask
+        return made
 
     def _run_network(self, content: Tensor, code: Tensor, moment: Moment, recurrent_input: list[Tensor]) -> Tensor:
         """Stylize padded `content`, normalised by the running statistics of the shot unless the style says "frame"."""
