@@ -268,6 +268,19 @@ def test_the_first_frame_after_amount_zero_has_no_motion_to_compute() -> None:
 # Looking ahead
 
 
+def test_what_a_recurrent_network_painted_is_blended_with_later_frames_only() -> None:
+    film = moving.pan(8, (2, 1))
+    painted = flickering(film)
+    recurrent = load_stabilizer(StabilizeOptions(mode="lookahead"), FlowOptions("dis"), "cpu", recurrent=True)
+    backward = run(recurrent, film, painted)
+    assert torch.equal(backward[-1], painted[-1])
+    both = run(make("lookahead"), film, painted)
+    assert not torch.equal(both[-1], painted[-1])
+    found = scores(film[:-2], painted=painted[:-2], backward=backward[:-2])
+    assert found["backward"][0] < 0.5 * found["painted"][0]
+    assert found["backward"][1] > 0.7 * found["painted"][1]
+
+
 def test_looking_ahead_is_steadier() -> None:
     film = moving.pan(24, (1.7, -0.6))
     painted = flickering(film)
