@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--paintings", type=Path, required=True, help="a folder, searched recursively")
     parser.add_argument("--textures", type=Path, help="a folder of further pictures, searched recursively")
     parser.add_argument("--gallery", type=Path, help="a folder of the gallery's paintings, by their styles' names")
+    parser.add_argument("--start", type=Path, help="a predictor of earlier weights of the network, to begin with")
     parser.add_argument("--folder", type=Path, required=True, help="for views and checkpoints")
     parser.add_argument("--held-back", nargs="*", default=HELD_BACK, metavar="NAME")
     parser.add_argument("--steps", type=int, default=PredictorConfig.steps, help="(default: %(default)s)")
@@ -69,6 +70,7 @@ def main() -> None:
         network=args.network,
         textures=tuple(list_photographs(args.textures)) if args.textures else (),
         gallery=args.gallery,
+        start=args.start,
         steps=args.steps,
     )
     with shown_log():

@@ -25,7 +25,7 @@ from videostyle import interrupt, weights
 from videostyle.errors import TrainingError
 from videostyle.io.style_image import read_on_white
 from videostyle.nets.code_predictor import LAYERS, CodePredictor
-from videostyle.nets.vgg import LossNetwork
+from videostyle.nets.vgg import LossNetwork, has_bf16
 from videostyle.ops import losses
 from videostyle.partial_files import lock_folder
 from videostyle.progress import OnProgress, Progress, ignore
@@ -64,6 +64,9 @@ class PredictorConfig:
     """Further pictures, of which one view each is used."""
     gallery: Path | None = None
     """Folder of the gallery's paintings, by their styles' names; None predicts without their codes."""
+    start: Path | None = None
+    """Predictor of another network of the same sizes, with whose layers training begins; its codes are brought to the
+    mean and the deviation of this network's gallery."""
     views: int = 4
     """Views of each painting, beside the whole."""
     steps: int = 3000
@@ -112,6 +115,8 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
         entries = [entry for entry in weights.gallery() if entry.network == config.network]
         known = torch.cat([weights.read_style(entry.file)[0][:, :-1] for entry in entries])
         initialize(predictor, torch.cat([view.statistics for view in views]), known)
+        if config.start is not None:
+            _load_layers(predictor, config.start)
         anchors = None
         if config.gallery is not None:
             statistics = gallery_statistics(config.gallery, [entry.name for entry in entries], predictor, loss_network)
@@ -125,6 +130,8 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
         step = _resume(config, predictor, optimizer)
         objective = _objective(config, len(views))
         crops = Crops(list_photographs(config.photographs), config.crop)
+        bf16 = has_bf16("cpu")
+        loss_network = loss_network.to(torch.bfloat16 if bf16 else torch.float32)
         sums, since, began = [0.0] * len(SHOWN), step, time.monotonic()
         while step < config.steps:
             if interrupt.stop_requested():
@@ -133,7 +140,8 @@ def train_predictor(config: PredictorConfig, on_progress: OnProgress = ignore) -
                 group["lr"] = config.lr * min(1, (step + 1) / 50) * max(0.02, min(1, 2 * (1 - step / config.steps)))
             batch = draw(objective, step, range(config.batch), crops)
             chosen = [views[number] for number in batch.style.tolist()]
-            loss, terms = predictor_loss(config, objective, predictor, network, loss_network, batch, chosen, step)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss, terms = predictor_loss(config, objective, predictor, network, loss_network, batch, chosen, step)
             if anchors is not None:
                 error = predictor.wide(predictor.embed(anchors[0])) - anchors[1]
                 loss = loss + config.anchor * error.square().mean()
@@ -173,6 +181,16 @@ def _objective(config: PredictorConfig, views: int) -> TrainConfig:
     )
 
 
+def _load_layers(predictor: CodePredictor, path: Path) -> None:
+    """Load the layers of the predictor in `path`, not its statistics; raises WeightsError, TrainingError."""
+    arrays = weights.read_file(path, "predictor").arrays
+    layers = {name: torch.from_numpy(array) for name, array in arrays.items() if name.startswith(("narrow.", "wide."))}
+    try:
+        predictor.load_state_dict(layers, strict=False)
+    except RuntimeError as error:
+        raise TrainingError(f"{path}: a predictor of a network of other sizes") from error
+
+
 def _resume(config: PredictorConfig, predictor: CodePredictor, optimizer: torch.optim.Optimizer) -> int:
     """Load the checkpoint, if there is one; return the number of steps done."""
     path = config.folder / _CHECKPOINT
@@ -207,7 +225,8 @@ def predictor_loss(
     generator = torch.Generator().manual_seed((config.seed + 5) * 1_000_003 + step)
     statistics = torch.cat([view.statistics for view in chosen])
     kept = torch.rand(statistics.shape, generator=generator) >= _DROPOUT
-    codes = predictor(torch.where(kept, statistics, predictor.average))
+    with torch.autocast("cpu", enabled=False):
+        codes = predictor(torch.where(kept, statistics, predictor.average))
     content = batch.content
     recurrent_input = torch.cat([torch.zeros_like(content), torch.zeros_like(content[:, :1]), batch.noise[0]], dim=1)
     stylized = network.net(content, codes, None, recurrent_input)

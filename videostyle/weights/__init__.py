@@ -6,7 +6,7 @@ file* holds one code, a few kilobytes, and names the network it belongs to by th
 licence) in the file's own metadata. `models/manifest.json` lists the shipped files with their SHA-256.
 """
 
-from videostyle.weights._files import read_style, save_style
+from videostyle.weights._files import read_file, read_style, save_style
 from videostyle.weights.codes import Codes, load_codes, load_style, predicted_styles
 from videostyle.weights.manifest import (
     GalleryEntry,
@@ -56,6 +56,7 @@ __all__ = [
     "predict_code",
     "predicted_styles",
     "predictor_digest",
+    "read_file",
     "read_manifest",
     "read_network",
     "read_style",
