@@ -105,10 +105,11 @@ def card_text(path: Path, card: dict[str, object]) -> str:
     recipe, held_back = card["recipe"], card["held_back"]
     assert isinstance(recipe, dict)
     assert isinstance(held_back, list)
+    textures = f" and {card['textures']} textures" if card["textures"] else ""
     rows = [
         ("Network", f"predicts the style code of a picture for the network {path.parent.name} (Ghiasi et al. 2017)"),
         ("Size", f"{path.stat().st_size / 1e6:.2f} MB"),
-        ("Trained on", f"{card['paintings']} paintings and {card['textures']} textures: {card['data']}"),
+        ("Trained on", f"{card['paintings']} paintings{textures}: {card['data']}"),
         ("Paintings held back for ever", ", ".join(name.replace("_", " ") for name in held_back)),
         (
             "Recipe",
