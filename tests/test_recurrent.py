@@ -14,6 +14,8 @@ from videostyle import weights
 from videostyle.engines import load_engine
 from videostyle.flow import load_flow
 from videostyle.io.memory import MemorySink, MemorySource
+from videostyle.live.painter import LivePainter
+from videostyle.live.plan import LivePlan
 from videostyle.moments import Moments
 from videostyle.nets.style_network import RECURRENT_CHANNELS, Architecture, StyleNetwork
 from videostyle.noise import Particles
@@ -23,7 +25,7 @@ from videostyle.plan import FlowOptions, RenderPlan, StabilizeOptions
 from videostyle.stabilize import CausalStabilizer
 from videostyle.style import Region, Style
 from videostyle.stylizers import load_stylizer
-from videostyle.types import Flow, Moment, Motion
+from videostyle.types import Flow, Frame, Moment, Motion
 from videostyle.weights import load_codes
 
 SIZE = (48, 64)
@@ -109,6 +111,15 @@ def test_without_stabilizing_the_prior_is_empty_and_there_is_noise(strength: flo
     told = [moments(frame[None] / 255, Fraction(number, 24), number == 0) for number, frame in enumerate(PAN)]
     assert sum(moment.motion is not None for moment in told) == motions
     assert all(moment.noise is not None for moment in told)
+
+
+def test_live_without_stabilizing_keeps_the_noise_on_what_stands_still() -> None:
+    plan = LivePlan(styles=("dots",), stabilize=0.0, engine="torch", gate=False, adapt=False, window=False)
+    frames = [Frame(PAN[0], number * 40, Fraction(1, 1000), None, number) for number in range(4)]
+    outputs = [live.stylized.pixels for live in LivePainter(plan, SIZE[::-1]).painted(frames)]
+    assert len(outputs) == 4
+    # New particles fade in; a field that was drawn anew would change everything.
+    assert (outputs[-1].float() - outputs[-2].float()).abs().mean() < 1
 
 
 def test_a_flat_picture_is_painted_with_noise_and_flat_without() -> None:

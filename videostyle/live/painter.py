@@ -137,7 +137,8 @@ class LivePainter:
         self._stylizer = stylizer or load_mixer(plan, names, self.engine, self.device)
         self._mixer = StyleMixer(self._stylizer.codes)
         self.controls = controls or LiveControls(Controls(names, strength=plan.strength, keep_colors=plan.keep_colors))
-        flow = FlowOptions() if plan.stabilize else FlowOptions(method="none")
+        # Noise moves with the surfaces without stabilization, too.
+        flow = FlowOptions() if plan.stabilize or self._stylizer.recurrent else FlowOptions(method="none")
         self.flow = choose_flow(flow, self._tensors)
         stabilize = StabilizeOptions(plan.stabilize, "causal")
         self._step = Step(self._stylizer, stabilize, flow, self._tensors, self._stylizer.style.seed)
