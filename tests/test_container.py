@@ -19,7 +19,7 @@ def instructions(name: str) -> list[tuple[str, str]]:
 
 
 def installs(text: str) -> list[str]:
-    return re.findall(r"^\s*(pip install .+)$", text, flags=re.MULTILINE)
+    return re.findall(r"^\s*(pip install .+?)(?:\s+#.*)?$", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", IMAGES)
