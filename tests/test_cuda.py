@@ -25,7 +25,7 @@ def test_the_network_agrees(entry, cuda: str) -> None:  # type: ignore[no-untype
     expected = load_engine("torch", network, "cpu")(content, code, *carried)[0]
     found = load_engine("torch", network, cuda)(content.to(cuda), code.to(cuda), *carried)[0]
     assert found.device.type == cuda
-    assert (found.cpu() - expected).abs().mean() < 0.006
+    assert (found.cpu() - expected).abs().mean() < 0.008
 
 
 def test_a_film_is_rendered(cuda: str, tmp_path: Path, toy_gallery: Path) -> None:

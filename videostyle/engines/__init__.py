@@ -4,7 +4,7 @@ An engine runs a module from tensors to one or several tensors; `net` is a folde
 `RunningNorm`. Pictures are (N, 3, H, W) float in 0..1 with sides that are multiples of the network's stride; the
 stylized pictures have the same shape and range and are on the same device. `inputs` are examples, for engines that
 trace: the number of inputs, their dimensions and their channels are fixed, N, H and W may change from call to call.
-Engines that compute in half precision agree with float32 torch to 0.006 on average and 0.08 at all but one value in ten
+Engines that compute in half precision agree with float32 torch to 0.008 on average and 0.2 at all but one value in ten
 thousand, on pictures of one colour too. An engine may be called from several threads at a time.
 
 A module may declare, as literals:
