@@ -102,6 +102,16 @@ def test_files_of_the_list_are_opened_by_key(start: Start, films: Path, tmp_path
     assert studio.get(job["urls"]["source"]).content == (films / "a.mp4").read_bytes()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_listed_file_that_went_meanwhile_is_not_made_again(start: Start, films: Path) -> None:
+    studio = start(Library([films]))
+    listed = {one["name"]: one["key"] for one in studio.get("/studio/about").json()["files"]}
+    opened = studio.post("/studio/open", json={"key": listed["a.mp4"]}).json()["id"]
+    (films / "a.mp4").unlink()
+    assert studio.delete(f"/v1/uploads/{opened}", headers={"Tus-Resumable": "1.0.0"}).status_code == 204
+    assert not (films / "a.mp4").exists()
+
+
 @pytest.mark.parametrize("key", ["", "a.mp4", "../a.mp4", "/etc/passwd", "0" * 24])
 def test_nothing_is_opened_by_its_path(start: Start, films: Path, key: str) -> None:
     studio = start(Library([films]))

@@ -133,7 +133,7 @@ def remove(id: str, service: TheService, client: TheClient, tus_resumable: Annot
     """Remove an upload."""
     _check_version(tus_resumable)
     upload = _find(service, client, id)
-    with service.storage.writing(upload):
+    with service.storage.locked(upload):  # its file, which may be a link to one of the user's, is not opened
         service.storage.remove(upload)
     return Response(status_code=204, headers=_RESUMABLE)
 

@@ -134,22 +134,29 @@ class Storage:
         return int(row["n"]) if row is not None else 0
 
     @contextmanager
-    def writing(self, upload: Upload) -> Iterator[BinaryIO]:
-        """Open an upload to append to it; raise BusyError if another request writes it, SinkError."""
+    def locked(self, upload: Upload) -> Iterator[None]:
+        """Hold the lock of an upload; raise BusyError if another request writes it."""
         lock = FileLock(self._plan.uploads_folder / f"{upload.id}.lock", timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
             raise BusyError("another request is writing this upload; ask for its offset again") from error
         try:
-            with upload.path.open("ab") as file:
-                yield file
-        except OSError as error:
-            if isinstance(error, SinkError):
-                raise
-            raise sink_error(upload.name, error) from error
+            yield
         finally:
             lock.release()
+
+    @contextmanager
+    def writing(self, upload: Upload) -> Iterator[BinaryIO]:
+        """Open an upload to append to it; raise BusyError if another request writes it, SinkError."""
+        with self.locked(upload):
+            try:
+                with upload.path.open("ab") as file:
+                    yield file
+            except OSError as error:
+                if isinstance(error, SinkError):
+                    raise
+                raise sink_error(upload.name, error) from error
 
     def take(self, id: str, client: str) -> Upload:
         """Return a complete upload; raise UsageError if there is none of this id, or bytes of it are missing."""
