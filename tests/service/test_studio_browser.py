@@ -395,6 +395,21 @@ def test_a_damaged_file_leaves_what_is_open(visit: Any, tmp_path: Path) -> None:
     assert "broken.mp4" not in tab.locator("#title").inner_text()
 
 
+def test_uploads_of_files_that_were_opened_long_ago_are_removed(visit: Any, tmp_path: Path) -> None:
+    tab = visit()
+    removed: list[str] = []
+    tab.on("request", lambda request: request.method == "DELETE" and removed.append(request.url.rpartition("/")[2]))
+    opened = []
+    for number in range(10):
+        path = tmp_path / f"photo{number}.png"
+        cv2.imwrite(str(path), np.full((48, 64, 3), 20 * number, np.uint8))
+        tab.locator("#file").set_input_files(str(path))
+        until(tab, f"document.getElementById('title').innerText.startsWith('photo{number}.png')")
+        opened.append(tab.evaluate("JSON.parse(localStorage['videostyle.studio']).input"))
+    assert removed[-2:] == opened[:2]
+    assert tab.locator(".toast.error").count() == 0
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_photo_has_its_own_words_and_is_saved(visit: Any, tmp_path: Path, size: str) -> None:
     tab = visit(size)
@@ -481,6 +496,10 @@ def test_a_mask_is_drawn_with_the_brush(visit: Any) -> None:
             until(tab, f"location.hash !== {sent!r}")
     assert gone.value.status == 204
     assert tab.locator(".toast.error").count() == 0
+    tab.reload()
+    inside = "(() => { const c = document.getElementById('mask'); const p = c.getContext('2d'); return p.getImageData"
+    until(tab, inside + "(0.4 * c.width, 0.4 * c.height, 1, 1).data[3] > 200; })()")
+    assert tab.evaluate(inside + "(0.05 * c.width, 0.9 * c.height, 1, 1).data[3]; })()") == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -509,4 +528,4 @@ def test_a_film_of_the_user_s_own_is_opened(visit: Any, tmp_path: Path) -> None:
     tab.locator("#paint").click()
     tab.wait_for_selector(".job[data-status=succeeded]")
     assert tab.locator("#panel-jobs").is_visible()
-    assert "12 frames" in tab.locator(".job .job-text").first.inner_text()
+    until(tab, "document.querySelector('.job .job-text').innerText.includes('12 frames')")

@@ -1,7 +1,7 @@
 // The page: opens a file, shows it at once, paints one frame after every change, and hands whole films to a job.
 
 import * as adjust from "./adjust.js";
-import { follow, get, Refused, send, upload } from "./api.js";
+import { follow, get, Refused, removeUpload, send, upload } from "./api.js";
 import * as camera from "./camera.js";
 import { $, clock, download, make, megabytes, report, tell } from "./dom.js";
 import * as jobs from "./jobs.js";
@@ -17,6 +17,7 @@ let input = null; // what the service tells of the open file
 let waiting = null; // job whose result is shown as soon as it is there
 let painting = 0;
 let glance = 0;
+const MOST_OPENED = 8; // files that other tabs and the browser's history may go back to
 let shownFrame = ""; // which frame the original is, as the server made it
 
 // Opening
@@ -82,7 +83,8 @@ async function openListed(key) {
   await openUpload(id, key);
 }
 
-async function openUpload(id, key, at = 0) {
+// Opens an upload: a new one, or with `at` the one of before again, with what was chosen for it.
+async function openUpload(id, key, at = null) {
   let told;
   try {
     told = await get(`/v1/uploads/${id}`);
@@ -93,10 +95,12 @@ async function openUpload(id, key, at = 0) {
     throw error;
   }
   input = told;
-  Object.assign(state, { input: id, key, at: Math.min(at, told.seconds ?? 0) });
-  if (at === 0) Object.assign(state, { keys: [], maskUpload: "" });
+  Object.assign(state, { input: id, key, at: Math.min(at ?? 0, told.seconds ?? 0) });
+  if (at === null) Object.assign(state, { keys: [], maskUpload: "" });
+  forgetOlder(id);
   stage.shape(told.width, told.height);
   mask.shape(told.width, told.height);
+  await mask.restore();
   const isFilm = told.kind === "film";
   document.body.dataset.mode = told.kind;
   $("title").textContent = `${told.name}, ${told.width}×${told.height}${isFilm && told.seconds ? `, ${clock(told.seconds, 0)}` : ""}`;
@@ -105,6 +109,12 @@ async function openUpload(id, key, at = 0) {
   words();
   save();
   changed();
+}
+
+// Removes the uploads of files that were opened long ago: a client may have a hundred. Jobs have copies of their own.
+function forgetOlder(id) {
+  state.opened = [...state.opened.filter((one) => one !== id), id];
+  for (const old of state.opened.splice(0, state.opened.length - MOST_OPENED)) removeUpload(old).catch(() => {});
 }
 
 function resetTransport() {

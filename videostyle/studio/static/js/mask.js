@@ -84,6 +84,32 @@ export function show() {
   else delete $("stage").dataset.drawing;
 }
 
+// Draws the mask that was sent before a reload.
+export async function restore() {
+  const id = state.maskUpload;
+  reset();
+  if (!id) return;
+  const picture = make("img", { src: `/v1/uploads/${id}/content` });
+  try {
+    await picture.decode();
+  } catch {
+    if (id === state.maskUpload) state.maskUpload = ""; // it has expired
+    return;
+  }
+  if (id !== state.maskUpload || !isEmpty) return;
+  const canvas = $("mask");
+  const pen = canvas.getContext("2d");
+  pen.globalCompositeOperation = "source-over";
+  pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const drawn = pen.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < drawn.data.length; i += 4) {
+    drawn.data[i + 3] = drawn.data[i]; // white on black becomes white on nothing
+    drawn.data.fill(255, i, i + 3);
+  }
+  pen.putImageData(drawn, 0, 0);
+  isEmpty = false;
+}
+
 // Sends what is drawn, white on black, as the picture that the settings name.
 async function keep() {
   if (isEmpty) return;

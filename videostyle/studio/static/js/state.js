@@ -16,6 +16,7 @@ export const state = {
   maskUpload: "",
   theme: "",
   paintings: {}, // uploads that own styles were made of, by name
+  opened: [], // uploads of the files that were opened last
 };
 
 export function load() {
@@ -30,12 +31,13 @@ export function load() {
   for (const name of KEPT) if (kept[name] !== undefined) state[name] = kept[name];
   for (const name of KEPT) if (linked[name] !== undefined) state[name] = linked[name];
   if (kept.paintings) state.paintings = kept.paintings;
+  if (Array.isArray(kept.opened)) state.opened = kept.opened;
 }
 
 export function save() {
   const kept = Object.fromEntries(KEPT.map((name) => [name, state[name]]));
   try {
-    localStorage.setItem(PLACE, JSON.stringify({ ...kept, paintings: state.paintings }));
+    localStorage.setItem(PLACE, JSON.stringify({ ...kept, paintings: state.paintings, opened: state.opened }));
   } catch { /* private windows may refuse */ }
   delete kept.theme;
   history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(kept))}`);
