@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -489,3 +490,18 @@ def test_signals_arrive_where_uvloop_is_installed(monkeypatch: pytest.MonkeyPatc
     addresses.serve(app, None)  # type: ignore[arg-type]
     assert isinstance(made[0], asyncio.SelectorEventLoop)
     made[0].close()
+
+
+def test_torch_leaves_no_folder_among_a_server_s_temporary_files(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from videostyle.hosting.temporary import set_temporary_folder; "
+        "set_temporary_folder(Path(sys.argv[1])); "
+        "from torch._inductor.runtime.cache_dir_utils import cache_dir; print(cache_dir())"
+    )
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "VIDEOSTYLE_CACHE": str(tmp_path / "cache")}
+    environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    command = [sys.executable, "-c", code, str(tmp_path / "temporary")]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    assert Path(made).is_relative_to(tmp_path / "cache")
+    assert not list((tmp_path / "temporary").iterdir())

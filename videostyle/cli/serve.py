@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from videostyle import interrupt
@@ -202,6 +200,7 @@ def _work(plan: ServicePlan) -> int:
 
 def _serve(args: argparse.Namespace, plan: ServicePlan) -> int:
     from videostyle.hosting import addresses
+    from videostyle.hosting.temporary import set_temporary_folder
     from videostyle.privacy import disable_telemetry
 
     disable_telemetry()
@@ -219,7 +218,7 @@ def _serve(args: argparse.Namespace, plan: ServicePlan) -> int:
                 f"--host {args.host} lets others in, who need keys; make one first: videostyle serve --new-key NAME"
             )
         # Requests are kept here while they arrive, and not in a small folder in memory.
-        tempfile.tempdir = os.environ["TMPDIR"] = str(plan.temporary)
+        set_temporary_folder(plan.temporary)
         app = application(service, require_keys=not local or bool(service.keys))
         print(addresses.address(listener, args.host, None), flush=True)
         print("videostyle: Ctrl-C ends it", file=sys.stderr, flush=True)

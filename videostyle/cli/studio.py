@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from videostyle import interrupt
@@ -83,6 +81,7 @@ def _serve(args: argparse.Namespace) -> int:
     import platformdirs
 
     from videostyle.hosting import addresses, auth
+    from videostyle.hosting.temporary import set_temporary_folder
     from videostyle.privacy import disable_telemetry
 
     disable_telemetry()
@@ -110,7 +109,7 @@ def _serve(args: argparse.Namespace) -> int:
             )
         )
         # Requests are kept here while they arrive, and not in a small folder in memory.
-        tempfile.tempdir = os.environ["TMPDIR"] = str(service.plan.temporary)
+        set_temporary_folder(service.plan.temporary)
         output = args.output and args.output.resolve()
         library = Library(args.folder, args.film and args.film.absolute(), output, args.style)
         token = auth.new_token(args.host)
