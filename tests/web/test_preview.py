@@ -11,6 +11,7 @@ import pytest
 from media import decode, film
 
 from videostyle.io.names import output_name
+from videostyle.metrics.side_by_side import flicker
 from videostyle.plan import RenderPlan, StabilizeOptions
 from videostyle.progress import Progress
 from videostyle.style import Style
@@ -24,7 +25,7 @@ from videostyle.web.preview import (
     Estimate,
     PreviewCache,
     estimate,
-    flicker,
+    files,
     format_time,
     slices,
 )
@@ -110,7 +111,7 @@ def test_stopping_leaves_nothing_half_done(plan: RenderPlan, cache: PreviewCache
 
 def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, cache: PreviewCache) -> None:
     versions = cache.versions(replace(plan, style=Style()), quiet)
-    found = flicker(versions, quiet)
+    found = flicker(files(versions), quiet)
     assert len(found.times) == 11
     assert found.times[0] == pytest.approx(0.04)
     for line in found.errors.values():
@@ -121,7 +122,7 @@ def test_an_unpainted_film_flickers_as_the_film(plan: RenderPlan, cache: Preview
 
 def test_a_picture_too_small_is_not_measured(toy_gallery: Path, cache: PreviewCache, tmp_path: Path) -> None:
     tiny = RenderPlan(str(film(tmp_path / "tiny.mp4", 4, (24, 16))), "", span=Span(end=Fraction(1)))
-    found = flicker(cache.versions(tiny, quiet), quiet)
+    found = flicker(files(cache.versions(tiny, quiet)), quiet)
     assert not found.times
     assert math.isnan(found.means()[FILM])
 

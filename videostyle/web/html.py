@@ -10,9 +10,10 @@ import cv2
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.metrics.report import chart
+from videostyle.metrics.side_by_side import Flicker
 from videostyle.plan import RenderPlan
 from videostyle.text import escape_markup
-from videostyle.web.preview import FRAME_BY_FRAME, STABILIZED, Flicker, Version, estimate
+from videostyle.web.preview import FRAME_BY_FRAME, STABILIZED, Version, estimate
 from videostyle.weights import gallery
 
 _THUMBNAIL = (192, 108)

@@ -18,11 +18,12 @@ from videostyle.hosting.messages import without_folders
 from videostyle.io import open_source
 from videostyle.io.images import is_picture
 from videostyle.io.names import output_name
+from videostyle.metrics import excerpts
+from videostyle.metrics.side_by_side import Flicker, flicker
 from videostyle.pipeline import render
 from videostyle.plan import RenderPlan
 from videostyle.progress import OnProgress, Progress
 from videostyle.text import escape_markup
-from videostyle.web import excerpts
 from videostyle.web.command import command
 from videostyle.web.controls import LONGEST, checked_file_name, checked_look, checked_number, excerpt_span
 from videostyle.web.html import figures, no_film, wipe
@@ -31,9 +32,8 @@ from videostyle.web.page_files import Settings
 from videostyle.web.preview import (
     FRAME_BY_FRAME,
     STABILIZED,
-    Flicker,
     PreviewCache,
-    flicker,
+    files,
     format_time,
     slices,
 )
@@ -171,7 +171,7 @@ class Page:
             return wipe(versions), ""
         # Moving the row, or a control back, needs no new measurement; the stabilized file identifies all versions.
         key = versions[STABILIZED].path
-        measured = self._measured.pop(key, None) or flicker(versions, show)
+        measured = self._measured.pop(key, None) or flicker(files(versions), show)
         self._measured[key] = measured
         while len(self._measured) > _MEASURED:
             self._measured.popitem(last=False)

@@ -6,8 +6,7 @@ import hashlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,29 +14,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from videostyle.cuts import mark_cuts
 from videostyle.errors import SourceError
 from videostyle.io import open_source
 from videostyle.io.images import is_picture, write_picture
-from videostyle.metrics.evaluation import SMALLEST
-from videostyle.metrics.figures import mean
-from videostyle.metrics.temporal import Pairs
-from videostyle.ops.filters import shrink
+from videostyle.metrics.side_by_side import side_by_side
 from videostyle.ops.pixels import to_float
 from videostyle.painter import StylizedFrames, still_plan
 from videostyle.pipeline import render
 from videostyle.plan import EncodeOptions, RenderPlan, StabilizeOptions
 from videostyle.progress import OnProgress, Progress
 from videostyle.stabilize import WINDOW
-from videostyle.timeline import Span
-from videostyle.types import Frame, Source
+from videostyle.types import Frame
 
 FILM, FRAME_BY_FRAME, STABILIZED = "film", "frame by frame", "stabilised"
 """The versions of a film, in the order they are shown."""
 PHOTO, PAINTED = "photo", "painted"
 """The versions of a picture."""
-# Flicker is measured at this width, in pixels, because the evaluation flow is costly.
-_EVALUATION_WIDTH = 480
 # Least height of a slice in pixels, however few its frames.
 _SLICE = 160
 
@@ -73,20 +65,6 @@ class Estimate:
     def size(self) -> str:
         """Size of its file, for people."""
         return f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{max(self.bytes / 1e6, 0.1):.1f} MB"
-
-
-@dataclass(frozen=True, slots=True)
-class Flicker:
-    """Warping error, times 1000, from each frame of an excerpt to the next."""
-
-    times: list[float]
-    errors: dict[str, list[float]]
-    """Errors by version; nan where the motion cannot be followed."""
-    cuts: list[float]
-
-    def means(self) -> dict[str, float]:
-        """Return the mean error of each version over the excerpt."""
-        return {name: mean(line) for name, line in self.errors.items()}
 
 
 class PreviewCache:
@@ -213,27 +191,9 @@ def estimate(version: Version, plan: RenderPlan) -> Estimate:
     return Estimate(version.seconds * frames, round(version.path.stat().st_size * frames / version.frames), frames)
 
 
-def flicker(versions: dict[str, Version], on_progress: OnProgress) -> Flicker:
-    """Measure the warping error of each version; the evaluation flow is not the one that stabilized."""
-    found = Flicker([], {name: [] for name in versions}, [])
-    pairs = Pairs()
-    total = versions[FILM].frames
-    for number, frames in enumerate(_side_by_side(versions)):
-        on_progress(Progress("measuring", number, total, "frames"))
-        film = frames[FILM]
-        height, width = film.pixels.shape[1:]
-        wide = min(width, _EVALUATION_WIDTH)
-        size = max(round(height * wide / width), 1), wide
-        if min(size) < SMALLEST:
-            break
-        pictures = {name: shrink(to_float(frame), size) for name, frame in frames.items()}
-        if film.is_cut and number:
-            found.cuts.append(film.time)
-        for comparison in pairs.add(film.is_cut, pictures[FILM], pictures):
-            found.times.append(film.time)
-            for name, line in found.errors.items():
-                line.append(1000 * comparison.errors[name])
-    return found
+def files(versions: dict[str, Version]) -> dict[str, Path]:
+    """Return the file of each version."""
+    return {name: one.path for name, one in versions.items()}
 
 
 def slices(versions: dict[str, Version], row: float, folder: Path) -> dict[str, Path]:
@@ -242,7 +202,7 @@ def slices(versions: dict[str, Version], row: float, folder: Path) -> dict[str, 
     Things that stand still draw upright lines, moving ones slanted lines, and flicker frays the lines.
     """
     rows: dict[str, list[np.ndarray]] = {name: [] for name in versions}
-    for frames in _side_by_side(versions):
+    for frames in side_by_side(files(versions)):
         for name, frame in frames.items():
             at = min(int(row * frame.pixels.shape[1]), frame.pixels.shape[1] - 1)
             rows[name].append(frame.pixels[:3, at].T.numpy())
@@ -253,15 +213,6 @@ def slices(versions: dict[str, Version], row: float, folder: Path) -> dict[str, 
         paths[name] = folder / f"{versions[name].path.stem}-{round(1000 * row)}.png"
         cv2.imwrite(str(paths[name]), cv2.cvtColor(np.repeat(picture, times, 0), cv2.COLOR_RGB2BGR))
     return paths
-
-
-def _side_by_side(versions: dict[str, Version]) -> Iterator[dict[str, Frame]]:
-    with ExitStack() as stack:
-        opened: list[Source] = [open_source(str(one.path)) for one in versions.values()]
-        films = [stack.enter_context(source).frames(Span()) for source in opened]
-        films[0] = mark_cuts(films[0])
-        for frames in zip(*films, strict=False):
-            yield dict(zip(versions, frames, strict=True))
 
 
 def format_time(seconds: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from media import Planes, flat, natural, write_film
 
-from videostyle.web.excerpts import FrameStatistics, choose, measure_frames
+from videostyle.metrics.excerpts import FrameStatistics, choose, measure_frames
 
 
 def calm(time: float, **more: float) -> FrameStatistics:
