@@ -112,7 +112,7 @@ def in_this_process(service: Service) -> None:
         except Exception as error:
             return failure(error, (service.plan.data,))
 
-    for painters in (service.painters, service.cameras):
+    for painters in (service.painters, service.cameras, service.examiners):
         painters.run = run  # type: ignore[method-assign]
         painters.warm_up = lambda: None  # type: ignore[method-assign]
         for one in painters._painters:

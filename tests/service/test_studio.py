@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
-from media import film
+from media import decode, film
 from served import Served
 
 from videostyle.errors import UsageError
+from videostyle.service.keys import ANYBODY
 from videostyle.service.plan import ServicePlan
 from videostyle.studio.app import STATIC, application
 from videostyle.studio.library import Library
@@ -78,7 +84,7 @@ def test_modules_import_names_that_are_exported() -> None:
     modules = {path.name: path.read_text(encoding="utf-8") for path in (STATIC / "js").glob("*.js")}
     for name, text in modules.items():
         for names, other in re.findall(r'import \{([^}]+)\} from "\./([\w.]+)"', text):
-            for one in (re.escape(word.strip()) for word in names.split(",")):
+            for one in (re.escape(word.strip().split(" as ")[0]) for word in names.split(",")):
                 exported = rf"export (?:async )?(?:function|const|class|let) {one}(?!\w)"
                 assert re.search(exported, modules[other]), (name, one)
 
@@ -185,3 +191,109 @@ def test_other_sites_and_names_are_refused(start: Start) -> None:
     assert studio.get("/", headers={"Host": "evil.example"}).status_code == 421
     assert studio.get("/v1/jobs", headers={"Origin": "http://evil.example"}).status_code == 403
     assert studio.get("/v1/jobs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def excerpt(studio: Served, path: Path, **settings: Any) -> str:
+    """Paint a part of a film, and return the id of its job."""
+    job = studio.submit(path, style="dots", start="0.1", end="0.5", **settings)
+    studio.work()
+    assert studio.get(job["urls"]["self"]).json()["status"] == "succeeded"
+    return str(job["id"])
+
+
+def test_moments_of_a_film_are_suggested(start: Start, tmp_path: Path) -> None:
+    studio = start()
+    id = studio.upload(film(tmp_path / "long.mp4", 40, (64, 48)))
+    found = studio.get(f"/studio/moments/{id}?seconds=0.5").json()["moments"]
+    assert found[0]["reason"] == "the most motion"
+    assert all(0 <= one["start"] <= 1.1 and one["seconds"] == 0.5 for one in found)
+    assert studio.get("/studio/moments/upload_none").status_code == 422
+    cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((48, 64, 3), np.uint8))
+    refused = studio.get(f"/studio/moments/{studio.upload(tmp_path / 'photo.png')}")
+    assert (refused.status_code, "picture" in refused.json()["detail"]) == (422, True)
+
+
+def test_an_excerpt_is_compared_with_one_that_is_painted_frame_by_frame(start: Start, tmp_path: Path) -> None:
+    studio = start()
+    clip = film(tmp_path / "clip.mp4", 20, (96, 64))
+    id = excerpt(studio, clip)
+    alone = f"/studio/jobs/{id}/frame-by-frame"
+    assert studio.get(alone).status_code == 404
+    found = studio.post(f"/studio/jobs/{id}/comparison").json()
+    assert set(found["errors"]) == set(found["means"]) == {"film", "frame by frame", "stabilized"}
+    assert {len(line) for line in found["errors"].values()} == {len(found["times"])} != {0}
+    assert 0.1 < found["times"][0] < found["times"][-1] < 0.5
+    folder = studio.service.storage.job_folder(id)
+    result = next((folder / "out").glob("painted*"))
+    film_, painted_ = (decode(path) for path in (folder / "frame-by-frame.mp4", result))
+    assert len(film_) == len(painted_)
+    assert studio.get(alone).content == (folder / "frame-by-frame.mp4").read_bytes()
+    (folder / "frame-by-frame.mp4").unlink()
+    assert studio.post(f"/studio/jobs/{id}/comparison").json() == found, "it is measured once"
+    studio.delete(f"/v1/jobs/{id}")
+    assert studio.post(f"/studio/jobs/{id}/comparison").status_code == 410
+
+
+def test_only_short_stabilized_excerpts_of_one_s_own_are_compared(start: Start, tmp_path: Path) -> None:
+    studio = start(token="secret")
+    one, other = ({"Cookie": f"videostyle=secret; videostyle_visitor={letter * 32}"} for letter in "ab")
+    clip = film(tmp_path / "clip.mp4", 8, (64, 48))
+    jobs = [
+        studio.submit(clip, headers=one, style="dots", **more)["id"] for more in ({}, {"end": "0.2", "stabilize": 0})
+    ]
+    studio.work()
+    answers = [studio.post(f"/studio/jobs/{id}/comparison", headers=one) for id in jobs]
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert "up to 10 s" in answers[0].json()["detail"]
+    assert "frame by frame" in answers[1].json()["detail"]
+    assert studio.post(f"/studio/jobs/{jobs[1]}/comparison", headers=other).status_code == 404
+    assert studio.get(f"/studio/jobs/{jobs[1]}/frame-by-frame", headers=other).status_code == 404
+
+
+def test_the_command_paints_the_same(start: Start, tmp_path: Path) -> None:
+    studio = start()
+    clip = film(tmp_path / "my clip.mp4", 8, (64, 48))
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, 20:] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    id, drawn = studio.upload(clip), studio.upload(tmp_path / "mask.png")
+    keys = [{"value": "dots", "start": 0}, {"value": {"dots": 0.5, "lines": 0.5}, "start": 0.2}]
+    settings = {"style": {"keys": keys}, "mask": drawn, "size": "40", "stabilize": 0.5}
+    told = studio.post("/studio/command", json={"input": id, "settings": settings}).json()
+    assert told["command"].startswith("videostyle stylize 'my clip.mp4' -o 'my clip-timeline.mp4' --style dots@0")
+    assert told["files"] == [{"name": "mask.png", "url": f"/v1/uploads/{drawn}/content"}]
+    assert studio.get(told["files"][0]["url"]).content == (tmp_path / "mask.png").read_bytes()
+    job = studio.post("/v1/jobs", json={"input": id, "settings": settings}).json()
+    studio.work()
+    words = shlex.split(told["command"])[1:]
+    run = subprocess.run(
+        [sys.executable, "-m", "videostyle", *words, "--engine", "torch", "-q"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    (tmp_path / "job.mp4").write_bytes(studio.get(f"/v1/jobs/{job['id']}/result").content)
+    ours, theirs = (decode(tmp_path / name) for name in ("job.mp4", "my clip-timeline.mp4"))
+    for (_, one), (_, other) in zip(ours, theirs, strict=True):
+        assert all(map(np.array_equal, one, other))
+
+
+def test_a_command_for_a_name_like_an_option_is_no_option(start: Start, tmp_path: Path) -> None:
+    studio = start()
+    id = studio.upload(film(tmp_path / "-v.mp4", 4, (64, 48)))
+    told = studio.post("/studio/command", json={"input": id, "settings": {"style": "dots"}}).json()
+    assert told["command"] == "videostyle stylize ./-v.mp4 -o ./-v-dots.mp4 --style dots"
+
+
+def test_a_command_names_files_that_were_made_here(start: Start, tmp_path: Path) -> None:
+    studio = start()
+    id = studio.upload(film(tmp_path / "clip.mp4", 4, (64, 48)))
+    file = studio.plan.styles_folder / "style_x.safetensors"
+    file.write_bytes(b"codes")
+    studio.service.styles.add(file.name, ANYBODY.id, "mine", "fast")
+    told = studio.post("/studio/command", json={"input": id, "settings": {"style": "mine"}}).json()
+    assert told["command"] == "videostyle stylize clip.mp4 -o clip-mine.mp4 --style mine.safetensors"
+    (named,) = told["files"]
+    assert named["name"] == "mine.safetensors"
+    assert studio.get(named["url"]).content == b"codes"
+    assert studio.get("/studio/styles/fast/dots").status_code == 404
+    assert studio.get("/studio/styles/fast/nosuch").status_code == 422

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _TICK = 0.5  # seconds
 _SWEEP = 30.0  # seconds
 _ORPHANED = 5.0  # seconds after which a dead worker's supervisor counts as dead, too
+_LONGEST_LOOK = 600.0  # seconds for a look at a whole film
 _SLOWEST_RESTART = 30.0  # seconds between two starts of a worker that dies again and again
 
 
@@ -109,6 +110,9 @@ class Service:
         # A camera's state is in its process, so there is one, which starts with the first picture.
         camera = Painter(plan.folders, plan.picture_seconds, warm(plan))
         self.cameras = Painters([camera], plan.pictures, plan.pictures_each)
+        # Nobody waits for a look at a whole film, and a still does not wait for it; it starts with the first look.
+        examiner = Painter(plan.folders, max(plan.picture_seconds, _LONGEST_LOOK), warm(plan))
+        self.examiners = Painters([examiner], plan.pictures, plan.pictures_each)
         self.workers = Workers(plan)
         self.metrics = Metrics(self.queue, self.painters, self.workers)
         self.is_ready = False
@@ -167,6 +171,7 @@ class Service:
         self.workers.close()
         self.painters.close()
         self.cameras.close()
+        self.examiners.close()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(5)

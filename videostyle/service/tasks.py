@@ -15,6 +15,7 @@ from videostyle.hosting.messages import without_folders
 from videostyle.painter import Painter
 from videostyle.plan import RenderPlan
 from videostyle.service.camera import CameraPicture, paint_picture_of_camera
+from videostyle.service.examine import Compare, FindMoments, compare, find_moments
 from videostyle.service.stills import Still, still, write_thumbnail_of
 from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan
@@ -66,7 +67,7 @@ class Warm:
     plan: RenderPlan
 
 
-Task = Inspect | Paint | Predict | Still | Warm | CameraPicture
+Task = Inspect | Paint | Predict | Still | Warm | CameraPicture | FindMoments | Compare
 
 
 def carry_out(task: Task) -> dict[str, Any]:
@@ -80,6 +81,10 @@ def carry_out(task: Task) -> dict[str, Any]:
         return still(task)
     if isinstance(task, CameraPicture):
         return paint_picture_of_camera(task)
+    if isinstance(task, FindMoments):
+        return find_moments(task)
+    if isinstance(task, Compare):
+        return compare(task)
     if isinstance(task, Inspect):
         return inspect(task)
     found = inspect(task.check)

@@ -1,19 +1,36 @@
-"""Routes of the studio beside those of the API: its files, and results that are saved to a folder."""
+"""Routes of the studio beside those of the API: its files, moments to try, comparisons, and the command to copy."""
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
 
 from videostyle import __version__
 from videostyle.io.names import FILMS
-from videostyle.service.common import TheClient, TheService
+from videostyle.plan import RenderPlan
+from videostyle.service.common import TheClient, TheService, checked
+from videostyle.service.core import Service
+from videostyle.service.examine import FIGURES, FRAME_BY_FRAME, LONGEST, Compare, FindMoments
+from videostyle.service.keys import Client
 from videostyle.service.problems import Problem
-from videostyle.service.schema import READABLE
+from videostyle.service.routes_stills import Views
+from videostyle.service.schema import (
+    READABLE,
+    JobRequest,
+    given_settings,
+    render_settings,
+    result_name,
+    with_paths,
+)
 from videostyle.service.views import ERRORS
 from videostyle.studio.library import Library
+from videostyle.web.command import command as command_line
 
 router = APIRouter(tags=["studio"], responses=ERRORS)
 
@@ -81,3 +98,88 @@ def save(id: str, given: Saved, request: Request, service: TheService, client: T
     if not result.is_file():
         raise Problem(410, "the result has expired, or was removed")
     return {"name": library.save(result, name, overwrite=given.overwrite)}
+
+
+@router.get("/studio/moments/{id}")
+async def moments(
+    id: str, request: Request, service: TheService, client: TheClient, view: str = "", seconds: float = 3.0
+) -> dict[str, Any]:
+    """Return moments of a film that are worth a look; 409 if the same view has asked for another film's."""
+    views: Views = request.app.state.views
+    mine = views.begin(client.id, f"moments-{view}")
+    upload = await run_in_threadpool(service.storage.take, id, client.id)
+    task = FindMoments(str(upload.path), min(max(seconds, 0.5), LONGEST))
+    return await checked(service, client, task, is_wanted=lambda: views.is_wanted(mine), painters=service.examiners)
+
+
+def _excerpt(id: str, service: Service, client: Client) -> RenderPlan:
+    """Return the plan of a job that has painted an excerpt; raises Problem."""
+    job = service.queue.get(id, client.id)
+    if job is None or job.kind != "film" or job.status != "succeeded":
+        raise Problem(404, "there is no painted excerpt of this id")
+    folder = service.storage.job_folder(id)
+    source, output = folder / job.request["source"], folder / job.result["file"]
+    if not source.is_file() or not output.is_file():
+        raise Problem(410, "the result has expired, or was removed")
+    settings = with_paths(job.request["settings"], folder)
+    plan = RenderPlan.of(source, output, **settings, engine=service.plan.engine, device=service.plan.device)
+    if plan.span.end is None or plan.span.end - plan.span.start > LONGEST:
+        raise Problem(422, f"only excerpts of up to {LONGEST:g} s are compared")
+    return plan
+
+
+@router.post("/studio/jobs/{id}/comparison")
+async def comparison(id: str, service: TheService, client: TheClient) -> dict[str, Any]:
+    """Return how much an excerpt flickers, stabilized and painted frame by frame, beside the film itself."""
+    plan = await run_in_threadpool(_excerpt, id, service, client)
+    kept = service.storage.job_folder(id) / FIGURES
+    if kept.is_file():
+        found: dict[str, Any] = json.loads(await run_in_threadpool(kept.read_text))
+        return found
+    return await checked(service, client, Compare(plan), painters=service.examiners)
+
+
+@router.get("/studio/jobs/{id}/frame-by-frame", response_class=FileResponse)
+def frame_by_frame(id: str, service: TheService, client: TheClient) -> FileResponse:
+    """Return a compared excerpt as it is painted frame by frame."""
+    _excerpt(id, service, client)
+    path = service.storage.job_folder(id) / FRAME_BY_FRAME
+    if not path.is_file():
+        raise Problem(404, "this excerpt has not been compared")
+    return FileResponse(path, content_disposition_type="inline")
+
+
+@router.post("/studio/command")
+def command(given: JobRequest, service: TheService, client: TheClient) -> dict[str, Any]:
+    """Return the command line that paints the same, and the files of this studio that it reads beside the input."""
+    upload = service.storage.take(given.input, client.id)
+    files: dict[str, str] = {}
+
+    def style(name: str, network: str) -> str:
+        if service.styles.find(name, network, client.id) == name:
+            return name
+        files[f"{name}.safetensors"] = f"/studio/styles/{network}/{name}"
+        return f"{name}.safetensors"
+
+    def mask(id: str, use: str) -> str:
+        name = f"{use}.png"
+        files[name] = f"/v1/uploads/{service.storage.take(id, client.id).id}/content"
+        return name
+
+    values = render_settings(given_settings(given), style, mask)
+    # A name that begins with a dash would be read as an option.
+    source, output = (
+        f"./{name}" if name.startswith("-") else name for name in (upload.name, result_name(upload.name, given)[0])
+    )
+    plan = RenderPlan.of(source, output, **values)
+    return {"command": command_line(plan), "files": [{"name": name, "url": url} for name, url in files.items()]}
+
+
+@router.get("/studio/styles/{network}/{name}", response_class=FileResponse)
+def style_file(network: str, name: str, service: TheService, client: TheClient) -> FileResponse:
+    """Return the file of a style of your own."""
+    found = service.styles.find(name, network, client.id)
+    if found == name:
+        raise Problem(404, "there is no style of your own by this name")
+    path = os.path.normpath(service.storage.job_folder("none") / found)
+    return FileResponse(path, filename=f"{name}.safetensors")
