@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from served import Listening, Served
+from studio_pages import CHROMIUM, PATIENCE, SIZES, Studio, painted
 
+from videostyle import weights
+from videostyle.nets.code_predictor import CodePredictor
 from videostyle.service.plan import ServicePlan
 
 
@@ -59,3 +66,73 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
     return path
+
+
+@pytest.fixture(scope="module")
+def predicting_models(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy styles, and an untrained predictor of codes."""
+    folder = tmp_path_factory.mktemp("predicting") / "models"
+    shutil.copytree(toy_models, folder)
+    before = os.environ.get("VIDEOSTYLE_MODELS")
+    os.environ["VIDEOSTYLE_MODELS"] = str(folder)
+    try:
+        network = weights.load_network("fast")
+        torch.manual_seed(1)
+        net = CodePredictor(network.net.code_size)
+        weights.save_predictor(folder / "fast" / "predictor.safetensors", net, network, {"held_back": []}, {})
+        weights.write_manifest(folder)
+    finally:
+        if before is None:
+            del os.environ["VIDEOSTYLE_MODELS"]
+        else:
+            os.environ["VIDEOSTYLE_MODELS"] = before
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(predicting_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    running = Studio(predicting_models, tmp_path_factory.mktemp("studio"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as driver:
+        camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, studio: Studio) -> Iterator[Any]:
+    """Open the studio; nothing that it asks for may be on another machine, and no script may fail."""
+    contexts: list[Any] = []
+    asked: list[str] = []
+    failed: list[str] = []
+
+    def begin(size: str = "desk", context: Any = None, **more: Any) -> Any:
+        if context is None:
+            width, height = SIZES[size]
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, permissions=["camera"], accept_downloads=True, **more
+            )
+            context.set_default_timeout(PATIENCE)
+            contexts.append(context)
+        tab = context.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("pageerror", lambda error: failed.append(str(error)))
+        tab.goto(studio.url)
+        painted(tab)
+        return tab
+
+    yield begin
+    for context in contexts:
+        context.close()
+    assert {urlsplit(url).hostname for url in asked if url.startswith(("http", "ws"))} <= {"127.0.0.1"}
+    assert not failed

@@ -1,169 +1,21 @@
-"""The studio in a real browser: Chromium, driven by Playwright, at the size of a desk and of a phone."""
+"""The studio in a real browser, as its users meet it."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import cv2
 import media
 import numpy as np
 import pytest
-import torch
+from studio_pages import PATIENCE, SIZES, Studio, box, jobs, painted, show, until
 
-from videostyle import weights
-from videostyle.hosting.addresses import bind
-from videostyle.nets.code_predictor import CodePredictor
-
-sync_api = pytest.importorskip("playwright.sync_api")
-pytest.importorskip("fastapi")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
-
-PATIENCE = 120_000
-"""Milliseconds: for a loaded machine."""
-SIZES = {"desk": (1360, 1000), "phone": (390, 844)}
-
-
-class Studio:
-    """A studio that a user has started; it can be stopped in any way and started again."""
-
-    def __init__(self, models: Path, folder: Path) -> None:
-        listener = bind("127.0.0.1", 0)
-        self.port = listener.getsockname()[1]
-        listener.close()
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self.output = folder / "painted"
-        self.output.mkdir()
-        self._environment = {
-            **os.environ,
-            "VIDEOSTYLE_MODELS": str(models),
-            "VIDEOSTYLE_STYLES": str(folder / "styles"),
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "OMP_NUM_THREADS": "1",
-        }
-        words = ["studio", "--no-browser", "--port", str(self.port), "--data", str(folder / "data")]
-        words += ["-o", str(self.output), "--style", "dots", "--engine", "torch", "--max-upload", "5"]
-        self._command = [sys.executable, "-m", "videostyle", *words]
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, env=self._environment, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline().startswith(self.url)
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(60)
-            self._process = None
-
-
-@pytest.fixture(scope="module")
-def models(toy_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy styles, and an untrained predictor of codes."""
-    folder = tmp_path_factory.mktemp("predicting") / "models"
-    shutil.copytree(toy_models, folder)
-    before = os.environ.get("VIDEOSTYLE_MODELS")
-    os.environ["VIDEOSTYLE_MODELS"] = str(folder)
-    try:
-        network = weights.load_network("fast")
-        torch.manual_seed(1)
-        net = CodePredictor(network.net.code_size)
-        weights.save_predictor(folder / "fast" / "predictor.safetensors", net, network, {"held_back": []}, {})
-        weights.write_manifest(folder)
-    finally:
-        if before is None:
-            del os.environ["VIDEOSTYLE_MODELS"]
-        else:
-            os.environ["VIDEOSTYLE_MODELS"] = before
-    return folder
-
-
-@pytest.fixture(scope="module")
-def studio(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    running = Studio(models, tmp_path_factory.mktemp("studio"))
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: Any, studio: Studio) -> Iterator[Any]:
-    """Open the studio; nothing that it asks for may be on another machine, and no script may fail."""
-    contexts: list[Any] = []
-    asked: list[str] = []
-    failed: list[str] = []
-
-    def begin(size: str = "desk", context: Any = None, **more: Any) -> Any:
-        if context is None:
-            width, height = SIZES[size]
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, permissions=["camera"], accept_downloads=True, **more
-            )
-            context.set_default_timeout(PATIENCE)
-            contexts.append(context)
-        tab = context.new_page()
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: failed.append(str(error)))
-        tab.goto(studio.url)
-        painted(tab)
-        return tab
-
-    yield begin
-    for context in contexts:
-        context.close()
-    assert {urlsplit(url).hostname for url in asked if url.startswith(("http", "ws"))} <= {"127.0.0.1"}
-    assert not failed
-
-
-def until(tab: Any, expression: str, seconds: float = PATIENCE / 1000) -> None:
-    """Wait until an expression is true; Playwright's own way needs `unsafe-eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not tab.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        time.sleep(0.1)
-
-
-def painted(tab: Any, more_than: int = 0) -> int:
-    """Wait until more stills have been painted, and return how many."""
-    until(tab, f"Number(document.querySelector('#stage').dataset.painted ?? 0) > {more_than}")
-    return int(tab.locator("#stage").get_attribute("data-painted"))
-
-
-def box(tab: Any, selector: str) -> dict[str, float]:
-    found: dict[str, float] = tab.locator(selector).first.bounding_box()
-    assert found is not None, selector
-    return found
-
-
-def jobs(tab: Any) -> Any:
-    return tab.locator("#jobs .job")
-
-
-def show(tab: Any, panel: str) -> None:
-    """Show a panel on a phone; on a desk all are there."""
-    button = tab.locator(f"#bar [data-panel={panel}]")
-    if button.is_visible():
-        button.click()
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -265,7 +117,7 @@ def test_a_film_is_painted_seen_from_another_tab_and_played(visit: Any, studio: 
     row = jobs(tab).first
     row.locator("progress").wait_for()
     assert row.locator("progress").bounding_box()["width"] > 100
-    until(tab, "/\\d+ of 192 frames/.test(document.querySelector('.job .job-text').innerText)")
+    until(tab, "/\\d+ of 192 frames/.test(document.querySelector('.job .job-text')?.innerText)")
     other = visit(context=tab.context)
     assert jobs(other).first.get_attribute("data-job") == row.get_attribute("data-job")
     tab.reload()
@@ -329,7 +181,7 @@ def test_three_seconds_play_as_soon_as_they_are_there(visit: Any) -> None:
 def test_a_restart_of_the_server_is_told_and_mends_itself(visit: Any, studio: Studio) -> None:
     tab = visit()
     tab.locator("#paint").click()
-    until(tab, "/\\d+ of 192 frames/.test(document.querySelector('.job .job-text').innerText)")
+    until(tab, "/\\d+ of 192 frames/.test(document.querySelector('.job .job-text')?.innerText)")
     job = jobs(tab).first.get_attribute("data-job")
     studio.stop(signal.SIGKILL)
     tab.locator("#gone").wait_for()
@@ -502,6 +354,11 @@ def test_a_mask_is_drawn_with_the_brush(visit: Any) -> None:
     assert tab.evaluate(inside + "(0.05 * c.width, 0.9 * c.height, 1, 1).data[3]; })()") == 0
 
 
+def violations(tab: Any) -> list[Any]:
+    found = tab.evaluate("axe.run().then((result) => result.violations)")
+    return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_axe_finds_nothing(visit: Any, size: str, scheme: str) -> None:
@@ -514,8 +371,14 @@ def test_axe_finds_nothing(visit: Any, size: str, scheme: str) -> None:
         show(tab, panel)
         if panel == "adjust":
             tab.locator("#more").evaluate("(one) => { one.open = true; }")
-        found = tab.evaluate("axe.run().then((result) => result.violations)")
-        assert not [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+        assert not violations(tab)
+    show(tab, "adjust")
+    tab.locator("#show-command").click()
+    tab.locator("#command").wait_for()
+    assert not violations(tab)
+    tab.keyboard.press("Escape")
+    tab.locator("#figures").evaluate("(one) => one.showModal()")
+    assert not violations(tab)
 
 
 def test_a_film_of_the_user_s_own_is_opened(visit: Any, tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 // The page: opens a file, shows it at once, paints one frame after every change, and hands whole films to a job.
 
 import * as adjust from "./adjust.js";
-import { follow, get, Refused, removeUpload, send, upload } from "./api.js";
+import { follow, get, send } from "./api.js";
 import * as camera from "./camera.js";
+import * as command from "./command.js";
 import { $, clock, download, make, megabytes, report, tell } from "./dom.js";
+import * as examine from "./examine.js";
 import * as jobs from "./jobs.js";
 import * as mask from "./mask.js";
+import { begin as beginOpening, openFile, openListed, openUpload } from "./opening.js";
 import * as stage from "./stage.js";
-import { keyAt, load, save, settings, snapshotKey, state, take } from "./state.js";
+import { load, save, settings, state, take } from "./state.js";
 import * as styles from "./styles.js";
+import * as timeline from "./timeline.js";
 
 const TAB = crypto.randomUUID?.() ?? String(Math.random());
 const EXCERPT = 3; // seconds
@@ -16,88 +20,34 @@ let about = null;
 let input = null; // what the service tells of the open file
 let waiting = null; // job whose result is shown as soon as it is there
 let painting = 0;
-let glance = 0;
-const MOST_OPENED = 8; // files that other tabs and the browser's history may go back to
 let shownFrame = ""; // which frame the original is, as the server made it
 
 // Opening
 
-async function openFile(file) {
-  const suffix = `.${file.name.split(".").pop().toLowerCase()}`;
-  if (!about.extensions.includes(suffix)) {
-    tell(`${file.name} is no film or picture that can be read: its name should end in ${about.extensions.join(", ")}`);
-    return;
-  }
-  if (file.size > about.largest_bytes) {
-    tell(`${file.name} has ${megabytes(file.size)}; files of up to ${megabytes(about.largest_bytes)} are taken. Start the studio with a larger --max-upload`);
-    return;
-  }
-  if (!file.size) {
-    tell(`${file.name} is empty`);
-    return;
-  }
-  leave();
-  showAtOnce(URL.createObjectURL(file), about.films.includes(suffix));
-  $("status").textContent = `Opening ${file.name}…`;
-  const id = await upload(file, file.name, (share) => {
-    if (share < 1) $("status").textContent = `Opening ${file.name}: ${Math.round(100 * share)} %`;
-  });
-  await openUpload(id, "");
-}
-
-// Shows a film or a picture before a painter has looked at it, where the browser can.
-function showAtOnce(address, isFilm) {
-  const mine = ++glance;
-  const draw = (source, width, height) => {
-    if (mine !== glance || shownFrame) return;
-    const canvas = make("canvas", { width, height });
-    canvas.getContext("2d").drawImage(source, 0, 0);
-    stage.shape(width, height);
-    canvas.toBlob((blob) => blob && mine === glance && !shownFrame && stage.showPicture("before", blob), "image/jpeg");
-  };
-  if (isFilm) {
-    const film = make("video", { muted: true, preload: "auto", src: address });
-    film.onloadeddata = () => draw(film, film.videoWidth, film.videoHeight);
-  } else {
-    const picture = new Image();
-    picture.onload = () => draw(picture, picture.naturalWidth, picture.naturalHeight);
-    picture.src = address;
-  }
+function leaveFilm() {
+  stage.leaveFilm();
+  examine.leave();
 }
 
 // Leaves what is shown, for another file.
 function leave() {
   leaveCamera();
-  stage.leaveFilm();
+  leaveFilm();
   stage.forgetPainting();
   painting++;
   shownFrame = "";
 }
 
-async function openListed(key) {
-  leave();
-  $("status").textContent = "Opening…";
-  const { id } = await (await send("/studio/open", { key })).json();
-  const { name } = about.files.find((one) => one.key === key);
-  showAtOnce(`/v1/uploads/${id}/content`, about.films.includes(`.${name.split(".").pop().toLowerCase()}`));
-  await openUpload(id, key);
+// Goes on with what is open, after a file that could not be opened.
+function failed() {
+  $("status").textContent = "";
+  if (input) stage.shape(input.width, input.height);
+  else stage.empty();
 }
 
-// Opens an upload: a new one, or with `at` the one of before again, with what was chosen for it.
-async function openUpload(id, key, at = null) {
-  let told;
-  try {
-    told = await get(`/v1/uploads/${id}`);
-  } catch (error) {
-    $("status").textContent = "";
-    if (input) stage.shape(input.width, input.height);
-    else stage.empty();
-    throw error;
-  }
+async function show(told) {
   input = told;
-  Object.assign(state, { input: id, key, at: Math.min(at ?? 0, told.seconds ?? 0) });
-  if (at === null) Object.assign(state, { keys: [], maskUpload: "" });
-  forgetOlder(id);
+  examine.forget();
   stage.shape(told.width, told.height);
   mask.shape(told.width, told.height);
   await mask.restore();
@@ -111,18 +61,12 @@ async function openUpload(id, key, at = null) {
   changed();
 }
 
-// Removes the uploads of files that were opened long ago: a client may have a hundred. Jobs have copies of their own.
-function forgetOlder(id) {
-  state.opened = [...state.opened.filter((one) => one !== id), id];
-  for (const old of state.opened.splice(0, state.opened.length - MOST_OPENED)) removeUpload(old).catch(() => {});
-}
-
 function resetTransport() {
   const last = Math.max((input?.seconds ?? 0) - 1 / (input?.fps || 25), 0);
   Object.assign($("at"), { min: "0", max: String(last || 1), step: String(1 / (input?.fps || 25)) });
   $("at").value = String(state.at);
   stage.showTime(state.at);
-  drawKeys();
+  timeline.draw();
 }
 
 // A film, a photo and the camera each have their own words.
@@ -132,7 +76,8 @@ function words() {
   $("paint").hidden = mode === "camera";
   $("excerpt").hidden = mode !== "film";
   $("snapshot").hidden = $("record").hidden = mode !== "camera";
-  $("paint").disabled = $("excerpt").disabled = !input;
+  $("paint").disabled = $("excerpt").disabled = $("show-command").disabled = !input;
+  $("show-command").hidden = mode === "camera";
   const subject = { photo: "photo", camera: "camera", film: "film" }[mode];
   $("set-keep_colors")?.parentElement.querySelector("label").replaceChildren(`Keep the ${subject}'s colors`);
   estimate();
@@ -149,12 +94,12 @@ function estimate() {
 let soon = 0;
 function changed(name = "") {
   if (name === "network") styles.load().then(() => changed()).catch(report);
-  noteKey();
+  timeline.note();
   adjust.show();
   styles.mark();
   save();
   if (stage.showsFilm()) {
-    stage.leaveFilm();
+    leaveFilm();
     resetTransport();
   }
   clearTimeout(soon);
@@ -183,56 +128,26 @@ async function paintStill() {
     $("status").textContent = `Painted in ${((performance.now() - began) / 1000).toFixed(1)} s`;
     $("stage").dataset.painted = String(Number($("stage").dataset.painted ?? 0) + 1);
   } catch (error) {
-    if (error instanceof Refused && error.status === 409) return;
-    if (mine === painting) $("status").textContent = "";
-    throw error;
+    if (mine !== painting) return;
+    const isBusy = [429, 503].includes(error.status);
+    $("status").textContent = isBusy ? "The server is busy; the picture waits for it…" : "";
+    // 409: two requests went over two connections, and the older one came last.
+    if (!isBusy && error.status !== 409) throw error;
+    soon = setTimeout(() => paintStill().catch(report), isBusy ? 2000 : 40);
+    return;
   } finally {
     if (mine === painting) stage.working(false);
   }
   if (mine === painting) await styles.paintCards(input.id, state.at);
-}
-
-// The timeline
-
-function noteKey() {
-  if (!state.keys.length) return;
-  const at = keyAt(state.at);
-  if (at >= 0) state.keys[at] = snapshotKey(state.keys[at].at);
-  else if (JSON.stringify(snapshotKey(0)) !== JSON.stringify({ ...before(state.at), at: 0 })) addKey();
-  drawKeys();
-}
-
-const before = (at) => [...state.keys].reverse().find((key) => key.at <= at) ?? state.keys[0];
-
-function addKey() {
-  if (keyAt(state.at) >= 0) return;
-  if (!state.keys.length && state.at > 0) state.keys.push(snapshotKey(0));
-  state.keys.push(snapshotKey(state.at));
-  state.keys.sort((one, other) => one.at - other.at);
-}
-
-function drawKeys() {
-  const length = Number($("at").max) || 1;
-  const here = keyAt(state.at);
-  $("keys").replaceChildren(...state.keys.map((key, number) => {
-    const mark = make("button", {
-      type: "button", className: "key", onclick: () => goTo(key.at),
-      aria: { label: `Key at ${clock(key.at)}: ${styles.titleOf(key.style)}, strength ${Math.round(100 * key.strength)} percent`, pressed: String(number === here) },
-    });
-    mark.style.setProperty("--at", `${(100 * key.at) / length}%`);
-    return mark;
-  }));
-  $("drop-key").hidden = here < 0;
-  $("add-key").hidden = here >= 0;
+  if (mine === painting) await examine.suggest(input, TAB, EXCERPT);
 }
 
 function goTo(at) {
-  stage.leaveFilm();
+  leaveFilm();
   state.at = at;
   $("at").value = String(at);
   stage.showTime(at);
-  const key = state.keys.length ? before(at) : null;
-  if (key) take(key);
+  timeline.takeFrom(at);
   changed();
 }
 
@@ -283,11 +198,19 @@ async function showJob(job) {
   const probe = make("video", { preload: "metadata", src: `${job.urls.result}?inline=1` });
   probe.onloadedmetadata = () => stage.shape(probe.videoWidth, probe.videoHeight);
   await stage.showFilm(job.urls.source, `${job.urls.result}?inline=1`, start, job.output.seconds ?? 1);
+  examine.offer(job);
   $("status").textContent = `${job.name}: left of the border the original, right of it the painting`;
 }
 
+// Plays an excerpt that was stabilized beside the same painted frame by frame.
+async function compare(job) {
+  const start = Number(job.settings.start ?? 0);
+  await stage.showFilm(`/studio/jobs/${job.id}/frame-by-frame`, `${job.urls.result}?inline=1`, start, job.output.seconds ?? 1, true);
+  $("status").textContent = `${job.name}: left of the border painted frame by frame, right of it stabilized`;
+}
+
 function backToStill() {
-  stage.leaveFilm();
+  leaveFilm();
   if (input) {
     stage.shape(input.width, input.height);
     $("transport").hidden = input.kind !== "film";
@@ -300,7 +223,7 @@ function backToStill() {
   }
 }
 
-function useSettings(job) {
+async function useSettings(job) {
   const { style, strength, mask: where, start, end, ...values } = job.settings;
   const read = (value) => {
     if (typeof value === "string" || !value) return { style: value || state.style, second: "", mix: 0.5 };
@@ -315,9 +238,13 @@ function useSettings(job) {
     Object.assign(state, read(style), { keys: [] });
     if (strength !== undefined) state.values.strength = strength;
   }
-  state.mask = ["person", "background"].includes(where) ? where : "";
+  state.mask = ["", "person", "background"].includes(where ?? "") ? where ?? "" : "drawn";
+  if (state.mask === "drawn") {
+    state.maskUpload = where;
+    await mask.restore();
+  }
   mask.show();
-  drawKeys();
+  timeline.draw();
   changed();
 }
 
@@ -330,7 +257,7 @@ async function toggleCamera() {
     else stage.empty();
     return;
   }
-  stage.leaveFilm();
+  leaveFilm();
   painting++;
   styles.stopCards();
   stage.working(false);
@@ -382,6 +309,7 @@ function wire() {
   $("paint").addEventListener("click", () => paintWhole().catch(report));
   $("excerpt").addEventListener("click", () => paintExcerpt().catch(report));
   $("back").addEventListener("click", backToStill);
+  $("show-command").addEventListener("click", () => command.show(input.id, settings()).catch(report));
   $("camera-button").addEventListener("click", () => toggleCamera().catch((error) => {
     report(error);
     if (input) backToStill();
@@ -390,15 +318,11 @@ function wire() {
   $("snapshot").addEventListener("click", camera.snapshot);
   $("record").addEventListener("click", camera.record);
   $("add-key").addEventListener("click", () => {
-    addKey();
+    timeline.add();
     changed();
   });
   $("drop-key").addEventListener("click", () => {
-    state.keys.splice(keyAt(state.at), 1);
-    if (state.keys.length === 1) state.keys = [];
-    drawKeys();
-    const key = state.keys.length ? before(state.at) : null;
-    if (key) take(key);
+    timeline.drop();
     changed();
   });
   $("theme").addEventListener("click", () => {
@@ -470,10 +394,14 @@ async function start() {
   wire();
   stage.begin((at) => {
     state.at = at;
-    if (state.keys.length) take(before(at));
-    drawKeys();
+    timeline.takeFrom(at);
+    timeline.draw();
     changed();
   });
+  beginOpening(about, { leave, show, failed, hasFrame: () => shownFrame !== "" });
+  timeline.begin(goTo);
+  examine.begin(goTo, (job) => compare(job).catch(report));
+  command.begin();
   mask.begin(changed);
   styles.begin(changed);
   const built = adjust.load(changed);

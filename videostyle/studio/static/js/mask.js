@@ -1,13 +1,13 @@
 // Where to paint: everywhere, people or the rest, or what is drawn with a brush.
 
 import { removeUpload, upload } from "./api.js";
-import { $, make } from "./dom.js";
-import { state } from "./state.js";
+import { $, make, tell } from "./dom.js";
+import { save, state } from "./state.js";
 
 const KINDS = [["", "Everywhere"], ["person", "People"], ["background", "All but people"], ["drawn", "Draw it"]];
 let onChange = () => {};
 let isEmpty = true;
-const sent = []; // the masks of the last strokes; a client may have a hundred uploads
+const MOST_SENT = 3; // masks of the last strokes that are kept; a client may have a hundred uploads
 
 export function begin(change) {
   onChange = change;
@@ -93,7 +93,10 @@ export async function restore() {
   try {
     await picture.decode();
   } catch {
-    if (id === state.maskUpload) state.maskUpload = ""; // it has expired
+    if (id !== state.maskUpload) return;
+    state.maskUpload = "";
+    save();
+    if (state.mask === "drawn") tell("the mask that was drawn has expired; draw it again");
     return;
   }
   if (id !== state.maskUpload || !isEmpty) return;
@@ -121,7 +124,7 @@ async function keep() {
   pen.drawImage(canvas, 0, 0);
   const blob = await new Promise((resolve) => flat.toBlob(resolve, "image/png"));
   state.maskUpload = await upload(blob, "mask.png");
-  sent.push(state.maskUpload);
-  if (sent.length > 3) removeUpload(sent.shift()).catch(() => {}); // it expires by itself, too
+  state.masks.push(state.maskUpload);
+  while (state.masks.length > MOST_SENT) removeUpload(state.masks.shift()).catch(() => {}); // it expires by itself, too
   onChange();
 }

@@ -3,7 +3,7 @@
 import { $, clock } from "./dom.js";
 
 let position = 50;
-let film = null; // {start, source} while a painted film is shown
+let film = null; // {start, before} in seconds while a painted film is shown: where it begins in the film, and in the one beside it
 let onMoment = () => {};
 
 export function setWipe(percent) {
@@ -102,11 +102,12 @@ export function working(is) {
   $("stage").classList.toggle("busy", is);
 }
 
-// Plays a painted film beside the film that it was painted from, from `start` seconds of that.
-export async function showFilm(source, result, start, seconds) {
+// Plays a painted film beside the film that it was painted from, from `start` seconds of that, or beside another version.
+export async function showFilm(source, result, start, seconds, isVersion = false) {
   const before = $("before-film");
   const after = $("after-film");
-  film = { start };
+  film = { start, before: isVersion ? 0 : start };
+  tags(isVersion ? ["frame by frame", "stabilized"] : ["original", "painted"]);
   for (const [video, address] of [[before, source], [after, result]]) {
     video.hidden = false;
     video.src = address;
@@ -133,9 +134,15 @@ export async function showFilm(source, result, start, seconds) {
   } catch { /* a browser may want a click first */ }
 }
 
+function tags([left, right]) {
+  $("before-tag").textContent = left;
+  $("after-tag").textContent = right;
+}
+
 export function leaveFilm() {
   if (!film) return;
   film = null;
+  tags(["original", "painted"]);
   for (const id of ["before-film", "after-film"]) {
     const video = $(id);
     video.onerror = video.onloadeddata = null;
@@ -166,7 +173,7 @@ function playing() {
 
 function seek(at) {
   $("after-film").currentTime = at - film.start;
-  $("before-film").currentTime = at;
+  $("before-film").currentTime = film.before + at - film.start;
 }
 
 // The painting is the clock; the original is hurried or held back by up to a tenth, and jumps if it is far off.
@@ -178,8 +185,9 @@ function keepInStep() {
   if (document.activeElement !== $("at")) $("at").value = String(at);
   showTime(at);
   if (before.hidden || before.readyState < 2 || before.seeking) return;
-  const off = at - before.currentTime;
-  if (Math.abs(off) > 0.25) before.currentTime = at;
+  const there = film.before + after.currentTime;
+  const off = there - before.currentTime;
+  if (Math.abs(off) > 0.25) before.currentTime = there;
   before.playbackRate = 1 + Math.min(Math.max(off, -0.1), 0.1);
-  if (!after.paused && before.paused && at < before.duration) before.play().catch(() => {});
+  if (!after.paused && before.paused && there < before.duration) before.play().catch(() => {});
 }

@@ -17,6 +17,7 @@ export const state = {
   theme: "",
   paintings: {}, // uploads that own styles were made of, by name
   opened: [], // uploads of the files that were opened last
+  masks: [], // uploads of the masks that were drawn last
 };
 
 export function load() {
@@ -31,13 +32,13 @@ export function load() {
   for (const name of KEPT) if (kept[name] !== undefined) state[name] = kept[name];
   for (const name of KEPT) if (linked[name] !== undefined) state[name] = linked[name];
   if (kept.paintings) state.paintings = kept.paintings;
-  if (Array.isArray(kept.opened)) state.opened = kept.opened;
+  for (const name of ["opened", "masks"]) if (Array.isArray(kept[name])) state[name] = kept[name];
 }
 
 export function save() {
   const kept = Object.fromEntries(KEPT.map((name) => [name, state[name]]));
   try {
-    localStorage.setItem(PLACE, JSON.stringify({ ...kept, paintings: state.paintings, opened: state.opened }));
+    localStorage.setItem(PLACE, JSON.stringify({ ...kept, paintings: state.paintings, opened: state.opened, masks: state.masks }));
   } catch { /* private windows may refuse */ }
   delete kept.theme;
   history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(kept))}`);
