@@ -130,6 +130,18 @@ def main() -> None:
         tab.wait_for_selector(".job[data-status=succeeded]")
         tab.context.close()
 
+        tab = visit("desk", "light")
+        tab.locator("#set-size").select_option("360")
+        until(tab, "document.querySelectorAll('#moments button').length")
+        tab.locator("#excerpt").click()
+        until(tab, "!document.querySelector('#steady').hidden")
+        tab.locator("#steady").click()
+        until(tab, "document.querySelector('#figures').open")
+        for toast in tab.locator(".toast button").all():
+            toast.evaluate("(one) => one.click()")
+        pictures.take(tab, "studio_steady")
+        tab.context.close()
+
         tab = visit("desk", "dark")
         if args.painting:
             change(tab, lambda: tab.locator("#painting").set_input_files(str(args.painting)))
