@@ -422,6 +422,23 @@ def test_training_begins_with_the_gallery_s_codes_and_keeps_them(toy_gallery: Pa
         train_predictor(replace(config, paintings=tuple(paintings[:2]), gallery=tmp_path / "gallery"))
 
 
+def test_training_begins_with_the_bottleneck_of_another_network(toy_gallery: Path, tmp_path: Path) -> None:
+    network = weights.load_network("fast")
+    size = network.net.code_size
+    torch.manual_seed(3)
+    same, other = CodePredictor(size), CodePredictor(size + 8)
+    for net, name in ((same, "same"), (other, "other")):
+        net.average.fill_(0.5)
+        weights.save_predictor(tmp_path / f"{name}.safetensors", net, network, {"held_back": []}, {})
+    for given, name in ((same, "same"), (other, "other")):
+        begun = CodePredictor(size)
+        training._load_layers(begun, tmp_path / f"{name}.safetensors")
+        assert torch.allclose(begun.narrow.weight, given.narrow.weight, atol=1e-3)
+        assert torch.equal(begun.average, torch.zeros_like(begun.average)), "the statistics are the new training's own"
+        wide = given.wide.weight if given is same else torch.zeros_like(begun.wide.weight)
+        assert torch.allclose(begun.wide.weight, wide, atol=1e-3)
+
+
 def stop_after(save: Callable[..., None], saves: int) -> Callable[..., None]:
     done: list[Path] = []
 

@@ -65,8 +65,8 @@ class PredictorConfig:
     gallery: Path | None = None
     """Folder of the gallery's paintings, by their styles' names; None predicts without their codes."""
     start: Path | None = None
-    """Predictor of another network of the same sizes, with whose layers training begins; its codes are brought to the
-    mean and the deviation of this network's gallery."""
+    """Predictor of another network, with whose layers training begins; its codes are brought to the mean and the
+    deviation of this network's gallery. Where codes have another size, its bottleneck alone is taken."""
     views: int = 4
     """Views of each painting, beside the whole."""
     steps: int = 3000
@@ -182,13 +182,20 @@ def _objective(config: PredictorConfig, views: int) -> TrainConfig:
 
 
 def _load_layers(predictor: CodePredictor, path: Path) -> None:
-    """Load the layers of the predictor in `path`, not its statistics; raises WeightsError, TrainingError."""
+    """Load the layers of the predictor in `path`, not its statistics; raises WeightsError, TrainingError.
+
+    The last layer of a predictor of codes of another size begins at zero, which is the mean code.
+    """
     arrays = weights.read_file(path, "predictor").arrays
     layers = {name: torch.from_numpy(array) for name, array in arrays.items() if name.startswith(("narrow.", "wide."))}
+    wide = layers.get("wide.weight")
+    if wide is not None and len(wide) != predictor.wide.out_features:
+        torch.nn.init.zeros_(predictor.wide.weight)
+        layers = {name: array for name, array in layers.items() if name.startswith("narrow.")}
     try:
         predictor.load_state_dict(layers, strict=False)
     except RuntimeError as error:
-        raise TrainingError(f"{path}: a predictor of a network of other sizes") from error
+        raise TrainingError(f"{path}: a predictor with a bottleneck of another size") from error
 
 
 def _resume(config: PredictorConfig, predictor: CodePredictor, optimizer: torch.optim.Optimizer) -> int:
