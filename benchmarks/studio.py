@@ -38,14 +38,17 @@ TUS = {"Tus-Resumable": "1.0.0"}
 
 
 @contextmanager
-def served(data: Path) -> Iterator[tuple[str, float]]:
+def served(data: Path, style: str) -> Iterator[tuple[str, float]]:
     """The address of a running studio, and the seconds until it could paint."""
-    command = [sys.executable, "-m", "videostyle", "studio", "--no-browser", "--port", "0", "--data", str(data)]
+    command = [sys.executable, "-m", "videostyle", "studio", "--no-browser", "--port", "0"]
+    command += ["--data", str(data), "--style", style]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
         address = process.stdout.readline().strip().rstrip("/")
+        if not address:
+            raise SystemExit("the studio did not start")
         while True:
             with suppress(URLError), urlopen(f"{address}/readyz"):
                 break
@@ -95,7 +98,8 @@ def one_round(address: str, film: Path, styles: list[str], number: int) -> dict[
     still("painted", 0.0, {"style": styles[0]})
     took["opened until that is painted"] = time.perf_counter() - began
     still("another strength", 0.0, {"style": styles[0], "strength": 0.4 + 0.05 * (number % 10)})
-    still("another style", 0.0, {"style": styles[1 + number % (len(styles) - 1)]})
+    others = styles[1:] or styles
+    still("another style", 0.0, {"style": others[number % len(others)]})
     at = seconds * (number % 7 + 1) / 9
     still("another moment, its frame", at, None)
     still("another moment, painted", at, {"style": styles[0]})
@@ -113,7 +117,7 @@ def main() -> None:
     names = [one.name for one in gallery() if one.network == "fast"]
     styles = [args.style, *(name for name in names if name != args.style)]
     busy = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "data") as (address, started):
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "data", args.style) as (address, started):
         rounds = [one_round(address, args.film, styles, number) for number in range(args.rounds)]
     info = videostyle.probe(str(args.film))
     result = {
