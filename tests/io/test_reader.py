@@ -417,3 +417,16 @@ def test_a_damaged_real_file_gives_what_decodes(data: Path) -> None:
         count = len(list(source.frames(Span())))
     assert count == 49
     assert any("damaged" in line for line in source.warnings)
+
+
+def test_a_film_whose_decoder_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    pictures = [media.natural((64, 48), "yuv420p", index) for index in range(4)]
+    path = media.write_film(tmp_path / "a.avi", pictures, codec="mpeg4")
+    data = bytearray(path.read_bytes())
+    about = data.index(b"strf") + 8  # BITMAPINFOHEADER
+    data[about + 14 : about + 20] = b"\x07\0\0\0\0\0"  # 7 bits a pixel, uncompressed: no pixel format has that
+    handler = data.index(b"vids") + 4
+    data[handler : handler + 4] = bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"none of its frames can be decoded; the file is damaged"):
+        probe(str(path))

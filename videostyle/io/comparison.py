@@ -165,7 +165,7 @@ def _pictures_at(container: InputContainer, film: Stream, time: Fraction) -> Ite
                 left -= 1
             if not left:
                 return
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, ValueError):
         return  # side data that cannot be read back counts as missing
 
 

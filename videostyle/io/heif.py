@@ -191,7 +191,7 @@ def _join_tiles(path: str, grid: Grid) -> Tensor:
             try:
                 decoded = container.decode(tiles[item])
                 picture = next(frame for frame in decoded if isinstance(frame, av.VideoFrame))
-            except (KeyError, StopIteration, av.FFmpegError, OSError) as error:
+            except (KeyError, StopIteration, av.FFmpegError, OSError, ValueError) as error:
                 raise SourceError(f"{path}: tile {number + 1} of {len(grid.tiles)} cannot be decoded") from error
             if convert is None:
                 convert = ToTensor(picture.width, picture.height, UPRIGHT)

@@ -157,7 +157,7 @@ def first_frame(
         for packet in container.demux(stream) if packets is None else packets:
             try:
                 frames = decoder.decode(packet)
-            except av.FFmpegError as error:
+            except (av.FFmpegError, ValueError) as error:  # PyAV forgets a codec that could not be opened
                 shortage = too_little(error) or shortage
                 continue
             if frames:
