@@ -165,10 +165,12 @@ def test_learning_goes_on_to_the_same_code(vgg_file: Path, pictures: Path, tmp_p
         lambda: steps(work) >= 5,
         lambda: (work / "models").exists(),
     ]
+    broken = own / "broken.safetensors"
     for moment in moments:
         kill_in_the_middle(argv("broken"), environment, moment, 0.05)
-        assert not (own / "broken.safetensors").exists()
-    subprocess.run(argv("broken"), env=environment, check=True)
+        assert not broken.exists() or moment is moments[-1], "only what is nearly done may end before the blow"
+    if not broken.exists():
+        subprocess.run(argv("broken"), env=environment, check=True)
     codes = [weights.read_style(own / f"{name}.safetensors")[0] for name in ("whole", "broken")]
     assert torch.equal(*codes)
     assert not work.exists()
