@@ -96,6 +96,7 @@ def test_files_of_the_list_are_opened_by_key(start: Start, films: Path, tmp_path
     assert [one["name"] for one in about["files"]] == ["first.mp4", "a.mp4", "harbour.mp4"]
     assert [one["is_first"] for one in about["files"]] == [True, False, False]
     assert about["saves_to"] is None
+    assert about["predictors"] == [], "the toy network has none"
     assert str(tmp_path) not in str(about)
     opened = studio.post("/studio/open", json={"key": about["files"][1]["key"]}).json()["id"]
     told = studio.get(f"/v1/uploads/{opened}").json()

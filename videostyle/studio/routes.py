@@ -31,6 +31,7 @@ from videostyle.service.schema import (
 from videostyle.service.views import ERRORS
 from videostyle.studio.library import Library
 from videostyle.web.command import command as command_line
+from videostyle.weights.manifest import load_manifest, models_folder
 
 router = APIRouter(tags=["studio"], responses=ERRORS)
 
@@ -68,6 +69,7 @@ def about(request: Request, service: TheService) -> dict[str, Any]:
         "minutes": plan.minutes,
         "pixels": plan.pixels,
         "learn_minutes": plan.learn_minutes,
+        "predictors": sorted(load_manifest(models_folder()).predictors),
         "extensions": sorted(READABLE),
         "films": sorted(FILMS),
         "saves_to": library.output.name if library.output is not None else None,

@@ -58,7 +58,7 @@ function control(name, kind, label) {
   let input;
   const out = make("output", {});
   if (name === "size" || kind.type === "choice" || name === "network") {
-    const choices = name === "size" ? SIZES : name === "network" ? [["fast", "fast"], ["fine", "fine: slower, finer"]] : [["", "default"], ...kind.choices.map((one) => [one, one])];
+    const choices = name === "size" ? SIZES : name === "network" ? [["fast", "fast"], ["fine", "fine: slower, finer"], ["live", "live: faster, plainer"]] : [["", "default"], ...kind.choices.map((one) => [one, one])];
     input = make("select", { onchange: () => change(input.value) }, ...choices.map(([value, text]) => make("option", { value }, text)));
   } else if (kind.type === "boolean") {
     input = make("input", { type: "checkbox", onchange: () => change(input.checked ? true : "") });

@@ -372,7 +372,7 @@ async function start() {
   if (!localStorage.getItem("videostyle.studio")) state.style = about.style;
   $("limits").textContent = `Up to ${megabytes(about.largest_bytes)} and ${about.minutes} minutes. It stays on the computer that runs this studio.`;
   $("file").accept = about.extensions.join(",");
-  styles.limit(about.learn_minutes);
+  styles.limit(about.learn_minutes, about.predictors);
   jobs.begin(about, {
     onShow: showJob,
     onUse: useSettings,

@@ -8,6 +8,8 @@ let listed = [];
 let onChange = () => {};
 let round = 0;
 
+const chosenNetwork = () => state.values.network ?? "fast";
+
 export function begin(change) {
   onChange = change;
   $("painting").addEventListener("change", () => {
@@ -18,7 +20,7 @@ export function begin(change) {
 }
 
 export async function load() {
-  const network = state.values.network ?? "fast";
+  const network = chosenNetwork();
   const all = (await get("/v1/styles")).styles;
   listed = all.filter((one) => one.network === network);
   if (listed.length && !listed.some((one) => one.name === state.style)) state.style = listed[0].name;
@@ -35,7 +37,7 @@ function draw() {
   const others = listed.filter((one) => !one.own);
   $("styles").replaceChildren(...[...own.reverse(), ...others].map(card));
   document.querySelector("#styles .card:has(:checked)")?.scrollIntoView({ block: "nearest" });
-  $("painting-label").hidden = (state.values.network ?? "fast") !== "fast";
+  $("painting-label").hidden = !predictors.includes(chosenNetwork());
 }
 
 function card(one) {
@@ -96,7 +98,7 @@ export async function takePainting(file) {
   const name = freeName(file.name);
   $("status").textContent = `Looking at ${file.name}…`;
   const id = await upload(file, file.name);
-  await send("/v1/styles", { name, input: id });
+  await send("/v1/styles", { name, input: id, network: chosenNetwork() });
   state.paintings[name] = id;
   state.style = name;
   save();
@@ -107,15 +109,17 @@ export async function takePainting(file) {
 
 async function learn(one) {
   const name = freeName(`${one.name}-learned`);
-  await send("/v1/styles", { name, input: state.paintings[one.name], minutes: Math.min(10, learnMinutes) });
+  await send("/v1/styles", { name, input: state.paintings[one.name], network: one.network, minutes: Math.min(10, learnMinutes) });
   state.paintings[name] = state.paintings[one.name];
   save();
   tell(`${one.name} is learned, which takes some ${Math.min(10, learnMinutes)} minutes; you may go on meanwhile`, "good");
 }
 
 let learnMinutes = 10;
-export function limit(minutes) {
+let predictors = []; // networks for which the style of a picture is predicted
+export function limit(minutes, networks) {
   learnMinutes = minutes;
+  predictors = networks;
 }
 
 const kept = new Map();
@@ -126,7 +130,7 @@ export async function paintCards(input, at) {
   for (const effect of [...document.querySelectorAll("#styles img[data-effect]")]) {
     if (mine !== round) return;
     const name = effect.dataset.effect;
-    const place = `${input}/${at.toFixed(2)}/${state.values.network ?? "fast"}/${name}`;
+    const place = `${input}/${at.toFixed(2)}/${chosenNetwork()}/${name}`;
     if (!kept.has(place)) {
       const wanted = settings({ style: name });
       for (const other of ["strength", "mask", "size"]) delete wanted[other];
