@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True, help=f"{HELD} of them are for the losses")
     parser.add_argument("--content", choices=["scenes", "photographs"], default="scenes", help="to learn on")
     parser.add_argument("--network", default=LearnPlan.network)
-    parser.add_argument("--minutes", type=float, default=LearnPlan.minutes)
+    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--steps", type=int, help="so many steps instead of minutes")
     parser.add_argument("--size", type=int, default=TrainingStyle.size)
     parser.add_argument("--loss-network", help="to learn by (default: that of the command)")

@@ -21,6 +21,7 @@ from videostyle.batch.jobs import read_jobs
 from videostyle.batch.journal import fingerprint
 from videostyle.batch.tasks import WholeTask, carry_out
 from videostyle.cli import _parser, batch, main
+from videostyle.cli import learn as learn_command
 from videostyle.cli.options import read_along, read_blend
 from videostyle.errors import SourceError, TrainingError, UsageError, WeightsError
 from videostyle.io.style_image import read_on_white
@@ -349,6 +350,18 @@ def test_no_minutes_write_the_prediction(tmp_path: Path, capsys: pytest.CaptureF
     assert failing(capsys, "learn", *map(str, paintings), "--minutes", "0", "--name", "one")[0] == 2
     with pytest.raises(UsageError, match="a code is predicted"):
         LearnPlan(TrainingStyle("red", paintings[0]), tmp_path / "o.safetensors", minutes=0, whole=True)
+
+
+def test_learning_takes_a_minute_where_it_begins_from_a_prediction(tmp_path: Path, predictor: Path) -> None:
+    painting = str(picture(tmp_path / "a.png", 1, (64, 64)))
+
+    def minutes(*words: str) -> float:
+        return learn_command._minutes(_parser().parse_args(["learn", painting, *words]))
+
+    assert (minutes(), minutes("--whole"), minutes("--minutes", "3")) == (1, 10, 3)
+    (predictor / "fast" / "predictor.safetensors").unlink()
+    weights.write_manifest(predictor)
+    assert minutes() == 10
 
 
 def test_statistics_of_the_predictor_are_those_of_the_picture() -> None:

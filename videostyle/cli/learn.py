@@ -14,6 +14,9 @@ from videostyle.files import check_distinct
 from videostyle.text import sanitize_line
 from videostyle.train.plan import LearnPlan, TrainingStyle
 
+_WITHOUT_PREDICTION = 10.0
+"""Minutes of learning that begins from the gallery's codes, of a whole network, or from words."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of the plan."""
@@ -46,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         metavar="M",
         type=float,
-        default=LearnPlan.minutes,
-        help="time for each painting; 0 predicts its code and trains nothing; default: %(default)g",
+        help="time for each painting; 0 predicts its code and trains nothing; default: "
+        f"{LearnPlan.minutes:g}, or {_WITHOUT_PREDICTION:g} where learning cannot begin from a predicted code",
     )
     how.add_argument("--steps", metavar="N", type=int, help="number of steps, instead of --minutes")
     how.add_argument(
@@ -106,7 +109,7 @@ def _learn_text(args: argparse.Namespace) -> int:
     name = args.name or (args.output.stem if args.output else "-".join(re.findall(r"\w+", args.text.lower())[:6]))
     output = args.output or styles_folder() / f"{name}.safetensors"
     plan = TextPlan(
-        args.text, args.clip, name, output, args.content, args.network, args.minutes, args.steps, args.overwrite
+        args.text, args.clip, name, output, args.content, args.network, _minutes(args), args.steps, args.overwrite
     )
     with shown_log(quiet=args.quiet):
         _print_style(args, name, learn_from_text(plan))
@@ -119,6 +122,16 @@ def _print_style(args: argparse.Namespace, name: str, output: Path) -> None:
     print_path(output)
 
 
+def _minutes(args: argparse.Namespace) -> float:
+    """Return the minutes that were given, or the default."""
+    from videostyle.weights import predictor_digest
+
+    if args.minutes is not None:
+        return float(args.minutes)
+    from_prediction = args.text is None and not args.whole and predictor_digest(args.network) is not None
+    return LearnPlan.minutes if from_prediction else _WITHOUT_PREDICTION
+
+
 def _plan(args: argparse.Namespace, painting: Path) -> LearnPlan:
     from videostyle.weights import styles_folder
 
@@ -129,7 +142,7 @@ def _plan(args: argparse.Namespace, painting: Path) -> LearnPlan:
         content=args.content,
         network=args.network,
         whole=args.whole,
-        minutes=args.minutes,
+        minutes=_minutes(args),
         steps=args.steps,
         loss_network=args.loss_network,
         loss_network_weights=args.loss_network_weights,

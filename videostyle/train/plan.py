@@ -37,7 +37,7 @@ class LearnPlan:
     network: str = "fast"
     whole: bool = False
     """Train the whole network for this style alone, not just a code; it is written beside the style file."""
-    minutes: float = 10.0
+    minutes: float = 1.0
     """Minutes for everything, until the file is there; 0 writes the code that is predicted, without training."""
     steps: int | None = None
     """Steps of training instead of minutes, however long they take."""
