@@ -215,7 +215,7 @@ def document(read: Read) -> str:
         with suppress(FileNotFoundError):
             found = read(name)
             dates.append(f"{name.removesuffix('.json')} {found.get('about', found)['date']}")
-    lines += ["", "Measured: " + ", ".join(dates) + ". The weights of `fine` are of 2026-11-30."]
+    lines += ["", "Measured: " + ", ".join(dates) + ". The weights of `fine` are of 2026-12-01."]
     return "\n".join([*lines, ""])
 
 
