@@ -212,6 +212,8 @@ def main() -> None:
     parser.add_argument("--only-busy", action="store_true", help="measure nothing but the network beside them")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.frames < WINDOW + 12:
+        raise SystemExit(f"--frames must be at least {WINDOW + 12}: the first {WINDOW} are held back to look ahead")
     style = Style(((args.style, 1.0),), network=args.network)
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
