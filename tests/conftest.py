@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,6 +67,20 @@ def toy_gallery(toy_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VIDEOSTYLE_MODELS", str(toy_models))
     monkeypatch.setenv("VIDEOSTYLE_STYLES", str(tmp_path / "own styles"))
     return toy_models
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, driven by Playwright, with a camera that needs no permission."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium here")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as driver:
+        camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", *camera])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

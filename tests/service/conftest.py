@@ -18,7 +18,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 
 from served import Listening, Served
-from studio_pages import CHROMIUM, PATIENCE, SIZES, Studio, painted
+from studio_pages import PATIENCE, SIZES, Studio, painted
 
 from videostyle import weights
 from videostyle.nets.code_predictor import CodePredictor
@@ -95,18 +95,6 @@ def studio(predicting_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     running.start()
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as driver:
-        camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from studio_pages import PATIENCE, SIZES, Studio, box, painted, show, until
 
@@ -17,6 +15,22 @@ from videostyle.plan import RenderPlan
 from videostyle.style import Style
 
 pytestmark = pytest.mark.slow
+
+
+KEPT = "JSON.parse(localStorage['videostyle.studio'])"
+"""What the page has kept in the browser."""
+
+
+def draw_mask(tab: Any) -> str:
+    """Draw a stroke, and return the upload of the mask."""
+    tab.get_by_role("button", name="Draw it").click()
+    stage = box(tab, "#stage")
+    tab.mouse.move(stage["x"] + 0.3 * stage["width"], stage["y"] + 0.3 * stage["height"])
+    tab.mouse.down()
+    tab.mouse.move(stage["x"] + 0.5 * stage["width"], stage["y"] + 0.5 * stage["height"])
+    tab.mouse.up()
+    until(tab, f"{KEPT}.maskUpload !== ''")
+    return str(tab.evaluate(f"{KEPT}.maskUpload"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -84,20 +98,11 @@ def test_the_command_is_shown_and_copied(visit: Any, size: str) -> None:
 
 def test_a_mask_that_has_expired_is_told(visit: Any) -> None:
     tab = visit()
-    tab.get_by_role("button", name="Draw it").click()
-    stage = box(tab, "#stage")
-    tab.mouse.move(stage["x"] + 0.3 * stage["width"], stage["y"] + 0.3 * stage["height"])
-    tab.mouse.down()
-    tab.mouse.move(stage["x"] + 0.5 * stage["width"], stage["y"] + 0.5 * stage["height"])
-    tab.mouse.up()
-    kept = "JSON.parse(localStorage['videostyle.studio'])"
-    until(tab, f"{kept}.maskUpload !== ''")
-    tab.evaluate(
-        f"fetch(`/v1/uploads/${{{kept}.maskUpload}}`, {{method: 'DELETE', headers: {{'Tus-Resumable': '1.0.0'}}}})"
-    )
+    drawn = draw_mask(tab)
+    tab.evaluate(f"fetch('/v1/uploads/{drawn}', {{method: 'DELETE', headers: {{'Tus-Resumable': '1.0.0'}}}})")
     tab.reload()
     tab.locator(".toast.error", has_text="expired").wait_for()
-    until(tab, f"{kept}.maskUpload === ''")
+    until(tab, f"{KEPT}.maskUpload === ''")
     painted(tab)
 
 
@@ -128,26 +133,17 @@ def test_the_upload_of_a_damaged_file_is_removed(visit: Any, studio: Studio, tmp
     tab.locator(".toast.error").wait_for()
 
 
-def test_settings_of_a_job_bring_its_mask_back(visit: Any, tmp_path: Path) -> None:
+def test_settings_of_a_job_bring_its_mask_back(visit: Any) -> None:
     tab = visit()
-    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((48, 64, 3), np.uint8))
-    tab.get_by_role("button", name="Draw it").click()
-    stage = box(tab, "#stage")
-    tab.mouse.move(stage["x"] + 0.3 * stage["width"], stage["y"] + 0.3 * stage["height"])
-    tab.mouse.down()
-    tab.mouse.move(stage["x"] + 0.5 * stage["width"], stage["y"] + 0.5 * stage["height"])
-    tab.mouse.up()
-    kept = "JSON.parse(localStorage['videostyle.studio'])"
-    until(tab, f"{kept}.maskUpload !== ''")
-    drawn = tab.evaluate(f"{kept}.maskUpload")
+    drawn = draw_mask(tab)
     tab.locator("#set-size").select_option("240")
     tab.locator("#excerpt").click()
     tab.wait_for_selector(".job[data-status=succeeded]", timeout=2 * PATIENCE)
     tab.locator("#back").click()
     tab.get_by_role("button", name="Everywhere").click()
     tab.locator(".job").first.get_by_role("button", name="Use its settings").click()
-    until(tab, f"{kept}.mask === 'drawn'")
-    assert tab.evaluate(f"{kept}.maskUpload") == drawn
+    until(tab, f"{KEPT}.mask === 'drawn'")
+    assert tab.evaluate(f"{KEPT}.maskUpload") == drawn
     assert tab.locator("[data-mask=drawn]").get_attribute("aria-pressed") == "true"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from media import decode, film
 
-sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
+pytestmark = pytest.mark.slow
 
 PATIENCE = 60_000
 """Milliseconds: for a loaded machine."""
@@ -42,15 +39,6 @@ APART = """() => {
   const times = [...document.querySelectorAll("#wipe video")].map((film) => film.currentTime);
   return Math.max(...times) - Math.min(...times);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *camera])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
